@@ -1,0 +1,146 @@
+"""The envelope: what travels around a command or event, whatever its body.
+
+Times are Unix seconds (UTC) of the bus's clock, with a resolution of one millisecond.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import IntFlag
+from uuid import UUID
+
+from domain.errors import ErrorCode, Retry
+from domain.ids import VolumeName, derived_id
+from domain.messages import Command, Event
+
+
+class Flag(IntFlag):
+    """Marks of an envelope."""
+
+    NONE = 0
+    #: Published by a replay, not by the first sender.
+    REPLAY = 1
+    #: Look what it would do, change nothing.
+    DRY_RUN = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """W3C Trace Context, passed on unchanged. Empty: not traced."""
+
+    parent: str = ""
+    state: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who asked, for whom, and what led to it."""
+
+    #: Who asked: `manager`, `worker`, an operator's name.
+    actor: str = ""
+    #: For whom: a tenant's name where there are several.
+    tenant: str = ""
+    #: The message that led to this one.
+    cause: UUID | None = None
+    #: The request at the edge that all of this belongs to.
+    correlation: UUID | None = None
+    trace: Trace = field(default_factory=Trace)
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """One message with all that is needed to deliver, order, deduplicate and trace it."""
+
+    #: UUID version 7 of a command, derived id of an event: the idempotency key.
+    id: UUID
+    type: str
+    schema_version: int
+    volume: VolumeName
+    #: Ordering key; empty where order does not matter.
+    key: str
+    body: Mapping[str, object]
+    #: When it was made.
+    time: float
+    #: When an answer is no longer of use; absent: never.
+    deadline: float | None = None
+    #: How often delivery was tried before by a redrive.
+    attempt: int = 0
+    origin: Origin = field(default_factory=Origin)
+    #: Channel on which somebody waits for the reply; empty: nobody.
+    reply_to: str = ""
+    flags: Flag = Flag.NONE
+
+    def caused(self, event: Event, number: int, time: float) -> Envelope:
+        """Wrap the n-th event of this command; its id, trace and origin follow from it."""
+        origin = replace(self.origin, cause=self.id, correlation=self.origin.correlation or self.id)
+        return Envelope(
+            id=derived_id(self.id, number),
+            type=event.type,
+            schema_version=event.schema_version,
+            volume=self.volume,
+            key=self.key,
+            body=event.body(),
+            time=time,
+            origin=origin,
+        )
+
+
+def wrap_command(
+    command: Command,
+    *,
+    id: UUID,  # noqa: A002  the field's own name
+    volume: VolumeName,
+    time: float,
+    origin: Origin | None = None,
+) -> Envelope:
+    """Put a command into an envelope for the lane of `volume`."""
+    return Envelope(
+        id=id,
+        type=command.type,
+        schema_version=command.schema_version,
+        volume=volume,
+        key=command.key,
+        body=command.body(),
+        time=time,
+        origin=origin or Origin(),
+    )
+
+
+def wrap_event(event: Event, *, id: UUID, time: float, origin: Origin | None = None) -> Envelope:  # noqa: A002
+    """Put an event that no command led to into an envelope, e.g. a gateway's file event."""
+    return Envelope(
+        id=id,
+        type=event.type,
+        schema_version=event.schema_version,
+        volume=event.volume,
+        key=str(getattr(event, "folder", "")),
+        body=event.body(),
+        time=time,
+        origin=origin or Origin(),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a command did not take effect."""
+
+    code: ErrorCode
+    retry: Retry
+    detail: str
+    #: What the failure is about, one of `domain.errors.Subject`.
+    subject: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Answer to one command. Once given it never changes."""
+
+    command: UUID
+    failure: Failure | None = None
+    result: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        """Whether the command took effect."""
+        return self.failure is None

@@ -1,0 +1,175 @@
+"""Events: what has happened. Names are past tense; a refused command's event ends in `.failed`."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from pydantic import Field
+
+from domain.errors import ErrorCode, Retry
+from domain.ids import QuotaScopeId, VFolderId
+from domain.messages import Event
+
+_GATEWAY = "the gateway that did it"
+
+
+class _ScopeEvent(Event):
+    scope: QuotaScopeId = Field(description="the quota scope")
+
+
+class QuotaScopeCreated(_ScopeEvent):
+    """A quota scope is there."""
+
+    type = "quota.scope.created"
+
+    limit_bytes: int | None = Field(None, description="limit in bytes; absent: none")
+
+
+class QuotaScopeDeleted(_ScopeEvent):
+    """A quota scope is gone."""
+
+    type = "quota.scope.deleted"
+
+
+class QuotaUpdated(_ScopeEvent):
+    """The limit of a quota scope is now this."""
+
+    type = "quota.updated"
+
+    limit_bytes: int | None = Field(None, description="limit in bytes; absent: none")
+
+
+class _FolderEvent(Event):
+    folder: VFolderId = Field(description="the folder")
+
+
+class VFolderCreated(_FolderEvent):
+    """A folder is there, empty."""
+
+    type = "vfolder.created"
+
+    mode: int = Field(description="permission bits of the directory")
+
+
+class VFolderDeleted(_FolderEvent):
+    """A folder is gone from its place; its contents wait in the trash."""
+
+    type = "vfolder.deleted"
+
+    trash: UUID = Field(description="id of the trash entry: the id of the delete command")
+
+
+class VFolderPurged(_FolderEvent):
+    """Nothing is left of a deleted folder; its bytes are free."""
+
+    type = "vfolder.purged"
+
+    trash: UUID = Field(description="id of the trash entry")
+    entries: int = Field(description="files and directories removed")
+
+
+class CloneCompleted(Event):
+    """A folder has been copied, whole."""
+
+    type = "clone.completed"
+
+    source: VFolderId = Field(description="the folder copied")
+    destination: VFolderId = Field(description="the folder made")
+
+
+class CommandFailed(Event):
+    """A command was refused or could not be done; nothing changed."""
+
+    subject: str = Field(description="ordering key of the command: the scope or folder it was about")
+    code: ErrorCode = Field(description="what went wrong, wire-stable")
+    retry: Retry = Field(description="whether the same command may succeed later")
+    detail: str = Field(description="a sentence for people")
+
+
+class QuotaScopeCreateFailed(CommandFailed):
+    """`quota.scope.create` failed."""
+
+    type = "quota.scope.create.failed"
+
+
+class QuotaScopeDeleteFailed(CommandFailed):
+    """`quota.scope.delete` failed."""
+
+    type = "quota.scope.delete.failed"
+
+
+class QuotaSetFailed(CommandFailed):
+    """`quota.set` failed."""
+
+    type = "quota.set.failed"
+
+
+class QuotaUnsetFailed(CommandFailed):
+    """`quota.unset` failed."""
+
+    type = "quota.unset.failed"
+
+
+class VFolderCreateFailed(CommandFailed):
+    """`vfolder.create` failed."""
+
+    type = "vfolder.create.failed"
+
+
+class VFolderDeleteFailed(CommandFailed):
+    """`vfolder.delete` failed."""
+
+    type = "vfolder.delete.failed"
+
+
+class VFolderPurgeFinishFailed(CommandFailed):
+    """`vfolder.purge.finish` failed."""
+
+    type = "vfolder.purge.finish.failed"
+
+
+class CloneFailed(CommandFailed):
+    """`clone.requested` failed."""
+
+    type = "clone.failed"
+
+
+class _FileEvent(_FolderEvent):
+    publisher = _GATEWAY
+
+
+class FileUploaded(_FileEvent):
+    """An upload is whole at its destination. Published exactly once for each upload."""
+
+    type = "file.uploaded"
+
+    path: str = Field(description="destination, relative to the folder")
+    size_bytes: int = Field(description="length of the file in bytes")
+    replaced_bytes: int | None = Field(None, description="length of the file it replaced, in bytes; absent: none")
+    session: str = Field(description="id of the upload session, 32 hex digits")
+
+
+class FileDeleted(_FileEvent):
+    """Files or directories were removed."""
+
+    type = "file.deleted"
+
+    paths: list[str] = Field(description="what was removed, relative to the folder")
+
+
+class FileMoved(_FileEvent):
+    """A file or directory has another name or place in its folder."""
+
+    type = "file.moved"
+
+    source: str = Field(description="where it was, relative to the folder")
+    destination: str = Field(description="where it is, relative to the folder")
+    replaced: bool = Field(False, description="whether something else stood there before")
+
+
+class DirectoryCreated(_FileEvent):
+    """Directories were made."""
+
+    type = "directory.created"
+
+    paths: list[str] = Field(description="what was made, relative to the folder")
