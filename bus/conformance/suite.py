@@ -1,0 +1,446 @@
+"""What every bus does, as tests."""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from uuid import uuid4
+
+import anyio
+import pytest
+
+from bus.conformance.words import SCOPE, VOLUME, a_command, a_folder, an_upload, done
+from bus.contract import Bus, Lane, Member, Outcome, Subscription, Verdict
+from bus.settings import BusSettings
+from domain.catalogue import (
+    ALL_FOLDERS,
+    FolderRecord,
+    Put,
+    UsageRecord,
+    folder_member,
+    folder_record,
+    owner_index,
+    usage_record,
+    volume_index,
+)
+from domain.envelope import Envelope, Failure, Reply
+from domain.errors import (
+    BusyError,
+    ConflictError,
+    DeadlineExceededError,
+    ErrorCode,
+    FencedError,
+    InvalidRequestError,
+    Retry,
+)
+from domain.ids import VolumeName
+
+pytestmark = pytest.mark.anyio
+
+#: Short leases, a small window and a short queue, so that the suite is quick.
+SETTINGS = BusSettings(lease_seconds=0.4, upload_lease_seconds=0.4, queue_limit=40, window=8, batch=4)
+
+
+async def take(bus: Bus, volume: VolumeName = VOLUME) -> Lane:
+    """Own a lane, waiting for it."""
+    with anyio.fail_after(10):
+        while (lane := await bus.lanes.acquire(volume)) is None:
+            await bus.members.wait_change(0.02)
+    return lane
+
+
+class BusConformance:
+    """Subclass it and give `open_bus`."""
+
+    def open_bus(self, node: str, settings: BusSettings = SETTINGS) -> AbstractAsyncContextManager[Bus]:
+        """A bus of a new member; all of one test share the same store."""
+        raise NotImplementedError
+
+    # --- commands -------------------------------------------------------------------------------
+
+    async def test_commands_arrive_in_the_order_they_were_accepted(self) -> None:
+        async with self.open_bus("a") as bus:
+            sent = [a_command(bus) for _ in range(5)]
+            for command in sent:
+                await bus.commands.publish(command)
+            lane = await take(bus)
+            got = await lane.receive()
+            assert [delivery.envelope for delivery in got] == sent
+
+    async def test_a_command_is_accepted_once_however_often_it_is_sent(self) -> None:
+        async with self.open_bus("a") as bus:
+            command = a_command(bus)
+            first = await bus.commands.publish(command)
+            again = await bus.commands.publish(command)
+            assert (first.duplicate, again.duplicate) == (False, True)
+            assert first.entry == again.entry
+            lane = await take(bus)
+            assert len(await lane.receive()) == 1
+
+    async def test_a_full_queue_refuses_and_takes_more_when_some_were_done(self) -> None:
+        async with self.open_bus("a") as bus:
+            for _ in range(SETTINGS.queue_limit):
+                await bus.commands.publish(a_command(bus))
+            refused = a_command(bus)
+            with pytest.raises(BusyError) as caught:
+                await bus.commands.publish(refused)
+            assert caught.value.retry_after_seconds > 0
+            lane = await take(bus)
+            await lane.commit([done(delivery) for delivery in await lane.receive()])
+            assert not (await bus.commands.publish(refused)).duplicate
+
+    async def test_an_id_that_is_no_uuid7_is_refused(self) -> None:
+        async with self.open_bus("a") as bus:
+            with pytest.raises(InvalidRequestError):
+                await bus.commands.publish(replace(a_command(bus), id=uuid4()))
+
+    async def test_an_envelope_beyond_the_limit_is_refused(self) -> None:
+        async with self.open_bus("a") as bus:
+            huge = replace(a_command(bus), body={"x": "y" * SETTINGS.max_envelope_bytes})
+            with pytest.raises(InvalidRequestError):
+                await bus.commands.publish(huge)
+
+    # --- lanes ----------------------------------------------------------------------------------
+
+    async def test_one_owner_at_a_time(self) -> None:
+        async with self.open_bus("a") as one, self.open_bus("b") as two:
+            await take(one)
+            assert await two.lanes.acquire(VOLUME) is None
+
+    async def test_a_lane_stays_with_an_owner_that_lives(self) -> None:
+        async with self.open_bus("a") as one, self.open_bus("b") as two:
+            lane = await take(one)
+            await anyio.sleep(SETTINGS.lease_seconds * 2)
+            assert await two.lanes.acquire(VOLUME) is None
+            await lane.confirm()
+
+    async def test_a_released_lane_can_be_taken_at_once_with_a_higher_epoch(self) -> None:
+        async with self.open_bus("a") as one, self.open_bus("b") as two:
+            lane = await take(one)
+            await lane.release()
+            with pytest.raises(FencedError):
+                await lane.confirm()
+            next_lane = await two.lanes.acquire(VOLUME)
+            assert next_lane is not None
+            assert next_lane.epoch > lane.epoch
+
+    async def test_the_lane_of_a_dead_owner_moves_on(self) -> None:
+        async with self.open_bus("b") as two:
+            async with self.open_bus("a") as one:
+                first = await take(one)
+            second = await take(two)
+            assert second.epoch > first.epoch
+
+    async def test_the_epoch_stays_above_what_the_volume_remembers(self) -> None:
+        async with self.open_bus("a") as bus:
+            lane = await bus.lanes.acquire(VOLUME, min_epoch=41)
+            assert lane is not None
+            assert lane.epoch == 42
+
+    async def test_an_owner_that_lost_its_lane_commits_nothing(self) -> None:
+        async with self.open_bus("a") as one:
+            await one.commands.publish(a_command(one))
+            old = await take(one)
+            deliveries = await old.receive()
+            new = await take(one)
+            with pytest.raises(FencedError):
+                await old.commit([done(delivery) for delivery in deliveries])
+            assert len(await new.receive()) == 1
+
+    async def test_what_was_not_committed_is_delivered_to_the_next_owner(self) -> None:
+        async with self.open_bus("a") as one, self.open_bus("b") as two:
+            sent = [a_command(one) for _ in range(4)]
+            for command in sent:
+                await one.commands.publish(command)
+            lane = await take(one)
+            deliveries = await lane.receive()
+            await lane.commit([done(deliveries[0]), done(deliveries[2])])
+            await lane.release()
+            again = await (await take(two)).receive()
+            assert [delivery.id for delivery in again] == [sent[1].id, sent[3].id]
+
+    async def test_the_window_holds_back_what_its_owner_cannot_take(self) -> None:
+        async with self.open_bus("a") as bus:
+            for _ in range(SETTINGS.window * 2):
+                await bus.commands.publish(a_command(bus))
+            lane = await take(bus)
+            got = list(await lane.receive())
+            while len(got) < SETTINGS.window:
+                got += await lane.receive()
+            assert len(got) == SETTINGS.window
+            with anyio.move_on_after(0.15) as waited:
+                await lane.receive()
+            assert waited.cancelled_caught
+            await lane.commit([done(delivery) for delivery in got])
+            with anyio.fail_after(5):
+                assert await lane.receive()
+
+    async def test_a_waiting_owner_is_woken_by_a_command(self) -> None:
+        async with self.open_bus("a") as bus:
+            lane = await take(bus)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._publish_soon, bus)
+                with anyio.fail_after(2):
+                    assert len(await lane.receive()) == 1
+
+    @staticmethod
+    async def _publish_soon(bus: Bus) -> None:
+        await anyio.sleep(0.05)
+        await bus.commands.publish(a_command(bus))
+
+    async def test_lanes_of_many_volumes_are_read_together(self) -> None:
+        volumes = [VolumeName(f"v{number}") for number in range(5)]
+        async with self.open_bus("a") as bus:
+            lanes = [await take(bus, volume) for volume in volumes]
+            for volume in volumes:
+                await bus.commands.publish(a_command(bus, volume=volume))
+            with anyio.fail_after(5):
+                for lane in lanes:
+                    (delivery,) = await lane.receive()
+                    assert delivery.envelope is not None
+                    assert delivery.envelope.volume == lane.volume
+
+    async def test_a_dead_letter_is_done_and_answered(self) -> None:
+        async with self.open_bus("a") as bus:
+            command = a_command(bus)
+            await bus.commands.publish(command)
+            lane = await take(bus)
+            (delivery,) = await lane.receive()
+            failure = Failure(ErrorCode.MALFORMED_EVENT, Retry.NEVER, "no such thing")
+            dead = Outcome(delivery, Verdict.DEAD, Reply(command.id, failure), reason="poison")
+            await lane.commit([dead])
+            reply = await bus.commands.request(command, timeout_seconds=5)
+            assert reply.failure == failure
+
+    # --- replies --------------------------------------------------------------------------------
+
+    async def test_a_request_gets_its_reply_from_another_member(self) -> None:
+        async with self.open_bus("a") as one, self.open_bus("b") as two:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._serve, two, 1)
+                reply = await one.commands.request(a_command(one), timeout_seconds=5)
+            assert reply.ok
+            assert reply.result == {"by": "b"}
+
+    async def test_the_same_request_gets_the_same_reply_again(self) -> None:
+        async with self.open_bus("a") as one, self.open_bus("b") as two:
+            command = a_command(one)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._serve, two, 1)
+                first = await one.commands.request(command, timeout_seconds=5)
+            assert await two.commands.request(command, timeout_seconds=5) == first
+
+    async def test_a_request_nobody_answers_ends_at_its_deadline(self) -> None:
+        async with self.open_bus("a") as bus:
+            with pytest.raises(DeadlineExceededError):
+                await bus.commands.request(a_command(bus), timeout_seconds=0.1)
+
+    async def test_a_request_carries_its_deadline(self) -> None:
+        async with self.open_bus("a") as bus:
+            before = bus.clock.now()
+            with pytest.raises(DeadlineExceededError):
+                await bus.commands.request(a_command(bus), timeout_seconds=0.1)
+            (delivery,) = await (await take(bus)).receive()
+            assert delivery.envelope is not None
+            assert delivery.envelope.deadline == pytest.approx(before + 0.1, abs=0.1)
+
+    @staticmethod
+    async def _serve(bus: Bus, commands: int) -> None:
+        lane = await take(bus)
+        while commands > 0:
+            deliveries = await lane.receive()
+            await lane.commit([done(delivery, by=bus.node) for delivery in deliveries])
+            commands -= len(deliveries)
+        await lane.release()
+
+    # --- members --------------------------------------------------------------------------------
+
+    async def test_members_see_each_other_come_and_go(self) -> None:
+        here = frozenset({VOLUME})
+        async with self.open_bus("a") as one, self.open_bus("b") as two, one.members.join(here):
+            async with two.members.join(frozenset()):
+                assert [m.node for m in await self._view_of(one, 2)] == ["a", "b"]
+            seen = await self._view_of(one, 1)
+            assert [(member.node, member.volumes) for member in seen] == [("a", here)]
+
+    @staticmethod
+    async def _view_of(bus: Bus, count: int) -> list[Member]:
+        with anyio.fail_after(5):
+            while len(view := await bus.members.view()) != count:
+                await bus.members.wait_change(0.1)
+        return list(view)
+
+    async def test_a_release_rings(self) -> None:
+        async with self.open_bus("a") as one, self.open_bus("b") as two:
+            lane = await take(one)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._release_soon, lane)
+                with anyio.fail_after(2):
+                    await two.members.wait_change(30)
+
+    @staticmethod
+    async def _release_soon(lane: Lane) -> None:
+        await anyio.sleep(0.1)
+        await lane.release()
+
+    # --- events ---------------------------------------------------------------------------------
+
+    async def test_a_follower_sees_events_from_now_on_in_order(self) -> None:
+        async with self.open_bus("a") as bus:
+            await bus.events.publish(an_upload(bus, a_folder(), 1))
+            async with bus.events.follow("gateway") as subscription:
+                sent = [an_upload(bus, a_folder(), size) for size in range(3)]
+                for event in sent:
+                    await bus.events.publish(event)
+                assert await self._read(subscription, 3) == sent
+
+    async def test_a_reader_goes_on_from_its_saved_position(self) -> None:
+        async with self.open_bus("a") as bus:
+            async with bus.events.follow("archive") as subscription:
+                sent = [an_upload(bus, a_folder(), size) for size in range(3)]
+                for event in sent:
+                    await bus.events.publish(event)
+                with anyio.fail_after(5):
+                    async for first in subscription:
+                        await subscription.save(first.position)
+                        break
+            async with bus.events.follow("archive") as subscription:
+                assert await self._read(subscription, 2) == sent[1:]
+
+    async def test_a_commit_publishes_its_events(self) -> None:
+        async with self.open_bus("a") as bus, bus.events.follow("gateway") as subscription:
+            await bus.commands.publish(a_command(bus))
+            lane = await take(bus)
+            (delivery,) = await lane.receive()
+            outcome = done(delivery)
+            await lane.commit([outcome])
+            assert await self._read(subscription, 1) == list(outcome.events)
+
+    @staticmethod
+    async def _read(subscription: Subscription, count: int) -> list[Envelope]:
+        seen: list[Envelope] = []
+        with anyio.fail_after(5):
+            async for event in subscription:
+                seen.append(event.envelope)
+                if len(seen) == count:
+                    break
+        return seen
+
+    # --- catalogue ------------------------------------------------------------------------------
+
+    async def test_a_committed_event_is_in_the_catalogue(self) -> None:
+        async with self.open_bus("a") as bus:
+            folder = a_folder()
+            await bus.commands.publish(a_command(bus, folder))
+            lane = await take(bus)
+            await lane.commit([done(delivery) for delivery in await lane.receive()])
+            (fields,) = await bus.catalogue.fields([folder_record(folder, VOLUME)])
+            assert fields is not None
+            assert FolderRecord.parse(folder_member(folder, VOLUME), fields).mode == 0o755
+            for index in (ALL_FOLDERS, volume_index(VOLUME), owner_index(SCOPE)):
+                assert await bus.catalogue.page(index, limit=10) == [folder_member(folder, VOLUME)]
+
+    async def test_an_index_is_read_page_by_page(self) -> None:
+        async with self.open_bus("a") as bus:
+            folders = sorted(str(a_folder(number)) for number in range(7))
+            for number in range(7):
+                await bus.commands.publish(a_command(bus, a_folder(number)))
+            lane = await take(bus)
+            await lane.commit([done(delivery) for delivery in await lane.receive()])
+            pages: list[str] = []
+            while page := await bus.catalogue.page(ALL_FOLDERS, after=pages[-1] if pages else "", limit=3):
+                pages += page
+            assert pages == [f"{folder}@{VOLUME}" for folder in folders]
+
+    async def test_usage_follows_uploads_once_it_was_counted(self) -> None:
+        async with self.open_bus("a") as bus:
+            folder = a_folder()
+            record = usage_record(folder, VOLUME)
+            await bus.events.publish(an_upload(bus, folder, 10))
+            assert await bus.catalogue.fields([record]) == [None]
+            await bus.catalogue.apply([Put(record, {"file_bytes": 5, "files": 1, "measured": 1.5})])
+            await bus.events.publish(an_upload(bus, folder, 10))
+            (fields,) = await bus.catalogue.fields([record])
+            assert fields is not None
+            assert UsageRecord.parse(fields) == UsageRecord(15, 2, 1.5)
+
+    # --- records --------------------------------------------------------------------------------
+
+    async def test_a_record_is_made_once_and_changed_by_compare_and_set(self) -> None:
+        async with self.open_bus("a") as bus:
+            assert await bus.records.create("upload:1", {"n": 1}, keep_seconds=60, due=0)
+            assert not await bus.records.create("upload:1", {"n": 2}, keep_seconds=60, due=0)
+            record = await bus.records.load("upload:1")
+            assert record is not None
+            assert record.document == {"n": 1}
+            change = {"revision": record.revision, "keep_seconds": 60, "due": None}
+            assert await bus.records.replace("upload:1", {"n": 3}, **change)  # type: ignore[arg-type]
+            assert not await bus.records.replace("upload:1", {"n": 4}, **change)  # type: ignore[arg-type]
+            changed = await bus.records.load("upload:1")
+            assert changed is not None
+            assert changed.document == {"n": 3}
+
+    async def test_a_record_change_and_its_event_are_one_step(self) -> None:
+        async with self.open_bus("a") as bus, bus.events.follow("gateway") as subscription:
+            await bus.records.create("upload:1", {}, keep_seconds=60, due=0)
+            event = an_upload(bus, a_folder(), 1)
+            for revision in (1, 1, 2):
+                await bus.records.replace(
+                    "upload:1", {}, revision=revision, keep_seconds=60, due=None, event=replace(event, id=uuid4())
+                )
+            last = an_upload(bus, a_folder(), 2)
+            await bus.events.publish(last)
+            seen = await self._read(subscription, 3)
+            assert seen[2] == last
+
+    async def test_due_records_are_listed_oldest_first_until_they_are_settled(self) -> None:
+        async with self.open_bus("a") as bus:
+            for number, due in ((1, 30.0), (2, 10.0), (3, 20.0), (4, 99.0)):
+                await bus.records.create(f"upload:{number}", {}, keep_seconds=60, due=due)
+            names = ["upload:2", "upload:3", "upload:1"]
+            assert await bus.records.due("upload", before=50, limit=10) == names
+            assert await bus.records.due("upload", before=50, limit=2) == names[:2]
+            await bus.records.remove("upload:2")
+            await bus.records.replace("upload:3", {}, revision=1, keep_seconds=60, due=None)
+            assert await bus.records.due("upload", before=50, limit=10) == ["upload:1"]
+            assert await bus.records.load("upload:2") is None
+
+    async def test_a_record_expires(self) -> None:
+        async with self.open_bus("a") as bus:
+            await bus.records.create("upload:1", {}, keep_seconds=0.05, due=0)
+            await anyio.sleep(0.1)
+            assert await bus.records.load("upload:1") is None
+
+    # --- leases ---------------------------------------------------------------------------------
+
+    async def test_a_lease_has_one_holder(self) -> None:
+        async with self.open_bus("a") as one, self.open_bus("b") as two:
+            async with one.leases.hold("x", wait_seconds=0):
+                with pytest.raises(ConflictError):
+                    async with two.leases.hold("x", wait_seconds=0.1):
+                        pass
+            async with two.leases.hold("x", wait_seconds=1) as lease:
+                await lease.confirm()
+
+    async def test_a_holder_is_told_when_somebody_asks(self) -> None:
+        async with self.open_bus("a") as one, self.open_bus("b") as two:
+            taken = anyio.Event()
+            async with anyio.create_task_group() as tasks:
+                async with one.leases.hold("x", wait_seconds=0) as lease:
+                    tasks.start_soon(self._take, two, taken)
+                    with anyio.fail_after(2):
+                        await lease.wait_asked()
+                    await lease.confirm()
+                    assert not taken.is_set()
+                with anyio.fail_after(2):
+                    await taken.wait()
+
+    @staticmethod
+    async def _take(bus: Bus, taken: anyio.Event) -> None:
+        async with bus.leases.hold("x", wait_seconds=2):
+            taken.set()
+
+    async def test_a_lease_lasts_while_its_holder_lives(self) -> None:
+        async with self.open_bus("a") as one, one.leases.hold("x", wait_seconds=0) as lease:
+            await anyio.sleep(SETTINGS.upload_lease_seconds * 2)
+            await lease.confirm()

@@ -1,0 +1,306 @@
+"""What the bus promises, whatever carries it.
+
+Commands   accepted once per id, kept until committed, delivered to the owner of the volume's lane, in order.
+           Delivery is at least once; the lane remembers committed ids, so an effect that can recognise its own
+           traces happens once.
+Events     appended in the same atomic step that commits the command, or that changes the record they tell of.
+           Each id appears once. Every follower sees them in one order per volume, from its saved position on.
+Replies    durable until the reply time runs out; the same command id always gets the same answer.
+Records    changed by compare-and-set; a change and its event are one step.
+Leases     at most one holder as long as clocks run forward; a hint for efficiency, never a fence for storage.
+
+Every method raises BusBrokenError when the store is away; each may be repeated safely with the same arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+from uuid import UUID
+
+from domain.catalogue import Change
+from domain.envelope import Envelope, Reply
+from domain.ids import VolumeName
+
+
+class Clock(Protocol):
+    """The one clock all members agree on, to within a round trip."""
+
+    def now(self) -> float:
+        """Unix time in seconds."""
+
+    def new_id(self) -> UUID:
+        """A fresh UUIDv7 of this clock's time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Proof that a command was accepted."""
+
+    entry: str
+    #: Whether it had been accepted before; the first acceptance counts.
+    duplicate: bool
+
+
+class CommandQueue(Protocol):
+    """Where commands for volumes go in."""
+
+    async def publish(self, command: Envelope) -> Receipt:
+        """Accept a command durably, once per id.
+
+        Raises:
+            BusyError: the lane's queue is full; nothing was accepted.
+            InvalidRequestError: the id is no UUIDv7, or the envelope is larger than allowed.
+        """
+
+    async def request(self, command: Envelope, *, timeout_seconds: float) -> Reply:
+        """Publish and wait for the answer; re-sends on connection loss.
+
+        Raises:
+            BusyError: as for publish.
+            DeadlineExceededError: no answer in time. The owner refuses to start the command after that moment;
+                if it had started already, the outcome is learnt by asking again with the same id.
+        """
+
+
+class Verdict(StrEnum):
+    """How a command ended."""
+
+    #: It took effect, or was refused for a business reason; the reply says which.
+    DONE = "done"
+    #: It can never be handled: set aside with its original bytes.
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One command as it came off a lane."""
+
+    entry: str
+    #: Idempotency key as stored beside the envelope.
+    id: UUID
+    #: The envelope, or None where the bytes are none; `fault` says why.
+    envelope: Envelope | None
+    fault: str = ""
+    #: The bytes as they were stored.
+    original: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a delivery, to be committed in one step."""
+
+    delivery: Delivery
+    verdict: Verdict
+    reply: Reply
+    events: Sequence[Envelope] = ()
+    #: For DEAD: why, in words.
+    reason: str = ""
+
+
+class Lane(Protocol):
+    """A volume's command queue while this member owns it.
+
+    Used by one task at a time. Leaving it unused keeps the lease: renewal runs beside.
+    """
+
+    @property
+    def volume(self) -> VolumeName:
+        """Whose commands these are."""
+
+    @property
+    def epoch(self) -> int:
+        """Grows with every change of owner."""
+
+    async def receive(self) -> Sequence[Delivery]:
+        """Wait for commands not yet handed out, at most what the window has room for.
+
+        The window is all that was handed out and not committed; while it is full nothing more is read.
+
+        Raises:
+            FencedError: the lease went to another owner.
+        """
+
+    async def commit(self, outcomes: Sequence[Outcome]) -> None:
+        """Record outcomes: replies, events, dead letters and position, all or nothing.
+
+        Order among outcomes of different keys is free. Waits for the store to come back as long as the lease
+        may still be ours.
+
+        Raises:
+            FencedError: the lease went to another owner; nothing was recorded.
+        """
+
+    async def confirm(self) -> None:
+        """Return at once while the lease is surely ours; wait while that is unknown.
+
+        Call before every effect. Raises FencedError as soon as the lease is surely lost.
+        """
+
+    async def release(self) -> None:
+        """Give the lane to whoever wants it next. What was not committed will be delivered to them."""
+
+
+class Lanes(Protocol):
+    """Ownership of volumes' lanes."""
+
+    async def acquire(self, volume: VolumeName, *, min_epoch: int = 0) -> Lane | None:
+        """Take the lane if it is free or its owner is gone; the new epoch is above `min_epoch` and all before.
+
+        Returns None while another member owns it.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A process that handles commands."""
+
+    node: str
+    volumes: frozenset[VolumeName]
+
+
+class Members(Protocol):
+    """Who is there to own lanes."""
+
+    def join(self, volumes: frozenset[VolumeName]) -> AbstractAsyncContextManager[None]:
+        """Be a member that can own the lanes of these volumes, until the context ends."""
+
+    async def view(self) -> Sequence[Member]:
+        """The members seen alive lately, this one among them, sorted by name."""
+
+    async def wait_change(self, timeout_seconds: float) -> None:
+        """Return when a member came or went, or a lane became free, or the time is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in the broadcast. Opaque; later ones compare greater."""
+
+    entry: str
+
+
+@dataclass(frozen=True, slots=True)
+class Broadcasted:
+    """One event as a follower sees it."""
+
+    position: Position
+    envelope: Envelope
+
+
+class Subscription(Protocol):
+    """A follower's view of the broadcast."""
+
+    def __aiter__(self) -> AsyncIterator[Broadcasted]:
+        """Events after the start position, in order, waiting for new ones. Undecodable ones are passed over."""
+
+    async def save(self, position: Position) -> None:
+        """Remember that everything up to here was dealt with; the next start of this reader goes on from here."""
+
+
+class Events(Protocol):
+    """What has happened, on all volumes."""
+
+    async def publish(self, event: Envelope) -> None:
+        """Append an event that no command led to, and project it into the catalogue."""
+
+    def follow(self, reader: str) -> AbstractAsyncContextManager[Subscription]:
+        """Follow the broadcast as a named reader: from its saved position, or from now on if it has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A shared document at one revision."""
+
+    document: Mapping[str, object]
+    revision: int
+
+
+class Records(Protocol):
+    """Small shared documents, changed by compare-and-set. Names look like `upload:<id>`."""
+
+    async def create(self, name: str, document: Mapping[str, object], *, keep_seconds: float, due: float) -> bool:
+        """Make a document; False if it is there. `due` is when `due()` starts to name it (Unix time)."""
+
+    async def load(self, name: str) -> Record | None:
+        """Read a document."""
+
+    async def replace(
+        self,
+        name: str,
+        document: Mapping[str, object],
+        *,
+        revision: int,
+        keep_seconds: float,
+        due: float | None,
+        event: Envelope | None = None,
+    ) -> bool:
+        """Change a document and, in the same step, append `event`. False if it is not at this revision.
+
+        `due` None takes it off the list of `due()`.
+        """
+
+    async def remove(self, name: str) -> None:
+        """Drop a document, if it is there."""
+
+    async def due(self, kind: str, *, before: float, limit: int) -> Sequence[str]:
+        """Names of documents of a kind (what stands before the colon) that are due, oldest first."""
+
+
+class Catalogue(Protocol):
+    """The projection of events into records and indexes; see `domain.catalogue`."""
+
+    async def fields(self, names: Sequence[str]) -> Sequence[Mapping[str, str] | None]:
+        """Records by name, None where there is none."""
+
+    async def page(self, index: str, *, after: str = "", limit: int) -> Sequence[str]:
+        """Members of an index after the given one, in byte order."""
+
+    async def apply(self, changes: Sequence[Change]) -> None:
+        """Write records outside an event: a fresh count, a rebuild."""
+
+
+class Lease(Protocol):
+    """Sole use of something, while it lasts."""
+
+    async def confirm(self) -> None:
+        """Return at once while the lease is surely ours; wait while that is unknown.
+
+        Raises:
+            FencedError: somebody else has it.
+        """
+
+    async def wait_asked(self) -> None:
+        """Return when somebody else waits for the lease. Whether to let go is the holder's choice."""
+
+    async def wait_lost(self) -> None:
+        """Return when somebody else has the lease."""
+
+
+class Leases(Protocol):
+    """Sole use of things by name."""
+
+    def hold(self, name: str, *, wait_seconds: float) -> AbstractAsyncContextManager[Lease]:
+        """Hold a lease; tells the present holder that somebody waits, and waits for it to let go or to die.
+
+        Raises:
+            ConflictError: the holder did not let go in time.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Bus:
+    """All parts, for one member. Built by `bus.streams` or `bus.memory`."""
+
+    #: Unique name of this process.
+    node: str
+    clock: Clock
+    commands: CommandQueue
+    lanes: Lanes
+    members: Members
+    events: Events
+    records: Records
+    catalogue: Catalogue
+    leases: Leases

@@ -1,0 +1,56 @@
+"""Folders of the catalogue, page by page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bus.contract import Catalogue
+from domain.catalogue import (
+    ALL_FOLDERS,
+    FolderRecord,
+    UsageRecord,
+    folder_record,
+    owner_index,
+    parse_folder_member,
+    usage_record,
+    volume_index,
+)
+from domain.ids import QuotaScopeId, VolumeName
+
+
+@dataclass(frozen=True, slots=True)
+class ListedFolder:
+    """A folder, and its usage if that is known."""
+
+    folder: FolderRecord
+    usage: UsageRecord | None
+
+
+@dataclass(frozen=True, slots=True)
+class FolderPage:
+    """Some folders, and where the next page begins; None: there is none."""
+
+    folders: Sequence[ListedFolder]
+    cursor: str | None
+
+
+def folder_index(volume: VolumeName | None, owner: QuotaScopeId | None) -> str:
+    """The index of all folders, or of those of a volume or an owner."""
+    if volume is not None:
+        return volume_index(volume)
+    return ALL_FOLDERS if owner is None else owner_index(owner)
+
+
+async def folder_page(catalogue: Catalogue, index: str, *, cursor: str, limit: int) -> FolderPage:
+    """Read the page that begins behind `cursor`."""
+    members = await catalogue.page(index, after=cursor, limit=limit)
+    found = [parse_folder_member(member) for member in members]
+    infos = await catalogue.fields([folder_record(*pair) for pair in found])
+    usages = await catalogue.fields([usage_record(*pair) for pair in found])
+    folders = [
+        ListedFolder(FolderRecord.parse(member, info), UsageRecord.parse(usage) if usage else None)
+        for member, info, usage in zip(members, infos, usages, strict=True)
+        if info
+    ]
+    return FolderPage(folders, members[-1] if len(members) == limit else None)

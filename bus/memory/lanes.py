@@ -1,0 +1,113 @@
+"""Owning lanes in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import anyio
+
+from bus.codec import decode_envelope, decode_reply, encode_reply
+from bus.contract import Delivery, Outcome, Verdict
+from bus.memory.store import LaneState, MemoryStore, StoredCommand, now
+from bus.settings import BusSettings
+from domain.errors import FencedError, MalformedEventError
+from domain.ids import VolumeName
+
+
+class MemoryLanes:
+    """Lanes of one member."""
+
+    def __init__(self, store: MemoryStore, settings: BusSettings, node: str) -> None:
+        self._store = store
+        self._settings = settings
+        self._node = node
+        self._held: list[MemoryLane] = []
+
+    async def acquire(self, volume: VolumeName, *, min_epoch: int = 0) -> MemoryLane | None:
+        """Take the lane if it is free or its owner is gone."""
+        await anyio.lowlevel.checkpoint()
+        state = self._store.lanes[volume]
+        if state.owner not in ("", self._node) and state.expires > now():
+            return None
+        state.owner = self._node
+        state.epoch = max(state.epoch, min_epoch) + 1
+        state.expires = now() + self._settings.lease_seconds
+        lane = MemoryLane(self._store, volume, state, self._settings)
+        self._held.append(lane)
+        return lane
+
+    async def renew(self) -> None:
+        """Keep what is held, for ever."""
+        while True:
+            await anyio.sleep(self._settings.lease_seconds / 4)
+            self._held = [lane for lane in self._held if lane.is_mine]
+            for lane in self._held:
+                lane.state.expires = now() + self._settings.lease_seconds
+
+
+class MemoryLane:
+    """One lane while this member owns it."""
+
+    def __init__(self, store: MemoryStore, volume: VolumeName, state: LaneState, settings: BusSettings) -> None:
+        self.volume = volume
+        self.state = state
+        self.epoch = state.epoch
+        self._store = store
+        self._window = settings.window
+        self._released = False
+        self._handed: set[int] = set()
+
+    @property
+    def is_mine(self) -> bool:
+        """Whether nobody took the lane since."""
+        return not self._released and self.state.epoch == self.epoch
+
+    async def receive(self) -> Sequence[Delivery]:
+        """Wait for commands not yet handed out."""
+        while True:
+            await self.confirm()
+            room = self._window - len(self._handed)
+            fresh = [c for c in self.state.commands if not c.done and c.number not in self._handed][:room]
+            if fresh:
+                self._handed.update(command.number for command in fresh)
+                return [_delivery(command) for command in fresh]
+            await self._store.changed()
+
+    async def commit(self, outcomes: Sequence[Outcome]) -> None:
+        """Record outcomes, all or nothing."""
+        await self.confirm()
+        for outcome in outcomes:
+            stored = self.state.commands[int(outcome.delivery.entry) - 1]
+            self._handed.discard(stored.number)
+            if stored.done:
+                continue
+            stored.done = True
+            self.state.replies[stored.id] = decode_reply(encode_reply(outcome.reply))
+            if outcome.verdict is Verdict.DEAD:
+                self.state.dead.append((stored.id, stored.data, outcome.reason))
+            for event in outcome.events:
+                self._store.append(event)
+        self._store.ring()
+
+    async def confirm(self) -> None:
+        """Return while the lane is ours."""
+        await anyio.lowlevel.checkpoint()
+        if not self.is_mine:
+            raise FencedError(f"the lane of {self.volume} has another owner")
+
+    async def release(self) -> None:
+        """Give the lane back."""
+        await anyio.lowlevel.checkpoint()
+        if self.is_mine:
+            self.state.owner = ""
+            self.state.expires = 0.0
+        self._released = True
+        self._store.ring()
+
+
+def _delivery(command: StoredCommand) -> Delivery:
+    try:
+        envelope = decode_envelope(command.data)
+    except MalformedEventError as error:
+        return Delivery(str(command.number), command.id, None, str(error), command.data)
+    return Delivery(str(command.number), command.id, envelope, "", command.data)

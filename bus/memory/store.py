@@ -1,0 +1,112 @@
+"""What Redis would hold: shared by all memory buses of one test."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import anyio
+
+from bus.codec import encode_envelope
+from domain.catalogue import Bump, Change, Index, Put, Remove, Unindex, project
+from domain.envelope import Envelope, Reply
+from domain.ids import VolumeName
+
+
+@dataclass(slots=True)
+class StoredCommand:
+    """One accepted command."""
+
+    number: int
+    id: UUID
+    data: bytes
+    #: Whether an outcome was committed.
+    done: bool = False
+
+
+@dataclass(slots=True)
+class LaneState:
+    """What is shared about a volume's lane."""
+
+    owner: str = ""
+    epoch: int = 0
+    expires: float = 0.0
+    commands: list[StoredCommand] = field(default_factory=list)
+    by_id: dict[UUID, StoredCommand] = field(default_factory=dict)
+    replies: dict[UUID, Reply] = field(default_factory=dict)
+    dead: list[tuple[UUID, bytes, str]] = field(default_factory=list)
+    events: list[bytes] = field(default_factory=list)
+
+    @property
+    def waiting(self) -> int:
+        """Commands accepted and not yet committed."""
+        return sum(not command.done for command in self.commands)
+
+
+@dataclass(slots=True)
+class StoredRecord:
+    """One shared document."""
+
+    data: bytes
+    revision: int
+    expires: float
+    due: float | None
+
+
+class MemoryStore:
+    """All shared state, and one event that is rung at every change."""
+
+    def __init__(self) -> None:
+        self.lanes: dict[VolumeName, LaneState] = defaultdict(LaneState)
+        self.broadcast: list[bytes] = []
+        self.readers: dict[str, int] = {}
+        self.records: dict[str, StoredRecord] = {}
+        self.catalogue: dict[str, dict[str, str]] = {}
+        self.indexes: dict[str, set[str]] = defaultdict(set)
+        self.leases: dict[str, tuple[str, float]] = {}
+        self.asked: set[str] = set()
+        self.members: dict[str, frozenset[VolumeName]] = {}
+        self._changed = anyio.Event()
+
+    def ring(self) -> None:
+        """Wake everybody who waits for a change."""
+        self._changed.set()
+        self._changed = anyio.Event()
+
+    async def changed(self, timeout_seconds: float = 0.5) -> None:
+        """Return at the next change; or soon, so that time alone can change something, too."""
+        changed = self._changed
+        with anyio.move_on_after(timeout_seconds):
+            await changed.wait()
+
+    def append(self, event: Envelope) -> None:
+        """Append an event to its volume and the broadcast, and project it."""
+        data = encode_envelope(event)
+        self.lanes[event.volume].events.append(data)
+        self.broadcast.append(data)
+        for change in project(event):
+            self.apply(change)
+
+    def apply(self, change: Change) -> None:
+        """Change the catalogue."""
+        match change:
+            case Put(record, fields):
+                known = self.catalogue.setdefault(record, {})
+                known.update({name: str(value) for name, value in fields.items()})
+            case Bump(record, deltas):
+                present = self.catalogue.get(record)
+                if present is not None:
+                    present.update({name: str(int(present.get(name, 0)) + by) for name, by in deltas.items()})
+            case Remove(record):
+                self.catalogue.pop(record, None)
+            case Index(index, member):
+                self.indexes[index].add(member)
+            case Unindex(index, member):
+                self.indexes[index].discard(member)
+
+
+def now() -> float:
+    """Unix time in seconds, to the millisecond; all memory buses share it."""
+    return round(time.time(), 3)

@@ -1,0 +1,51 @@
+"""What the bus tells whoever counts: names are events of interest, not metrics."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from domain.ids import VolumeName
+
+
+class BusObserver(Protocol):
+    """Notified by the bus; must return at once."""
+
+    def accepted(self, volume: VolumeName, *, duplicate: bool) -> None:
+        """A command was accepted, or recognised as a repetition."""
+
+    def refused(self, volume: VolumeName) -> None:
+        """A command was refused because the lane's queue is full."""
+
+    def committed(self, volume: VolumeName, commands: int, seconds: float) -> None:
+        """Outcomes were committed in one step that took this long."""
+
+    def acquired(self, volume: VolumeName, *, clean: bool) -> None:
+        """A lane was taken; clean if its last owner had given it back."""
+
+    def fenced(self, volume: VolumeName) -> None:
+        """A lane went to another owner while we held it."""
+
+    def broken(self, part: str) -> None:
+        """A part of the bus lost its connection and tries again."""
+
+
+class SilentObserver:
+    """Counts nothing."""
+
+    def accepted(self, volume: VolumeName, *, duplicate: bool) -> None:
+        """Pass over."""
+
+    def refused(self, volume: VolumeName) -> None:
+        """Pass over."""
+
+    def committed(self, volume: VolumeName, commands: int, seconds: float) -> None:
+        """Pass over."""
+
+    def acquired(self, volume: VolumeName, *, clean: bool) -> None:
+        """Pass over."""
+
+    def fenced(self, volume: VolumeName) -> None:
+        """Pass over."""
+
+    def broken(self, part: str) -> None:
+        """Pass over."""

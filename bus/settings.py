@@ -1,0 +1,43 @@
+"""What can be set about the bus."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+
+class BusSettings(BaseModel):
+    """Connection to Redis and the bus's limits."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: SecretStr = Field(
+        SecretStr("redis://127.0.0.1:6379/0"),
+        description="where Redis is: redis://, rediss:// or unix:// with user, password and database; "
+        "may be given as `file:PATH` or `env:NAME`",
+    )
+    max_connections: int = Field(
+        32, ge=4, le=4096, description="connections one process opens for short commands; more wait"
+    )
+    connect_timeout_seconds: float = Field(5.0, gt=0, description="longest wait for a connection, in seconds")
+    command_timeout_seconds: float = Field(
+        5.0, gt=0, description="longest wait for an answer to a short command, in seconds"
+    )
+    lease_seconds: float = Field(
+        5.0,
+        ge=0.2,
+        description="how long a lane stays with an owner that gave no sign of life, in seconds; "
+        "a killed actor's volumes move on after at most twice this",
+    )
+    upload_lease_seconds: float = Field(
+        2.0, ge=0.2, description="how long an upload stays with a gateway that gave no sign of life, in seconds"
+    )
+    queue_limit: int = Field(
+        10_000, ge=1, description="commands that may wait on one volume; beyond it producers are told BUSY"
+    )
+    window: int = Field(64, ge=1, le=1024, description="commands of one volume in the hands of its owner at once")
+    batch: int = Field(16, ge=1, le=128, description="outcomes committed in one step")
+    max_envelope_bytes: int = Field(256 * 1024, ge=1024, description="largest command or event, in bytes")
+    remember_seconds: float = Field(
+        24 * 3600.0, ge=60, description="how long a command id is recognised as a repetition, in seconds"
+    )
+    reply_seconds: float = Field(3600.0, ge=1, description="how long a reply can be asked for again, in seconds")

@@ -1,0 +1,86 @@
+"""Builds the Redis bus of one process and runs what it needs in the background."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+from redis.asyncio import Redis
+
+from bus.contract import Bus
+from bus.observer import BusObserver, SilentObserver
+from bus.settings import BusSettings
+from bus.streams.bells import Bells
+from bus.streams.clock import RedisClock
+from bus.streams.command_queue import StreamQueue
+from bus.streams.connection import Connections, translated
+from bus.streams.events import StreamEvents
+from bus.streams.lanes import StreamLanes
+from bus.streams.leases import StreamLeases
+from bus.streams.members import StreamMembers
+from bus.streams.records import StreamCatalogue, StreamRecords
+from bus.streams.scripts import Scripts
+from bus.streams.wiring import Wiring
+
+
+@asynccontextmanager
+async def open_streams_bus(
+    settings: BusSettings, node: str, observer: BusObserver | None = None
+) -> AsyncIterator[Bus]:
+    """Connect, and run readers, renewals and doorbells until the context ends.
+
+    Args:
+        node: unique name of this process; two processes of one name would take each other's leases for theirs.
+
+    Raises:
+        BusBrokenError: Redis is not there at the start. Later losses are waited out.
+    """
+    observer = observer or SilentObserver()
+    connections = Connections(settings)
+    client = connections.shared()
+    clock = RedisClock()
+    try:
+        await _set_clock(client, clock)
+        wiring = Wiring(
+            node=node,
+            settings=settings,
+            observer=observer,
+            connections=connections,
+            client=client,
+            scripts=Scripts(client),
+            clock=clock,
+            bells=Bells(connections, observer),
+        )
+        lanes, leases, queue, members = (
+            StreamLanes(wiring),
+            StreamLeases(wiring),
+            StreamQueue(wiring),
+            StreamMembers(wiring),
+        )
+        async with anyio.create_task_group() as tasks:
+            for background in (wiring.bells, lanes, leases):
+                tasks.start_soon(background.run)
+            yield Bus(
+                node=node,
+                clock=clock,
+                commands=queue,
+                lanes=lanes,
+                members=members,
+                events=StreamEvents(wiring),
+                records=StreamRecords(wiring),
+                catalogue=StreamCatalogue(wiring),
+                leases=leases,
+            )
+            tasks.cancel_scope.cancel()
+    finally:
+        with anyio.CancelScope(shield=True):
+            await client.aclose()
+
+
+async def _set_clock(client: Redis, clock: RedisClock) -> None:
+    asked = time.monotonic()
+    with translated():
+        seconds, microseconds = await client.time()
+    clock.heard(seconds * 1000 + microseconds // 1000, asked)

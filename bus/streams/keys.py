@@ -1,0 +1,77 @@
+"""Names of everything in Redis.
+
+A lane is a volume. All keys of a lane carry the hash tag `{v:<volume>}`, so one script touches one slot; only
+the broadcast stream lies elsewhere, which is why Redis Cluster is not supported.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+from uuid import UUID
+
+from domain.ids import VolumeName
+
+#: Every event of every volume, in commit order.
+BROADCAST: Final = "{bc}:evt"
+#: Sorted set: member name -> time last seen, in Redis milliseconds.
+MEMBERS: Final = "bus:members"
+#: Hash: reader name -> last position it dealt with.
+READERS: Final = "bus:readers"
+#: Pub/sub channel on which changes of members and lanes are rung.
+DOORBELL: Final = "bus:doorbell"
+#: How many hashes an hour of remembered command ids is spread over.
+_INBOX_BUCKETS: Final = 64
+
+
+def commands(volume: VolumeName) -> str:
+    """Stream of commands."""
+    return f"{{v:{volume}}}:cmd"
+
+
+def lane(volume: VolumeName) -> str:
+    """Hash: owner, epoch, lease end, cursor, counters. Never expires, or the epoch would go back."""
+    return f"{{v:{volume}}}:lane"
+
+
+def events(volume: VolumeName) -> str:
+    """Stream of the volume's events: outbox, audit log and source of replays."""
+    return f"{{v:{volume}}}:evt"
+
+
+def dead_letters(volume: VolumeName) -> str:
+    """Stream of commands that can never be handled."""
+    return f"{{v:{volume}}}:dlq"
+
+
+def inbox(volume: VolumeName, command: UUID) -> str:
+    """Hash of remembered ids this command's id belongs to.
+
+    A UUIDv7 carries its time, so the id alone tells the hour; no search over several hours is needed.
+    """
+    hour = (command.int >> 80) // 3_600_000
+    return f"{{v:{volume}}}:in:{hour}:{command.int % _INBOX_BUCKETS}"
+
+
+def reply(volume: VolumeName, command: UUID) -> str:
+    """String: the reply to a command."""
+    return f"{{v:{volume}}}:r:{command.hex}"
+
+
+def node_channel(node: str) -> str:
+    """Pub/sub channel on which replies and requests to let go reach one process."""
+    return f"bus:node:{node}:bell"
+
+
+def node(node: str) -> str:
+    """Hash: what a member can do."""
+    return f"bus:node:{node}"
+
+
+def lease(name: str) -> str:
+    """String: holder of a lease."""
+    return f"lease:{name}"
+
+
+def due(kind: str) -> str:
+    """Sorted set: document names of a kind -> when they are due, in milliseconds."""
+    return f"due:{kind}"

@@ -1,0 +1,308 @@
+"""Owning volumes' lanes: acquire, read, commit, renew, release."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+import anyio
+from loguru import logger
+
+from bus.codec import decode_envelope, encode_reply
+from bus.contract import Delivery, Outcome, Verdict
+from bus.streams import keys
+from bus.streams.changes import Call
+from bus.streams.connection import translated
+from bus.streams.lease import Trust
+from bus.streams.reader import Entry, StreamReader, parse_entry
+from bus.streams.wiring import Wiring
+from domain.errors import BusBrokenError, FencedError, MalformedEventError
+from domain.ids import VolumeName, uuid7
+
+_RETRY_SECONDS: Final = 0.05
+
+
+class StreamLanes:
+    """Lanes over Redis Streams, all renewed by one task and read by one connection."""
+
+    def __init__(self, wiring: Wiring) -> None:
+        self._wiring = wiring
+        self._reader = StreamReader(
+            wiring.connections, wiring.client, wiring.observer, count=wiring.settings.window
+        )
+        self._held: dict[VolumeName, StreamLane] = {}
+
+    async def acquire(self, volume: VolumeName, *, min_epoch: int = 0) -> StreamLane | None:
+        """Take the lane if it is free or its owner is gone."""
+        wiring = self._wiring
+        asked = time.monotonic()
+        answer = await wiring.scripts.call(
+            "acquire",
+            (keys.lane(volume),),
+            (wiring.node, int(wiring.settings.lease_seconds * 1000), min_epoch),
+        )
+        if not answer[0]:
+            return None
+        _, epoch, cursor, high, redis_ms, crash = answer
+        wiring.clock.heard(redis_ms, asked)
+        wiring.observer.acquired(volume, clean=crash == 0)
+        lane = StreamLane(self, volume, epoch, Window(cursor.decode(), high.decode()), asked)
+        self._held[volume] = lane
+        self._reader.add(lane)
+        return lane
+
+    async def run(self) -> None:
+        """Read and renew for ever."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._reader.run)
+            while True:
+                await anyio.sleep(self._wiring.settings.lease_seconds / 4)
+                await self._renew_all()
+
+    async def _renew_all(self) -> None:
+        async with anyio.create_task_group() as tasks:
+            for lane in list(self._held.values()):
+                tasks.start_soon(self._renew, lane)
+
+    async def _renew(self, lane: StreamLane) -> None:
+        wiring = self._wiring
+        asked = time.monotonic()
+        try:
+            answer = await wiring.scripts.call(
+                "renew",
+                (keys.lane(lane.volume),),
+                (wiring.node, lane.epoch, int(wiring.settings.lease_seconds * 1000)),
+            )
+        except BusBrokenError as error:
+            wiring.observer.broken("lease")
+            logger.debug("renewing {}: {}", lane.volume, error)
+            return
+        if not answer[0]:
+            self.drop(lane)
+        elif parse_entry(answer[1].decode()) < parse_entry(lane.window.committed):
+            # Redis went back in time (a failover lost writes): what we believe committed is not.
+            logger.warning("lane of {} was rewound from {} to {}", lane.volume, lane.window.committed, answer[1])
+            self.drop(lane)
+        else:
+            wiring.clock.heard(answer[2], asked)
+            lane.trust.renew(asked)
+
+    def drop(self, lane: StreamLane, *, fenced: bool = True) -> None:
+        """Stop reading and renewing a lane that is lost or given back."""
+        if self._held.get(lane.volume) is lane:
+            del self._held[lane.volume]
+            if fenced:
+                self._wiring.observer.fenced(lane.volume)
+        self._reader.discard(lane)
+        lane.trust.lose()
+        lane.wake()
+
+    def poke(self) -> None:
+        """Say that a lane has room again."""
+        self._reader.poke()
+
+    @property
+    def wiring(self) -> Wiring:
+        """What this was built from."""
+        return self._wiring
+
+
+class Window:
+    """Entries handed out and not yet committed, and how far everything before them is committed."""
+
+    def __init__(self, cursor: str, high: str) -> None:
+        #: Everything up to here is committed.
+        self.committed = cursor
+        #: Nothing above this was committed by an earlier owner.
+        self.high = high
+        #: Entry -> whether it is done; in the order of the stream.
+        self._open: dict[str, bool] = {}
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def add(self, entry: str) -> None:
+        """Take in the next entry."""
+        self._open[entry] = False
+
+    def cursor_after(self, entries: Sequence[str]) -> str:
+        """Where the cursor stands once these entries are done as well."""
+        done = set(entries)
+        cursor = self.committed
+        for entry, finished in self._open.items():
+            if not finished and entry not in done:
+                break
+            cursor = entry
+        return cursor
+
+    def finish(self, entries: Sequence[str]) -> None:
+        """Mark entries as done and drop the finished ones at the head."""
+        for entry in entries:
+            if entry in self._open:
+                self._open[entry] = True
+        for entry in list(self._open):
+            if not self._open[entry]:
+                break
+            self.committed = entry
+            del self._open[entry]
+
+
+class StreamLane:
+    """One lane while this member owns it."""
+
+    def __init__(self, lanes: StreamLanes, volume: VolumeName, epoch: int, window: Window, asked: float) -> None:
+        settings = lanes.wiring.settings
+        self.volume = volume
+        self.epoch = epoch
+        self.window = window
+        self.stream = keys.commands(volume)
+        self.position = window.committed
+        self.trust = Trust(settings.lease_seconds, asked, f"the lane of {volume}")
+        self._lanes = lanes
+        self._limit = settings.window
+        self._fed: deque[Entry] = deque()
+        self._wake = anyio.Event()
+
+    def room(self) -> int:
+        """How many more entries are wanted now."""
+        return self._limit - len(self._fed) - len(self.window)
+
+    def feed(self, entries: Sequence[Entry]) -> None:
+        """Take entries read from the stream."""
+        self._fed.extend(entries)
+        self.position = entries[-1][0].decode()
+        self.wake()
+
+    def wake(self) -> None:
+        """Let `receive` look again."""
+        self._wake.set()
+
+    async def receive(self) -> Sequence[Delivery]:
+        """Wait for commands not yet handed out."""
+        while True:
+            await self.trust.confirm()
+            taken = [self._fed.popleft() for _ in range(min(len(self._fed), self._limit - len(self.window)))]
+            if taken:
+                deliveries = await self._undone([_delivery(entry, fields) for entry, fields in taken])
+                self._lanes.poke()
+                if deliveries:
+                    return deliveries
+                continue
+            self._wake = anyio.Event()
+            await self._wake.wait()
+
+    async def _undone(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
+        """Leave out what an earlier owner committed above the cursor."""
+        for delivery in deliveries:
+            self.window.add(delivery.entry)
+        high = parse_entry(self.window.high)
+        unsure = [d for d in deliveries if parse_entry(d.entry) <= high]
+        if not unsure:
+            return deliveries
+        done = await self._committed(unsure)
+        self.window.finish([delivery.entry for delivery in done])
+        known = {delivery.entry for delivery in done}
+        return [delivery for delivery in deliveries if delivery.entry not in known]
+
+    async def _committed(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
+        while True:
+            try:
+                with translated():
+                    async with self._lanes.wiring.client.pipeline(transaction=False) as pipe:
+                        for delivery in deliveries:
+                            pipe.hget(keys.inbox(self.volume, delivery.id), delivery.id.bytes)  # type: ignore[arg-type]
+                        marks = await pipe.execute()
+            except BusBrokenError:
+                await self._pause()
+            else:
+                return [d for d, mark in zip(deliveries, marks, strict=True) if mark and mark[:1] == b"c"]
+
+    async def commit(self, outcomes: Sequence[Outcome]) -> None:
+        """Record outcomes, all or nothing; repeat until the store answers, for the script is idempotent."""
+        entries = [outcome.delivery.entry for outcome in outcomes]
+        call = self._commit_call(outcomes, self.window.cursor_after(entries))
+        wiring = self._lanes.wiring
+        started = time.monotonic()
+        while True:
+            asked = time.monotonic()
+            try:
+                _, redis_ms = await wiring.scripts.call("commit", call.keys, call.args)
+                break
+            except FencedError:
+                self._lanes.drop(self)
+                raise
+            except BusBrokenError as error:
+                wiring.observer.broken("commit")
+                logger.debug("committing on {}: {}", self.volume, error)
+                await self._pause()
+        self.window.finish(entries)
+        self._lanes.poke()
+        self.wake()
+        wiring.clock.heard(redis_ms, asked)
+        wiring.observer.committed(self.volume, len(outcomes), time.monotonic() - started)
+
+    def _commit_call(self, outcomes: Sequence[Outcome], cursor: str) -> Call:
+        settings = self._lanes.wiring.settings
+        volume = self.volume
+        call = Call(
+            (keys.lane(volume), keys.events(volume), keys.BROADCAST, keys.dead_letters(volume)),
+            (
+                self._lanes.wiring.node,
+                self.epoch,
+                cursor,
+                int(settings.remember_seconds),
+                int(settings.reply_seconds * 1000),
+                len(outcomes),
+            ),
+        )
+        for outcome in outcomes:
+            delivery = outcome.delivery
+            dead = outcome.verdict is Verdict.DEAD
+            call.keys += (keys.inbox(volume, delivery.id), keys.reply(volume, delivery.id))
+            call.args += (
+                delivery.entry,
+                delivery.id.bytes,
+                encode_reply(outcome.reply),
+                delivery.envelope.reply_to if delivery.envelope else "",
+                (outcome.reason or "unknown") if dead else "",
+                delivery.original if dead else b"",
+            )
+            call.events(outcome.events)
+        return call
+
+    async def _pause(self) -> None:
+        await anyio.sleep(_RETRY_SECONDS)
+        if self.trust.is_lost:
+            raise FencedError(f"the lane of {self.volume} has another owner")
+
+    async def confirm(self) -> None:
+        """Return while the lease is surely ours; wait while that is unknown."""
+        await self.trust.confirm()
+
+    async def release(self) -> None:
+        """Give the lane back."""
+        self._lanes.drop(self, fenced=False)
+        wiring = self._lanes.wiring
+        await wiring.scripts.call("release", (keys.lane(self.volume),), (wiring.node, self.epoch, keys.DOORBELL))
+
+
+def _delivery(entry: bytes, fields: dict[bytes, bytes]) -> Delivery:
+    """Make a delivery of a stream entry, whatever its bytes are."""
+    raw_id, original = fields.get(b"i", b""), fields.get(b"m", b"")
+    name = entry.decode()
+    # An entry nobody here wrote may lack a usable id; its place in the stream then names it.
+    identity = UUID(bytes=raw_id) if len(raw_id) == 16 else _entry_id(name)
+    try:
+        envelope = decode_envelope(original)
+    except MalformedEventError as error:
+        return Delivery(name, identity, None, str(error), original)
+    return Delivery(name, identity, envelope, "", original)
+
+
+def _entry_id(entry: str) -> UUID:
+    """An id for an entry that has none, always the same for the same entry."""
+    ms, seq = parse_entry(entry)
+    return uuid7(ms, seq.to_bytes(10, "big"))

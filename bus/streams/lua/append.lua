@@ -1,0 +1,42 @@
+-- Shared by every script that appends events. `a` and `k` walk ARGV and KEYS.
+local a, k = 0, 0
+local function arg() a = a + 1; return ARGV[a] end
+local function key() k = k + 1; return KEYS[k] end
+
+local function now_ms()
+  local t = redis.call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000)
+end
+
+-- One catalogue change: P put, B bump, R remove, I index, U unindex. With live == false it is only walked over.
+local function change(live)
+  local op, name = arg(), key()
+  if op == 'P' or op == 'B' then
+    local pairs_ = {}
+    for i = 1, tonumber(arg()) * 2 do pairs_[i] = arg() end
+    if not live then return end
+    if op == 'P' then redis.call('HSET', name, unpack(pairs_)); return end
+    if redis.call('EXISTS', name) == 0 then return end
+    for i = 1, #pairs_, 2 do redis.call('HINCRBY', name, pairs_[i], pairs_[i + 1]) end
+  elseif op == 'R' then
+    if live then redis.call('DEL', name) end
+  else
+    local member = arg()
+    if not live then return end
+    if op == 'I' then redis.call('ZADD', name, 0, member) else redis.call('ZREM', name, member) end
+  end
+end
+
+local function changes(live)
+  for _ = 1, tonumber(arg()) do change(live) end
+end
+
+-- One event with its changes, onto the volume's own stream and the broadcast.
+local function append(live, own, all, epoch)
+  local id, bytes = arg(), arg()
+  if live then
+    redis.call('XADD', own, '*', 'i', id, 'm', bytes, 'e', epoch)
+    redis.call('XADD', all, '*', 'i', id, 'm', bytes, 'e', epoch)
+  end
+  changes(live)
+end

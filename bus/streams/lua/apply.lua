@@ -1,0 +1,3 @@
+-- KEYS (changed records)* ; ARGV n_changes (change)*
+changes(true)
+return 1

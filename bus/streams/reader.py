@@ -1,0 +1,132 @@
+"""One blocking XREAD for all lanes a process owns.
+
+Reading is stateless: the position is kept here and in the commits, never in Redis, so a lost answer or a
+dropped connection loses nothing. When the set of lanes or the room in their windows changes while the read
+blocks, `CLIENT UNBLOCK` from the shared client makes it come back at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
+
+import anyio
+from loguru import logger
+from redis.asyncio import Redis
+
+from bus.observer import BusObserver
+from bus.streams.connection import Connections, translated
+from domain.errors import BusBrokenError
+
+#: Longest block of one read, in seconds; nothing waits for it to end.
+_BLOCK_SECONDS: Final = 5.0
+_PAUSE_SECONDS: Final = 0.2
+_POKE_SECONDS: Final = 0.002
+
+#: A stream entry as redis-py gives it: id and fields.
+Entry = tuple[bytes, dict[bytes, bytes]]
+
+
+class Source(Protocol):
+    """A stream somebody wants entries of."""
+
+    stream: str
+    #: Entries up to here were fed.
+    position: str
+
+    def room(self) -> int:
+        """How many more entries are wanted now."""
+
+    def feed(self, entries: Sequence[Entry]) -> None:
+        """Take entries; moves `position`."""
+
+
+class StreamReader:
+    """Feeds sources from their streams."""
+
+    def __init__(self, connections: Connections, client: Redis, observer: BusObserver, count: int) -> None:
+        self._connections = connections
+        self._client = client
+        self._observer = observer
+        self._count = count
+        self._sources: dict[str, Source] = {}
+        self._changed = anyio.Event()
+        self._client_id: int | None = None
+
+    def add(self, source: Source) -> None:
+        """Start feeding a source."""
+        self._sources[source.stream] = source
+        self.poke()
+
+    def discard(self, source: Source) -> None:
+        """Stop feeding a source."""
+        if self._sources.get(source.stream) is source:
+            del self._sources[source.stream]
+
+    def poke(self) -> None:
+        """Say that a source was added or has room again."""
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Read for ever; reconnect when the connection is lost."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._unblock)
+            while True:
+                try:
+                    await self._read()
+                except BusBrokenError as error:
+                    self._observer.broken("reader")
+                    logger.debug("reading lanes: {}", error)
+                    await anyio.sleep(_PAUSE_SECONDS)
+
+    async def _read(self) -> None:
+        try:
+            async with self._connections.blocking(_BLOCK_SECONDS) as client:
+                with translated():
+                    client_id = await client.client_id()
+                while True:
+                    await self._read_once(client, client_id)
+        finally:
+            self._client_id = None
+
+    async def _read_once(self, client: Redis, client_id: int) -> None:
+        self._changed = anyio.Event()
+        asked = [source for source in self._sources.values() if source.room() > 0]
+        if not asked:
+            await self._changed.wait()
+            return
+        streams: dict[Any, Any] = {source.stream: source.position for source in asked}
+        self._client_id = client_id
+        with translated():
+            answer = await client.xread(streams, count=self._count, block=int(_BLOCK_SECONDS * 1000))
+        self._client_id = None
+        self._feed(asked, answer)
+
+    def _feed(self, asked: Sequence[Source], answer: Sequence[tuple[bytes, Sequence[Entry]]]) -> None:
+        """Hand entries to the very source they were read for: a newer one of that stream has its own position."""
+        by_stream = {source.stream: source for source in asked}
+        for stream, entries in answer:
+            source = by_stream[stream.decode()]
+            if self._sources.get(source.stream) is source:
+                source.feed(entries)
+
+    async def _unblock(self) -> None:
+        """Wake the blocked read until it has noticed; a poke may come just before Redis blocks it."""
+        while True:
+            changed = self._changed
+            await changed.wait()
+            while changed is self._changed and self._client_id is not None:
+                try:
+                    with translated():
+                        await self._client.client_unblock(self._client_id)
+                except BusBrokenError:
+                    await anyio.sleep(_PAUSE_SECONDS)
+                await anyio.sleep(_POKE_SECONDS)
+            if changed is self._changed:
+                await anyio.sleep(_POKE_SECONDS)
+
+
+def parse_entry(entry: str) -> tuple[int, int]:
+    """A stream entry id as two numbers, which compare as Redis orders them."""
+    ms, _, seq = entry.partition("-")
+    return int(ms), int(seq or 0)

@@ -1,0 +1,106 @@
+"""Shared documents by compare-and-set, and the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from bus.codec import decode_document, encode_document, milliseconds
+from bus.contract import Record
+from bus.streams import keys
+from bus.streams.changes import Call
+from bus.streams.connection import translated
+from bus.streams.wiring import Wiring
+from domain.catalogue import Change
+from domain.envelope import Envelope
+
+
+class StreamRecords:
+    """Documents in Redis hashes: a revision and msgpack bytes."""
+
+    def __init__(self, wiring: Wiring) -> None:
+        self._wiring = wiring
+
+    async def create(self, name: str, document: Mapping[str, object], *, keep_seconds: float, due: float) -> bool:
+        """Make a document; False if it is there."""
+        made = await self._wiring.scripts.call(
+            "record_create",
+            (name, _due_index(name)),
+            (encode_document(document), milliseconds(keep_seconds), milliseconds(due), name),
+        )
+        return bool(made)
+
+    async def load(self, name: str) -> Record | None:
+        """Read a document."""
+        with translated():
+            revision, data = await self._wiring.client.hmget(name, ["r", "d"])  # type: ignore[misc]
+        return None if revision is None else Record(decode_document(data), int(revision))
+
+    async def replace(
+        self,
+        name: str,
+        document: Mapping[str, object],
+        *,
+        revision: int,
+        keep_seconds: float,
+        due: float | None,
+        event: Envelope | None = None,
+    ) -> bool:
+        """Change a document and append an event in one step; False if it is not at this revision."""
+        own = keys.events(event.volume) if event else keys.BROADCAST
+        call = Call(
+            (name, _due_index(name), own, keys.BROADCAST),
+            (
+                revision,
+                encode_document(document),
+                milliseconds(keep_seconds),
+                "" if due is None else milliseconds(due),
+                name,
+            ),
+        )
+        call.events([event] if event else [])
+        return bool(await self._wiring.scripts.call("record_replace", call.keys, call.args))
+
+    async def remove(self, name: str) -> None:
+        """Drop a document, if it is there."""
+        await self._wiring.scripts.call("record_remove", (name, _due_index(name)), (name,))
+
+    async def due(self, kind: str, *, before: float, limit: int) -> Sequence[str]:
+        """Names of documents of a kind that are due, oldest first."""
+        with translated():
+            names = await self._wiring.client.zrangebyscore(
+                keys.due(kind), "-inf", milliseconds(before), start=0, num=limit
+            )
+        return [name.decode() for name in names]
+
+
+class StreamCatalogue:
+    """Catalogue records in Redis hashes, indexes in sorted sets ordered by member."""
+
+    def __init__(self, wiring: Wiring) -> None:
+        self._wiring = wiring
+
+    async def fields(self, names: Sequence[str]) -> Sequence[Mapping[str, str] | None]:
+        """Records by name, None where there is none."""
+        with translated():
+            async with self._wiring.client.pipeline(transaction=False) as pipe:
+                for name in names:
+                    pipe.hgetall(name)
+                answers = await pipe.execute()
+        return [{key.decode(): value.decode() for key, value in answer.items()} or None for answer in answers]
+
+    async def page(self, index: str, *, after: str = "", limit: int) -> Sequence[str]:
+        """Members of an index after the given one, in byte order."""
+        start = f"({after}" if after else "-"
+        with translated():
+            members = await self._wiring.client.zrangebylex(index, start, "+", start=0, num=limit)
+        return [member.decode() for member in members]
+
+    async def apply(self, changes: Sequence[Change]) -> None:
+        """Write records outside an event."""
+        call = Call((), ())
+        call.changes(changes)
+        await self._wiring.scripts.call("apply", call.keys, call.args)
+
+
+def _due_index(name: str) -> str:
+    return keys.due(name.partition(":")[0])

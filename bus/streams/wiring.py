@@ -1,0 +1,29 @@
+"""What every part of the Redis bus is built from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from redis.asyncio import Redis
+
+from bus.observer import BusObserver
+from bus.settings import BusSettings
+from bus.streams.bells import Bells
+from bus.streams.clock import RedisClock
+from bus.streams.connection import Connections
+from bus.streams.scripts import Scripts
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """Shared by the parts of one process's bus."""
+
+    node: str
+    settings: BusSettings
+    observer: BusObserver
+    connections: Connections
+    #: For short commands.
+    client: Redis
+    scripts: Scripts
+    clock: RedisClock
+    bells: Bells

