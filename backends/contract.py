@@ -1,0 +1,258 @@
+"""What every volume does.
+
+Written for both kinds of file plane: a mounted file system, where staging is a file and committing a rename,
+and an object store, where staging is a multipart upload and there is no rename. Nothing here says how.
+
+Promises that hold for every method: it never blocks the event loop; cancelling it leaves nothing half-done
+that a repetition would not repair; it raises only errors of `domain.errors`. A path is resolved beneath its
+folder by the storage itself, so a link or a race never leads out of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+from uuid import UUID
+
+from domain.ids import QuotaScopeId, VFolderId, VolumeName
+from domain.paths import RelativePath
+from domain.usage import Capacity, Health, Quota, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """Identity of one change of folders: the command that asked for it, and by which lease it is done.
+
+    Each mutating method of a volume is repeat-safe by `id`: done again it changes nothing more and returns what
+    it returned before, as far as the volume can remember.
+    """
+
+    id: UUID
+    epoch: int = 0
+
+
+class EntryKind(StrEnum):
+    """What a name stands for."""
+
+    FILE = "file"
+    DIRECTORY = "directory"
+    SYMLINK = "symlink"
+    #: A socket, FIFO or device: shown, never opened.
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class FileStat:
+    """What is known of one entry without reading it."""
+
+    kind: EntryKind
+    size_bytes: int
+    #: Type and permission bits, as `stat` gives them.
+    mode: int
+    #: Unix time of the last change of contents, in nanoseconds.
+    modified_ns: int
+    #: Unix time of the last change of contents or attributes, in nanoseconds.
+    changed_ns: int
+    #: Changes when another file takes the name.
+    identity: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One name in a directory."""
+
+    name: str
+    stat: FileStat
+    #: For a link: where it leads, relative to the listed directory; empty if out of it.
+    link_target: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Names of a directory, in no order, at most as many as asked for."""
+
+    entries: Sequence[Entry]
+    #: Whether there are more names than were asked for.
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """A staged file at its destination."""
+
+    size_bytes: int
+    #: Size of the file it replaced, None if there was none.
+    replaced_bytes: int | None
+
+
+class ReadHandle(Protocol):
+    """An open file, as it was when it was opened: a file that takes its name later does not show."""
+
+    @property
+    def stat(self) -> FileStat:
+        """What was known at opening."""
+
+    async def read(self, offset: int, count: int) -> bytes:
+        """Read up to `count` bytes; fewer only at the end of the file."""
+
+    async def close(self) -> None:
+        """Give it back. Repeat-safe."""
+
+
+class Staging(Protocol):
+    """An unfinished upload, open for appending. One writer at a time is the caller's care."""
+
+    @property
+    def offset(self) -> int:
+        """Bytes stored so far; a crash of this process loses none of them."""
+
+    async def append(self, chunks: Sequence[bytes]) -> None:
+        """Store bytes behind those stored before.
+
+        Raises:
+            QuotaExceededError, StorageFullError: no room; `offset` tells how much was stored.
+        """
+
+    async def close(self) -> None:
+        """Give it back; what was stored stays. Repeat-safe."""
+
+
+class FileAccess(Protocol):
+    """Names and bytes inside one folder.
+
+    Raises everywhere: NotFoundError (subject vfolder: no such folder; subject file: no such name),
+    InvalidPathError (leads out of the folder), ConflictError with `reason` one of `exists`, `not-a-directory`,
+    `is-a-directory`, `not-empty`, `not-a-file`, `into-itself`.
+    """
+
+    async def stat(self, path: RelativePath) -> FileStat:
+        """Look at an entry; a link is looked at itself."""
+
+    async def listing(self, path: RelativePath, *, limit: int) -> Listing:
+        """List a directory."""
+
+    async def open_read(self, path: RelativePath) -> ReadHandle:
+        """Open a regular file; a link inside the folder is followed."""
+
+    async def make_directory(self, path: RelativePath, *, parents: bool, exist_ok: bool) -> None:
+        """Make a directory."""
+
+    async def move(self, source: RelativePath, destination: RelativePath) -> bool:
+        """Give an entry another name or place. Replaces a file; tells whether it did.
+
+        A directory at the destination is in the way (`is-a-directory`). Atomic if the volume renames atomically.
+        """
+
+    async def delete(self, path: RelativePath, *, recursive: bool) -> bool:
+        """Remove an entry; False if it was not there.
+
+        The folder itself is emptied, not removed. A directory needs `recursive`, else `is-a-directory`.
+        """
+
+    async def create_staging(self, session: str, *, destination: RelativePath, length: int | None) -> None:
+        """Begin an upload of `length` bytes (None: not known yet) that is meant for `destination`.
+
+        Repeat-safe. Raises StorageFullError at once when the volume could not hold it.
+        """
+
+    async def open_staging(self, session: str) -> Staging:
+        """Open an upload for appending. Raises NotFoundError (subject upload)."""
+
+    async def staged_bytes(self, session: str) -> int:
+        """Bytes stored so far. Raises NotFoundError (subject upload)."""
+
+    async def commit_staging(self, session: str, destination: RelativePath) -> Committed:
+        """Make a staged file durable and put it at its destination, whole or not at all; parents are made.
+
+        A file there is replaced. Raises NotFoundError (subject upload) if the staging is gone, as it is after
+        it was committed.
+        """
+
+    async def discard_staging(self, session: str) -> None:
+        """Free the bytes of an upload. Repeat-safe."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrashEntry:
+    """A deleted folder that waits to be purged."""
+
+    #: Id of the operation that deleted it.
+    id: UUID
+    folder: VFolderId
+
+
+@dataclass(frozen=True, slots=True)
+class Purge:
+    """Progress of removing a trash entry."""
+
+    #: Files and directories removed by this step.
+    removed: int
+    finished: bool
+
+
+class Volume(Protocol):
+    """One storage system, or part of one, that holds folders."""
+
+    @property
+    def name(self) -> VolumeName:
+        """Its name in the configuration."""
+
+    @property
+    def backend(self) -> str:
+        """Name of its driver."""
+
+    # --- control plane: called by the volume's actor only ---
+
+    async def ensure_scope(self, op: Operation, scope: QuotaScopeId) -> bool:
+        """Make a quota scope if it is not there; tells whether this operation made it."""
+
+    async def create_scope(self, op: Operation, scope: QuotaScopeId, limit_bytes: int | None) -> None:
+        """Make a quota scope. Raises ConflictError (`exists`)."""
+
+    async def delete_scope(self, op: Operation, scope: QuotaScopeId) -> None:
+        """Remove an empty quota scope. Raises NotFoundError, ConflictError (`not-empty`)."""
+
+    async def set_quota(self, op: Operation, scope: QuotaScopeId, limit_bytes: int | None) -> None:
+        """Set or (None) remove the limit of a scope. Raises NotFoundError."""
+
+    async def create_folder(self, op: Operation, folder: VFolderId, mode: int) -> None:
+        """Make an empty folder in an existing scope.
+
+        Raises NotFoundError (subject quota-scope), ConflictError (`exists`).
+        """
+
+    async def delete_folder(self, op: Operation, folder: VFolderId) -> None:
+        """Take a folder out of its place into the trash, as entry `op.id`. Raises NotFoundError."""
+
+    async def drop_trash(self, trash: UUID) -> None:
+        """Forget a purged trash entry. Repeat-safe."""
+
+    # --- control plane: reading ---
+
+    async def quota(self, scope: QuotaScopeId) -> Quota:
+        """Limit of a scope. Raises NotFoundError (subject quota-scope)."""
+
+    async def usage(self, folder: VFolderId, *, staging: bool = True) -> Usage:
+        """Count what a folder holds, with or without unfinished uploads. Raises NotFoundError."""
+
+    async def capacity(self) -> Capacity:
+        """Size of the file system."""
+
+    async def health(self) -> Health:
+        """Whether the volume works, found out by trying."""
+
+    def folders(self) -> AsyncIterator[VFolderId]:
+        """Every folder on the volume, found by looking; for rebuilding a lost catalogue."""
+
+    async def trash(self) -> Sequence[TrashEntry]:
+        """Trash entries not yet forgotten."""
+
+    async def purge(self, trash: UUID) -> Purge:
+        """Remove some of what a trash entry holds; call until finished. Repeat-safe."""
+
+    # --- file plane ---
+
+    def files(self, folder: VFolderId) -> FileAccess:
+        """Names and bytes of a folder; whether it exists shows at the first use."""

@@ -1,0 +1,148 @@
+"""File access on either kind of plane."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import anyio
+
+from backends.contract import Committed, EntryKind, FileStat, Listing
+from backends.memory.plane import Plane, Stored, conflict
+from domain.errors import InvalidPathError, NotFoundError, Subject
+from domain.paths import RelativePath
+
+
+class MemoryFiles:
+    """Names and bytes of one folder in memory."""
+
+    def __init__(self, plane: Callable[[], Plane]) -> None:
+        #: Finds the folder anew each time, as a mounted one does; raises NotFoundError.
+        self._find = plane
+
+    async def _plane(self) -> Plane:
+        await anyio.lowlevel.checkpoint()
+        return self._find()
+
+    async def stat(self, path: RelativePath) -> FileStat:
+        """Look at an entry."""
+        return (await self._plane()).stat(path)
+
+    async def listing(self, path: RelativePath, *, limit: int) -> Listing:
+        """List a directory."""
+        names = (await self._plane()).names(path)
+        return Listing(names[:limit], truncated=len(names) > limit)
+
+    async def open_read(self, path: RelativePath) -> MemoryReadHandle:
+        """Open a file."""
+        return MemoryReadHandle((await self._plane()).read(path))
+
+    async def make_directory(self, path: RelativePath, *, parents: bool, exist_ok: bool) -> None:
+        """Make a directory."""
+        plane = await self._plane()
+        if parents and not path.is_root:
+            for depth in range(1, len(path.parts)):
+                parent = RelativePath(path.parts[:depth])
+                if not _is_there(plane, parent):
+                    plane.make_directory(parent)
+        if exist_ok and _is_there(plane, path) and plane.stat(path).kind is EntryKind.DIRECTORY:
+            return
+        plane.make_directory(path)
+
+    async def move(self, source: RelativePath, destination: RelativePath) -> bool:
+        """Give an entry another place; tells whether a file was replaced."""
+        plane = await self._plane()
+        if source.is_root or destination.is_root:
+            raise InvalidPathError("the folder itself cannot be changed this way", subject=Subject.FILE)
+        moved = plane.stat(source)
+        if source == destination:
+            return False
+        if destination.is_within(source):
+            raise conflict("into-itself", destination)
+        replaced = _is_there(plane, destination)
+        if replaced and plane.stat(destination).kind is EntryKind.DIRECTORY:
+            raise conflict("is-a-directory", destination)
+        if replaced and moved.kind is EntryKind.DIRECTORY:
+            raise conflict("exists", destination)
+        plane.move(source, destination)
+        return replaced
+
+    async def delete(self, path: RelativePath, *, recursive: bool) -> bool:
+        """Remove an entry; False if it was not there."""
+        plane = await self._plane()
+        if not _is_there(plane, path):
+            return False
+        if plane.stat(path).kind is EntryKind.DIRECTORY and not recursive:
+            raise conflict("is-a-directory", path)
+        plane.remove(path)
+        return True
+
+    async def create_staging(self, session: str, *, destination: RelativePath, length: int | None) -> None:
+        """Begin an upload."""
+        del length
+        (await self._plane()).begin(session, destination)
+
+    async def open_staging(self, session: str) -> MemoryStaging:
+        """Open an upload for appending."""
+        plane = await self._plane()
+        return MemoryStaging(plane, session, plane.staged(session))
+
+    async def staged_bytes(self, session: str) -> int:
+        """Bytes stored so far."""
+        return (await self._plane()).staged(session)
+
+    async def commit_staging(self, session: str, destination: RelativePath) -> Committed:
+        """Finish an upload."""
+        plane = await self._plane()
+        if destination.is_root:
+            raise InvalidPathError("the folder itself cannot be changed this way", subject=Subject.FILE)
+        return plane.commit(session, destination)
+
+    async def discard_staging(self, session: str) -> None:
+        """Drop an upload."""
+        (await self._plane()).abort(session)
+
+
+class MemoryReadHandle:
+    """An open file: its bytes as they were."""
+
+    def __init__(self, stored: Stored) -> None:
+        self._data = stored.data
+        self.stat = stored.stat
+
+    async def read(self, offset: int, count: int) -> bytes:
+        """Read up to `count` bytes."""
+        await anyio.lowlevel.checkpoint()
+        return self._data[offset : offset + count]
+
+    async def close(self) -> None:
+        """Give it back."""
+        await anyio.lowlevel.checkpoint()
+
+
+class MemoryStaging:
+    """An upload open for appending."""
+
+    def __init__(self, plane: Plane, session: str, offset: int) -> None:
+        self._plane = plane
+        self._session = session
+        self.offset = offset
+
+    async def append(self, chunks: Sequence[bytes]) -> None:
+        """Add bytes."""
+        await anyio.lowlevel.checkpoint()
+        try:
+            self._plane.append(self._session, b"".join(chunks))
+        finally:
+            self.offset = self._plane.staged(self._session)
+
+    async def close(self) -> None:
+        """Give it back."""
+        await anyio.lowlevel.checkpoint()
+
+
+def _is_there(plane: Plane, path: RelativePath) -> bool:
+    try:
+        plane.stat(path)
+    except NotFoundError:
+        return False
+    return True

@@ -1,0 +1,209 @@
+"""The control plane in memory; has every optional power, so that each is exercised somewhere."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+from uuid import UUID
+
+import anyio
+
+from backends.contract import Operation, Purge, TrashEntry
+from backends.memory.bucket import Bucket
+from backends.memory.files import MemoryFiles
+from backends.memory.plane import Plane, Room, conflict, missing
+from backends.memory.tree import Tree
+from domain.errors import Subject
+from domain.ids import QuotaScopeId, VFolderId, VolumeName
+from domain.usage import Capacity, Health, HealthStatus, Quota, Usage
+
+
+@dataclass(slots=True)
+class _Scope:
+    made_by: UUID
+    limit_bytes: int | None = None
+
+
+@dataclass(slots=True)
+class _Folder:
+    plane: Plane
+    made_by: UUID
+    snapshots: dict[str, Plane] = field(default_factory=dict)
+
+
+class MemoryVolume:
+    """Folders in memory.
+
+    Args:
+        kind: whether it behaves like a mounted file system or like an object store.
+        total_bytes: how much it takes before it is full.
+        part_bytes: least size of a part of an object store's multipart upload.
+    """
+
+    backend = "memory"
+
+    def __init__(
+        self,
+        name: VolumeName,
+        kind: Literal["tree", "objects"] = "tree",
+        *,
+        total_bytes: int = 1 << 40,
+        part_bytes: int = 5 << 20,
+    ) -> None:
+        self.name = name
+        self._kind = kind
+        self._part_bytes = part_bytes
+        self._room = Room(total_bytes)
+        self._scopes: dict[QuotaScopeId, _Scope] = {}
+        self._folders: dict[VFolderId, _Folder] = {}
+        self._trash: dict[UUID, tuple[VFolderId, Plane | None]] = {}
+        self._removed: set[UUID] = set()
+
+    async def ensure_scope(self, op: Operation, scope: QuotaScopeId) -> bool:
+        """Make a quota scope if it is not there."""
+        await anyio.lowlevel.checkpoint()
+        return self._scopes.setdefault(scope, _Scope(op.id)).made_by == op.id
+
+    async def create_scope(self, op: Operation, scope: QuotaScopeId, limit_bytes: int | None) -> None:
+        """Make a quota scope."""
+        await anyio.lowlevel.checkpoint()
+        if self._scopes.setdefault(scope, _Scope(op.id, limit_bytes)).made_by != op.id:
+            raise conflict("exists", scope, Subject.QUOTA_SCOPE)
+
+    async def delete_scope(self, op: Operation, scope: QuotaScopeId) -> None:
+        """Remove an empty quota scope."""
+        await anyio.lowlevel.checkpoint()
+        if op.id in self._removed:
+            return
+        self._scope(scope)
+        if any(folder.scope == scope for folder in self._folders):
+            raise conflict("not-empty", scope, Subject.QUOTA_SCOPE)
+        del self._scopes[scope]
+        self._removed.add(op.id)
+
+    async def set_quota(self, op: Operation, scope: QuotaScopeId, limit_bytes: int | None) -> None:
+        """Set or remove the limit."""
+        await anyio.lowlevel.checkpoint()
+        del op
+        self._scope(scope).limit_bytes = limit_bytes
+
+    async def quota(self, scope: QuotaScopeId) -> Quota:
+        """Limit of a scope."""
+        await anyio.lowlevel.checkpoint()
+        return Quota(limit_bytes=self._scope(scope).limit_bytes)
+
+    async def create_folder(self, op: Operation, folder: VFolderId, mode: int) -> None:
+        """Make an empty folder."""
+        await anyio.lowlevel.checkpoint()
+        del mode
+        self._put(op, folder, self._empty_plane())
+
+    async def delete_folder(self, op: Operation, folder: VFolderId) -> None:
+        """Take a folder into the trash."""
+        await anyio.lowlevel.checkpoint()
+        if op.id not in self._trash:
+            self._trash[op.id] = (folder, self._folder(folder).plane)
+            del self._folders[folder]
+
+    async def trash(self) -> Sequence[TrashEntry]:
+        """Deleted folders not yet forgotten."""
+        await anyio.lowlevel.checkpoint()
+        return [TrashEntry(op, folder) for op, (folder, _) in self._trash.items()]
+
+    async def purge(self, trash: UUID) -> Purge:
+        """Remove what a trash entry holds, at once."""
+        await anyio.lowlevel.checkpoint()
+        folder, plane = self._trash.get(trash, (None, None))
+        if folder is None or plane is None:
+            return Purge(0, finished=True)
+        removed = plane.all_files()
+        self._room.give(sum(len(stored.data) for stored in removed))
+        self._trash[trash] = (folder, None)
+        return Purge(len(removed), finished=True)
+
+    async def drop_trash(self, trash: UUID) -> None:
+        """Forget a purged trash entry."""
+        await anyio.lowlevel.checkpoint()
+        self._trash.pop(trash, None)
+
+    async def folders(self) -> AsyncIterator[VFolderId]:
+        """Every folder."""
+        for folder in list(self._folders):
+            await anyio.lowlevel.checkpoint()
+            yield folder
+
+    async def usage(self, folder: VFolderId, *, staging: bool = True) -> Usage:
+        """Count what a folder holds; unfinished uploads never count here."""
+        await anyio.lowlevel.checkpoint()
+        del staging
+        sizes = [len(stored.data) for stored in self._folder(folder).plane.all_files()]
+        return Usage(len(sizes), len(sizes), sum(sizes), sum(sizes), sum(sizes))
+
+    async def capacity(self) -> Capacity:
+        """How much it takes, and holds."""
+        await anyio.lowlevel.checkpoint()
+        return Capacity(self._room.total_bytes, self._room.used_bytes)
+
+    async def health(self) -> Health:
+        """Always well."""
+        await anyio.lowlevel.checkpoint()
+        return Health(HealthStatus.HEALTHY)
+
+    def files(self, folder: VFolderId) -> MemoryFiles:
+        """Names and bytes of a folder."""
+        return MemoryFiles(lambda: self._folder(folder).plane)
+
+    async def clone_folder(self, op: Operation, source: VFolderId, destination: VFolderId) -> None:
+        """Copy a folder to a new one."""
+        await anyio.lowlevel.checkpoint()
+        self._put(op, destination, self._folder(source).plane.copy())
+
+    async def create_snapshot(self, op: Operation, folder: VFolderId, name: str) -> None:
+        """Keep an image."""
+        await anyio.lowlevel.checkpoint()
+        del op
+        known = self._folder(folder)
+        if name in known.snapshots:
+            raise conflict("exists", name)
+        known.snapshots[name] = known.plane.copy()
+
+    async def snapshots(self, folder: VFolderId) -> Sequence[str]:
+        """Names of the images kept."""
+        await anyio.lowlevel.checkpoint()
+        return list(self._folder(folder).snapshots)
+
+    async def delete_snapshot(self, op: Operation, folder: VFolderId, name: str) -> None:
+        """Drop an image."""
+        await anyio.lowlevel.checkpoint()
+        del op
+        if self._folder(folder).snapshots.pop(name, None) is None:
+            raise missing(name)
+
+    async def fast_usage(self, folder: VFolderId) -> Usage:
+        """What a folder holds; counting is fast here."""
+        return await self.usage(folder)
+
+    async def metrics(self) -> Mapping[str, float]:
+        """Figures by name."""
+        await anyio.lowlevel.checkpoint()
+        return {"used_bytes": float(self._room.used_bytes)}
+
+    def _empty_plane(self) -> Plane:
+        return Tree(self._room) if self._kind == "tree" else Bucket(self._room, self._part_bytes)
+
+    def _put(self, op: Operation, folder: VFolderId, plane: Plane) -> None:
+        if folder.scope is not None:
+            self._scope(folder.scope)
+        if self._folders.setdefault(folder, _Folder(plane, op.id)).made_by != op.id:
+            raise conflict("exists", folder, Subject.VFOLDER)
+
+    def _scope(self, scope: QuotaScopeId) -> _Scope:
+        if scope not in self._scopes:
+            raise missing(scope, Subject.QUOTA_SCOPE)
+        return self._scopes[scope]
+
+    def _folder(self, folder: VFolderId) -> _Folder:
+        if folder not in self._folders:
+            raise missing(folder, Subject.VFOLDER)
+        return self._folders[folder]

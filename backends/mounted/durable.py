@@ -1,0 +1,71 @@
+"""Making changes of names survive a crash of the machine."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from typing import Final
+
+from backends.mounted.beneath import Beneath, opened
+from domain.paths import RelativePath
+
+_SYNC_FILE_RANGE_WRITE: Final = 2
+_RENAME_NOREPLACE: Final = 1
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def sync_directory(fd: int) -> None:
+    """Make the names in a directory durable. The descriptor may be one of O_PATH."""
+    with opened(os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=fd)) as readable:
+        try:
+            os.fsync(readable)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems have no such call
+                raise
+
+
+def make_parents(root: Beneath, path: RelativePath, mode: int) -> None:
+    """Make the directories a path lies in, each durable before the next."""
+    if path.parent.is_root:
+        return
+    try:
+        os.close(root.open(path.parent, os.O_PATH | os.O_DIRECTORY))
+    except FileNotFoundError:
+        make_parents(root, path.parent, mode)
+        with root.directory(path.parent.parent) as fd:
+            try:
+                os.mkdir(path.parent.name, mode, dir_fd=fd)
+            except FileExistsError:
+                return
+            sync_directory(fd)
+
+
+def start_writeback(fd: int, offset: int, count: int) -> None:
+    """Ask the kernel to begin writing a range to the disk, so that a later fsync has little left to do."""
+    _libc.sync_file_range(
+        ctypes.c_int(fd), ctypes.c_int64(offset), ctypes.c_int64(count), ctypes.c_uint(_SYNC_FILE_RANGE_WRITE)
+    )
+
+
+def rename_exclusive(source_fd: int, source: str, target_fd: int, target: str) -> None:
+    """Rename, but never onto something: EEXIST instead. Atomic where the file system can do it."""
+    done = _libc.renameat2(
+        ctypes.c_int(source_fd),
+        os.fsencode(source),
+        ctypes.c_int(target_fd),
+        os.fsencode(target),
+        ctypes.c_uint(_RENAME_NOREPLACE),
+    )
+    if done == 0:
+        return
+    number = ctypes.get_errno()
+    if number not in (errno.EINVAL, errno.ENOSYS):
+        raise OSError(number, os.strerror(number))
+    # NFS and some FUSE file systems have no such flag; the volume's lease keeps others away meanwhile.
+    try:
+        os.stat(target, dir_fd=target_fd, follow_symlinks=False)
+    except FileNotFoundError:
+        os.rename(source, target, src_dir_fd=source_fd, dst_dir_fd=target_fd)
+    else:
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))

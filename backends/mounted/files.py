@@ -1,0 +1,198 @@
+"""Names and bytes of one folder on a mounted file system: the blocking operations, run on the volume's threads."""
+
+from __future__ import annotations
+
+import os
+import select
+from collections.abc import Callable, Sequence
+from typing import Concatenate, Final, ParamSpec, TypeVar
+
+from backends.contract import Committed, FileStat, Listing
+from backends.mounted import names, staging
+from backends.mounted.beneath import Beneath
+from backends.mounted.descriptor import SharedDescriptor
+from backends.mounted.durable import start_writeback
+from backends.mounted.errors import missing, translated
+from backends.threads import VolumeThreads
+from domain.errors import BackendFaultError, NotFoundError, Subject
+from domain.ids import VFolderId
+from domain.paths import RelativePath
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+#: Entries one step of a deletion removes before other calls get their turn.
+_DELETE_STEP: Final = 2000
+#: Bytes after which the kernel is asked to begin writing to the disk.
+_WRITEBACK_BYTES: Final = 8 << 20
+#: How long a thread waits for a socket to take more before it gives itself back, in milliseconds.
+_SEND_PATIENCE_MS: Final = 20
+
+
+class MountedFiles:
+    """File access by a mount point."""
+
+    def __init__(self, mount: Beneath, folder: VFolderId, threads: VolumeThreads) -> None:
+        self._mount = mount
+        self._folder = folder
+        self._threads = threads
+
+    def _root(self) -> Beneath:
+        with translated(self._folder, Subject.VFOLDER):
+            try:
+                return self._mount.below(self._folder.directory)
+            except NotADirectoryError as error:
+                raise missing(str(self._folder), Subject.VFOLDER) from error
+
+    async def _run(
+        self, operation: Callable[Concatenate[Beneath, P], T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        def on_root(*args: P.args, **kwargs: P.kwargs) -> T:
+            with self._root() as root:
+                return operation(root, *args, **kwargs)
+
+        on_root.__name__ = operation.__name__
+        return await self._threads.run(on_root, *args, **kwargs)
+
+    async def stat(self, path: RelativePath) -> FileStat:
+        """Look at an entry; a link is looked at itself."""
+        return await self._run(names.look, path)
+
+    async def listing(self, path: RelativePath, *, limit: int) -> Listing:
+        """List a directory."""
+        return await self._run(names.list_directory, path, limit)
+
+    async def open_read(self, path: RelativePath) -> MountedReadHandle:
+        """Open a regular file; a link inside the folder is followed."""
+        descriptor, known = await self._run(names.open_file, path)
+        return MountedReadHandle(descriptor, known, self._threads)
+
+    async def make_directory(self, path: RelativePath, *, parents: bool, exist_ok: bool) -> None:
+        """Make a directory."""
+        await self._run(names.make_directory, path, parents=parents, exist_ok=exist_ok)
+
+    async def move(self, source: RelativePath, destination: RelativePath) -> bool:
+        """Rename; tells whether a file was replaced."""
+        return await self._run(names.move, source, destination)
+
+    async def delete(self, path: RelativePath, *, recursive: bool) -> bool:
+        """Remove an entry in steps; False if it was not there."""
+        deletion = names.Deletion(path, recursive=recursive)
+        try:
+            while not await self._run(deletion.step, _DELETE_STEP):
+                pass
+        except NotFoundError as error:
+            if error.subject is not Subject.FILE:
+                raise
+            return deletion.removed > 0
+        return True
+
+    async def create_staging(self, session: str, *, destination: RelativePath, length: int | None) -> None:
+        """Make an empty staging file; where it is meant for makes no difference on a file system."""
+        del destination
+        await self._run(staging.create, session, length)
+
+    async def open_staging(self, session: str) -> MountedStaging:
+        """Open an upload for appending."""
+        descriptor, size = await self._run(staging.open_for_append, session)
+        return MountedStaging(descriptor, size, self._threads)
+
+    async def staged_bytes(self, session: str) -> int:
+        """Bytes stored so far."""
+        return await self._run(staging.staged_bytes, session)
+
+    async def commit_staging(self, session: str, destination: RelativePath) -> Committed:
+        """Make a staged file durable and rename it to its destination."""
+        return await self._run(staging.commit, session, destination)
+
+    async def discard_staging(self, session: str) -> None:
+        """Remove a staging file."""
+        await self._run(staging.discard, session)
+
+
+class MountedReadHandle:
+    """An open file; also sends to a socket inside the kernel."""
+
+    def __init__(self, descriptor: SharedDescriptor, known: FileStat, threads: VolumeThreads) -> None:
+        self._descriptor = descriptor
+        self._threads = threads
+        self.stat = known
+
+    async def read(self, offset: int, count: int) -> bytes:
+        """Read up to `count` bytes; fewer only at the end of the file."""
+        return await self._threads.run(self._read, offset, count)
+
+    def _read(self, offset: int, count: int) -> bytes:
+        with self._descriptor.use() as fd, translated("reading"):
+            parts: list[bytes] = []
+            while count > 0 and (part := os.pread(fd, count, offset)):
+                parts.append(part)
+                offset += len(part)
+                count -= len(part)
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def send(self, socket_fd: int, offset: int, count: int) -> int:
+        """Send up to `count` bytes to a socket; fewer if it takes no more now."""
+        return await self._threads.run(self._send, socket_fd, offset, count)
+
+    def _send(self, socket_fd: int, offset: int, count: int) -> int:
+        ready = select.poll()
+        ready.register(socket_fd, select.POLLOUT)
+        sent = 0
+        with self._descriptor.use() as fd:
+            while sent < count:
+                part = _send_some(socket_fd, fd, offset + sent, count - sent)
+                if part is not None:
+                    sent += part
+                # A fast receiver is worth a moment of this thread; a slow one is waited for elsewhere.
+                elif not ready.poll(_SEND_PATIENCE_MS):
+                    break
+        return sent
+
+    async def close(self) -> None:
+        """Close, or leave that to a call that still uses the file."""
+        await self._threads.finish(self._descriptor.close)
+
+
+def _send_some(socket_fd: int, fd: int, offset: int, count: int) -> int | None:
+    """One call of sendfile; None if the socket takes nothing now."""
+    try:
+        sent = os.sendfile(socket_fd, fd, offset, count)
+    except BlockingIOError:
+        return None
+    except ConnectionError:
+        raise
+    except OSError as error:
+        raise BackendFaultError("reading the file failed", subject=Subject.FILE) from error
+    if sent == 0:
+        raise BackendFaultError("the file became shorter while it was sent", subject=Subject.FILE)
+    return sent
+
+
+class MountedStaging:
+    """A staging file open for appending."""
+
+    def __init__(self, descriptor: SharedDescriptor, size: int, threads: VolumeThreads) -> None:
+        self._descriptor = descriptor
+        self._threads = threads
+        self._written_back = size
+        self.offset = size
+
+    async def append(self, chunks: Sequence[bytes]) -> None:
+        """Write behind what is there."""
+        await self._threads.run(self._append, chunks)
+
+    def _append(self, chunks: Sequence[bytes]) -> None:
+        with self._descriptor.use() as fd, translated("uploading", Subject.UPLOAD):
+            try:
+                self.offset += staging.write(fd, chunks, self.offset)
+            except OSError:
+                self.offset = os.fstat(fd).st_size
+                raise
+            if self.offset - self._written_back >= _WRITEBACK_BYTES:
+                start_writeback(fd, self._written_back, self.offset - self._written_back)
+                self._written_back = self.offset
+
+    async def close(self) -> None:
+        """Close, or leave that to a write that still runs."""
+        await self._threads.finish(self._descriptor.close)

@@ -1,0 +1,179 @@
+"""Making, deleting and finding folders on a mounted volume.
+
+A folder appears and disappears in one rename, from the stage and into the trash; both keep the operation's id,
+so a repetition after a crash finds its own traces. Blocking.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Final
+from uuid import UUID
+
+from backends.contract import Operation, Purge, TrashEntry
+from backends.mounted.area import STAGE, TRASH, Area, names_in
+from backends.mounted.beneath import Beneath
+from backends.mounted.durable import make_parents, rename_exclusive, sync_directory
+from backends.mounted.errors import conflict, missing, translated
+from backends.mounted.marker import is_marked, mark
+from backends.mounted.names import DIRECTORY_MODE, Deletion
+from backends.mounted.scopes import Scopes
+from domain.errors import BackendUnavailableError, InvalidRequestError, Subject
+from domain.ids import QuotaScopeId, VFolderId
+from domain.paths import ROOT, RelativePath
+
+#: Tries to put a folder into a directory that the deletion of its last neighbour takes away meanwhile.
+_MAX_RACES: Final = 16
+#: Entries one step of a purge removes.
+_PURGE_STEP: Final = 2000
+_TWO: Final = re.compile(r"[0-9a-f]{2}")
+_REST: Final = re.compile(r"[0-9a-f]{28}")
+
+
+class Folders:
+    """The folders of one mounted volume."""
+
+    def __init__(self, area: Area, scopes: Scopes) -> None:
+        self._area = area
+        self._scopes = scopes
+
+    def create(self, op: Operation, folder: VFolderId, mode: int) -> None:
+        """Make an empty folder in an existing scope."""
+        if folder.scope is None:
+            raise InvalidRequestError("a new folder needs a quota scope", field="vfid")
+        with translated(folder, Subject.VFOLDER):
+            if not self._scopes.exists(folder.scope):
+                raise missing(str(folder.scope), Subject.QUOTA_SCOPE)
+            if self._made_before(op, folder):
+                return
+            self._stage(op, mode)
+            for _ in range(_MAX_RACES):
+                if self._place(op, folder):
+                    return
+            raise BackendUnavailableError("the folder's directory keeps vanishing", subject=Subject.VFOLDER)
+
+    def _made_before(self, op: Operation, folder: VFolderId) -> bool:
+        try:
+            place = self._area.mount.below(folder.directory)
+        except FileNotFoundError:
+            return False
+        with place:
+            if self._is_marked(place, op):
+                return True
+        raise conflict("exists", str(folder), Subject.VFOLDER)
+
+    def _is_marked(self, place: Beneath, op: Operation) -> bool:
+        # Attributes cannot be read through an O_PATH descriptor.
+        fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=place.fd)
+        try:
+            return is_marked(self._area, fd, op.id)
+        finally:
+            os.close(fd)
+
+    def _stage(self, op: Operation, mode: int) -> None:
+        with self._area.place(STAGE) as stage:
+            with suppress(FileExistsError):
+                os.mkdir(str(op.id), dir_fd=stage.fd)
+            fd = os.open(str(op.id), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=stage.fd)
+            try:
+                mark(self._area, fd, op.id)
+                os.fchmod(fd, mode)
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+
+    def _place(self, op: Operation, folder: VFolderId) -> bool:
+        """Rename the staged folder to its place; False if its parent vanished meanwhile."""
+        mount, path = self._area.mount, RelativePath(folder.directory)
+        try:
+            make_parents(mount, path, DIRECTORY_MODE)
+            with self._area.place(STAGE) as stage, mount.directory(path.parent) as parent:
+                rename_exclusive(stage.fd, str(op.id), parent, path.name)
+                sync_directory(parent)
+        except FileNotFoundError:
+            return False
+        except FileExistsError as error:
+            raise conflict("exists", str(folder), Subject.VFOLDER) from error
+        return True
+
+    def delete(self, op: Operation, folder: VFolderId) -> None:
+        """Rename a folder into the trash."""
+        with translated(folder, Subject.VFOLDER):
+            if self._area.exists(TRASH, str(op.id)):
+                return
+            path = RelativePath(folder.directory)
+            with self._area.mount.below(path.parent.parts) as parent, self._area.place(TRASH) as trash:
+                os.close(os.open(path.name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent.fd))
+                self._area.write_json(TRASH, _note(op.id), {"folder": str(folder)})
+                os.rename(path.name, str(op.id), src_dir_fd=parent.fd, dst_dir_fd=trash.fd)
+                sync_directory(trash.fd)
+                sync_directory(parent.fd)
+            self._prune(path.parent, keep=1 if folder.scope else 0)
+
+    def _prune(self, path: RelativePath, keep: int) -> None:
+        """Remove the directories above a deleted folder that are empty now."""
+        while len(path.parts) > keep:
+            try:
+                with self._area.mount.directory(path.parent) as parent:
+                    os.rmdir(path.name, dir_fd=parent)
+            except OSError:
+                return  # not empty, or gone: both are well
+            path = path.parent
+
+    def trash(self) -> list[TrashEntry]:
+        """Deleted folders not yet forgotten."""
+        with translated(TRASH, Subject.VOLUME), self._area.place(TRASH) as trash:
+            names = names_in(trash)
+        entries = []
+        for name in names:
+            note = self._area.read_json(TRASH, f"{name}.json") if not name.endswith((".json", ".new")) else None
+            if note is not None:
+                entries.append(TrashEntry(UUID(name), VFolderId.parse(note["folder"])))
+        return entries
+
+    def purge(self, trash: UUID) -> Purge:
+        """Remove some of what a trash entry holds."""
+        with translated(trash, Subject.VFOLDER):
+            with self._area.place(TRASH) as place:
+                try:
+                    root = place.below((str(trash),))
+                except FileNotFoundError:
+                    return Purge(0, finished=True)
+            with root:
+                deletion = Deletion(ROOT, recursive=True, everything=True)
+                finished = deletion.step(root, _PURGE_STEP)
+            return Purge(deletion.removed, finished=finished)
+
+    def drop_trash(self, trash: UUID) -> None:
+        """Forget a purged trash entry."""
+        with translated(trash, Subject.VFOLDER), self._area.place(TRASH) as place:
+            with suppress(FileNotFoundError):
+                os.rmdir(str(trash), dir_fd=place.fd)
+            self._area.remove(TRASH, _note(trash))
+
+    def find(self) -> Iterator[VFolderId]:
+        """Every folder on the volume, by its place."""
+        for scope in (*self._scopes.known(), None):
+            base = (scope.directory,) if scope else ()
+            for first in self._names(base, _TWO):
+                for second in self._names((*base, first), _TWO):
+                    for rest in self._names((*base, first, second), _REST):
+                        yield _folder(scope, first + second + rest)
+
+    def _names(self, parts: tuple[str, ...], pattern: re.Pattern[str]) -> list[str]:
+        try:
+            with self._area.mount.below(parts) as directory:
+                return [name for name in names_in(directory) if pattern.fullmatch(name)]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+
+def _folder(scope: QuotaScopeId | None, digits: str) -> VFolderId:
+    return VFolderId(scope, UUID(digits))
+
+
+def _note(trash: UUID) -> str:
+    return f"{trash}.json"

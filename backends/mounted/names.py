@@ -1,0 +1,238 @@
+"""Blocking operations on the names inside one folder."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import islice
+from pathlib import PurePosixPath
+from typing import Final
+
+from backends.contract import Entry, EntryKind, FileStat, Listing
+from backends.mounted.beneath import Beneath, opened
+from backends.mounted.descriptor import SharedDescriptor
+from backends.mounted.durable import make_parents, sync_directory
+from backends.mounted.errors import conflict, translated
+from domain.errors import InvalidPathError, Subject
+from domain.paths import STAGING_NAME, RelativePath
+
+#: Permission bits of directories made on behalf of users.
+DIRECTORY_MODE: Final = 0o755
+
+#: How deep a deletion follows a tree before it cuts it into pieces.
+_MAX_DEPTH: Final = 64
+
+_KINDS: Final = {
+    stat.S_IFREG: EntryKind.FILE,
+    stat.S_IFDIR: EntryKind.DIRECTORY,
+    stat.S_IFLNK: EntryKind.SYMLINK,
+}
+
+
+def file_stat(result: os.stat_result) -> FileStat:
+    """Keep of a stat what the contract tells."""
+    return FileStat(
+        kind=_KINDS.get(stat.S_IFMT(result.st_mode), EntryKind.OTHER),
+        size_bytes=result.st_size,
+        mode=result.st_mode,
+        modified_ns=result.st_mtime_ns,
+        changed_ns=result.st_ctime_ns,
+        identity=result.st_ino,
+    )
+
+
+@contextmanager
+def parent_of(root: Beneath, path: RelativePath) -> Iterator[tuple[int, str]]:
+    """The directory a name lies in, and the name itself; the name is not looked at."""
+    if path.is_root:
+        raise InvalidPathError("the folder itself cannot be changed this way", subject=Subject.FILE, path=".")
+    with root.directory(path.parent) as fd:
+        yield fd, path.name
+
+
+def look(root: Beneath, path: RelativePath) -> FileStat:
+    """Look at an entry; a link is looked at itself."""
+    with translated(path):
+        if path.is_root:
+            return file_stat(os.fstat(root.fd))
+        with parent_of(root, path) as (fd, name):
+            return file_stat(os.stat(name, dir_fd=fd, follow_symlinks=False))
+
+
+def list_directory(root: Beneath, path: RelativePath, limit: int) -> Listing:
+    """List a directory, at most `limit` names."""
+    with translated(path):
+        fd = root.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            with os.scandir(fd) as scan:
+                found = list(islice(scan, limit + 1))
+                entries = [entry for item in found[:limit] if (entry := _entry(item, path, fd)) is not None]
+        finally:
+            os.close(fd)
+    return Listing(entries, truncated=len(found) > limit)
+
+
+def _entry(item: os.DirEntry[str], directory: RelativePath, fd: int) -> Entry | None:
+    try:
+        known = file_stat(item.stat(follow_symlinks=False))
+        target = os.readlink(item.name, dir_fd=fd) if known.kind is EntryKind.SYMLINK else ""
+    except FileNotFoundError:
+        return None  # vanished while we listed
+    return Entry(item.name, known, _inside(directory, target) if target else "")
+
+
+def _inside(directory: RelativePath, target: str) -> str:
+    """Where a link leads, relative to the listed directory; empty if it leads elsewhere."""
+    if target.startswith("/"):
+        return ""
+    try:
+        reached = RelativePath.parse(str(PurePosixPath(*directory.parts, target)))
+    except InvalidPathError:
+        return ""
+    if not reached.is_within(directory) or reached == directory:
+        return ""
+    return "/".join(reached.parts[len(directory.parts) :])
+
+
+def make_directory(root: Beneath, path: RelativePath, *, parents: bool, exist_ok: bool) -> None:
+    """Make a directory, and its parents if asked to."""
+    with translated(path):
+        if path.is_root:
+            if not exist_ok:
+                raise conflict("exists", str(path))
+            return
+        if parents:
+            make_parents(root, path, DIRECTORY_MODE)
+        with parent_of(root, path) as (fd, name):
+            try:
+                os.mkdir(name, DIRECTORY_MODE, dir_fd=fd)
+            except FileExistsError:
+                if exist_ok and stat.S_ISDIR(os.stat(name, dir_fd=fd).st_mode):
+                    return
+                raise
+            sync_directory(fd)
+
+
+def move(root: Beneath, source: RelativePath, destination: RelativePath) -> bool:
+    """Rename; tells whether a file was replaced."""
+    if source == destination:
+        look(root, source)
+        return False
+    if destination.is_within(source):
+        raise conflict("into-itself", str(destination))
+    with translated(source), parent_of(root, source) as (source_fd, source_name):
+        moved = os.stat(source_name, dir_fd=source_fd, follow_symlinks=False)
+        with translated(destination), parent_of(root, destination) as (target_fd, target_name):
+            replaced = _check_target(target_fd, target_name, destination, directory=stat.S_ISDIR(moved.st_mode))
+            os.rename(source_name, target_name, src_dir_fd=source_fd, dst_dir_fd=target_fd)
+            sync_directory(target_fd)
+        sync_directory(source_fd)
+    return replaced
+
+
+def _check_target(fd: int, name: str, path: RelativePath, *, directory: bool) -> bool:
+    try:
+        present = os.stat(name, dir_fd=fd, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    if stat.S_ISDIR(present.st_mode):
+        raise conflict("is-a-directory", str(path))
+    if directory:
+        raise conflict("exists", str(path))
+    return True
+
+
+class Deletion:
+    """Removes a tree in steps, so that no single call takes long.
+
+    Works depth first and by descriptors, never following a link; what others put in meanwhile goes as well.
+    """
+
+    def __init__(self, path: RelativePath, *, recursive: bool, everything: bool = False) -> None:
+        self._path = path
+        self._recursive = recursive
+        #: Whether emptying a folder takes its unfinished uploads as well.
+        self._everything = everything
+        self._budget = 0
+        self.removed = 0
+
+    def step(self, root: Beneath, budget: int) -> bool:
+        """Remove up to `budget` entries; True when nothing is left.
+
+        Raises:
+            ConflictError: a directory, and not recursive.
+            NotFoundError: not there (any more).
+        """
+        self._budget = budget
+        with translated(self._path):
+            if not self._path.is_root:
+                with parent_of(root, self._path) as (fd, name):
+                    return self._remove(fd, name, top=None, depth=0)
+            if not self._recursive:
+                raise conflict("is-a-directory", str(self._path))
+            with opened(_open_directory(root.fd, ".")) as fd:
+                return self._empty(fd, top=fd, depth=0)
+
+    def _remove(self, parent: int, name: str, top: int | None, depth: int) -> bool:
+        """Remove one entry with all below it; False when the budget ended first.
+
+        `top` is the directory where too deep ones are hung up; None: the entry is the tree's own root.
+        """
+        try:
+            os.unlink(name, dir_fd=parent)
+        except IsADirectoryError:
+            if not self._recursive:
+                raise conflict("is-a-directory", str(self._path)) from None
+        else:
+            self._count()
+            return True
+        if depth >= _MAX_DEPTH and top is not None:
+            # Deeper than descriptors and the call stack should follow: hang it up at the top of the tree.
+            unique = os.stat(name, dir_fd=parent, follow_symlinks=False).st_ino
+            os.rename(name, f".deep-{unique}", src_dir_fd=parent, dst_dir_fd=top)
+            return False
+        with opened(_open_directory(parent, name)) as fd:
+            if not self._empty(fd, fd if top is None else top, depth + 1):
+                return False
+        try:
+            os.rmdir(name, dir_fd=parent)
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                return False  # somebody put something in; the next step takes it
+            raise
+        self._count()
+        return True
+
+    def _empty(self, fd: int, top: int, depth: int) -> bool:
+        empty = True
+        with os.scandir(fd) as scan:
+            for item in scan:
+                if self._budget <= 0:
+                    return False
+                if depth == 0 and item.name == STAGING_NAME and not self._everything:
+                    continue
+                with suppress(FileNotFoundError):
+                    empty = self._remove(fd, item.name, top, depth) and empty
+        return empty
+
+    def _count(self) -> None:
+        self.removed += 1
+        self._budget -= 1
+
+
+def _open_directory(parent: int, name: str) -> int:
+    return os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+
+
+def open_file(root: Beneath, path: RelativePath) -> tuple[SharedDescriptor, FileStat]:
+    """Open a regular file for reading; never hangs on a FIFO or touches a device."""
+    with translated(path):
+        fd = root.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        known = file_stat(os.fstat(fd))
+        if known.kind is EntryKind.FILE:
+            return SharedDescriptor(fd), known
+        os.close(fd)
+        raise conflict("is-a-directory" if known.kind is EntryKind.DIRECTORY else "not-a-file", str(path))

@@ -1,0 +1,156 @@
+"""Quota scopes on a mounted volume: a directory each, and a small file with what the directory cannot say.
+
+Rules: a scope exists when its directory does, so volumes written by Backend.AI are served as they are; every
+method is repeat-safe by operation id. Blocking; one lock serialises changes within the process, the volume's
+lease keeps other processes away.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Self
+from uuid import UUID
+
+from backends.contract import Operation
+from backends.mounted.area import DONE, SCOPES, Area, names_in
+from backends.mounted.durable import sync_directory
+from backends.mounted.errors import conflict, missing, translated
+from domain.errors import Subject
+from domain.ids import QuotaScopeId, ScopeKind
+from domain.paths import RelativePath
+
+_MODE = 0o755
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeState:
+    """What the small file says."""
+
+    scope: str
+    limit_bytes: int | None = None
+    #: Operation that made the scope; empty: it was there before Penstock.
+    made_by: str = ""
+    #: Operation that is about to remove it.
+    removed_by: str = ""
+
+    @classmethod
+    def parse(cls, document: dict[str, Any]) -> Self:
+        """Read the file's contents; unknown keys of later versions are passed over."""
+        return cls(**{name: document[name] for name in cls.__slots__ if name in document})
+
+
+class Scopes:
+    """The quota scopes of one mounted volume."""
+
+    def __init__(self, area: Area) -> None:
+        self._area = area
+        self._lock = threading.Lock()
+
+    def ensure(self, op: Operation, scope: QuotaScopeId) -> bool:
+        """Make a scope if it is not there; tells whether this operation made it."""
+        with self._lock, translated(scope, Subject.QUOTA_SCOPE):
+            if self.exists(scope):
+                return self._state(scope).made_by == str(op.id)
+            self._make(ScopeState(str(scope), made_by=str(op.id)), scope)
+            return True
+
+    def create(self, op: Operation, scope: QuotaScopeId, limit_bytes: int | None) -> None:
+        """Make a scope."""
+        with self._lock, translated(scope, Subject.QUOTA_SCOPE):
+            if not self.exists(scope):
+                self._make(ScopeState(str(scope), limit_bytes, made_by=str(op.id)), scope)
+            elif self._state(scope).made_by != str(op.id):
+                raise conflict("exists", str(scope), Subject.QUOTA_SCOPE)
+
+    def delete(self, op: Operation, scope: QuotaScopeId) -> None:
+        """Remove an empty scope."""
+        with self._lock, translated(scope, Subject.QUOTA_SCOPE):
+            if self._area.exists(DONE, str(op.id)):
+                return
+            state = self._state(scope)
+            if self.exists(scope):
+                self._write(replace(state, removed_by=str(op.id)), scope)
+                self._remove_empty(scope)
+            elif state.removed_by != str(op.id):
+                raise missing(str(scope), Subject.QUOTA_SCOPE)
+            self._area.write_json(DONE, str(op.id), {"removed": str(scope)})
+            self._area.remove(SCOPES, _file(scope))
+
+    def set_limit(self, scope: QuotaScopeId, limit_bytes: int | None) -> None:
+        """Set or remove the limit."""
+        with self._lock, translated(scope, Subject.QUOTA_SCOPE):
+            self._require(scope)
+            self._write(replace(self._state(scope), limit_bytes=limit_bytes), scope)
+
+    def limit(self, scope: QuotaScopeId) -> int | None:
+        """Limit in bytes, or None."""
+        with translated(scope, Subject.QUOTA_SCOPE):
+            self._require(scope)
+            return self._state(scope).limit_bytes
+
+    def exists(self, scope: QuotaScopeId) -> bool:
+        """Whether the scope's directory is there."""
+        try:
+            with self._area.mount.below((scope.directory,)):
+                return True
+        except FileNotFoundError:
+            return False
+
+    def known(self) -> list[QuotaScopeId]:
+        """Every scope on the volume. Whose directory alone is there is taken for a user's."""
+        found = []
+        for name in names_in(self._area.mount):
+            if len(name) != 32:
+                continue
+            try:
+                guess = QuotaScopeId(ScopeKind.USER, UUID(name))
+            except ValueError:
+                continue
+            found.append(QuotaScopeId.parse(self._state(guess).scope))
+        return found
+
+    def _require(self, scope: QuotaScopeId) -> None:
+        if not self.exists(scope):
+            raise missing(str(scope), Subject.QUOTA_SCOPE)
+
+    def _make(self, state: ScopeState, scope: QuotaScopeId) -> None:
+        self._write(state, scope)
+        mount = self._area.mount
+        os.mkdir(scope.directory, _MODE, dir_fd=mount.fd)
+        sync_directory(mount.fd)
+
+    def _remove_empty(self, scope: QuotaScopeId) -> None:
+        mount = self._area.mount
+        try:
+            with mount.below((scope.directory,)) as directory:
+                for first in names_in(directory):
+                    prune(self._area, (scope.directory, first))
+            os.rmdir(scope.directory, dir_fd=mount.fd)
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise conflict("not-empty", str(scope), Subject.QUOTA_SCOPE) from error
+            raise
+        sync_directory(mount.fd)
+
+    def _state(self, scope: QuotaScopeId) -> ScopeState:
+        document = self._area.read_json(SCOPES, _file(scope))
+        return ScopeState.parse(document) if document else ScopeState(str(scope))
+
+    def _write(self, state: ScopeState, scope: QuotaScopeId) -> None:
+        self._area.write_json(SCOPES, _file(scope), asdict(state))
+
+
+def prune(area: Area, parts: tuple[str, ...]) -> None:
+    """Remove a directory and the empty ones just below it; ENOTEMPTY if something is left."""
+    with area.mount.below(parts) as directory:
+        for name in names_in(directory):
+            os.rmdir(name, dir_fd=directory.fd)
+    with area.mount.directory(RelativePath(parts[:-1])) as parent:
+        os.rmdir(parts[-1], dir_fd=parent)
+
+
+def _file(scope: QuotaScopeId) -> str:
+    return f"{scope.directory}.json"

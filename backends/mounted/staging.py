@@ -1,0 +1,164 @@
+"""Blocking operations on unfinished uploads of one folder: files `.upload/<session>` in it.
+
+The size of a staging file is the upload's offset: only whole, in-order writes extend it, so what it holds is
+exactly what was sent, whenever the writing process died.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Final
+
+from backends.contract import Committed
+from backends.mounted.beneath import Beneath, opened
+from backends.mounted.descriptor import SharedDescriptor
+from backends.mounted.durable import make_parents, sync_directory
+from backends.mounted.errors import conflict, missing, translated
+from backends.mounted.names import DIRECTORY_MODE, parent_of
+from domain.errors import BackendUnavailableError, InvalidRequestError, StorageFullError, Subject
+from domain.paths import STAGING_NAME, RelativePath
+
+_FILE_MODE: Final = 0o644
+_SESSION_CHARACTERS: Final = frozenset("0123456789abcdef")
+#: Tries to put a file into an area that others take away when they leave it empty.
+_MAX_RACES: Final = 16
+#: Most buffers one vectored write takes (IOV_MAX of Linux).
+_IOV_MAX: Final = 1024
+
+
+def create(root: Beneath, session: str, length: int | None) -> None:
+    """Make an empty staging file; one that is there already stays."""
+    name = _name(session)
+    with translated(session, Subject.UPLOAD):
+        _check_room(root, length)
+        for _ in range(_MAX_RACES):
+            with suppress(FileExistsError):
+                os.mkdir(STAGING_NAME, DIRECTORY_MODE, dir_fd=root.fd)
+            with suppress(FileNotFoundError):  # the last upload before this one has just taken the area away
+                with root.below((STAGING_NAME,)) as area:
+                    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+                    os.close(os.open(name, flags, _FILE_MODE, dir_fd=area.fd))
+                return
+        raise BackendUnavailableError("the staging area keeps vanishing", subject=Subject.UPLOAD)
+
+
+def _check_room(root: Beneath, length: int | None) -> None:
+    room = os.statvfs(root.fd)
+    free = room.f_bavail * room.f_frsize
+    if length is not None and length > free:
+        raise StorageFullError(
+            f"the volume has {free} bytes free, {length} are needed",
+            subject=Subject.UPLOAD,
+            free_bytes=free,
+            needed_bytes=length,
+        )
+
+
+def open_for_append(root: Beneath, session: str) -> tuple[SharedDescriptor, int]:
+    """Open a staging file; returns its descriptor and its size."""
+    with _area(root, session) as (area, name):
+        fd = os.open(name, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=area)
+        return SharedDescriptor(fd), os.fstat(fd).st_size
+
+
+def staged_bytes(root: Beneath, session: str) -> int:
+    """Size of a staging file."""
+    with _area(root, session) as (area, name):
+        return os.stat(name, dir_fd=area, follow_symlinks=False).st_size
+
+
+def write(fd: int, chunks: Sequence[bytes], offset: int) -> int:
+    """Write all chunks from `offset` on; returns how many bytes were written.
+
+    When the storage is full in the middle, the bytes before that stay and count.
+    """
+    written = 0
+    for start in range(0, len(chunks), _IOV_MAX):
+        views = [memoryview(chunk) for chunk in chunks[start : start + _IOV_MAX]]
+        while views:
+            count = os.pwritev(fd, views, offset + written)
+            written += count
+            views = _after(views, count)
+    return written
+
+
+def _after(views: Sequence[memoryview], count: int) -> list[memoryview]:
+    rest: list[memoryview] = []
+    for view in views:
+        if count >= len(view):
+            count -= len(view)
+        else:
+            rest.append(view[count:])
+            count = 0
+    return rest
+
+
+def commit(root: Beneath, session: str, destination: RelativePath) -> Committed:
+    """Make a staging file durable and rename it to its destination."""
+    with _area(root, session) as (area, name):
+        with opened(os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=area)) as fd:
+            os.fsync(fd)
+            size = os.fstat(fd).st_size
+        with translated(destination):
+            make_parents(root, destination, DIRECTORY_MODE)
+            with parent_of(root, destination) as (target, target_name):
+                replaced = _replaced(target, target_name, destination)
+                _rename(area, name, target, target_name, session)
+                sync_directory(target)
+        _drop_area(root)
+    return Committed(size, replaced)
+
+
+def _rename(area: int, name: str, target: int, target_name: str, session: str) -> None:
+    try:
+        os.rename(name, target_name, src_dir_fd=area, dst_dir_fd=target)
+    except FileNotFoundError as error:
+        # The target's directory is open, so it is the staging file that has gone: somebody else committed it.
+        raise missing(session, Subject.UPLOAD) from error
+
+
+def _replaced(target: int, name: str, destination: RelativePath) -> int | None:
+    try:
+        present = os.stat(name, dir_fd=target, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    if stat.S_ISDIR(present.st_mode):
+        raise conflict("is-a-directory", str(destination))
+    return present.st_size if stat.S_ISREG(present.st_mode) else 0
+
+
+def discard(root: Beneath, session: str) -> None:
+    """Remove a staging file, if it is there, and the area when it was the last."""
+    name = _name(session)
+    with translated(session, Subject.UPLOAD):
+        try:
+            with root.below((STAGING_NAME,)) as area:
+                os.unlink(name, dir_fd=area.fd)
+        except FileNotFoundError:
+            return
+        _drop_area(root)
+
+
+def _drop_area(root: Beneath) -> None:
+    try:
+        os.rmdir(STAGING_NAME, dir_fd=root.fd)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
+            raise
+
+
+@contextmanager
+def _area(root: Beneath, session: str) -> Iterator[tuple[int, str]]:
+    name = _name(session)
+    with translated(session, Subject.UPLOAD), root.below((STAGING_NAME,)) as area:
+        yield area.fd, name
+
+
+def _name(session: str) -> str:
+    if not session or len(session) > 64 or not _SESSION_CHARACTERS.issuperset(session):
+        raise InvalidRequestError("not an upload session id", field="session")
+    return session

@@ -1,0 +1,90 @@
+"""Blocking calls on one volume's storage, each volume on threads of its own.
+
+Rules: a volume that hangs uses up its own threads and nobody else's; how many calls may wait is bounded, and
+beyond it callers are told to come back; a call that was begun is waited for even when its caller is cancelled,
+up to the time limit, and a thread that is still stuck then keeps whatever it holds until it returns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, ParamSpec, TypeVar
+
+import anyio
+
+from backends.observer import BackendObserver
+from domain.errors import BackendUnavailableError, BusyError
+from domain.ids import VolumeName
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class VolumeThreads:
+    """A bounded pool of threads for one volume."""
+
+    def __init__(
+        self,
+        volume: VolumeName,
+        observer: BackendObserver,
+        *,
+        threads: int,
+        waiting: int,
+        timeout_seconds: float,
+    ) -> None:
+        self._volume = volume
+        self._observer = observer
+        self._limit = threads + waiting
+        self._timeout = timeout_seconds
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix=f"volume-{volume}")
+        #: Calls that were begun and have not ended; added here, discarded by the thread that ran them.
+        self._pending: set[Future[Any]] = set()
+
+    async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a blocking function on a thread and wait for it.
+
+        Raises:
+            BusyError: too many calls wait on this volume.
+            BackendUnavailableError: no answer within the time limit; the call may still take effect.
+        """
+        if len(self._pending) >= self._limit:
+            raise BusyError(f"too many calls wait on volume {self._volume}", retry_after_seconds=1.0)
+        return await self.finish(function, *args, **kwargs)
+
+    async def finish(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Like `run`, for calls that give something back: they are never refused."""
+        started = time.monotonic()
+        future = self._executor.submit(function, *args, **kwargs)
+        self._pending.add(future)
+        future.add_done_callback(self._pending.discard)
+        try:
+            return await self._wait(future, function.__name__)
+        finally:
+            failed = not future.done() or future.cancelled() or future.exception() is not None
+            self._observer.called(self._volume, function.__name__, time.monotonic() - started, failed=failed)
+
+    async def _wait(self, future: Future[T], what: str) -> T:
+        wrapped = asyncio.wrap_future(future)
+        with anyio.move_on_after(self._timeout, shield=True) as scope:
+            try:
+                return await asyncio.shield(wrapped)
+            except asyncio.CancelledError:
+                if not scope.cancel_called:
+                    # A cancellation from outside anyio: finish what was begun, then let it through.
+                    await asyncio.wait([wrapped])
+                raise
+        future.cancel()
+        raise BackendUnavailableError(
+            f"volume {self._volume} gave no answer to {what} within {self._timeout:g} s", operation=what
+        )
+
+    async def close(self) -> None:
+        """Let running calls finish, start no new ones. A stuck one is left behind."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+        if self._pending:
+            wrapped = [asyncio.wrap_future(future) for future in list(self._pending)]
+            with anyio.move_on_after(self._timeout, shield=True):
+                await asyncio.wait(wrapped)

@@ -1,0 +1,150 @@
+"""A volume on a plain directory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+from backends.contract import EntryKind, Operation, Purge, TrashEntry
+from backends.mounted.area import Area
+from backends.mounted.beneath import Beneath
+from backends.mounted.errors import translated
+from backends.mounted.files import MountedFiles
+from backends.mounted.folders import Folders
+from backends.mounted.scopes import Scopes
+from backends.mounted.usage import Count
+from backends.powers import Mount
+from backends.threads import VolumeThreads
+from domain.errors import NotFoundError, PenstockError, StorageFullError, Subject
+from domain.ids import QuotaScopeId, VFolderId, VolumeName
+from domain.paths import ROOT, RelativePath
+from domain.usage import Capacity, Health, HealthStatus, Quota, Usage
+
+#: Entries one step of a count looks at before other calls get their turn.
+_COUNT_STEP: Final = 5000
+
+
+class VfsVolume:
+    """Folders on a mounted file system; quotas by accounting."""
+
+    backend = "vfs"
+
+    def __init__(self, name: VolumeName, path: Path, mount: Beneath, threads: VolumeThreads) -> None:
+        self.name = name
+        self._path = path
+        self._mount = mount
+        self._threads = threads
+        self.mount_path = str(path)
+        self._area = Area(mount)
+        self._scopes = Scopes(self._area)
+        self._folders = Folders(self._area, self._scopes)
+
+    async def prepare(self) -> None:
+        """Make Penstock's area. Repeat-safe."""
+        await self._threads.run(self._area.prepare)
+
+    async def ensure_scope(self, op: Operation, scope: QuotaScopeId) -> bool:
+        """Make a quota scope if it is not there; tells whether this operation made it."""
+        return await self._threads.run(self._scopes.ensure, op, scope)
+
+    async def create_scope(self, op: Operation, scope: QuotaScopeId, limit_bytes: int | None) -> None:
+        """Make a quota scope."""
+        await self._threads.run(self._scopes.create, op, scope, limit_bytes)
+
+    async def delete_scope(self, op: Operation, scope: QuotaScopeId) -> None:
+        """Remove an empty quota scope."""
+        await self._threads.run(self._scopes.delete, op, scope)
+
+    async def set_quota(self, op: Operation, scope: QuotaScopeId, limit_bytes: int | None) -> None:
+        """Set or remove the limit of a scope; being absolute, it needs no trace of the operation."""
+        del op
+        await self._threads.run(self._scopes.set_limit, scope, limit_bytes)
+
+    async def quota(self, scope: QuotaScopeId) -> Quota:
+        """Limit of a scope; what it uses is counted elsewhere."""
+        return Quota(limit_bytes=await self._threads.run(self._scopes.limit, scope))
+
+    async def create_folder(self, op: Operation, folder: VFolderId, mode: int) -> None:
+        """Make an empty folder."""
+        await self._threads.run(self._folders.create, op, folder, mode)
+
+    async def delete_folder(self, op: Operation, folder: VFolderId) -> None:
+        """Take a folder into the trash."""
+        await self._threads.run(self._folders.delete, op, folder)
+
+    async def trash(self) -> Sequence[TrashEntry]:
+        """Deleted folders not yet forgotten."""
+        return await self._threads.run(self._folders.trash)
+
+    async def purge(self, trash: UUID) -> Purge:
+        """Remove some of what a trash entry holds."""
+        return await self._threads.run(self._folders.purge, trash)
+
+    async def drop_trash(self, trash: UUID) -> None:
+        """Forget a purged trash entry."""
+        await self._threads.run(self._folders.drop_trash, trash)
+
+    async def folders(self) -> AsyncIterator[VFolderId]:
+        """Every folder on the volume, found by looking."""
+        found = self._folders.find()
+        while batch := await self._threads.run(_take, found, _COUNT_STEP):
+            for folder in batch:
+                yield folder
+
+    async def usage(self, folder: VFolderId, *, staging: bool = True) -> Usage:
+        """Count what a folder holds."""
+        count = Count(staging=staging)
+        while not await self._threads.run(self._count, count, folder):
+            pass
+        return count.usage
+
+    def _count(self, count: Count, folder: VFolderId) -> bool:
+        with translated(folder, Subject.VFOLDER), self._mount.below(folder.directory) as root:
+            return count.step(root, _COUNT_STEP)
+
+    async def capacity(self) -> Capacity:
+        """Size of the file system."""
+        return await self._threads.run(self._capacity)
+
+    def _capacity(self) -> Capacity:
+        with translated(self.name, Subject.VOLUME):
+            known = os.statvfs(self._mount.fd)
+        return Capacity(known.f_blocks * known.f_frsize, (known.f_blocks - known.f_bfree) * known.f_frsize)
+
+    async def health(self) -> Health:
+        """Whether the directory answers and can be written."""
+        try:
+            await self._threads.run(self._area.try_write)
+        except StorageFullError as error:
+            return Health(HealthStatus.DEGRADED, error.message)
+        except PenstockError as error:
+            return Health(HealthStatus.UNAVAILABLE, error.message)
+        return Health(HealthStatus.HEALTHY)
+
+    async def mount(self, folder: VFolderId, subpath: RelativePath) -> Mount:
+        """Where a folder, or a directory in it, is found."""
+        files = self.files(folder)
+        await files.stat(ROOT)
+        place = self._path.joinpath(*folder.directory)
+        if not subpath.is_root and await self._is_directory(files, subpath):
+            place = place.joinpath(*subpath.parts)
+        return Mount("direct", str(place))
+
+    @staticmethod
+    async def _is_directory(files: MountedFiles, path: RelativePath) -> bool:
+        try:
+            return (await files.stat(path)).kind is EntryKind.DIRECTORY
+        except NotFoundError:
+            return False
+
+    def files(self, folder: VFolderId) -> MountedFiles:
+        """Names and bytes of a folder."""
+        return MountedFiles(self._mount, folder, self._threads)
+
+
+def _take(found: Iterator[VFolderId], count: int) -> list[VFolderId]:
+    return list(islice(found, count))

@@ -1,0 +1,426 @@
+"""What only real file systems do: deep trees, hard links, crashes between two steps, hung storage."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import anyio
+import pytest
+
+from backends.conformance.suite import FOLDER, SCOPE, SESSION, op, path, put
+from backends.contract import Volume
+from backends.mounted.descriptor import SharedDescriptor
+from backends.mounted.usage import Count
+from backends.observer import SilentObserver
+from backends.registry import Site, driver
+from backends.settings import ThreadSettings
+from backends.threads import VolumeThreads
+from domain.errors import (
+    BackendUnavailableError,
+    BusyError,
+    ConflictError,
+    InvalidRequestError,
+    NotFoundError,
+    QuotaExceededError,
+    StorageFullError,
+    Subject,
+)
+from domain.ids import QuotaScopeId, VFolderId, VolumeName
+from domain.paths import ROOT
+
+pytestmark = pytest.mark.anyio
+
+build_vfs = driver("vfs")
+PLACE = "11111111111141118111111111111111/aa/bb/0001000040008000000000000001"
+
+
+def site(path: Path, **options: object) -> Site:
+    return Site(VolumeName("disk"), {"path": str(path), **options}, ThreadSettings(threads=4), SilentObserver())
+
+
+@pytest.fixture
+async def volume(tmp_path: Path) -> AsyncIterator[Volume]:
+    async with build_vfs(site(tmp_path)) as opened:
+        await opened.create_scope(op(), SCOPE, None)
+        await opened.create_folder(op(), FOLDER, 0o755)
+        yield opened
+
+
+# --- settings ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [({}, "path"), ({"path": "relative"}, "absolute"), ({"path": "/tmp", "colour": 1}, "colour")],
+)
+async def test_wrong_settings_are_named(options: dict[str, object], word: str) -> None:
+    wrong = Site(VolumeName("disk"), options, ThreadSettings(), SilentObserver())
+    with pytest.raises(InvalidRequestError, match=word) as caught:
+        async with build_vfs(wrong):
+            pass
+    assert str(caught.value.facts["field"]).startswith("volumes.disk")
+
+
+async def test_a_directory_that_is_not_there_is_told() -> None:
+    with pytest.raises(NotFoundError) as caught:
+        async with build_vfs(site(Path("/no/such/place"))):
+            pass
+    assert caught.value.subject is Subject.VOLUME
+
+
+def test_an_unknown_backend_is_told_with_those_there_are() -> None:
+    with pytest.raises(InvalidRequestError, match="vfs"):
+        driver("floppy")
+
+
+# --- layout -----------------------------------------------------------------------------------------
+
+
+async def test_a_volume_of_backend_ai_is_served_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / PLACE).mkdir(parents=True)
+    (tmp_path / PLACE / "f").write_bytes(b"theirs")
+    legacy = tmp_path / "cc/dd/0001000040008000000000000001"
+    legacy.mkdir(parents=True)
+    (legacy / "g").write_bytes(b"older")
+    old = VFolderId.parse("ccdd0001-0000-4000-8000-000000000001")
+    async with build_vfs(site(tmp_path)) as volume:
+        assert {folder async for folder in volume.folders()} == {FOLDER, old}
+        assert (await volume.usage(FOLDER)).file_bytes == 6
+        assert (await volume.usage(old)).file_bytes == 5
+        assert (await volume.quota(SCOPE)).limit_bytes is None
+        await volume.set_quota(op(), SCOPE, 100)
+        assert (await volume.quota(SCOPE)).limit_bytes == 100
+        with pytest.raises(ConflictError):
+            await volume.create_folder(op(), FOLDER, 0o755)
+        await volume.delete_folder(op(), FOLDER)
+        await volume.delete_folder(op(), old)
+        assert not legacy.exists()
+        assert not (tmp_path / "cc").exists()
+
+
+async def test_a_deleted_folder_leaves_no_empty_directories(volume: Volume, tmp_path: Path) -> None:
+    await volume.delete_folder(op(), FOLDER)
+    assert list((tmp_path / SCOPE.directory).iterdir()) == []
+
+
+async def test_project_scopes_are_remembered_as_such(tmp_path: Path) -> None:
+    scope = QuotaScopeId.parse("project:22222222-2222-4222-8222-222222222222")
+    folder = VFolderId(scope, uuid4())
+    async with build_vfs(site(tmp_path)) as volume:
+        await volume.ensure_scope(op(), scope)
+        await volume.create_folder(op(), folder, 0o755)
+    async with build_vfs(site(tmp_path)) as volume:
+        assert [found async for found in volume.folders()] == [folder]
+
+
+# --- crashes ----------------------------------------------------------------------------------------
+
+
+async def test_a_scope_half_made_is_made_by_the_repetition(volume: Volume, tmp_path: Path) -> None:
+    scope = QuotaScopeId.parse("user:33333333-3333-4333-8333-333333333333")
+    making = op()
+    await volume.create_scope(making, scope, 5)
+    (tmp_path / scope.directory).rmdir()  # as if it had died before the directory was made
+    await volume.create_scope(making, scope, 5)
+    assert (await volume.quota(scope)).limit_bytes == 5
+    assert await volume.ensure_scope(making, scope)
+
+
+async def test_a_scope_half_removed_is_removed_by_the_repetition(volume: Volume, tmp_path: Path) -> None:
+    scope = QuotaScopeId.parse("user:33333333-3333-4333-8333-333333333333")
+    await volume.create_scope(op(), scope, 5)
+    removing = op()
+    state = tmp_path / ".penstock/scopes" / f"{scope.directory}.json"
+    text = state.read_text()
+    await volume.delete_scope(removing, scope)
+    (tmp_path / ".penstock/done" / str(removing.id)).unlink()
+    state.write_text(text.replace('"removed_by": ""', f'"removed_by": "{removing.id}"'))
+    await volume.delete_scope(removing, scope)
+    assert not state.exists()
+    with pytest.raises(NotFoundError):
+        await volume.delete_scope(op(), scope)
+
+
+async def test_a_folder_half_made_is_made_by_the_repetition(volume: Volume, tmp_path: Path) -> None:
+    folder = VFolderId(SCOPE, uuid4())
+    making = op()
+    (tmp_path / ".penstock/stage" / str(making.id)).mkdir()
+    await volume.create_folder(making, folder, 0o750)
+    place = tmp_path.joinpath(*folder.directory)
+    assert place.stat().st_mode & 0o777 == 0o750
+    assert list((tmp_path / ".penstock/stage").iterdir()) == []
+
+
+async def test_a_deletion_that_died_before_its_rename_is_no_trash(volume: Volume, tmp_path: Path) -> None:
+    dead = op()
+    (tmp_path / ".penstock/trash" / f"{dead.id}.json").write_text(f'{{"folder": "{FOLDER}"}}')
+    assert await volume.trash() == []
+    await volume.delete_folder(dead, FOLDER)
+    assert [entry.id for entry in await volume.trash()] == [dead.id]
+
+
+async def test_old_traces_are_forgotten_at_the_next_start(tmp_path: Path) -> None:
+    done = tmp_path / ".penstock/done"
+    async with build_vfs(site(tmp_path)):
+        (done / "old").write_text("{}")
+        (done / "new").write_text("{}")
+        os.utime(done / "old", (0, 0))
+    async with build_vfs(site(tmp_path)):
+        assert [entry.name for entry in done.iterdir()] == ["new"]
+
+
+async def test_folders_are_made_and_deleted_side_by_side(volume: Volume) -> None:
+    folders = [VFolderId.parse(f"{SCOPE}/aabb{number:028x}") for number in range(40)]
+
+    async def live(folder: VFolderId) -> None:
+        for _ in range(3):
+            await volume.create_folder(op(), folder, 0o755)
+            await volume.delete_folder(op(), folder)
+
+    async with anyio.create_task_group() as tasks:
+        for folder in folders:
+            tasks.start_soon(live, folder)
+    assert {folder async for folder in volume.folders()} == {FOLDER}
+    assert len(await volume.trash()) == 120
+
+
+# --- trees ------------------------------------------------------------------------------------------
+
+
+async def test_a_tree_deeper_than_any_path_is_deleted(volume: Volume, tmp_path: Path) -> None:
+    here = os.open(tmp_path / PLACE, os.O_RDONLY)
+    for _ in range(1500):
+        os.mkdir("deep", dir_fd=here)
+        below = os.open("deep", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+    assert (await volume.usage(FOLDER)).entries > 500
+    assert await volume.files(FOLDER).delete(path("deep"), recursive=True)
+    assert list((tmp_path / PLACE).iterdir()) == []
+
+
+async def test_a_wide_tree_is_deleted_in_steps(volume: Volume, tmp_path: Path) -> None:
+    for directory in range(10):
+        (tmp_path / PLACE / f"d{directory}").mkdir()
+        for file in range(500):
+            (tmp_path / PLACE / f"d{directory}/f{file}").touch()
+    deletion = op()
+    await volume.delete_folder(deletion, FOLDER)
+    steps = []
+    while not (step := await volume.purge(deletion.id)).finished:
+        steps.append(step.removed)
+    assert len(steps) >= 2
+    assert sum(steps) + step.removed == 5010
+
+
+async def test_a_hard_linked_file_counts_once(volume: Volume, tmp_path: Path) -> None:
+    place = tmp_path / PLACE
+    (place / "a").write_bytes(b"x" * 10_000)
+    os.link(place / "a", place / "b")
+    os.symlink("a", place / "c")
+    usage = await volume.usage(FOLDER)
+    assert (usage.entries, usage.files, usage.file_bytes) == (3, 2, 10_000)
+    du = place.stat().st_blocks * 512 + (place / "a").stat().st_blocks * 512
+    assert usage.allocated_bytes == du + (place / "c").lstat().st_blocks * 512
+
+
+async def test_usage_leaves_out_unfinished_uploads_only_where_they_are(volume: Volume, tmp_path: Path) -> None:
+    place = tmp_path / PLACE
+    for name in (".upload", "d/.upload"):
+        (place / name).mkdir(parents=True)
+        (place / name / "x").write_bytes(b"12345")
+    assert (await volume.usage(FOLDER)).file_bytes == 10
+    assert (await volume.usage(FOLDER, staging=False)).file_bytes == 5
+
+
+def test_a_count_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    from backends.mounted.beneath import open_root
+
+    for directory in range(20):
+        (tmp_path / f"d{directory}").mkdir()
+        (tmp_path / f"d{directory}/f").write_bytes(b"12")
+    count = Count(staging=True)
+    steps = 0
+    with open_root(tmp_path) as root:
+        while not count.step(root, 5):
+            steps += 1
+    assert steps > 2
+    assert (count.usage.entries, count.usage.file_bytes) == (40, 40)
+
+
+# --- full -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    import subprocess
+
+    place = tmp_path / "small"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)], check=True)
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+async def test_a_full_volume_keeps_what_fitted_and_tells(small: Path) -> None:
+    async with build_vfs(site(small)) as volume:
+        await volume.create_scope(op(), SCOPE, None)
+        await volume.create_folder(op(), FOLDER, 0o755)
+        files = volume.files(FOLDER)
+        with pytest.raises(StorageFullError):
+            await files.create_staging(SESSION, destination=path("a"), length=2 << 20)
+        await files.create_staging(SESSION, destination=path("a"), length=None)
+        staging = await files.open_staging(SESSION)
+        with pytest.raises(StorageFullError):
+            await staging.append([b"x" * (1 << 16)] * 32)
+        assert 0 < staging.offset < 2 << 20
+        await staging.close()
+        assert await files.staged_bytes(SESSION) == staging.offset
+        await files.discard_staging(SESSION)
+        await put(files, "b", b"fits again")
+        assert (await volume.health()).status == "healthy"
+
+
+def test_a_reached_quota_is_told_as_such() -> None:
+    import errno
+
+    from backends.mounted.errors import translated
+
+    with pytest.raises(QuotaExceededError), translated("a"):
+        raise OSError(errno.EDQUOT, "")
+
+
+# --- threads ----------------------------------------------------------------------------------------
+
+
+def pool(**limits: float) -> VolumeThreads:
+    chosen = {"threads": 2, "waiting": 2, "timeout_seconds": 5.0, **limits}
+    return VolumeThreads(VolumeName("disk"), SilentObserver(), **chosen)  # type: ignore[arg-type]
+
+
+async def test_a_hung_volume_is_told_and_holds_up_nobody_else() -> None:
+    hung, well = pool(timeout_seconds=0.1), pool()
+    release = threading.Event()
+    try:
+        for _ in range(2):
+            with pytest.raises(BackendUnavailableError):
+                await hung.run(release.wait)
+        assert await well.run(lambda: 1) == 1
+        with pytest.raises(BackendUnavailableError):
+            await hung.run(lambda: 1)
+    finally:
+        release.set()
+    await hung.close()
+    await well.close()
+
+
+async def test_calls_that_wait_are_bounded() -> None:
+    threads = pool()
+    release = threading.Event()
+    async with anyio.create_task_group() as tasks:
+        for _ in range(4):
+            tasks.start_soon(threads.run, release.wait)
+        await anyio.sleep(0.05)
+        with pytest.raises(BusyError):
+            await threads.run(lambda: 1)
+        tasks.start_soon(threads.finish, lambda: 1)
+        await anyio.sleep(0.05)
+        release.set()
+    assert await threads.run(lambda: 1) == 1
+    await threads.close()
+
+
+async def test_a_call_that_was_begun_is_waited_for_when_its_caller_is_cancelled() -> None:
+    threads = pool()
+    begun, done = threading.Event(), threading.Event()
+
+    def slow() -> None:
+        begun.set()
+        threading.Event().wait(0.2)
+        done.set()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(threads.run, slow)
+        while not begun.is_set():
+            await anyio.sleep(0.01)
+        tasks.cancel_scope.cancel()
+    assert done.is_set()
+    await threads.close()
+
+
+async def test_the_same_for_cancellations_from_outside_of_anyio() -> None:
+    import asyncio
+
+    threads = pool()
+    begun, done = threading.Event(), threading.Event()
+
+    def slow() -> None:
+        begun.set()
+        threading.Event().wait(0.2)
+        done.set()
+
+    task = asyncio.ensure_future(threads.run(slow))
+    while not begun.is_set():
+        await anyio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert done.is_set()
+    await threads.close()
+
+
+async def test_errors_come_back_as_they_were_raised() -> None:
+    threads = pool()
+    with pytest.raises(ZeroDivisionError):
+        await threads.run(lambda: 1 // 0)
+    await threads.close()
+
+
+# --- descriptors ------------------------------------------------------------------------------------
+
+
+def is_open(fd: int) -> bool:
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True
+
+
+def test_a_descriptor_is_closed_when_its_last_user_leaves() -> None:
+    fd = os.open("/", os.O_RDONLY)
+    shared = SharedDescriptor(fd)
+    with shared.use() as used:
+        assert used == fd
+        shared.close()
+        shared.close()
+        assert is_open(fd)
+        with pytest.raises(BackendUnavailableError), shared.use():
+            pass
+    assert not is_open(fd)
+
+
+def test_a_descriptor_nobody_took_is_closed() -> None:
+    fd = os.open("/", os.O_RDONLY)
+    SharedDescriptor(fd)
+    assert not is_open(fd)
+
+
+async def test_transfers_leave_no_descriptor_open(volume: Volume) -> None:
+    files = volume.files(FOLDER)
+    await put(files, "a", b"x")
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(10):
+        await put(files, "a", b"x")
+        handle = await files.open_read(path("a"))
+        await handle.read(0, 1)
+        await handle.close()
+        await files.listing(ROOT, limit=10)
+        with pytest.raises(NotFoundError):
+            await files.open_read(path("nope"))
+    assert len(os.listdir("/proc/self/fd")) == before
