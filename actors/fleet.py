@@ -1,0 +1,120 @@
+"""The actors of one process: joins the members, owns its share of the volumes, hands them over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import anyio
+from anyio.abc import TaskGroup
+from loguru import logger
+
+from actors.assignment import assign
+from actors.handlers.effect import Ground
+from actors.janitor import Janitor
+from actors.jobs.contract import JobQueue
+from actors.observer import ActorObserver
+from actors.policy import Policy
+from actors.settings import ActorSettings
+from actors.volume_actor import Pace, VolumeActor
+from backends.contract import Volume
+from bus.contract import Bus, Lane
+from bus.settings import BusSettings
+from bus.usage import ScopeUsage
+from domain.errors import BusError
+from domain.ids import VolumeName
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """Everything the actors of a process need."""
+
+    bus: Bus
+    bus_settings: BusSettings
+    volumes: Mapping[VolumeName, Volume]
+    jobs: JobQueue
+    settings: ActorSettings
+    observer: ActorObserver
+
+    async def run(self, stop: anyio.Event) -> None:
+        """Own volumes until `stop` is set; then hand all of them over."""
+        stops: dict[VolumeName, anyio.Event] = {}
+        async with anyio.create_task_group() as actors:
+            async with self.bus.members.join(frozenset(self.volumes)):
+                while not stop.is_set():
+                    await self._share(stops, actors)
+                    await self._wait(stop)
+            for event in stops.values():
+                event.set()
+
+    async def _share(self, stops: dict[VolumeName, anyio.Event], actors: TaskGroup) -> None:
+        """Start and stop actors so that this process owns what the assignment gives it."""
+        try:
+            members = await self.bus.members.view()
+        except BusError as error:
+            logger.debug("looking at the members: {}", error)
+            return
+        owners = assign(self.volumes, members)
+        mine = {volume for volume, node in owners.items() if node == self.bus.node}
+        for volume in stops.keys() - mine:
+            stops.pop(volume).set()
+        for volume in mine - stops.keys():
+            stops[volume] = anyio.Event()
+            actors.start_soon(self._own, self.volumes[volume], stops[volume])
+
+    async def _wait(self, stop: anyio.Event) -> None:
+        async with anyio.create_task_group() as waiting:
+
+            async def until_stop() -> None:
+                await stop.wait()
+                waiting.cancel_scope.cancel()
+
+            waiting.start_soon(until_stop)
+            await self.bus.members.wait_change(self.bus_settings.lease_seconds / 4)
+            waiting.cancel_scope.cancel()
+
+    async def _own(self, volume: Volume, stop: anyio.Event) -> None:
+        """Take the volume's lane whenever it is free, and act on it, until `stop` is set."""
+        while not stop.is_set():
+            try:
+                lane = await self.bus.lanes.acquire(volume.name)
+                if lane is not None:
+                    await self._act(volume, lane, stop)
+                    continue
+            except BusError as error:
+                logger.debug("acquiring {}: {}", volume.name, error)
+            except Exception:  # noqa: BLE001  a defect on one volume must not stop the others
+                logger.exception("the actor of {} failed and starts again", volume.name)
+            await self._wait(stop)
+
+    async def _act(self, volume: Volume, lane: Lane, stop: anyio.Event) -> None:
+        logger.info("own volume {} in epoch {}", volume.name, lane.epoch)
+        self.observer.owns(volume.name, owned=True)
+        janitor = Janitor(volume, self.jobs, self.settings.purge_interval_seconds)
+        usage = ScopeUsage(
+            self.bus.catalogue,
+            self.bus.clock,
+            volume.name,
+            partial(volume.usage, staging=False),
+            self.settings.usage_max_age_seconds,
+        )
+        policy = Policy(Ground(volume, usage.used_bytes), lane, self.bus.clock, self.settings, self.observer)
+        pace = Pace(self.settings.parallel, self.bus_settings.batch, self.settings.drain_seconds)
+        actor = VolumeActor(policy, pace, janitor.committed)
+        try:
+            async with anyio.create_task_group() as beside:
+                beside.start_soon(janitor.run)
+                if not await actor.run(stop):
+                    logger.warning("volume {} went to another owner", volume.name)
+                beside.cancel_scope.cancel()
+        finally:
+            self.observer.owns(volume.name, owned=False)
+            await self._release(lane)
+
+    async def _release(self, lane: Lane) -> None:
+        with anyio.move_on_after(self.bus_settings.command_timeout_seconds, shield=True):
+            try:
+                await lane.release()
+            except BusError as error:
+                logger.debug("releasing {}: {}", lane.volume, error)

@@ -1,0 +1,27 @@
+"""What a handler is given and what it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from backends.contract import Volume
+from domain.ids import QuotaScopeId
+from domain.messages import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a handler works on."""
+
+    volume: Volume
+    #: Bytes all folders of a scope on this volume use.
+    used_bytes: Callable[[QuotaScopeId], Awaitable[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What happened: events in order, and facts for whoever waits for the reply."""
+
+    events: Sequence[Event]
+    result: Mapping[str, object] = field(default_factory=dict)

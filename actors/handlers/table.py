@@ -1,0 +1,36 @@
+"""Which handler a command has, and how its failure is told."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from actors.handlers.effect import Effect, Ground
+from actors.handlers.folders import clone_vfolder, create_vfolder, delete_vfolder, finish_purge
+from actors.handlers.scopes import create_quota_scope, delete_quota_scope, set_quota, unset_quota
+from backends.contract import Operation
+from domain import commands, events
+from domain.messages import Command
+
+Handle = Callable[[Any, Operation, Ground], Awaitable[Effect]]
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """A command's coroutine, and the event that says it failed."""
+
+    handle: Handle
+    failed: type[events.CommandFailed]
+
+
+HANDLERS: Final[Mapping[type[Command], Handler]] = {
+    commands.CreateQuotaScope: Handler(create_quota_scope, events.QuotaScopeCreateFailed),
+    commands.DeleteQuotaScope: Handler(delete_quota_scope, events.QuotaScopeDeleteFailed),
+    commands.SetQuota: Handler(set_quota, events.QuotaSetFailed),
+    commands.UnsetQuota: Handler(unset_quota, events.QuotaUnsetFailed),
+    commands.CreateVFolder: Handler(create_vfolder, events.VFolderCreateFailed),
+    commands.DeleteVFolder: Handler(delete_vfolder, events.VFolderDeleteFailed),
+    commands.FinishPurge: Handler(finish_purge, events.VFolderPurgeFinishFailed),
+    commands.RequestClone: Handler(clone_vfolder, events.CloneFailed),
+}

@@ -1,0 +1,134 @@
+"""What becomes of a command: effect, refusal, another try, or set aside.
+
+Business failure   the command makes no sense for the volume as it is: answered, never repeated.
+For the moment     the storage does not answer or fails: repeated with growing pauses until it works, the tries
+                   are used up or the deadline is past.
+Never              bytes nobody can read: set aside with their reason.
+Unknown here       a type or version of a later release: left for a member that knows it.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import Final
+
+import anyio
+from loguru import logger
+
+from actors.handlers.effect import Effect, Ground
+from actors.handlers.table import HANDLERS, Handler
+from actors.observer import ActorObserver
+from actors.settings import ActorSettings
+from backends.contract import Operation
+from bus.contract import Clock, Delivery, Lane, Outcome, Verdict
+from domain.envelope import Envelope, Failure, Reply
+from domain.errors import (
+    DeadlineExceededError,
+    ErrorCode,
+    FencedError,
+    InternalError,
+    PenstockError,
+    Retry,
+    Subject,
+)
+from domain.messages import Command, Event
+
+#: Errors a repetition may get past.
+_FOR_THE_MOMENT: Final = frozenset({ErrorCode.BACKEND_UNAVAILABLE, ErrorCode.BACKEND_FAULT, ErrorCode.BUSY})
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Runs commands of one volume to their outcome."""
+
+    ground: Ground
+    lane: Lane
+    clock: Clock
+    settings: ActorSettings
+    observer: ActorObserver
+
+    def dead(self, delivery: Delivery, reason: str) -> Outcome:
+        """The outcome of something that can never be handled."""
+        failure = Failure(ErrorCode.MALFORMED_EVENT, Retry.NEVER, reason, Subject.COMMAND)
+        return Outcome(delivery, Verdict.DEAD, Reply(delivery.id, failure), reason=reason)
+
+    async def settle(self, delivery: Delivery, envelope: Envelope, command: Command) -> Outcome:
+        """Run a command until its outcome is certain.
+
+        Raises:
+            FencedError: the volume went to another owner; the outcome is theirs to find.
+        """
+        handler = HANDLERS[type(command)]
+        started = self.clock.now()
+        try:
+            effect = await self._repeat(handler, envelope, command)
+        except FencedError:
+            raise
+        except PenstockError as error:
+            outcome = self._refused(delivery, envelope, command, error)
+        except Exception:  # noqa: BLE001  a defect of one handler must not stop the volume
+            logger.exception("{} failed by a defect", envelope.type)
+            defect = InternalError("an internal error; the log has the details")
+            outcome = self._refused(delivery, envelope, command, defect)
+        else:
+            outcome = self._done(delivery, envelope, effect)
+        failure = outcome.reply.failure
+        self.observer.handled(
+            self.ground.volume.name, envelope.type, self.clock.now() - started, failure.code if failure else ""
+        )
+        return outcome
+
+    async def _repeat(self, handler: Handler, envelope: Envelope, command: Command) -> Effect:
+        op = Operation(envelope.id, self.lane.epoch)
+        attempt = 1
+        while True:
+            self._check_deadline(envelope)
+            await self.lane.confirm()
+            try:
+                return await handler.handle(command, op, self.ground)
+            except PenstockError as error:
+                if error.code not in _FOR_THE_MOMENT or attempt >= self.settings.attempts:
+                    raise
+                self.observer.retried(self.ground.volume.name, envelope.type)
+                logger.warning("{} on {}, try {}: {}", envelope.type, envelope.key, attempt, error)
+            await anyio.sleep(self._pause(attempt))
+            attempt += 1
+
+    def _pause(self, attempt: int) -> float:
+        """Anything up to a limit that doubles (full jitter), lest many that failed together return together."""
+        limit = min(self.settings.backoff_limit_seconds, self.settings.backoff_seconds * 2 ** (attempt - 1))
+        return random.uniform(0, limit)  # noqa: S311  spreading load, not secrecy
+
+    def _check_deadline(self, envelope: Envelope) -> None:
+        if envelope.deadline is not None and self.clock.now() > envelope.deadline:
+            raise DeadlineExceededError(
+                "the deadline was past before the command took effect", subject=Subject.COMMAND
+            )
+
+    def _done(self, delivery: Delivery, envelope: Envelope, effect: Effect) -> Outcome:
+        return Outcome(
+            delivery, Verdict.DONE, Reply(envelope.id, result=effect.result), self._wrap(envelope, *effect.events)
+        )
+
+    def _refused(self, delivery: Delivery, envelope: Envelope, command: Command, error: PenstockError) -> Outcome:
+        event = HANDLERS[type(command)].failed(
+            volume=self.ground.volume.name,
+            subject=command.key,
+            code=error.code,
+            retry=error.retry,
+            detail=error.message,
+        )
+        failure = Failure(error.code, error.retry, error.message, error.subject)
+        exhausted = error.code in _FOR_THE_MOMENT
+        return Outcome(
+            delivery,
+            Verdict.DEAD if exhausted else Verdict.DONE,
+            Reply(envelope.id, failure),
+            self._wrap(envelope, event),
+            reason=f"{self.settings.attempts} tries failed: {error.message}" if exhausted else "",
+        )
+
+    def _wrap(self, envelope: Envelope, *events: Event) -> list[Envelope]:
+        now = self.clock.now()
+        return [envelope.caused(event, number, now) for number, event in enumerate(events)]

@@ -1,0 +1,27 @@
+"""What can be set about actors."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class ActorSettings(BaseModel):
+    """How an actor process handles commands."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    parallel: int = Field(8, ge=1, le=256, description="commands of one volume handled at once, of different keys")
+    attempts: int = Field(8, ge=1, description="tries of a command on a storage that fails for the moment")
+    backoff_seconds: float = Field(
+        0.2, gt=0, description="longest pause after the first failed try, in seconds; doubles with each"
+    )
+    backoff_limit_seconds: float = Field(60.0, gt=0, description="longest pause between two tries, in seconds")
+    drain_seconds: float = Field(
+        10.0, ge=0, description="how long running commands may take to end when the process stops, in seconds"
+    )
+    usage_max_age_seconds: float = Field(
+        300.0, ge=0, description="age of a folder's usage at which it is counted anew to judge a quota, in seconds"
+    )
+    purge_interval_seconds: float = Field(
+        60.0, gt=0, description="how often the trash is looked through for what still has to be purged, in seconds"
+    )

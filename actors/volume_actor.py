@@ -1,0 +1,147 @@
+"""The loop of one volume: receive, schedule, settle, commit."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from math import inf
+
+import anyio
+from anyio.abc import TaskGroup
+from anyio.streams.memory import MemoryObjectReceiveStream
+from loguru import logger
+
+from actors.policy import Policy
+from actors.schedule import Item, Schedule
+from bus.contract import Delivery, Outcome
+from domain.envelope import Envelope
+from domain.errors import FencedError, MalformedEventError, UnsupportedError
+from domain.messages import Command
+from domain.registry import open_command
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A command to run."""
+
+    delivery: Delivery
+    envelope: Envelope
+    command: Command
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How much an actor does at once."""
+
+    parallel: int
+    #: Outcomes committed in one step.
+    batch: int
+    #: How long running commands may take to end when the actor stops, in seconds.
+    drain_seconds: float
+
+
+class VolumeActor:
+    """Handles the commands of one volume while its lane is ours."""
+
+    def __init__(self, policy: Policy, pace: Pace, committed: Callable[[Sequence[Outcome]], None]) -> None:
+        self._policy = policy
+        self._lane = policy.lane
+        self._pace = pace
+        self._committed = committed
+        self._schedule: Schedule[Work] = Schedule(pace.parallel)
+        # Not bounded by itself: the lane's window bounds what can be under way.
+        self._outcomes, self._to_commit = anyio.create_memory_object_stream[Outcome](inf)
+        self._lost = False
+
+    async def run(self, stop: anyio.Event) -> bool:
+        """Handle commands until `stop` is set; then let running ones end, and commit them.
+
+        Returns False if the volume went to another owner before that.
+        """
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._guarded, tasks, self._commit_all)
+            tasks.start_soon(self._guarded, tasks, lambda: self._handle_all(stop))
+        return not self._lost
+
+    async def _guarded(self, tasks: TaskGroup, part: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await part()
+        except* FencedError:
+            self._lost = True
+            tasks.cancel_scope.cancel()
+
+    async def _handle_all(self, stop: anyio.Event) -> None:
+        async with self._outcomes, anyio.create_task_group() as workers:
+            await self._receive(stop, workers)
+            self._schedule.drop_waiting()
+            workers.cancel_scope.deadline = anyio.current_time() + self._pace.drain_seconds
+
+    async def _receive(self, stop: anyio.Event, workers: TaskGroup) -> None:
+        async with anyio.create_task_group() as receiving:
+            receiving.start_soon(_cancel_on, stop, receiving)
+            while True:
+                for delivery in await self._lane.receive():
+                    self._take(delivery)
+                self._start(workers)
+
+    def _take(self, delivery: Delivery) -> None:
+        envelope = delivery.envelope
+        if envelope is None:
+            self._set_aside(delivery, delivery.fault)
+            return
+        try:
+            command = open_command(envelope)
+        except MalformedEventError as error:
+            self._set_aside(delivery, error.message)
+        except UnsupportedError as error:
+            # Neither answered nor set aside: a member of a later release will take it, and what follows it.
+            self._policy.observer.held(self._lane.volume, envelope.type)
+            logger.error("command {} on {} is left waiting: {}", delivery.entry, self._lane.volume, error)
+            self._schedule.add(Item(envelope.key, exclusive=False, value=None))
+        else:
+            self._schedule.add(Item(envelope.key, command.exclusive, Work(delivery, envelope, command)))
+
+    def _set_aside(self, delivery: Delivery, reason: str) -> None:
+        logger.error("command {} on {} is set aside: {}", delivery.entry, self._lane.volume, reason)
+        self._outcomes.send_nowait(self._policy.dead(delivery, reason))
+
+    def _start(self, workers: TaskGroup) -> None:
+        for item in self._schedule.start():
+            if item.value is not None:
+                workers.start_soon(self._work, item, item.value, workers)
+
+    async def _work(self, item: Item[Work], work: Work, workers: TaskGroup) -> None:
+        envelope = work.envelope
+        with logger.contextualize(
+            operation=envelope.type,
+            backend=self._policy.ground.volume.backend,
+            vfolder_id=envelope.key,
+            traceparent=envelope.origin.trace.parent,
+        ):
+            outcome = await self._policy.settle(work.delivery, envelope, work.command)
+        self._schedule.end(item)
+        self._outcomes.send_nowait(outcome)
+        self._start(workers)
+
+    async def _commit_all(self) -> None:
+        async with self._to_commit:
+            async for outcome in self._to_commit:
+                batch = [outcome, *_more(self._to_commit, self._pace.batch - 1)]
+                await self._lane.commit(batch)
+                self._committed(batch)
+
+
+def _more(stream: MemoryObjectReceiveStream[Outcome], count: int) -> list[Outcome]:
+    """What else is ready now: under load commits grow by themselves, without waiting for company."""
+    ready: list[Outcome] = []
+    while len(ready) < count:
+        try:
+            ready.append(stream.receive_nowait())
+        except (anyio.WouldBlock, anyio.EndOfStream):
+            break
+    return ready
+
+
+async def _cancel_on(stop: anyio.Event, group: TaskGroup) -> None:
+    await stop.wait()
+    group.cancel_scope.cancel()
