@@ -1,0 +1,72 @@
+"""Builds the two ports' applications."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from aiohttp import web
+
+from gateway.client import downloads, tus_answers, uploads
+from gateway.client.status import StatusRoutes as ClientStatusRoutes
+from gateway.cors import Cors
+from gateway.gate import Gate
+from gateway.manager.files import FileRoutes
+from gateway.manager.folders import FolderRoutes
+from gateway.manager.quota_scopes import QuotaScopeRoutes
+from gateway.manager.status import StatusRoutes
+from gateway.manager.transfers import TransferRoutes
+from gateway.manager.volumes import VolumeRoutes
+from gateway.middlewares import around, require_secret, signed
+
+#: Longest request line and header field taken, in bytes: tokens stand in the query.
+_FIELD_BYTES: Final = 64 * 1024
+#: How long an idle connection is kept, in seconds.
+_KEEPALIVE_SECONDS: Final = 75.0
+
+
+def manager_app(gate: Gate) -> web.Application:
+    """The manager's port."""
+    secret = require_secret(gate.settings.manager_secret, StatusRoutes.PATHS)
+    app = web.Application(middlewares=[around("manager", gate.observer), secret])
+    app.on_response_prepare.append(signed(gate.version))
+    for part in (
+        StatusRoutes(gate),
+        VolumeRoutes(gate),
+        QuotaScopeRoutes(gate),
+        FolderRoutes(gate),
+        FileRoutes(gate),
+        TransferRoutes(gate),
+    ):
+        app.router.add_routes(part.routes())
+    return app
+
+
+def client_app(gate: Gate) -> web.Application:
+    """The clients' port."""
+    cors = Cors(gate.settings.allow_origins)
+    app = web.Application(middlewares=[around("client", gate.observer)])
+    app.on_response_prepare.extend((signed(gate.version), cors.sign, tus_answers.sign))
+    for part in (
+        ClientStatusRoutes(gate, cors),
+        downloads.DownloadRoutes(gate, cors),
+        uploads.UploadRoutes(gate, cors),
+    ):
+        app.router.add_routes(part.routes())
+    return app
+
+
+def server_options(read_bytes: int) -> dict[str, Any]:
+    """How aiohttp has to be run for these applications.
+
+    Bodies are left as they were sent: inflating a `Content-Encoding` would store other bytes than the client
+    counted.
+    """
+    return {
+        "access_log": None,
+        "auto_decompress": False,
+        "handler_cancellation": False,
+        "keepalive_timeout": _KEEPALIVE_SECONDS,
+        "max_line_size": _FIELD_BYTES,
+        "max_field_size": _FIELD_BYTES,
+        "read_bufsize": read_bytes,
+    }

@@ -1,0 +1,51 @@
+"""Answers both dialects of tus share."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from gateway.problems import Problem, offset_mismatch, own_problem
+from gateway.protocol import tus
+from gateway.protocol.tus import Dialect, Reason, Refuse, UploadView
+from gateway.protocol.validators import http_date
+
+
+async def sign(request: web.Request, response: web.StreamResponse) -> None:
+    """Signal handler: every answer of a tus resource names the version, errors included."""
+    if request.path == "/upload" or request.path.startswith("/files"):
+        response.headers.setdefault("Tus-Resumable", tus.VERSION)
+        response.headers.setdefault("Cache-Control", "no-store")
+
+
+def state_headers(upload: UploadView, dialect: Dialect) -> dict[str, str]:
+    """How far an upload is."""
+    headers = {
+        "Upload-Offset": str(upload.offset),
+        "Upload-Length": str(upload.length),
+    }
+    if dialect is Dialect.STANDARD:
+        if upload.metadata:
+            headers["Upload-Metadata"] = upload.metadata
+        if upload.expires is not None:
+            headers["Upload-Expires"] = http_date(upload.expires)
+    return headers
+
+
+def refusal(refuse: Refuse) -> web.Response:
+    """Say why a request was refused."""
+    response = _problem(refuse).response()
+    if refuse.reason is Reason.VERSION:
+        response.headers["Tus-Version"] = tus.VERSION
+    if refuse.reason is Reason.OFFSET_MISMATCH:
+        response.headers["Upload-Offset"] = str(refuse.facts["expected-offset"])
+    return response
+
+
+def _problem(refuse: Refuse) -> Problem:
+    match refuse.reason:
+        case Reason.VERSION:
+            return own_problem(412, "tus-version", "Precondition Failed", refuse.message)
+        case Reason.CONTENT_TYPE:
+            return own_problem(415, "content-type", "Unsupported Media Type", refuse.message)
+        case Reason.OFFSET_MISMATCH:
+            return offset_mismatch(refuse.message, refuse.facts)

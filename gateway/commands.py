@@ -1,0 +1,67 @@
+"""Asking a volume's actor, on behalf of a request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+from uuid import UUID
+
+from bus.contract import Bus
+from domain import errors
+from domain.envelope import Envelope, Failure, Origin, wrap_command
+from domain.errors import ErrorCode, PenstockError, Subject
+from domain.ids import VolumeName
+from domain.messages import Command
+
+
+def _by_code() -> Mapping[ErrorCode, type[PenstockError]]:
+    found: dict[ErrorCode, type[PenstockError]] = {}
+    for value in vars(errors).values():
+        if isinstance(value, type) and issubclass(value, PenstockError) and "code" in vars(value):
+            found[value.code] = value
+    return found
+
+
+_CLASSES: Final = _by_code()
+
+
+class Commander:
+    """Sends commands and waits for what becomes of them."""
+
+    def __init__(self, bus: Bus, timeout_seconds: float) -> None:
+        self._bus = bus
+        self._timeout = timeout_seconds
+
+    async def ask(self, volume: VolumeName, command: Command, origin: Origin) -> Mapping[str, Any]:
+        """Have a command done.
+
+        Raises:
+            PenstockError: as the actor refused it; or BusyError, DeadlineExceededError.
+        """
+        envelope = self._wrap(volume, command, origin)
+        reply = await self._bus.commands.request(envelope, timeout_seconds=self._timeout)
+        if reply.failure is not None:
+            raise _error(reply.failure)
+        return reply.result
+
+    async def tell(self, volume: VolumeName, command: Command, origin: Origin) -> UUID:
+        """Have a command accepted, without waiting for it; returns its id.
+
+        Raises:
+            BusyError: too many wait.
+        """
+        envelope = self._wrap(volume, command, origin)
+        await self._bus.commands.publish(envelope)
+        return envelope.id
+
+    def _wrap(self, volume: VolumeName, command: Command, origin: Origin) -> Envelope:
+        clock = self._bus.clock
+        return wrap_command(command, id=clock.new_id(), volume=volume, time=clock.now(), origin=origin)
+
+
+def _error(failure: Failure) -> PenstockError:
+    """The error an actor told of, as if it had been raised here."""
+    subject = Subject(failure.subject) if failure.subject in list(Subject) else Subject.NONE
+    if failure.code is ErrorCode.BUSY:
+        return errors.BusyError(failure.detail, retry_after_seconds=1.0)
+    return _CLASSES[failure.code](failure.detail, subject=subject)

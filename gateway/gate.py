@@ -1,0 +1,86 @@
+"""Everything the routes of a gateway share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from aiohttp import web
+from pydantic import BaseModel
+
+from backends.contract import FileAccess, Volume
+from bus.contract import Bus
+from domain.envelope import wrap_event
+from domain.ids import VFolderId, VolumeName
+from domain.messages import Event
+from gateway.commands import Commander
+from gateway.middlewares import origin_of
+from gateway.observer import GatewayObserver
+from gateway.parameters import read_body
+from gateway.quotas import Quotas
+from gateway.settings import GatewaySettings
+from gateway.tokens import Tokens
+from gateway.transfer.send import Sender
+from gateway.uploads.uploads import Uploads, volume_of
+
+M = TypeVar("M", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """The gateway's parts, wired."""
+
+    bus: Bus
+    volumes: Mapping[VolumeName, Volume]
+    settings: GatewaySettings
+    observer: GatewayObserver
+    commander: Commander
+    tokens: Tokens
+    quotas: Quotas
+    uploads: Uploads
+    sender: Sender
+    version: str
+
+    def volume(self, name: str) -> Volume:
+        """Find a volume. Raises NotFoundError (subject volume)."""
+        return volume_of(self.volumes, name)
+
+    def files(self, volume: str, folder: VFolderId) -> FileAccess:
+        """Names and bytes of a folder. Raises NotFoundError (subject volume)."""
+        return self.volume(volume).files(folder)
+
+    async def body(self, request: web.Request, model: type[M]) -> M:
+        """Parameters from a JSON body."""
+        return await read_body(request, model, self.settings.max_body_bytes)
+
+    async def tell(self, request: web.Request, event: Event) -> None:
+        """Publish an event of something this request has done."""
+        clock = self.bus.clock
+        await self.bus.events.publish(
+            wrap_event(event, id=clock.new_id(), time=clock.now(), origin=origin_of(request))
+        )
+
+
+def build_gate(
+    bus: Bus,
+    volumes: Mapping[VolumeName, Volume],
+    settings: GatewaySettings,
+    upload_lease_seconds: float,
+    observer: GatewayObserver,
+    version: str,
+) -> Gate:
+    """Wire a gateway's parts."""
+    quotas = Quotas(bus, volumes, settings.usage_max_age_seconds)
+    return Gate(
+        bus=bus,
+        volumes=volumes,
+        settings=settings,
+        observer=observer,
+        commander=Commander(bus, settings.command_seconds),
+        tokens=Tokens(settings.token_secret, settings.token_seconds),
+        quotas=quotas,
+        uploads=Uploads(bus, volumes, quotas, settings, upload_lease_seconds, observer),
+        sender=Sender(settings.read_bytes, settings.idle_seconds, observer),
+        version=version,
+    )

@@ -1,0 +1,243 @@
+"""Names inside a folder: mkdir, list, rename, move, fetch, delete."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from aiohttp import web
+from pydantic import Field
+
+from backends.contract import Entry, EntryKind, FileAccess
+from domain.errors import ConflictError, InvalidPathError, NotFoundError, PenstockError, Subject
+from domain.events import DirectoryCreated, FileDeleted, FileMoved
+from domain.ids import VFolderId
+from domain.paths import RelativePath
+from gateway.download import send_file
+from gateway.gate import Gate
+from gateway.parameters import Bool, Parameters, PathText, PathTexts, Text
+from gateway.problems import os_words
+
+#: Paths one bulk request may name.
+_BULK: Final = 50
+
+_TYPES: Final = {
+    EntryKind.FILE: "FILE",
+    EntryKind.DIRECTORY: "DIRECTORY",
+    EntryKind.SYMLINK: "SYMLINK",
+    EntryKind.OTHER: "FILE",
+}
+
+
+class FolderParameters(Parameters):
+    """Names a folder."""
+
+    volume: Text
+    vfid: VFolderId
+
+
+class PathParameters(FolderParameters):
+    """A path in a folder."""
+
+    relpath: PathText
+
+
+class MakeParameters(FolderParameters):
+    """Directories to make."""
+
+    relpath: PathTexts = Field(max_length=_BULK)
+    parents: Bool = True
+    exist_ok: Bool = False
+
+
+class RenameParameters(PathParameters):
+    """A new name."""
+
+    new_name: Text
+    is_dir: Bool = False
+
+
+class MoveParameters(FolderParameters):
+    """A new place."""
+
+    src_relpath: PathText
+    dst_relpath: PathText
+
+
+class DeleteParameters(FolderParameters):
+    """What to remove."""
+
+    relpaths: PathTexts = Field(max_length=1000)
+    recursive: Bool = False
+
+
+class FileRoutes:
+    """`/folder/file/...`, but for transfers."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    def routes(self) -> list[web.RouteDef]:
+        """What this serves."""
+        return [
+            web.post("/folder/file/mkdir", self.mkdir),
+            web.post("/folder/file/list", self.list),
+            web.post("/folder/file/rename", self.rename),
+            web.post("/folder/file/move", self.move),
+            web.post("/folder/file/fetch", self.fetch),
+            web.post("/folder/file/delete", self.delete),
+        ]
+
+    async def mkdir(self, request: web.Request) -> web.Response:
+        """Make directories; each succeeds or fails by itself."""
+        parameters = await self._gate.body(request, MakeParameters)
+        files = self._gate.files(parameters.volume, parameters.vfid)
+        made: list[str] = []
+        failed: list[dict[str, str]] = []
+        for name in parameters.relpath:
+            try:
+                path = _changeable(name)
+                await files.make_directory(path, parents=parameters.parents, exist_ok=parameters.exist_ok)
+            except PenstockError as error:
+                failed.append({"msg": os_words(error), "item": name})
+            else:
+                made.append(name)
+        if made:
+            event = DirectoryCreated(
+                volume=self._gate.volume(parameters.volume).name, folder=parameters.vfid, paths=made
+            )
+            await self._gate.tell(request, event)
+        status = 422 if not made else 207 if failed else 200
+        results = {"success": [{"msg": None, "item": name} for name in made], "failed": failed}
+        return web.json_response({"results": results}, status=status)
+
+    async def list(self, request: web.Request) -> web.Response:
+        """List a directory."""
+        parameters = await self._gate.body(request, PathParameters)
+        files = self._gate.files(parameters.volume, parameters.vfid)
+        path = RelativePath.parse(parameters.relpath)
+        listing = await files.listing(path, limit=self._gate.settings.list_limit)
+        headers = {"X-Penstock-Truncated": "true"} if listing.truncated else {}
+        return web.json_response({"items": [_told(entry) for entry in listing.entries]}, headers=headers)
+
+    async def rename(self, request: web.Request) -> web.Response:
+        """Give an entry another name."""
+        parameters = await self._gate.body(request, RenameParameters)
+        source = _changeable(parameters.relpath)
+        await self._move(request, parameters, source, source.renamed(parameters.new_name))
+        return web.Response(status=204)
+
+    async def move(self, request: web.Request) -> web.Response:
+        """Give an entry another place."""
+        parameters = await self._gate.body(request, MoveParameters)
+        source, target = _changeable(parameters.src_relpath), RelativePath.parse(parameters.dst_relpath)
+        await self._move(request, parameters, source, target)
+        return web.Response(status=204)
+
+    async def _move(
+        self, request: web.Request, parameters: FolderParameters, source: RelativePath, target: RelativePath
+    ) -> None:
+        """Move; onto a directory means into it, as Backend.AI does."""
+        files = self._gate.files(parameters.volume, parameters.vfid)
+        if source != target and not target.is_within(source) and await _is_directory(files, target):
+            target /= RelativePath((source.name,))
+            await _refuse_existing(files, target)
+        if target.is_reserved:
+            raise _reserved(target)
+        replaced = await files.move(source, target)
+        event = FileMoved(
+            volume=self._gate.volume(parameters.volume).name,
+            folder=parameters.vfid,
+            source=str(source),
+            destination=str(target),
+            replaced=replaced,
+        )
+        await self._gate.tell(request, event)
+
+    async def fetch(self, request: web.Request) -> web.StreamResponse:
+        """Send a file's bytes."""
+        parameters = await self._gate.body(request, PathParameters)
+        path = RelativePath.parse(parameters.relpath)
+        return await send_file(self._gate, request, parameters.volume, parameters.vfid, path, whole=True)
+
+    async def delete(self, request: web.Request) -> web.Response:
+        """Remove entries; what is not there counts as removed, a directory without `recursive` is passed over."""
+        parameters = await self._gate.body(request, DeleteParameters)
+        files = self._gate.files(parameters.volume, parameters.vfid)
+        paths = [_changeable(name, root=True) for name in parameters.relpaths]
+        removed: list[str] = []
+        skipped: list[str] = []
+        try:
+            for path in paths:
+                done = await _delete(files, path, recursive=parameters.recursive)
+                if done is None:
+                    skipped.append(str(path))
+                elif done:
+                    removed.append(str(path))
+        finally:
+            # Told even if a later one failed: these are gone.
+            if removed:
+                volume = self._gate.volume(parameters.volume).name
+                event = FileDeleted(volume=volume, folder=parameters.vfid, paths=removed)
+                await self._gate.tell(request, event)
+        return web.json_response({"status": "ok", **({"skipped": skipped} if skipped else {})})
+
+
+async def _delete(files: FileAccess, path: RelativePath, *, recursive: bool) -> bool | None:
+    """Remove an entry; False if it was not there, None if it is a directory that was not to be removed."""
+    try:
+        return await files.delete(path, recursive=recursive)
+    except ConflictError as error:
+        if error.facts.get("reason") != "is-a-directory":
+            raise
+        return None
+
+
+def _changeable(text: str, *, root: bool = False) -> RelativePath:
+    """A path that may be changed: not the folder itself, not where unfinished uploads are."""
+    path = RelativePath.parse(text)
+    if path.is_root and not root:
+        raise InvalidPathError("the folder itself cannot be changed this way", subject=Subject.FILE, path=".")
+    if path.is_reserved:
+        raise _reserved(path)
+    return path
+
+
+def _reserved(path: RelativePath) -> InvalidPathError:
+    return InvalidPathError("reserved for unfinished uploads", subject=Subject.FILE, path=str(path))
+
+
+async def _is_directory(files: FileAccess, path: RelativePath) -> bool:
+    try:
+        return (await files.stat(path)).kind is EntryKind.DIRECTORY
+    except NotFoundError as error:
+        if error.subject is Subject.VFOLDER:
+            raise
+        return False
+
+
+async def _refuse_existing(files: FileAccess, path: RelativePath) -> None:
+    try:
+        await files.stat(path)
+    except NotFoundError:
+        return
+    raise ConflictError(f"{path}: exists", subject=Subject.FILE, reason="exists", path=str(path))
+
+
+def _told(entry: Entry) -> dict[str, Any]:
+    return {
+        "name": entry.name,
+        "type": _TYPES[entry.stat.kind],
+        "stat": {
+            "mode": entry.stat.mode,
+            "size": entry.stat.size_bytes,
+            "created": _time(entry.stat.changed_ns),
+            "modified": _time(entry.stat.modified_ns),
+        },
+        "symlink_target": entry.link_target,
+    }
+
+
+def _time(nanoseconds: int) -> str:
+    seconds, rest = divmod(nanoseconds, 1_000_000_000)
+    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest // 1000).isoformat(timespec="microseconds")

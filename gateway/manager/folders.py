@@ -1,0 +1,153 @@
+"""Folders: create, delete, mount, usage, and the list of all."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from aiohttp import web
+from pydantic import Field
+
+from backends.powers import Mountable
+from bus.folder_pages import ListedFolder, folder_index, folder_page
+from domain.commands import DEFAULT_FOLDER_MODE, CreateVFolder, DeleteVFolder
+from domain.errors import InvalidPathError, InvalidRequestError, NotFoundError, Subject, UnsupportedError
+from domain.ids import QuotaScopeId, VFolderId
+from domain.paths import RelativePath
+from gateway.gate import Gate
+from gateway.middlewares import origin_of
+from gateway.parameters import Parameters, Text, read_query
+from gateway.problems import Problem, own_problem
+
+
+class FolderParameters(Parameters):
+    """Names a folder."""
+
+    volume: Text
+    vfid: VFolderId
+
+
+class CreateParameters(FolderParameters):
+    """A new folder."""
+
+    mode: int | None = Field(None, ge=0, le=0o7777)
+    options: dict[str, Any] | None = None
+
+
+class MountParameters(FolderParameters):
+    """A folder, or a directory in it."""
+
+    subpath: str = "."
+
+
+class ListParameters(Parameters):
+    """Which folders, and from where on."""
+
+    volume: Text | None = None
+    owner: QuotaScopeId | None = None
+    cursor: str = Field("", max_length=256)
+    limit: int = Field(100, ge=1, le=1000)
+
+
+class FolderRoutes:
+    """`/folder/...` and `/folders`."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    def routes(self) -> list[web.RouteDef]:
+        """What this serves."""
+        return [
+            web.post("/folder/create", self.create),
+            web.post("/folder/delete", self.delete),
+            web.get("/folder/mount", self.mount, allow_head=False),
+            web.get("/folder/usage", self.usage, allow_head=False),
+            web.get("/folder/used-bytes", self.used_bytes, allow_head=False),
+            web.get("/folders", self.folders, allow_head=False),
+        ]
+
+    async def create(self, request: web.Request) -> web.Response:
+        """Make a folder; its scope is made as well if it is not there."""
+        parameters = await self._gate.body(request, CreateParameters)
+        volume = self._gate.volume(parameters.volume)
+        if parameters.vfid.scope is None:
+            raise InvalidRequestError("quota_scope_id is required for vfid")
+        mode = DEFAULT_FOLDER_MODE if parameters.mode is None else parameters.mode
+        command = CreateVFolder(folder=parameters.vfid, mode=mode)
+        await self._gate.commander.ask(volume.name, command, origin_of(request))
+        return web.Response(status=204)
+
+    async def delete(self, request: web.Request) -> web.Response:
+        """Have a folder deleted; the answer comes when that is accepted, not when it is done."""
+        parameters = await self._gate.body(request, FolderParameters)
+        volume = self._gate.volume(parameters.volume)
+        command = DeleteVFolder(folder=parameters.vfid)
+        accepted = await self._gate.commander.tell(volume.name, command, origin_of(request))
+        return web.json_response({"bgtask_id": str(accepted)}, status=202)
+
+    async def mount(self, request: web.Request) -> web.Response:
+        """Tell where agents find a folder, or a directory in it."""
+        parameters = await self._gate.body(request, MountParameters)
+        volume = self._gate.volume(parameters.volume)
+        if not isinstance(volume, Mountable):
+            raise UnsupportedError(f"backend {volume.backend} has nothing to mount", subject=Subject.VOLUME)
+        try:
+            mount = await volume.mount(parameters.vfid, RelativePath.parse(parameters.subpath))
+        except InvalidPathError:
+            return _mount_problem("Invalid vfolder subpath", parameters).response()
+        except NotFoundError as error:
+            if error.subject is not Subject.VFOLDER:
+                raise
+            return _mount_problem("VFolder not found", parameters).response()
+        return web.json_response({"path": mount.path})
+
+    async def usage(self, request: web.Request) -> web.Response:
+        """Count a folder: its entries and the sum of their sizes."""
+        parameters = await self._gate.body(request, FolderParameters)
+        usage = await self._gate.volume(parameters.volume).usage(parameters.vfid)
+        return web.json_response({"file_count": usage.entries, "used_bytes": usage.logical_bytes})
+
+    async def used_bytes(self, request: web.Request) -> web.Response:
+        """Count a folder: the space it takes, as `du` would."""
+        parameters = await self._gate.body(request, FolderParameters)
+        usage = await self._gate.volume(parameters.volume).usage(parameters.vfid)
+        return web.json_response({"used_bytes": usage.allocated_bytes})
+
+    async def folders(self, request: web.Request) -> web.Response:
+        """List folders of the catalogue, page by page."""
+        parameters = read_query(request, ListParameters)
+        if parameters.volume is not None and parameters.owner is not None:
+            raise InvalidRequestError("give a volume or an owner, not both", field="owner")
+        volume = self._gate.volume(parameters.volume).name if parameters.volume is not None else None
+        page = await folder_page(
+            self._gate.bus.catalogue,
+            folder_index(volume, parameters.owner),
+            cursor=parameters.cursor,
+            limit=parameters.limit,
+        )
+        now = self._gate.bus.clock.now()
+        items = [_item(listed, now) for listed in page.folders]
+        return web.json_response({"items": items, "next_cursor": page.cursor})
+
+
+def _item(listed: ListedFolder, now: float) -> dict[str, object]:
+    folder, usage = listed.folder, listed.usage
+    counted = usage and {
+        "used_bytes": usage.file_bytes,
+        "files": usage.files,
+        "age_seconds": round(max(0.0, now - usage.measured), 3),
+    }
+    return {
+        "volume": folder.volume,
+        "vfid": str(folder.folder),
+        "owner": str(folder.folder.scope) if folder.folder.scope else None,
+        "status": folder.status,
+        "mode": folder.mode,
+        "created": folder.created,
+        "usage": counted,
+    }
+
+
+def _mount_problem(message: str, parameters: MountParameters) -> Problem:
+    problem = own_problem(400, "mount", "Cannot mount", message)
+    return replace(problem, members={**problem.members, "vfid": str(parameters.vfid)})

@@ -1,0 +1,27 @@
+"""`GET /`, `GET /status`: whether anybody is there."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from gateway.gate import Gate
+from gateway.problems import malformed
+
+
+class StatusRoutes:
+    """Status of the manager port; needs no secret."""
+
+    PATHS = frozenset({"/", "/status"})
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    def routes(self) -> list[web.RouteDef]:
+        """What this serves."""
+        return [web.get(path, self.status, allow_head=False) for path in sorted(self.PATHS)]
+
+    async def status(self, request: web.Request) -> web.Response:
+        """Say who is there; a body makes no sense here."""
+        if request.body_exists:
+            return malformed("request body should be empty").response()
+        return web.json_response({"status": "ok", "type": "manager-facing", "storage-proxy": self._gate.version})

@@ -1,0 +1,77 @@
+"""Tokens for clients: one upload, one download."""
+
+from __future__ import annotations
+
+import secrets
+
+from aiohttp import web
+from pydantic import Field
+
+from domain.errors import UnsupportedError
+from domain.ids import VFolderId
+from gateway.gate import Gate
+from gateway.parameters import Bool, Parameters, PathText, Text
+from gateway.tokens import DownloadClaims, UploadClaims
+from gateway.uploads.uploads import upload_path
+
+
+class UploadParameters(Parameters):
+    """A file to come."""
+
+    volume: Text
+    vfid: VFolderId
+    relpath: PathText
+    size: int = Field(ge=0)
+
+
+class DownloadParameters(Parameters):
+    """A file to go."""
+
+    volume: Text
+    vfid: VFolderId
+    relpath: PathText
+    archive: Bool = False
+    unmanaged_path: str | None = None
+
+
+class TransferRoutes:
+    """`/folder/file/upload` and `/folder/file/download`."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    def routes(self) -> list[web.RouteDef]:
+        """What this serves."""
+        return [
+            web.post("/folder/file/upload", self.upload),
+            web.post("/folder/file/download", self.download),
+        ]
+
+    async def upload(self, request: web.Request) -> web.Response:
+        """Begin an upload and make its token."""
+        parameters = await self._gate.body(request, UploadParameters)
+        upload_path(parameters.relpath)
+        claims = UploadClaims(
+            volume=self._gate.volume(parameters.volume).name,
+            vfid=parameters.vfid,
+            relpath=parameters.relpath,
+            size=parameters.size,
+            session=secrets.token_hex(16),
+            exp=self._gate.tokens.expiry(),
+        )
+        await self._gate.uploads.create(claims)
+        return web.json_response({"token": self._gate.tokens.sign(claims)})
+
+    async def download(self, request: web.Request) -> web.Response:
+        """Make the token of a download; whether the file is there shows when it is used."""
+        parameters = await self._gate.body(request, DownloadParameters)
+        if parameters.unmanaged_path is not None:
+            raise UnsupportedError("paths outside of volumes are not served")
+        claims = DownloadClaims(
+            volume=self._gate.volume(parameters.volume).name,
+            vfid=parameters.vfid,
+            relpath=parameters.relpath,
+            archive=parameters.archive,
+            exp=self._gate.tokens.expiry(),
+        )
+        return web.json_response({"token": self._gate.tokens.sign(claims)})

@@ -1,0 +1,137 @@
+"""What happens around every request: an id, a trace, log labels, metrics, and errors turned into answers."""
+
+from __future__ import annotations
+
+import hmac
+import re
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+from uuid import uuid4
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+from loguru import logger
+from pydantic import SecretStr
+
+from domain.envelope import Origin, Trace
+from domain.errors import InternalError, PenstockError
+from gateway.observer import Answered, GatewayObserver
+from gateway.problems import Problem, forbidden, problem_of
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+#: Where a request's id is kept.
+REQUEST_ID: Final = web.RequestKey("request_id", str)
+_ORIGIN: Final = web.RequestKey("origin", Origin)
+#: Header by which the manager proves itself.
+SECRET_HEADER: Final = "X-BackendAI-Storage-Auth-Token"  # noqa: S105  a header's name
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
+#: W3C Trace Context: version, trace id, parent id, flags.
+_TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_TRACESTATE_BYTES: Final = 512
+#: Endpoint label of paths no route has; the paths themselves would be labels without end.
+_NO_ROUTE: Final = ""
+#: Status counted when the peer left before it was answered; nobody is sent it.
+_PEER_GONE: Final = 499
+
+
+def origin_of(request: web.Request) -> Origin:
+    """Who asked, and the trace it belongs to, for commands that follow from a request."""
+    return request[_ORIGIN]
+
+
+def around(actor: str, observer: GatewayObserver) -> Middleware:
+    """The outermost middleware of a port."""
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        started = time.monotonic()
+        request[REQUEST_ID] = _request_id(request)
+        request[_ORIGIN] = Origin(actor=actor, trace=_trace(request))
+        with logger.contextualize(
+            request_id=request[REQUEST_ID],
+            traceparent=request[_ORIGIN].trace.parent,
+            operation=f"{request.method} {_endpoint(request)}",
+        ):
+            answer, problem = await _answer(request, handler)
+        labels = problem.labels if problem else ("", "", "")
+        seconds = time.monotonic() - started
+        observer.answered(Answered(request.method, _endpoint(request), answer.status, seconds, *labels))
+        return answer
+
+    return middleware
+
+
+def signed(version: str) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    """Signal handler that puts our name and the request's id on every answer, streamed ones included."""
+    server = f"Penstock/{version}"
+
+    async def sign(request: web.Request, response: web.StreamResponse) -> None:
+        response.headers["Server"] = server
+        if REQUEST_ID in request:
+            response.headers["X-Request-ID"] = request[REQUEST_ID]
+
+    return sign
+
+
+async def _answer(request: web.Request, handler: Handler) -> tuple[web.StreamResponse, Problem | None]:
+    try:
+        return await handler(request), None
+    except web.HTTPException as answer:
+        # aiohttp's own words for a missing route or method; as an exception it could not be looked at here.
+        allow = {"Allow": answer.headers["Allow"]} if "Allow" in answer.headers else {}
+        return web.Response(status=answer.status, text=answer.text, headers=allow), None
+    except PenstockError as error:
+        problem = problem_of(error)
+        if problem.status >= 500:
+            logger.warning("{} {}: {}", request.method, request.path, error)
+    except ConnectionError as error:
+        return _cut(request, error), None
+    except Exception:  # noqa: BLE001  a defect is answered like one, and never with its details
+        logger.exception("{} {} failed by a defect", request.method, request.path)
+        problem = problem_of(InternalError("an internal error; the log has the details"))
+    return problem.response(), problem
+
+
+def _cut(request: web.Request, error: ConnectionError) -> web.Response:
+    """End a connection whose peer is gone or stands still. The answer reaches nobody; it is what gets counted."""
+    logger.debug("{} {}: {}", request.method, request.path, error)
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response(status=_PEER_GONE)
+
+
+def require_secret(secret: SecretStr, open_paths: frozenset[str]) -> Middleware:
+    """Refuse whoever does not know the manager's secret, before anything else is looked at."""
+    expected = secret.get_secret_value().encode()
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path in open_paths:
+            return await handler(request)
+        given = request.headers.get(SECRET_HEADER)
+        if given is None:
+            return forbidden("missing auth token").response()
+        if not hmac.compare_digest(given.encode("utf-8", "surrogateescape"), expected):
+            return forbidden("invalid auth token").response()
+        return await handler(request)
+
+    return middleware
+
+
+def _request_id(request: web.Request) -> str:
+    given = request.headers.get("X-Request-ID", "")
+    return given if _REQUEST_ID.fullmatch(given) else uuid4().hex
+
+
+def _trace(request: web.Request) -> Trace:
+    parent = request.headers.get("traceparent", "")
+    if not _TRACEPARENT.fullmatch(parent):
+        return Trace()
+    return Trace(parent, request.headers.get("tracestate", "")[:_TRACESTATE_BYTES])
+
+
+def _endpoint(request: web.Request) -> str:
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else _NO_ROUTE

@@ -1,0 +1,1 @@
+"""Protocols without I/O: a request's head in, a decision out."""

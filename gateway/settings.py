@@ -1,0 +1,78 @@
+"""What can be set about the gateway."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+_MIB = 1 << 20
+
+
+class Listen(BaseModel):
+    """Where to listen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    host: str = Field("127.0.0.1", description="address to listen on; `0.0.0.0` or `::` for all")
+    port: int = Field(ge=0, le=65535, description="TCP port; 0 lets the system choose")
+
+
+class GatewaySettings(BaseModel):
+    """HTTP: ports, secrets and limits."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    client: Listen = Field(default_factory=lambda: Listen(port=6021), description="where clients transfer files")
+    manager: Listen = Field(
+        default_factory=lambda: Listen(port=6022), description="where the manager talks; keep it from clients"
+    )
+    manager_secret: SecretStr = Field(
+        description="what the manager proves itself with (X-BackendAI-Storage-Auth-Token); "
+        "may be given as `file:PATH#NAME` or `env:NAME`"
+    )
+    token_secret: SecretStr = Field(
+        min_length=32,
+        description="key that signs upload and download tokens, at least 32 characters; "
+        "may be given as `file:PATH#NAME` or `env:NAME`",
+    )
+    processes: int = Field(
+        1, ge=1, le=256, description="processes that share the ports; about one a core for many small transfers"
+    )
+    token_seconds: float = Field(
+        24 * 3600.0, ge=1, description="how long upload and download tokens are valid, in seconds"
+    )
+    upload_seconds: float = Field(
+        24 * 3600.0, ge=1, description="how long an upload is kept after its last byte, in seconds"
+    )
+    finished_seconds: float = Field(
+        24 * 3600.0, ge=0, description="how long a finished upload can still be asked about, in seconds"
+    )
+    sweep_seconds: float = Field(
+        60.0, gt=0, description="how often expired and interrupted uploads are looked for, in seconds"
+    )
+    max_upload_bytes: int = Field(100 << 30, ge=1, description="largest file an upload may have, in bytes")
+    max_body_bytes: int = Field(_MIB, ge=1024, description="largest JSON body, in bytes")
+    write_bytes: int = Field(
+        _MIB, ge=4096, le=64 * _MIB, description="bytes of an upload gathered before they are written at once"
+    )
+    read_bytes: int = Field(
+        _MIB,
+        ge=4096,
+        le=64 * _MIB,
+        description="bytes of a download read at once where the kernel does not send them",
+    )
+    command_seconds: float = Field(30.0, gt=0, description="how long a request waits for an actor, in seconds")
+    idle_seconds: float = Field(
+        60.0, gt=0, description="how long a transfer may stand still before it is cut, in seconds"
+    )
+    stop_seconds: float = Field(
+        30.0, ge=0, description="how long running transfers may go on when the process stops, in seconds"
+    )
+    list_limit: int = Field(100_000, ge=1, description="most entries one listing shows")
+    usage_max_age_seconds: float = Field(
+        300.0,
+        ge=0,
+        description="age of a folder's usage at which it is counted anew to judge a quota, in seconds",
+    )
+    allow_origins: list[str] = Field(
+        ["*"], description="web origins that may use the client port; `*` for any: tokens, not cookies, give access"
+    )

@@ -1,0 +1,104 @@
+"""Upload and download tokens: JSON Web Tokens (RFC 7519) signed with HMAC-SHA256, as Backend.AI makes them.
+
+A token names one operation on one path of one folder. It is all a client needs, so it is never logged.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, ClassVar, Final, Literal, TypeVar
+
+import jwt
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from domain.errors import ForbiddenError, UnauthenticatedError
+from domain.ids import VFolderId
+from gateway.validation import told
+
+_ALGORITHM: Final = "HS256"
+#: How far clocks of signers may be off, in seconds.
+_LEEWAY_SECONDS: Final = 5
+
+
+class Claims(BaseModel):
+    """What every token says. Claims not known here are passed over."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    operation: ClassVar[str]
+
+    op: str
+    volume: str
+    vfid: VFolderId
+    relpath: str
+    #: Unix time after which the token is worth nothing.
+    exp: int
+
+
+class UploadClaims(Claims):
+    """One upload of one file."""
+
+    operation = "upload"
+
+    op: Literal["upload"] = "upload"
+    #: Length of the file in bytes.
+    size: int = Field(ge=0, strict=True)
+    #: Id of the upload, 32 hexadecimal digits.
+    session: str = Field(pattern=r"^[0-9a-f]{32}$")
+
+
+class DownloadClaims(Claims):
+    """Reading one file, or one directory as an archive."""
+
+    operation = "download"
+
+    op: Literal["download"] = "download"
+    archive: bool = False
+    #: Backend.AI's way to name a path outside of any volume: a token that asks for it is for nothing here.
+    unmanaged_path: None = None
+
+
+C = TypeVar("C", bound=Claims)
+
+
+class Tokens:
+    """Signs and checks tokens with one key."""
+
+    def __init__(self, secret: SecretStr, valid_seconds: float) -> None:
+        self._secret = secret
+        self._valid_seconds = valid_seconds
+
+    def expiry(self) -> int:
+        """`exp` of a token made now."""
+        return int(time.time() + self._valid_seconds)
+
+    def sign(self, claims: Claims) -> str:
+        """Make a token."""
+        payload = claims.model_dump(mode="json")
+        return jwt.encode(payload, self._secret.get_secret_value(), algorithm=_ALGORITHM)
+
+    def read(self, token: str, model: type[C]) -> C:
+        """Check a token and read what it says.
+
+        Raises:
+            UnauthenticatedError: no token, a wrong signature, or expired.
+            ForbiddenError: a good token for something else.
+        """
+        payload = self._verified(token)
+        try:
+            return model.model_validate(payload)
+        except ValidationError as error:
+            raise ForbiddenError(f"the token is not for {model.operation}", token=told(error)) from error
+
+    def _verified(self, token: str) -> dict[str, Any]:
+        try:
+            payload: dict[str, Any] = jwt.decode(
+                token,
+                self._secret.get_secret_value(),
+                algorithms=[_ALGORITHM],
+                leeway=_LEEWAY_SECONDS,
+                options={"require": ["exp"]},
+            )
+        except jwt.InvalidTokenError as error:
+            raise UnauthenticatedError(f"cannot decode the given value as JWT: {error}") from error
+        return payload

@@ -1,0 +1,1 @@
+"""Moving bytes between connections and storage."""

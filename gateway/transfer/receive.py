@@ -1,0 +1,55 @@
+"""A request's body as it arrives from the connection."""
+
+from __future__ import annotations
+
+import asyncio
+
+import anyio
+from aiohttp import ClientError, web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from domain.errors import InvalidRequestError
+
+
+class RequestBody:
+    """Reads a body chunk by chunk, as the connection delivered them, without joining them."""
+
+    def __init__(self, request: web.Request, idle_seconds: float) -> None:
+        self._content = request.content
+        self._idle_seconds = idle_seconds
+
+    async def read(self) -> bytes:
+        """The next bytes; empty at the end.
+
+        Raises:
+            ConnectionError: the connection is lost, or no byte came for too long; nobody is to be answered.
+            InvalidRequestError: the body breaks HTTP, e.g. a bad chunk size.
+        """
+        try:
+            with anyio.fail_after(self._idle_seconds):
+                while True:
+                    chunk, _ = await self._content.readchunk()
+                    if chunk or self._content.at_eof():
+                        return chunk
+        except TimeoutError as error:
+            raise ConnectionAbortedError(f"no byte came for {self._idle_seconds:g} s") from error
+        except HttpProcessingError as error:
+            raise InvalidRequestError(f"the body breaks HTTP: {error.message}", field="body") from error
+        except (ClientError, web.RequestPayloadError, asyncio.IncompleteReadError) as error:
+            raise ConnectionAbortedError(f"the connection was lost: {type(error).__name__}") from error
+
+
+async def ask_for_body(request: web.Request) -> None:
+    """Tell a sender that waits for it (`Expect: 100-continue`) to send the body; call when it is wanted."""
+    if request.headers.get("Expect", "").lower() == "100-continue" and request.version >= (1, 1):
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
+async def expect_later(request: web.Request) -> None:
+    """Expect handler of routes that decide on the head first: says nothing yet.
+
+    Raises:
+        web.HTTPExpectationFailed: something else than 100-continue is expected.
+    """
+    if request.headers.get("Expect", "").lower() != "100-continue":
+        raise web.HTTPExpectationFailed(text=f"Unknown Expect: {request.headers.get('Expect', '')[:80]}")

@@ -1,0 +1,113 @@
+"""Sending a file to a connection.
+
+On plain TCP the kernel sends from file to socket, a few MiB at a time on the volume's threads, so that a disk
+that has to be waited for never holds up the event loop; a slow receiver is waited for on the loop, not on a
+thread. With TLS, or from storage without local files, it is read and written in pieces.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+import anyio
+from aiohttp import web
+
+from backends.contract import ReadHandle
+from backends.powers import SendsToSocket
+from domain.errors import BackendFaultError, Subject
+from gateway.observer import GatewayObserver
+from gateway.protocol.ranges import ByteRange
+
+#: Bytes one call of the kernel sends at most; bounds how long a thread is taken.
+_SEND_BYTES: Final = 8 << 20
+_DRAIN_SECONDS: Final = 0.001
+
+
+class Sender:
+    """Sends parts of open files."""
+
+    def __init__(self, read_bytes: int, idle_seconds: float, observer: GatewayObserver) -> None:
+        self._read_bytes = read_bytes
+        self._idle_seconds = idle_seconds
+        self._observer = observer
+
+    async def send(self, response: web.StreamResponse, handle: ReadHandle, part: ByteRange, out: Outlet) -> None:
+        """Send a part of a file as the body of a prepared response.
+
+        Raises:
+            ConnectionError: the receiver is gone or stands still.
+            BackendFaultError: the file failed or became shorter than announced; the connection has to be cut.
+        """
+        self._observer.transferring("download", 1)
+        try:
+            if out.socket_fd is not None and isinstance(handle, SendsToSocket):
+                await self._by_kernel(handle, part, out, out.socket_fd)
+            else:
+                await self._by_pieces(response, handle, part, out)
+        except TimeoutError as error:
+            raise ConnectionResetError(f"the receiver took nothing for {self._idle_seconds:g} s") from error
+        finally:
+            self._observer.transferring("download", -1)
+
+    async def _by_kernel(self, handle: SendsToSocket, part: ByteRange, out: Outlet, socket_fd: int) -> None:
+        with anyio.fail_after(self._idle_seconds):
+            await out.drained()
+        # A descriptor of our own: the transport may close its socket while a thread still sends.
+        fd = os.dup(socket_fd)
+        try:
+            done = 0
+            while done < part.count:
+                sent = await handle.send(fd, part.start + done, min(_SEND_BYTES, part.count - done))
+                done += sent
+                self._observer.sent(out.volume, sent)
+                if done < part.count and sent < _SEND_BYTES:
+                    with anyio.fail_after(self._idle_seconds):
+                        await anyio.wait_writable(fd)
+        finally:
+            os.close(fd)
+
+    async def _by_pieces(
+        self, response: web.StreamResponse, handle: ReadHandle, part: ByteRange, out: Outlet
+    ) -> None:
+        done = 0
+        while done < part.count:
+            piece = await handle.read(part.start + done, min(self._read_bytes, part.count - done))
+            if not piece:
+                raise BackendFaultError("the file became shorter while it was sent", subject=Subject.FILE)
+            with anyio.fail_after(self._idle_seconds):
+                await response.write(piece)
+            done += len(piece)
+            self._observer.sent(out.volume, len(piece))
+
+
+class Outlet:
+    """Where the bytes go: a connection, and the volume they are counted for."""
+
+    def __init__(self, request: web.Request, volume: str) -> None:
+        self._transport = request.transport
+        self.volume = volume
+
+    @property
+    def socket_fd(self) -> int | None:
+        """The connection's descriptor if it is plain TCP, else None."""
+        transport = self._transport
+        if transport is None or transport.get_extra_info("sslcontext") is not None:
+            return None
+        plain = transport.get_extra_info("socket")
+        return None if plain is None or plain.fileno() < 0 else plain.fileno()
+
+    async def drained(self) -> None:
+        """Wait until what was written before has left, so that it stays before what the kernel sends."""
+        transport = self._transport
+        while transport is not None:
+            if transport.is_closing():
+                raise ConnectionResetError("the connection was lost")
+            if not transport.get_write_buffer_size():
+                return
+            await anyio.sleep(_DRAIN_SECONDS)
+
+    def cut(self) -> None:
+        """Break the connection, so that a body that is too short is not taken for whole."""
+        if self._transport is not None:
+            self._transport.abort()

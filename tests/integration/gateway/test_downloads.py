@@ -1,0 +1,242 @@
+"""Downloads by token: ranges, conditions, names (RFC 9110, RFC 6266)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from harness.world import World, open_world
+
+from gateway.protocol.disposition import attachment
+
+pytestmark = pytest.mark.anyio
+
+DATA = bytes(number * 7 % 256 for number in range(1024))
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with open_world(tmp_path) as opened:
+        await opened.make_folder()
+        await opened.upload("f.bin", DATA)
+        yield opened
+
+
+async def test_a_whole_file(world: World) -> None:
+    answer = await world.download("f.bin")
+    assert (answer.status, answer.body) == (200, DATA)
+    assert answer.headers["Content-Length"] == "1024"
+    assert answer.headers["Accept-Ranges"] == "bytes"
+    assert answer.headers["Content-Type"] == "application/octet-stream"
+    assert answer.headers["Content-Disposition"] == "attachment;filename=\"f.bin\"; filename*=UTF-8''f.bin"
+    assert answer.headers["ETag"].startswith('"')
+    assert answer.headers["Last-Modified"].endswith(" GMT")
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+async def test_the_head_of_a_file(world: World) -> None:
+    token = await world.download_token("f.bin")
+    for headers in ({}, {"Range": "bytes=0-9"}):
+        answer = await world.client("HEAD", f"/download?token={token}", headers=headers)
+        assert (answer.status, answer.body) == (200, b"")
+        assert answer.headers["Content-Length"] == "1024"
+
+
+@pytest.mark.parametrize(
+    ("value", "start", "end"),
+    [
+        ("bytes=0-9", 0, 10),
+        ("bytes=500-", 500, 1024),
+        ("bytes=-5", 1019, 1024),
+        ("bytes=1000-99999", 1000, 1024),
+        ("bytes=-99999", 0, 1024),
+        ("bytes=1023-1023", 1023, 1024),
+        ("BYTES=0-0", 0, 1),
+        ("bytes=000-009", 0, 10),
+    ],
+)
+async def test_one_range(world: World, value: str, start: int, end: int) -> None:
+    answer = await world.download("f.bin", {"Range": value})
+    assert (answer.status, answer.body) == (206, DATA[start:end])
+    assert answer.headers["Content-Range"] == f"bytes {start}-{end - 1}/1024"
+    for name in ("ETag", "Last-Modified", "Content-Disposition", "Accept-Ranges"):
+        assert name in answer.headers
+
+
+@pytest.mark.parametrize("value", ["bytes=1024-", "bytes=2000-3000", "bytes=-0"])
+async def test_a_range_that_is_not_there(world: World, value: str) -> None:
+    answer = await world.download("f.bin", {"Range": value})
+    assert (answer.status, answer.body) == (416, b"")
+    assert answer.headers["Content-Range"] == "bytes */1024"
+
+
+@pytest.mark.parametrize(
+    "value", ["items=0-1", "bytes=abc", "bytes=9-0", "bytes=", "bytes", "bytes=0-1,5-6", "bytes=1-2-3", "bytes=--1"]
+)
+async def test_ranges_that_are_passed_over(world: World, value: str) -> None:
+    answer = await world.download("f.bin", {"Range": value})
+    assert (answer.status, answer.body) == (200, DATA)
+
+
+async def test_conditions(world: World) -> None:
+    first = await world.download("f.bin")
+    tag, date = first.headers["ETag"], first.headers["Last-Modified"]
+    old, new = "Mon, 01 Jan 2001 00:00:00 GMT", "Fri, 01 Jan 2100 00:00:00 GMT"
+    for headers, status in (
+        ({"If-None-Match": tag}, 304),
+        ({"If-None-Match": f"W/{tag}"}, 304),
+        ({"If-None-Match": "*"}, 304),
+        ({"If-None-Match": f'"other", {tag}'}, 304),
+        ({"If-None-Match": '"other"'}, 200),
+        ({"If-None-Match": '"other"', "If-Modified-Since": new}, 200),
+        ({"If-Modified-Since": date}, 304),
+        ({"If-Modified-Since": new}, 304),
+        ({"If-Modified-Since": old}, 200),
+        ({"If-Modified-Since": "nonsense"}, 200),
+        ({"If-Match": tag}, 200),
+        ({"If-Match": "*"}, 200),
+        ({"If-Match": '"other"'}, 412),
+        ({"If-Match": f"W/{tag}"}, 412),
+        ({"If-Match": tag, "If-Unmodified-Since": old}, 200),
+        ({"If-Unmodified-Since": old}, 412),
+        ({"If-Unmodified-Since": date}, 200),
+    ):
+        answer = await world.download("f.bin", headers)
+        assert answer.status == status, headers
+        assert len(answer.body) == (1024 if status == 200 else 0)
+        if status == 304:
+            assert (answer.headers["ETag"], answer.headers["Last-Modified"]) == (tag, date)
+
+
+async def test_a_range_only_of_the_file_it_is_meant_for(world: World) -> None:
+    first = await world.download("f.bin")
+    tag, date = first.headers["ETag"], first.headers["Last-Modified"]
+    for value, status in (
+        (tag, 206),
+        ('"other"', 200),
+        (f"W/{tag}", 200),
+        (f'{tag}, "other"', 200),
+        (date, 206),
+        ("Mon, 01 Jan 2001 00:00:00 GMT", 200),
+        ("Fri, 01 Jan 2100 00:00:00 GMT", 200),
+        ("nonsense", 200),
+    ):
+        answer = await world.download("f.bin", {"If-Range": value, "Range": "bytes=0-9"})
+        assert answer.status == status, value
+
+
+async def test_an_empty_file(world: World) -> None:
+    await world.upload("empty", b"")
+    answer = await world.download("empty")
+    assert (answer.status, answer.body, answer.headers["Content-Length"]) == (200, b"", "0")
+    answer = await world.download("empty", {"Range": "bytes=0-0"})
+    assert (answer.status, answer.headers["Content-Range"]) == (416, "bytes */0")
+
+
+async def test_another_file_of_the_same_name_has_another_tag(world: World) -> None:
+    tags = {(await world.download("f.bin")).headers["ETag"]}
+    for _ in range(3):
+        await world.upload("f.bin", DATA)
+        tags.add((await world.download("f.bin")).headers["ETag"])
+    assert len(tags) == 4
+
+
+async def test_a_compressed_neighbour_is_not_sent_instead(world: World) -> None:
+    await world.upload("f.bin.gz", b"compressed")
+    answer = await world.download("f.bin", {"Accept-Encoding": "gzip"})
+    assert answer.body == DATA
+
+
+async def test_a_directory_may_be_added_by_the_request(world: World) -> None:
+    await world.upload("d/e/x", b"deep")
+    token = await world.download_token("x")
+    assert (await world.client("GET", f"/download?token={token}&dst_dir=d/e")).body == b"deep"
+    for below in ("..", "/d", "d/../../x", "nope"):
+        answer = await world.client("GET", f"/download?token={token}&dst_dir={below}")
+        assert answer.status == 404
+        assert answer.json["type"].endswith("/probs/storage/file-not-found")
+
+
+async def test_caches_may_be_told_to_keep_nothing(world: World) -> None:
+    assert (await world.download("f.bin", no_cache="true")).headers["Cache-Control"] == "no-store"
+    assert "Cache-Control" not in (await world.download("f.bin")).headers
+
+
+async def test_what_is_not_there_or_no_file(world: World) -> None:
+    (world.folder / "d").mkdir()
+    assert (await world.download("nope")).status == 404
+    assert (await world.download("d")).status == 400
+    assert (await world.download("d", archive="1")).status == 400
+    for wrong in ("no_cache=maybe", "archive=7", "zzz=1"):
+        token = await world.download_token("f.bin")
+        assert (await world.client("GET", f"/download?token={token}&{wrong}")).status == 400
+
+
+async def test_a_link_inside_is_followed(world: World) -> None:
+    os.symlink("f.bin", world.folder / "link")
+    answer = await world.download("link")
+    assert answer.body == DATA
+    assert 'filename="link"' in answer.headers["Content-Disposition"]
+
+
+async def test_a_file_that_gets_shorter_ends_the_connection(world: World) -> None:
+    import aiohttp
+
+    path = world.folder / "big"
+    with path.open("wb") as file:
+        file.truncate(50_000_000)
+    token = await world.download_token("big")
+    url = f"http://127.0.0.1:{world.client_port}/download?token={token}"
+    async with world.session.get(url) as answer:
+        await answer.content.readexactly(1000)
+        os.truncate(path, 1000)
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await answer.read()
+
+
+async def test_a_page_of_another_origin_may_download(world: World) -> None:
+    token = await world.download_token("f.bin")
+    origin = {"Origin": "https://app.example"}
+    answer = await world.client("GET", f"/download?token={token}", headers=origin)
+    assert answer.headers["Access-Control-Allow-Origin"] == "https://app.example"
+    assert answer.headers["Access-Control-Allow-Credentials"] == "true"
+    assert "Content-Range" in answer.headers["Access-Control-Expose-Headers"]
+    missing = await world.client("GET", "/download?token=abc", headers=origin)
+    assert missing.headers["Access-Control-Allow-Origin"] == "https://app.example"
+    preflight = await world.client(
+        "OPTIONS", "/download", headers={**origin, "Access-Control-Request-Method": "GET"}
+    )
+    assert preflight.status == 200
+    assert "Range" in preflight.headers["Access-Control-Allow-Headers"]
+    assert (await world.client("OPTIONS", "/download")).status == 403
+
+
+async def test_only_named_origins_where_they_are_named(tmp_path: Path) -> None:
+    async with open_world(tmp_path, allow_origins=["https://good.example"]) as world:
+        for origin, allowed in (("https://good.example", True), ("https://bad.example", False)):
+            answer = await world.client("GET", "/", headers={"Origin": origin})
+            assert answer.json["type"] == "client-facing"
+            assert ("Access-Control-Allow-Origin" in answer.headers) == allowed
+
+
+@pytest.mark.parametrize(
+    ("name", "plain"),
+    [
+        ("f.bin", "f.bin"),
+        ("한글.zip", "__.zip"),
+        ("한글", "download"),
+        ('a"b\\c\r\nX: y', "a_b_c__X: y"),
+        ("...", "download"),
+        ("it's (1)*.txt", "it's (1)*.txt"),
+        ("x" * 250 + ".tar.gz", "x" * 197 + ".gz"),
+    ],
+)
+def test_any_name_makes_a_header(name: str, plain: str) -> None:
+    value = attachment(name)
+    assert f'filename="{plain}"' in value
+    assert "\r" not in value
+    assert "\n" not in value
+    encoded = value.partition("UTF-8''")[2]
+    assert all(sign not in encoded for sign in "'()* \"")

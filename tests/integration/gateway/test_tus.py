@@ -1,0 +1,266 @@
+"""The tus collection, for stock clients: core, creation, creation-with-upload, termination, expiration."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import AsyncIterator
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness.world import Answer, World, open_world
+
+pytestmark = pytest.mark.anyio
+
+TUS = {"Tus-Resumable": "1.0.0"}
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with open_world(tmp_path) as opened:
+        await opened.make_folder()
+        yield opened
+
+
+async def create(world: World, token: str, length: object, **headers: str) -> Answer:
+    fields = {**TUS, "Authorization": f"Bearer {token}", "Upload-Length": str(length), **headers}
+    return await world.client("POST", "/files", headers=fields)
+
+
+async def patch(world: World, url: str, offset: object, data: Any, **headers: str) -> Answer:
+    fields = {
+        **TUS,
+        "Content-Type": "application/offset+octet-stream",
+        "Upload-Offset": str(offset),
+        **headers,
+    }
+    return await world.client("PATCH", url, headers=fields, data=data)
+
+
+async def begun(world: World, name: str, size: int) -> tuple[str, dict[str, str]]:
+    """URL and authorization of a new upload."""
+    token = await world.upload_token(name, size)
+    answer = await create(world, token, size)
+    assert answer.status == 201, answer.body
+    return "/" + answer.headers["Location"], {"Authorization": f"Bearer {token}"}
+
+
+async def test_what_the_collection_can(world: World) -> None:
+    answer = await world.client("OPTIONS", "/files", headers={"Tus-Resumable": "9.9.9"})
+    assert answer.status == 204
+    assert answer.headers["Tus-Version"] == "1.0.0"
+    assert answer.headers["Tus-Max-Size"] == str(100 << 30)
+    assert answer.headers["Tus-Extension"] == "creation,creation-with-upload,termination,expiration"
+
+
+async def test_an_upload_from_creation_to_file(world: World) -> None:
+    data = os.urandom(50_000)
+    url, auth = await begun(world, "a", len(data))
+    head = await world.client("HEAD", url, headers={**TUS, **auth})
+    assert (head.status, head.headers["Upload-Offset"], head.headers["Upload-Length"]) == (200, "0", "50000")
+    assert head.headers["Cache-Control"] == "no-store"
+    assert parsedate_to_datetime(head.headers["Upload-Expires"]).timestamp() > world.bus.clock.now() + 3600
+    for start in (0, 20_000, 40_000):
+        answer = await patch(world, url, start, data[start : start + 20_000], **auth)
+        assert answer.status == 204
+    assert answer.headers["Upload-Offset"] == "50000"
+    assert "Upload-Expires" not in answer.headers
+    assert (world.folder / "a").read_bytes() == data
+    assert len(world.events("file.uploaded")) == 1
+    assert (await world.client("HEAD", url, headers={**TUS, **auth})).headers["Upload-Offset"] == "50000"
+
+
+async def test_the_location_is_relative_and_keeps_a_token_of_the_query(world: World) -> None:
+    token = await world.upload_token("a", 3)
+    answer = await world.client("POST", f"/files?token={token}", headers={**TUS, "Upload-Length": "3"})
+    assert answer.status == 201
+    location = answer.headers["Location"]
+    assert location.startswith("files/")
+    assert location.endswith(f"?token={token}")
+    assert (await patch(world, f"/{location}", 0, b"abc")).status == 204
+    assert (world.folder / "a").read_bytes() == b"abc"
+
+
+async def test_a_creation_asked_for_twice_is_one_upload(world: World) -> None:
+    token = await world.upload_token("a", 3)
+    first, second = await create(world, token, 3), await create(world, token, 3)
+    assert first.headers["Location"] == second.headers["Location"]
+    assert second.status == 201
+
+
+async def test_bytes_may_come_with_the_creation(world: World) -> None:
+    token = await world.upload_token("a", 6)
+    fields = {
+        **TUS,
+        "Authorization": f"Bearer {token}",
+        "Upload-Length": "6",
+        "Content-Type": "application/offset+octet-stream",
+    }
+    answer = await world.client("POST", "/files", headers=fields, data=b"abc")
+    assert (answer.status, answer.headers["Upload-Offset"]) == (201, "3")
+    url = "/" + answer.headers["Location"]
+    assert (await patch(world, url, 3, b"def", Authorization=f"Bearer {token}")).status == 204
+    assert (world.folder / "a").read_bytes() == b"abcdef"
+    whole = await world.upload_token("b", 3)
+    fields = {**fields, "Authorization": f"Bearer {whole}", "Upload-Length": "3"}
+    answer = await world.client("POST", "/files", headers=fields, data=b"xyz")
+    assert (answer.status, answer.headers["Upload-Offset"]) == (201, "3")
+    assert (world.folder / "b").read_bytes() == b"xyz"
+    more = await world.upload_token("c", 3)
+    fields = {**fields, "Authorization": f"Bearer {more}"}
+    assert (await world.client("POST", "/files", headers=fields, data=b"wxyz")).status == 413
+    fields = {**fields, "Content-Type": "text/plain"}
+    assert (await world.client("POST", "/files", headers=fields, data=b"xyz")).status == 415
+
+
+async def test_an_empty_upload_is_finished_at_once(world: World) -> None:
+    url, auth = await begun(world, "empty", 0)
+    assert (world.folder / "empty").read_bytes() == b""
+    head = await world.client("HEAD", url, headers={**TUS, **auth})
+    assert head.headers["Upload-Offset"] == head.headers["Upload-Length"] == "0"
+
+
+@pytest.mark.parametrize("version", [None, "0.2.2", "1.0", "", "2.0.0"])
+async def test_another_version_is_refused_before_anything_happens(world: World, version: str | None) -> None:
+    url, auth = await begun(world, "a", 3)
+    other = {} if version is None else {"Tus-Resumable": version}
+    token = await world.upload_token("b", 3)
+    bearer = {"Authorization": f"Bearer {token}"}
+    for method, where, headers in (
+        ("POST", "/files", {**bearer, "Upload-Length": "3"}),
+        ("PATCH", url, {**auth, "Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}),
+        ("DELETE", url, auth),
+    ):
+        answer = await world.client(method, where, headers={**headers, **other})
+        assert answer.status == 412
+        assert answer.headers["Tus-Version"] == "1.0.0"
+        assert answer.headers["Tus-Resumable"] == "1.0.0"
+    assert (await world.client("HEAD", url, headers={**TUS, **auth})).headers["Upload-Offset"] == "0"
+
+
+@pytest.mark.parametrize("length", ["-1", "abc", "1.5", "", "4", "99999999999999999999"])
+async def test_lengths_that_make_no_sense(world: World, length: str) -> None:
+    token = await world.upload_token("a", 3)
+    answer = await create(world, token, length)
+    assert answer.status == 400
+    assert "Upload-Length" in answer.json["data"]
+
+
+async def test_a_length_must_be_told(world: World) -> None:
+    token = await world.upload_token("a", 3)
+    auth = {**TUS, "Authorization": f"Bearer {token}"}
+    assert (await world.client("POST", "/files", headers=auth)).status == 400
+    deferred = {**auth, "Upload-Defer-Length": "1"}
+    assert (await world.client("POST", "/files", headers=deferred)).status == 400
+
+
+async def test_metadata_is_kept_to_the_letter(world: World) -> None:
+    name = base64.b64encode("résumé 한글.bin".encode()).decode()
+    metadata = f"filename {name},is_confidential,relativePath {base64.b64encode(b'x').decode()}"
+    token = await world.upload_token("a", 3)
+    answer = await create(world, token, 3)
+    assert answer.status == 201
+    other = await world.upload_token("b", 3)
+    world.store.records.clear()
+    answer = await create(world, other, 3, **{"Upload-Metadata": metadata})
+    assert answer.status == 201
+    head = await world.client(
+        "HEAD", "/" + answer.headers["Location"], headers={**TUS, "Authorization": f"Bearer {other}"}
+    )
+    assert head.headers["Upload-Metadata"] == metadata
+
+
+@pytest.mark.parametrize("metadata", ["a !!!", "a YQ==,a YQ==", "a /w==", ",", "a,,b", "a " + "A" * 9000])
+async def test_metadata_that_makes_no_sense(world: World, metadata: str) -> None:
+    token = await world.upload_token("a", 3)
+    answer = await create(world, token, 3, **{"Upload-Metadata": metadata})
+    assert answer.status == 400
+    assert "Upload-Metadata" in answer.json["data"]
+
+
+async def test_empty_metadata_is_fine(world: World) -> None:
+    token = await world.upload_token("a", 3)
+    assert (await create(world, token, 3, **{"Upload-Metadata": ""})).status == 201
+
+
+async def test_wrong_requests_change_nothing(world: World) -> None:
+    url, auth = await begun(world, "a", 10)
+    await patch(world, url, 0, b"12345", **auth)
+    for offset, data, headers, status in (
+        (4, b"x", {}, 409),
+        (0, b"x", {}, 409),
+        ("-1", b"x", {}, 400),
+        ("abc", b"x", {}, 400),
+        (5, b"x", {"Content-Type": "text/plain"}, 415),
+        (5, b"123456", {}, 413),
+    ):
+        answer = await patch(world, url, offset, data, **auth, **headers)
+        assert answer.status == status
+        assert answer.headers["Tus-Resumable"] == "1.0.0"
+        assert answer.headers["Content-Type"].startswith("application/problem+json")
+    assert (await patch(world, url, 5, b"", **auth)).status == 204
+    head = await world.client("HEAD", url, headers={**TUS, **auth})
+    assert head.headers["Upload-Offset"] == "5"
+
+
+async def test_an_upload_may_be_dropped(world: World) -> None:
+    url, auth = await begun(world, "a", 10)
+    await patch(world, url, 0, b"12345", **auth)
+    assert (await world.client("DELETE", url, headers={**TUS, **auth})).status == 204
+    assert list(world.folder.iterdir()) == []
+    for method in ("HEAD", "PATCH", "DELETE"):
+        headers = {**TUS, **auth, "Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
+        answer = await world.client(method, url, headers=headers)
+        assert answer.status == 404
+        assert "Upload-Offset" not in answer.headers
+    assert world.events("file.uploaded") == []
+
+
+async def test_dropping_a_finished_upload_leaves_its_file(world: World) -> None:
+    url, auth = await begun(world, "a", 3)
+    await patch(world, url, 0, b"abc", **auth)
+    assert (await world.client("DELETE", url, headers={**TUS, **auth})).status == 204
+    assert (world.folder / "a").read_bytes() == b"abc"
+
+
+async def test_every_request_has_to_be_authorised_for_this_very_upload(world: World) -> None:
+    url, auth = await begun(world, "a", 3)
+    _, other = await begun(world, "b", 3)
+    patching = {"Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
+    for headers, status in (
+        ({}, 401),
+        ({"Authorization": "Bearer x"}, 401),
+        ({"Authorization": "Basic eDp5"}, 401),
+        (other, 404),
+    ):
+        for method in ("HEAD", "PATCH", "DELETE"):
+            answer = await world.client(method, url, headers={**TUS, **patching, **headers})
+            assert answer.status == status, (method, headers)
+            if status == 401:
+                assert answer.headers["WWW-Authenticate"] == "Bearer"
+    assert (await patch(world, url, 0, b"abc", **auth)).status == 204
+
+
+@pytest.mark.parametrize("name", ["..%2f..%2fx", "%00", "x" * 4096, "0" * 32, "%ff", "a%2Fb"])
+async def test_upload_ids_that_are_none(world: World, name: str) -> None:
+    _, auth = await begun(world, "a", 3)
+    for method in ("HEAD", "PATCH", "DELETE"):
+        answer = await world.client(method, f"/files/{name}", headers={**TUS, **auth})
+        assert 400 <= answer.status < 500
+
+
+async def test_a_page_of_another_origin_may_upload(world: World) -> None:
+    origin = {"Origin": "https://app.example"}
+    preflight = await world.client("OPTIONS", "/files", headers={**origin, "Access-Control-Request-Method": "POST"})
+    assert preflight.headers["Access-Control-Allow-Origin"] == "https://app.example"
+    assert {"PATCH", "HEAD", "DELETE"} <= set(preflight.headers["Access-Control-Allow-Methods"].split(", "))
+    assert "Upload-Offset" in preflight.headers["Access-Control-Allow-Headers"]
+    assert preflight.headers["Access-Control-Max-Age"] == "86400"
+    token = await world.upload_token("a", 3)
+    answer = await create(world, token, 3, **origin)
+    assert "Location" in answer.headers["Access-Control-Expose-Headers"]
+    refused = await create(world, "bad", 3, **origin)
+    assert refused.status == 401
+    assert refused.headers["Access-Control-Allow-Origin"] == "https://app.example"

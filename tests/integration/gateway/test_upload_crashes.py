@@ -1,0 +1,155 @@
+"""An upload whose process dies at any step is finished by whoever comes next: whole, and told once."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from harness.world import World, open_world
+
+from domain.errors import BusBrokenError
+from gateway.tokens import UploadClaims
+from gateway.uploads.session import UploadSession, UploadState
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with open_world(tmp_path) as opened:
+        await opened.make_folder()
+        yield opened
+
+
+class Killed(BaseException):
+    """Stands for kill -9 at one point: nothing after it runs."""
+
+
+class Dying:
+    """Wraps a part so that its n-th call of one method kills, before or after it took effect."""
+
+    def __init__(self, inner: object, method: str, call: int, *, after: bool) -> None:
+        self._inner = inner
+        self._method = method
+        self._left = call
+        self._after = after
+
+    def __getattr__(self, name: str) -> object:
+        found = getattr(self._inner, name)
+        if name != self._method:
+            return found
+
+        async def dying(*args: object, **kwargs: object) -> object:
+            self._left -= 1
+            if self._left == 0 and not self._after:
+                raise Killed
+            result = await found(*args, **kwargs)
+            if self._left == 0:
+                raise Killed
+            return result
+
+        return dying
+
+
+async def staged(world: World, data: bytes) -> tuple[str, UploadSession]:
+    """An upload with all bytes stored and nothing finished."""
+    token = await world.upload_token("a", len(data))
+    claims = world.gate.tokens.read(token, UploadClaims)
+    session = await world.gate.uploads.find(claims)
+    staging = await world.volume.files(session.folder).open_staging(session.id)
+    await staging.append([data])
+    await staging.close()
+    return token, session
+
+
+STEPS = [
+    ("records", "replace", 1, False),
+    ("records", "replace", 1, True),
+    ("files", "commit_staging", 1, False),
+    ("files", "commit_staging", 1, True),
+    ("records", "replace", 2, False),
+    ("records", "replace", 2, True),
+]
+
+
+@pytest.mark.parametrize(("part", "method", "call", "after"), STEPS)
+@pytest.mark.parametrize("recovery", ["head", "patch", "sweep", "all"])
+async def test_a_kill_at_any_step(
+    world: World, part: str, method: str, call: int, after: bool, recovery: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = b"0123456789"
+    token, session = await staged(world, data)
+    uploads = world.gate.uploads
+    with monkeypatch.context() as patched:
+        if part == "records":
+            from dataclasses import replace
+
+            records = Dying(world.bus.records, method, call, after=after)
+            patched.setattr(uploads, "_bus", replace(world.bus, records=records))
+        else:
+            files = Dying(world.volume.files(session.folder), method, call, after=after)
+            patched.setattr(uploads, "_files", lambda _: files)
+        with pytest.raises(Killed):
+            await uploads.finish(session)
+    if recovery in ("sweep", "all"):
+        for stored in world.store.records.values():
+            stored.due = 0.0 if stored.due is not None else None
+        await uploads.sweep(10)
+    if recovery in ("patch", "all"):
+        assert (await world.patch(token, len(data), b"")).status == 204
+    if recovery in ("head", "all"):
+        answer = await world.client("HEAD", f"/upload?token={token}")
+        assert answer.headers["Upload-Offset"] == "10"
+    if recovery == "sweep" and (method, call, after) == ("replace", 1, False):
+        # Nothing of the commit had begun: the upload is open and waits for its client.
+        assert world.events("file.uploaded") == []
+        return
+    assert (world.folder / "a").read_bytes() == data
+    (event,) = world.events("file.uploaded")
+    assert event.body["size_bytes"] == 10
+
+
+async def test_a_file_replaced_before_the_commit_was_recorded_is_told_once_and_kept(world: World) -> None:
+    token, session = await staged(world, b"first")
+    with pytest.MonkeyPatch.context() as patched:
+        from dataclasses import replace
+
+        records = Dying(world.bus.records, "replace", 2, after=False)
+        patched.setattr(world.gate.uploads, "_bus", replace(world.bus, records=records))
+        with pytest.raises(Killed):
+            await world.gate.uploads.finish(session)
+    await world.upload("a", b"second")
+    await world.client("HEAD", f"/upload?token={token}")
+    assert (world.folder / "a").read_bytes() == b"second"
+    assert len(world.events("file.uploaded")) == 2
+
+
+async def test_two_processes_finish_the_same_upload_at_once(world: World) -> None:
+    import anyio
+
+    _, session = await staged(world, b"data")
+    done: list[UploadSession] = []
+
+    async def finish() -> None:
+        done.append(await world.gate.uploads.finish(session))
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(8):
+            tasks.start_soon(finish)
+    assert {session.state for session in done} == {UploadState.COMMITTED}
+    assert len(world.events("file.uploaded")) == 1
+
+
+async def test_a_bus_that_is_away_answers_with_try_later(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = await world.upload_token("a", 3)
+
+    async def away(*_: object, **__: object) -> None:
+        raise BusBrokenError("away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(world.bus.records), "load", away)
+        answer = await world.patch(token, 0, b"abc")
+    assert answer.status == 503
+    assert int(answer.headers["Retry-After"]) >= 1
+    assert (await world.patch(token, 0, b"abc")).status == 204
