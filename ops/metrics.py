@@ -1,0 +1,215 @@
+"""Everything that is counted, for Prometheus.
+
+The request metrics have the names, labels and buckets of Backend.AI's storage proxy, so its dashboards work.
+Several processes of one host share a directory of memory-mapped files (PROMETHEUS_MULTIPROC_DIR), so that each
+of them can answer for all.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from domain.ids import VolumeName
+from gateway.observer import Answered
+
+_REQUEST_LABELS: Final = ("method", "endpoint", "domain", "operation", "error_detail", "status_code")
+_REQUEST_BUCKETS: Final = (0.001, 0.01, 0.1, 0.5, 1, 2, 5, 10, 30, 60)
+_SHORT_BUCKETS: Final = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5, 30)
+
+
+def exposition(registry: CollectorRegistry) -> bytes:
+    """The text Prometheus reads: of all processes that share a directory, else of this one. Blocking."""
+    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)
+
+
+class GatewayMetrics:
+    """What the gateway tells."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._requests = Counter(
+            "backendai_api_request_count", "Total number of API requests", _REQUEST_LABELS, registry=registry
+        )
+        self._seconds = Histogram(
+            "backendai_api_request_duration_sec",
+            "Duration of API requests in seconds",
+            _REQUEST_LABELS,
+            buckets=_REQUEST_BUCKETS,
+            registry=registry,
+        )
+        self._bytes = Counter("penstock_transfer_bytes", "Bytes moved", ("volume", "direction"), registry=registry)
+        self._uploads = Counter("penstock_uploads_finished", "Uploads finished", ("volume",), registry=registry)
+        self._active = Gauge(
+            "penstock_transfers_active",
+            "Transfers under way",
+            ("kind",),
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+
+    def answered(self, answer: Answered) -> None:
+        """A request was answered."""
+        labels = (
+            answer.method,
+            answer.endpoint,
+            answer.domain,
+            answer.operation,
+            answer.detail,
+            str(answer.status),
+        )
+        self._requests.labels(*labels).inc()
+        self._seconds.labels(*labels).observe(answer.seconds)
+
+    def received(self, volume: str, count: int) -> None:
+        """Bytes of an upload were stored."""
+        self._bytes.labels(volume, "upload").inc(count)
+
+    def sent(self, volume: str, count: int) -> None:
+        """Bytes of a download were sent."""
+        self._bytes.labels(volume, "download").inc(count)
+
+    def uploaded(self, volume: str) -> None:
+        """An upload is whole at its destination."""
+        self._uploads.labels(volume).inc()
+
+    def transferring(self, kind: str, change: int) -> None:
+        """A transfer began or ended."""
+        self._active.labels(kind).inc(change)
+
+
+class BusMetrics:
+    """What the bus tells."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._accepted = Counter(
+            "penstock_bus_commands_accepted",
+            "Commands accepted, or recognised as repetitions",
+            ("volume", "duplicate"),
+            registry=registry,
+        )
+        self._refused = Counter(
+            "penstock_bus_commands_refused",
+            "Commands refused because the queue was full",
+            ("volume",),
+            registry=registry,
+        )
+        self._committed = Counter(
+            "penstock_bus_commands_committed", "Outcomes committed", ("volume",), registry=registry
+        )
+        self._commit_seconds = Histogram(
+            "penstock_bus_commit_seconds",
+            "Duration of one commit",
+            ("volume",),
+            buckets=_SHORT_BUCKETS,
+            registry=registry,
+        )
+        self._acquired = Counter(
+            "penstock_lanes_acquired",
+            "Volumes taken; not clean: the last owner had died",
+            ("volume", "clean"),
+            registry=registry,
+        )
+        self._fenced = Counter(
+            "penstock_lanes_fenced", "Volumes lost to another owner", ("volume",), registry=registry
+        )
+        self._broken = Counter("penstock_bus_broken", "Connections lost", ("part",), registry=registry)
+
+    def accepted(self, volume: VolumeName, *, duplicate: bool) -> None:
+        """A command was accepted, or recognised as a repetition."""
+        self._accepted.labels(volume, str(duplicate).lower()).inc()
+
+    def refused(self, volume: VolumeName) -> None:
+        """A command was refused."""
+        self._refused.labels(volume).inc()
+
+    def committed(self, volume: VolumeName, commands: int, seconds: float) -> None:
+        """Outcomes were committed."""
+        self._committed.labels(volume).inc(commands)
+        self._commit_seconds.labels(volume).observe(seconds)
+
+    def acquired(self, volume: VolumeName, *, clean: bool) -> None:
+        """A volume was taken."""
+        self._acquired.labels(volume, str(clean).lower()).inc()
+
+    def fenced(self, volume: VolumeName) -> None:
+        """A volume was lost."""
+        self._fenced.labels(volume).inc()
+
+    def broken(self, part: str) -> None:
+        """A connection was lost."""
+        self._broken.labels(part).inc()
+
+
+class ActorMetrics:
+    """What actors tell."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._handled = Counter(
+            "penstock_actor_commands",
+            "Commands handled; the code is empty if they took effect",
+            ("volume", "command", "code"),
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "penstock_actor_command_seconds",
+            "Duration of one command, its repetitions included",
+            ("volume", "command"),
+            buckets=_SHORT_BUCKETS,
+            registry=registry,
+        )
+        self._retried = Counter(
+            "penstock_actor_retries", "Tries that failed for the moment", ("volume", "command"), registry=registry
+        )
+        self._held = Counter(
+            "penstock_actor_held",
+            "Commands left waiting for a member that knows them",
+            ("volume", "command"),
+            registry=registry,
+        )
+        self._owned = Gauge(
+            "penstock_actor_volumes_owned",
+            "Whether a volume has its actor",
+            ("volume",),
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+
+    def handled(self, volume: VolumeName, command: str, seconds: float, code: str) -> None:
+        """A command ended."""
+        self._handled.labels(volume, command, code).inc()
+        self._seconds.labels(volume, command).observe(seconds)
+
+    def retried(self, volume: VolumeName, command: str) -> None:
+        """A try failed for the moment."""
+        self._retried.labels(volume, command).inc()
+
+    def held(self, volume: VolumeName, command: str) -> None:
+        """A command waits for a member that knows it."""
+        self._held.labels(volume, command).inc()
+
+    def owns(self, volume: VolumeName, *, owned: bool) -> None:
+        """A volume was taken or given back."""
+        self._owned.labels(volume).set(1 if owned else 0)
+
+
+class BackendMetrics:
+    """What volumes tell."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._seconds = Histogram(
+            "penstock_backend_call_seconds",
+            "Duration of one blocking call on the storage, its wait for a thread included",
+            ("volume", "operation", "failed"),
+            buckets=_SHORT_BUCKETS,
+            registry=registry,
+        )
+
+    def called(self, volume: VolumeName, operation: str, seconds: float, *, failed: bool) -> None:
+        """A call ended."""
+        self._seconds.labels(volume, operation.strip("_"), str(failed).lower()).observe(seconds)

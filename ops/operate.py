@@ -1,0 +1,58 @@
+"""What the command line does with a running system."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from backends.observer import SilentObserver
+from backends.registry import open_volumes
+from bus.folder_pages import ListedFolder
+from bus.streams import open_streams_bus
+from domain.errors import NotFoundError, Subject
+from domain.ids import QuotaScopeId, VolumeName
+from ops.folders import list_folders, rebuild
+from ops.settings import Settings
+
+#: Name of the command line among the bus's members; it owns nothing, so it need not be unique.
+_NODE = "operator"
+
+
+async def list_rows(
+    settings: Settings, volume: VolumeName | None, owner: QuotaScopeId | None
+) -> list[dict[str, Any]]:
+    """Folders of the catalogue, a row each."""
+    async with open_streams_bus(settings.bus, _NODE) as bus:
+        return [_row(listed, bus.clock.now()) async for listed in list_folders(bus, volume, owner)]
+
+
+def _row(listed: ListedFolder, now: float) -> dict[str, Any]:
+    folder, usage = listed.folder, listed.usage
+    return {
+        "volume": str(folder.volume),
+        "vfid": str(folder.folder),
+        "status": folder.status.value,
+        "created": datetime.fromtimestamp(folder.created, UTC).isoformat(timespec="seconds"),
+        "files": usage.files if usage else None,
+        "used_bytes": usage.file_bytes if usage else None,
+        "usage_age_seconds": round(now - usage.measured) if usage else None,
+    }
+
+
+async def rebuild_rows(settings: Settings, volume: VolumeName | None, *, count: bool) -> list[dict[str, Any]]:
+    """Rebuild the catalogue; a row for each volume.
+
+    Raises:
+        NotFoundError: no such volume is configured.
+    """
+    if volume is not None and volume not in settings.volumes:
+        raise NotFoundError(f"no volume {volume} is configured", subject=Subject.VOLUME)
+    chosen = {name: found for name, found in settings.volumes.items() if volume in (None, name)}
+    rows: list[dict[str, Any]] = []
+    async with open_volumes(chosen, SilentObserver()) as volumes, open_streams_bus(settings.bus, _NODE) as bus:
+        for name, opened in volumes.items():
+            result = await rebuild(bus, opened, count=count)
+            rows.append(
+                {"volume": str(name), "found": result.found, "added": result.added, "dropped": result.dropped}
+            )
+    return rows

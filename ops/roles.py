@@ -1,0 +1,169 @@
+"""What each kind of process does, from its first connection to its last."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+from uuid import uuid4
+
+import anyio
+import dramatiq
+from aiohttp import web
+from anyio.from_thread import BlockingPortal
+from loguru import logger
+from prometheus_client import CollectorRegistry
+
+from actors.fleet import Fleet
+from actors.jobs.contract import PurgeJob
+from actors.jobs.purge import purge
+from backends.contract import Volume
+from backends.registry import open_volumes
+from bus.contract import Bus
+from bus.streams import open_streams_bus
+from domain.errors import PenstockError
+from domain.ids import VolumeName
+from gateway.app import client_app, manager_app, server_options
+from gateway.gate import build_gate
+from gateway.settings import Listen
+from gateway.uploads.sweeper import sweep_for_ever
+from ops.health import HealthRoutes
+from ops.jobs import JobSender, declare_purge, jobs_url, open_broker
+from ops.metrics import ActorMetrics, BackendMetrics, BusMetrics, GatewayMetrics
+from ops.settings import Settings
+from ops.version import VERSION
+
+#: Connections that may wait to be accepted on each port.
+_BACKLOG = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What every role needs."""
+
+    settings: Settings
+    registry: CollectorRegistry
+    bus: Bus
+    volumes: Mapping[VolumeName, Volume]
+
+
+@asynccontextmanager
+async def opened(settings: Settings, role: str) -> AsyncIterator[Parts]:
+    """Open volumes and bus, in this order, and close them in the other."""
+    registry = CollectorRegistry()
+    node = f"{socket.gethostname()}.{role}.{os.getpid()}.{uuid4().hex[:8]}"
+    async with (
+        open_volumes(settings.volumes, BackendMetrics(registry)) as volumes,
+        open_streams_bus(settings.bus, node, BusMetrics(registry)) as bus,
+    ):
+        yield Parts(settings, registry, bus, volumes)
+
+
+async def run_gateway(settings: Settings, stop: anyio.Event) -> None:
+    """Serve both ports until `stop` is set; then let running requests end."""
+    async with opened(settings, "gateway") as parts:
+        gate = build_gate(
+            parts.bus,
+            parts.volumes,
+            settings.gateway,
+            settings.bus.upload_lease_seconds,
+            GatewayMetrics(parts.registry),
+            VERSION,
+        )
+        options = server_options(settings.gateway.write_bytes)
+        options["shutdown_timeout"] = settings.gateway.stop_seconds
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(sweep_for_ever, gate.uploads, settings.gateway.sweep_seconds)
+            tasks.start_soon(gate.quotas.limits.follow)
+            async with (
+                internal_port(parts, settings.internal.gateway),
+                port(client_app(gate), settings.gateway.client, options),
+                port(manager_app(gate), settings.gateway.manager, options),
+            ):
+                logger.info(
+                    "serving clients on port {}, the manager on port {}",
+                    settings.gateway.client.port,
+                    settings.gateway.manager.port,
+                )
+                await stop.wait()
+            tasks.cancel_scope.cancel()
+
+
+async def run_actor(settings: Settings, stop: anyio.Event) -> None:
+    """Own volumes until `stop` is set; then hand them over."""
+    async with opened(settings, "actor") as parts:
+        broker = open_broker(jobs_url(settings))
+        fleet = Fleet(
+            bus=parts.bus,
+            bus_settings=settings.bus,
+            volumes=parts.volumes,
+            jobs=JobSender(broker),
+            settings=settings.actors,
+            observer=ActorMetrics(parts.registry),
+        )
+        async with internal_port(parts, settings.internal.actor):
+            await fleet.run(stop)
+        await anyio.to_thread.run_sync(broker.close)
+
+
+async def run_worker(settings: Settings, stop: anyio.Event) -> None:
+    """Do jobs until `stop` is set; one that is cut short is begun again by whoever looks next."""
+    async with (
+        opened(settings, "worker") as parts,
+        internal_port(parts, settings.internal.worker),
+        BlockingPortal() as portal,
+    ):
+        broker = open_broker(jobs_url(settings))
+
+        def do_purge(**message: str) -> None:
+            portal.call(partial(_purge, parts, message))
+
+        declare_purge(broker, do_purge)
+        worker = dramatiq.Worker(broker, worker_threads=settings.worker.threads)
+        await anyio.to_thread.run_sync(worker.start)
+        try:
+            await stop.wait()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await portal.stop(cancel_remaining=True)
+                await anyio.to_thread.run_sync(worker.stop)
+                await anyio.to_thread.run_sync(broker.close)
+
+
+async def _purge(parts: Parts, message: Mapping[str, Any]) -> None:
+    job = PurgeJob.model_validate(dict(message))
+    volume = parts.volumes.get(job.volume)
+    if volume is None:
+        logger.warning("volume {} is not configured here; its trash {} stays", job.volume, job.trash)
+        return
+    with logger.contextualize(operation="purge", vfolder_id=str(job.folder), backend=volume.backend):
+        try:
+            await purge(job, volume, parts.bus)
+        except PenstockError as error:
+            logger.warning("purging {}: {}", job.trash, error)
+
+
+@asynccontextmanager
+async def internal_port(parts: Parts, listen: Listen) -> AsyncIterator[None]:
+    """Answer about this process."""
+    routes = HealthRoutes(parts.registry, parts.bus, parts.volumes, VERSION)
+    async with port(routes.app(), listen, {"access_log": None}):
+        yield
+
+
+@asynccontextmanager
+async def port(app: web.Application, listen: Listen, options: Mapping[str, Any]) -> AsyncIterator[None]:
+    """Serve an application; several processes may serve the same port (SO_REUSEPORT)."""
+    runner = web.AppRunner(app, **options)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, listen.host, listen.port, reuse_port=True, backlog=_BACKLOG)
+        await site.start()
+        yield
+    finally:
+        with anyio.CancelScope(shield=True):
+            await runner.cleanup()

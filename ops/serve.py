@@ -1,0 +1,130 @@
+"""`penstock serve`: everything on one machine, in one command."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import anyio
+import redis
+from loguru import logger
+
+from domain.errors import BusBrokenError
+from ops.embedded import Home, server_binary, server_config
+from ops.settings import Settings, load_settings
+from ops.supervisor import Program, Supervisor, penstock
+
+_START_SECONDS: Final = 30.0
+_LOOK_SECONDS: Final = 0.05
+
+
+class Serve:
+    """The embedded server and all roles, supervised."""
+
+    def __init__(self, home: Home, config: Path | None, tell: Callable[[str], None]) -> None:
+        self._home = home
+        self._config = config
+        self._tell = tell
+        overlay = home.prepare(config)
+        metrics = {"PROMETHEUS_MULTIPROC_DIR": str(home.metrics.resolve())}
+        os.environ.update({**overlay, **metrics})
+        self.settings = load_settings(config)
+        self._own_redis = "PENSTOCK__BUS__URL" in overlay
+
+    async def run(self) -> None:
+        """Start everything, and stop it on SIGTERM or SIGINT."""
+        supervisor = Supervisor()
+        programs: list[Program] = []
+        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._start, supervisor, programs, tasks)
+                async for _ in signals:
+                    break
+                self._tell("stopping")
+                await supervisor.stop(programs)
+                tasks.cancel_scope.cancel()
+
+    async def _start(self, supervisor: Supervisor, programs: list[Program], tasks: anyio.abc.TaskGroup) -> None:
+        if self._own_redis:
+            await self._keep(self._redis(), supervisor, programs, tasks)
+        await self._wait_for_redis()
+        roles = ["worker", "actor", *["gateway"] * self.settings.gateway.processes]
+        for number, role in enumerate(roles):
+            program = penstock(role, self._config, {}, name=f"{role}-{number}")
+            await self._keep(program, supervisor, programs, tasks)
+        await self._wait_for_gateway()
+        self._tell(banner(self.settings, self._home))
+
+    @staticmethod
+    async def _keep(
+        program: Program, supervisor: Supervisor, programs: list[Program], tasks: anyio.abc.TaskGroup
+    ) -> None:
+        programs.append(program)
+        await supervisor.keep(program, tasks)
+
+    def _redis(self) -> Program:
+        config = server_config(self._home, self.settings.bus.url.get_secret_value())
+        return Program("redis", [sys.executable, "-m", "ops.cli", "embedded-redis", server_binary(), str(config)])
+
+    async def _wait_for_redis(self) -> None:
+        """Wait until Redis answers and has read its log."""
+        client = redis.Redis.from_url(self.settings.bus.url.get_secret_value(), socket_timeout=1.0)
+        try:
+            with anyio.fail_after(_START_SECONDS):
+                while not await anyio.to_thread.run_sync(_is_ready, client):
+                    await anyio.sleep(_LOOK_SECONDS)
+        except TimeoutError as error:
+            raise BusBrokenError(f"Redis did not answer within {_START_SECONDS:g} s") from error
+        finally:
+            client.close()
+
+    async def _wait_for_gateway(self) -> None:
+        client = self.settings.gateway.client
+        with anyio.move_on_after(_START_SECONDS):
+            while True:
+                try:
+                    stream = await anyio.connect_tcp(client.host, client.port)
+                except OSError:
+                    await anyio.sleep(_LOOK_SECONDS)
+                    continue
+                await stream.aclose()
+                return
+        logger.error("the gateway does not listen on port {}", client.port)
+
+
+def _is_ready(client: redis.Redis) -> bool:
+    try:
+        info = client.info("persistence")
+    except redis.RedisError:
+        return False
+    return isinstance(info, dict) and info.get("loading") == 0
+
+
+def banner(settings: Settings, home: Home) -> str:
+    """Where everything is, and three lines to try it."""
+    client, manager = settings.gateway.client, settings.gateway.manager
+    internal = settings.internal.gateway
+    volume = next(iter(settings.volumes))
+    folder = "user:00000000-0000-4000-8000-000000000001/10000000-0000-4000-8000-000000000001"
+    body = f'"volume":"{volume}","vfid":"{folder}"'
+    field = "cut -d'\"' -f4"
+    # In a shell: A is the manager's secret as a header, M and C are the two ports, F names a new folder.
+    return f"""
+Penstock is running.
+  clients      http://{client.host}:{client.port}
+  manager      http://{manager.host}:{manager.port}
+  metrics      http://{internal.host}:{internal.port}/metrics
+  secrets      {home.secrets_file.resolve()}
+  data         {home.path.resolve()}
+
+Try it (paste all three lines; the first makes a folder, the second uploads a file, the third downloads it):
+  . {home.secrets_file.resolve()}; M=http://{manager.host}:{manager.port}; C=http://{client.host}:{client.port}; A="X-BackendAI-Storage-Auth-Token: $PENSTOCK__GATEWAY__MANAGER_SECRET"; curl -s -H "$A" $M/folder/create -d '{{{body}}}'
+  T=$(curl -s -H "$A" $M/folder/file/upload -d '{{{body},"relpath":"hello.txt","size":6}}' | {field}); echo hello | curl -s -X PATCH -H "Upload-Offset: 0" -H "Content-Type: application/offset+octet-stream" -H "Tus-Resumable: 1.0.0" --data-binary @- "$C/upload?token=$T"
+  T=$(curl -s -H "$A" $M/folder/file/download -d '{{{body},"relpath":"hello.txt"}}' | {field}); curl "$C/download?token=$T"
+
+Ctrl-C stops everything; the next start finds its data again.
+"""  # noqa: E501  a line to paste cannot be broken

@@ -1,0 +1,122 @@
+"""The doctor finds what is wrong and says how to mend it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from harness.redis_server import free_port
+
+from ops.cli import main
+
+SECRET = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.fixture
+def config(tmp_path: Path, clean_redis) -> Path:
+    (tmp_path / "volume").mkdir()
+    path = tmp_path / "penstock.toml"
+    path.write_text(
+        f"""
+[bus]
+url = "{clean_redis.url}"
+[gateway]
+manager_secret = "{SECRET}"
+token_secret = "{SECRET}"
+client = {{port = {free_port()}}}
+manager = {{port = {free_port()}}}
+[internal]
+gateway = {{port = {free_port()}}}
+[volumes.disk]
+backend = "vfs"
+path = "{tmp_path}/volume"
+"""
+    )
+    return path
+
+
+def examine(config: Path) -> tuple[int, dict[str, list[dict[str, str]]]]:
+    result = CliRunner().invoke(main, ["doctor", "--config", str(config), "--json"])
+    findings: dict[str, list[dict[str, str]]] = {}
+    for finding in json.loads(result.stdout):
+        findings.setdefault(finding["what"], []).append(finding)
+    return result.exit_code, findings
+
+
+def grades(findings: list[dict[str, str]]) -> set[str]:
+    return {finding["grade"] for finding in findings}
+
+
+def test_all_is_well(config: Path) -> None:
+    code, findings = examine(config)
+    assert code == 0
+    assert {"python", "settings", "redis", "redis append-only file", "redis eviction", "job queue"} <= set(findings)
+    for what, found in findings.items():
+        if what != "volume disk":
+            assert grades(found) == {"ok"}, found
+    assert "fail" not in grades(findings["volume disk"])
+
+
+def change(config: Path, old: str, new: str) -> None:
+    text = config.read_text()
+    assert old in text
+    config.write_text(text.replace(old, new))
+
+
+def test_a_volume_that_is_not_there(config: Path) -> None:
+    change(config, "/volume", "/nope")
+    code, findings = examine(config)
+    assert code == 1
+    (finding,) = findings["volume disk"]
+    assert (finding["grade"], finding["remedy"][:8]) == ("fail", "mkdir -p")
+
+
+def test_an_unknown_backend(config: Path) -> None:
+    change(config, '"vfs"', '"floppy"')
+    code, findings = examine(config)
+    assert code == 1
+    assert "vfs" in findings["volume disk"][0]["remedy"]
+
+
+def test_a_redis_that_is_away(config: Path, clean_redis) -> None:
+    change(config, str(clean_redis.port), str(free_port()))
+    code, findings = examine(config)
+    assert code == 1
+    assert grades(findings["redis"]) == grades(findings["job queue"]) == {"fail"}
+
+
+def test_a_redis_that_forgets(config: Path, clean_redis) -> None:
+    import redis
+
+    with redis.Redis(port=clean_redis.port) as client:
+        client.config_set("appendonly", "no")
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        try:
+            code, findings = examine(config)
+        finally:
+            client.config_set("appendonly", "yes")
+            client.config_set("maxmemory-policy", "noeviction")
+    assert code == 1
+    assert grades(findings["redis append-only file"]) == grades(findings["redis eviction"]) == {"fail"}
+
+
+def test_wrong_settings(config: Path) -> None:
+    change(config, "[internal]", "[internal]\ncolour = 1")
+    code, findings = examine(config)
+    assert code == 1
+    assert "internal.colour" in findings["settings"][0]["seen"]
+
+
+def test_a_weak_secret_is_told_and_not_shown(config: Path) -> None:
+    change(config, f'manager_secret = "{SECRET}"', 'manager_secret = "short"')
+    _, findings = examine(config)
+    assert grades(findings["gateway.manager_secret"]) == {"warn"}
+    assert "short" not in json.dumps(findings)
+
+
+def test_people_get_a_table(config: Path) -> None:
+    result = CliRunner().invoke(main, ["doctor", "--config", str(config)])
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[0].split() == ["grade", "what", "seen", "remedy"]
