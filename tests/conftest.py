@@ -1,0 +1,49 @@
+"""What all tests share: tiers by folder, no blocking calls on the event loop, real servers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from blockbuster import BlockBuster, BlockBusterFunction
+
+pytest.register_assert_rewrite("bus.conformance.suite", "backends.conformance.suite")
+
+_TIERS = ("unit", "integration", "e2e")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for tier in _TIERS:
+        config.addinivalue_line("markers", f"{tier}: every test in the folder tests/{tier}")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        tier = item.path.relative_to(Path(__file__).parent).parts[0]
+        if tier in _TIERS:
+            item.add_marker(tier)
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+#: Packages whose coroutines must not block; what a test itself does on the loop is its own affair.
+_ROOMS = ("domain", "bus", "backends", "actors", "gateway", "ops")
+#: System calls of storage code that the guard does not know by itself. `os.close` and `os.dup` never wait here.
+_STORAGE_CALLS = ("open", "pread", "pwritev", "fsync", "fstat", "ftruncate", "setxattr", "getxattr", "fchmod")
+
+
+@pytest.fixture(autouse=True)
+def no_blocking_calls() -> Iterator[None]:
+    """Fail any test in which a coroutine of ours makes a blocking call."""
+    rooms = [import_module(room) for room in _ROOMS]
+    guard = BlockBuster(rooms)
+    for name in _STORAGE_CALLS:
+        guard.functions[f"os.{name}"] = BlockBusterFunction(None, f"os.{name}", scanned_modules=rooms)
+    guard.activate()
+    yield
+    guard.deactivate()
