@@ -1,7 +1,6 @@
 """Finds drivers by name. A driver announces itself as an entry point of the group `penstock.backends`.
 
-The entry point is a function `(Site) -> AbstractAsyncContextManager[Volume]`; installing a package that has one
-is all it takes to add a backend.
+The entry point is a `Driver`; installing a package that has one is all it takes to add a backend.
 """
 
 from __future__ import annotations
@@ -60,7 +59,12 @@ class Site:
         )
 
 
-Builder = Callable[[Site], AbstractAsyncContextManager[Volume]]
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """A kind of storage: what can be set about a volume of it, and how one is opened."""
+
+    settings: type[BaseModel]
+    open: Callable[[Site], AbstractAsyncContextManager[Volume]]
 
 
 def drivers() -> list[str]:
@@ -68,15 +72,15 @@ def drivers() -> list[str]:
     return sorted({point.name for point in entry_points(group=GROUP)})
 
 
-def driver(name: str) -> Builder:
+def driver(name: str) -> Driver:
     """Load a driver.
 
     Raises:
         InvalidRequestError: none of that name is installed.
     """
     for point in entry_points(group=GROUP, name=name):
-        builder: Builder = point.load()
-        return builder
+        found: Driver = point.load()
+        return found
     known = ", ".join(drivers()) or "none"
     raise InvalidRequestError(f"no backend named {name!r} is installed (there are: {known})", field="backend")
 
@@ -96,6 +100,6 @@ async def open_volumes(
         for name, volume in settings.items():
             site = Site(name, volume.options, volume.io, observer)
             # Looking for drivers reads the installed packages' metadata from disk.
-            builder = await anyio.to_thread.run_sync(driver, volume.backend)
-            volumes[name] = await stack.enter_async_context(builder(site))
+            found = await anyio.to_thread.run_sync(driver, volume.backend)
+            volumes[name] = await stack.enter_async_context(found.open(site))
         yield volumes

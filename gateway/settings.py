@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 _MIB = 1 << 20
+
+
+def tcp_port(default: Any = ...) -> Any:
+    """The field of a TCP port."""
+    return Field(default, ge=0, le=65535, description="TCP port; 0 lets the system choose")
 
 
 class Listen(BaseModel):
@@ -13,7 +20,19 @@ class Listen(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     host: str = Field("127.0.0.1", description="address to listen on; `0.0.0.0` or `::` for all")
-    port: int = Field(ge=0, le=65535, description="TCP port; 0 lets the system choose")
+    port: int = tcp_port()
+
+
+class ClientListen(Listen):
+    """The client API's place."""
+
+    port: int = tcp_port(6021)
+
+
+class ManagerListen(Listen):
+    """The manager API's place."""
+
+    port: int = tcp_port(6022)
 
 
 class GatewaySettings(BaseModel):
@@ -21,9 +40,9 @@ class GatewaySettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    client: Listen = Field(default_factory=lambda: Listen(port=6021), description="where clients transfer files")
-    manager: Listen = Field(
-        default_factory=lambda: Listen(port=6022), description="where the manager talks; keep it from clients"
+    client: ClientListen = Field(default_factory=ClientListen, description="where clients transfer files")
+    manager: ManagerListen = Field(
+        default_factory=ManagerListen, description="where the manager talks; keep it from clients"
     )
     manager_secret: SecretStr = Field(
         description="what the manager proves itself with (X-BackendAI-Storage-Auth-Token); "

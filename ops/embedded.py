@@ -1,13 +1,15 @@
 """What `penstock serve` keeps and starts besides the roles: secrets, a volume, a Redis-compatible server.
 
 Everything lies in one data directory, and is found again at the next start. What is generated is written once,
-to `secrets.env`, in the form of the environment settings it stands for.
+to `secrets.env`, in the form of the environment settings it stands for, so that `set -a; . var/secrets.env` is
+all the other commands need.
 """
 
 from __future__ import annotations
 
 import os
 import secrets
+import shlex
 import socket
 import tomllib
 from collections.abc import Mapping
@@ -63,7 +65,7 @@ class Home:
         said = _said(config)
         if "volumes" not in said:
             self.volume.mkdir(parents=True, exist_ok=True)
-        overlay = {**self._generated(), _VOLUME_BACKEND: "vfs", _VOLUME_PATH: str(self.volume.resolve())}
+        overlay = self._generated()
         wanted = {
             _MANAGER_SECRET: "manager_secret" not in said.get("gateway", {}),
             _TOKEN_SECRET: "token_secret" not in said.get("gateway", {}),
@@ -82,6 +84,8 @@ class Home:
                     _MANAGER_SECRET: secrets.token_urlsafe(32),
                     _TOKEN_SECRET: secrets.token_urlsafe(48),
                     _BUS_URL: f"redis://:{password}@127.0.0.1:{_free_port()}/0",
+                    _VOLUME_BACKEND: "vfs",
+                    _VOLUME_PATH: shlex.quote(str(self.volume.resolve())),
                 }.items()
             )
             partial = self.secrets_file.with_suffix(".new")
@@ -89,7 +93,8 @@ class Home:
                 file.write(text)
             partial.rename(self.secrets_file)
         lines = self.secrets_file.read_text().splitlines()
-        return dict(line.split("=", 1) for line in lines if "=" in line)
+        pairs = (line.split("=", 1) for line in lines if "=" in line)
+        return {name: "".join(shlex.split(value)) for name, value in pairs}
 
 
 def _said(config: Path | None) -> Mapping[str, Any]:

@@ -124,7 +124,7 @@ Penstock is running.
 Try it (paste all three lines; the first makes a folder, the second uploads a file, the third downloads it):
   . {home.secrets_file.resolve()}; M=http://{manager.host}:{manager.port}; C=http://{client.host}:{client.port}; A="X-BackendAI-Storage-Auth-Token: $PENSTOCK__GATEWAY__MANAGER_SECRET"; curl -s -H "$A" $M/folder/create -d '{{{body}}}'
   T=$(curl -s -H "$A" $M/folder/file/upload -d '{{{body},"relpath":"hello.txt","size":6}}' | {field}); echo hello | curl -s -X PATCH -H "Upload-Offset: 0" -H "Content-Type: application/offset+octet-stream" -H "Tus-Resumable: 1.0.0" --data-binary @- "$C/upload?token=$T"
-  T=$(curl -s -H "$A" $M/folder/file/download -d '{{{body},"relpath":"hello.txt"}}' | {field}); curl "$C/download?token=$T"
+  T=$(curl -s -H "$A" $M/folder/file/download -d '{{{body},"relpath":"hello.txt"}}' | {field}); curl -s "$C/download?token=$T"
 
 Ctrl-C stops everything; the next start finds its data again.
 """  # noqa: E501  a line to paste cannot be broken

@@ -25,7 +25,7 @@ from backends.settings import VolumeSettings
 from bus.settings import BusSettings
 from domain.errors import InvalidRequestError
 from domain.ids import VolumeName
-from gateway.settings import GatewaySettings, Listen
+from gateway.settings import GatewaySettings, Listen, tcp_port
 
 #: Settings that may be given as a reference to a file or the environment.
 _SECRETS: Final = (
@@ -62,14 +62,32 @@ class LogSettings(BaseModel):
     )
 
 
+class GatewayListen(Listen):
+    """Where gateway processes answer about themselves."""
+
+    port: int = tcp_port(16023)
+
+
+class ActorListen(Listen):
+    """Where actor processes answer about themselves."""
+
+    port: int = tcp_port(16024)
+
+
+class WorkerListen(Listen):
+    """Where worker processes answer about themselves."""
+
+    port: int = tcp_port(16025)
+
+
 class InternalSettings(BaseModel):
     """Where each kind of process answers about itself: /metrics, /livez, /readyz, /health."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    gateway: Listen = Field(default_factory=lambda: Listen(port=16023), description="of gateway processes")
-    actor: Listen = Field(default_factory=lambda: Listen(port=16024), description="of actor processes")
-    worker: Listen = Field(default_factory=lambda: Listen(port=16025), description="of worker processes")
+    gateway: GatewayListen = Field(default_factory=GatewayListen, description="of gateway processes")
+    actor: ActorListen = Field(default_factory=ActorListen, description="of actor processes")
+    worker: WorkerListen = Field(default_factory=WorkerListen, description="of worker processes")
 
 
 class Settings(BaseSettings):

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Final
 
@@ -57,12 +58,13 @@ class Supervisor:
         tasks.start_soon(self._watch, program, process)
 
     async def stop(self, programs: Sequence[Program]) -> None:
-        """Stop programs one after the other, the last started first."""
+        """Stop programs, the last started first; processes of one command stop together."""
         self._stopping = True
-        for program in reversed(programs):
-            process = self._running.get(program.name)
-            if process is not None:
-                await _end(process, program.patience_seconds)
+        for _, alike in groupby(reversed(programs), key=lambda program: tuple(program.command)):
+            async with anyio.create_task_group() as tasks:
+                for program in alike:
+                    if program.name in self._running:
+                        tasks.start_soon(_end, self._running[program.name], program.patience_seconds)
 
     async def _start(self, program: Program) -> Process:
         process = await anyio.open_process(

@@ -16,7 +16,7 @@ bin="$work/venv/bin"
 
 # What is tested is the wheel: only the tests and their settings lie beside it.
 mkdir "$work/tree"
-cp -R tests configs docs pyproject.toml "$work/tree/"
+cp -R tests configs docs pyproject.toml docker-compose.yml Dockerfile "$work/tree/"
 cd "$work/tree"
 "$bin/python" -c 'import domain, sys; sys.exit("site-packages" not in domain.__file__)'
 "$bin/penstock" --version

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from backends.mounted.beneath import Beneath, open_root
 from backends.mounted.errors import translated
-from backends.registry import Site
+from backends.registry import Driver, Site
 from backends.vfs.volume import VfsVolume
 from domain.errors import Subject
 
@@ -36,7 +36,7 @@ class VfsSettings(BaseModel):
 
 
 @asynccontextmanager
-async def build(site: Site) -> AsyncIterator[VfsVolume]:
+async def open_volume(site: Site) -> AsyncIterator[VfsVolume]:
     """Open a volume; its area is made if it is not there."""
     settings = site.parse(VfsSettings)
     threads = site.threads()
@@ -52,3 +52,6 @@ async def build(site: Site) -> AsyncIterator[VfsVolume]:
             await threads.close()
         if mount is not None:
             mount.close()
+
+
+DRIVER = Driver(VfsSettings, open_volume)

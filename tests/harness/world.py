@@ -33,7 +33,7 @@ from domain.ids import VolumeName
 from gateway.app import client_app, manager_app, server_options
 from gateway.gate import Gate, build_gate
 from gateway.observer import Answered, SilentObserver
-from gateway.settings import GatewaySettings, Listen
+from gateway.settings import ClientListen, GatewaySettings, ManagerListen
 from ops.roles import port
 
 MANAGER_SECRET = "the manager's secret, as long as it should be"
@@ -44,7 +44,7 @@ OTHER = f"{SCOPE}/aabb0002-0000-4000-8000-000000000002"
 #: Where FOLDER lies below the volume's root.
 PLACE = "11111111111141118111111111111111/aa/bb/0001000040008000000000000001"
 
-build_vfs = driver("vfs")
+open_vfs = driver("vfs").open
 
 
 @dataclass
@@ -170,8 +170,8 @@ async def open_world(path: Path, **gateway: Any) -> AsyncIterator[World]:
     bus_settings = BusSettings(lease_seconds=0.4, upload_lease_seconds=0.4)
     client_port, manager_port = free_port(), free_port()
     settings = GatewaySettings(
-        client=Listen(port=client_port),
-        manager=Listen(port=manager_port),
+        client=ClientListen(port=client_port),
+        manager=ManagerListen(port=manager_port),
         manager_secret=SecretStr(MANAGER_SECRET),
         token_secret=SecretStr(TOKEN_SECRET),
         stop_seconds=1,
@@ -181,7 +181,7 @@ async def open_world(path: Path, **gateway: Any) -> AsyncIterator[World]:
     stop = anyio.Event()
     watching = Watching()
     async with (
-        build_vfs(site) as volume,
+        open_vfs(site) as volume,
         open_memory_bus(store, bus_settings, "gateway") as bus,
         open_memory_bus(store, bus_settings, "actor") as actor_bus,
         aiohttp.ClientSession(auto_decompress=False) as session,

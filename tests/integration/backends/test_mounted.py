@@ -34,7 +34,7 @@ from domain.paths import ROOT
 
 pytestmark = pytest.mark.anyio
 
-build_vfs = driver("vfs")
+open_vfs = driver("vfs").open
 PLACE = "11111111111141118111111111111111/aa/bb/0001000040008000000000000001"
 
 
@@ -44,7 +44,7 @@ def site(path: Path, **options: object) -> Site:
 
 @pytest.fixture
 async def volume(tmp_path: Path) -> AsyncIterator[Volume]:
-    async with build_vfs(site(tmp_path)) as opened:
+    async with open_vfs(site(tmp_path)) as opened:
         await opened.create_scope(op(), SCOPE, None)
         await opened.create_folder(op(), FOLDER, 0o755)
         yield opened
@@ -60,14 +60,14 @@ async def volume(tmp_path: Path) -> AsyncIterator[Volume]:
 async def test_wrong_settings_are_named(options: dict[str, object], word: str) -> None:
     wrong = Site(VolumeName("disk"), options, ThreadSettings(), SilentObserver())
     with pytest.raises(InvalidRequestError, match=word) as caught:
-        async with build_vfs(wrong):
+        async with open_vfs(wrong):
             pass
     assert str(caught.value.facts["field"]).startswith("volumes.disk")
 
 
 async def test_a_directory_that_is_not_there_is_told() -> None:
     with pytest.raises(NotFoundError) as caught:
-        async with build_vfs(site(Path("/no/such/place"))):
+        async with open_vfs(site(Path("/no/such/place"))):
             pass
     assert caught.value.subject is Subject.VOLUME
 
@@ -87,7 +87,7 @@ async def test_a_volume_of_backend_ai_is_served_as_it_is(tmp_path: Path) -> None
     legacy.mkdir(parents=True)
     (legacy / "g").write_bytes(b"older")
     old = VFolderId.parse("ccdd0001-0000-4000-8000-000000000001")
-    async with build_vfs(site(tmp_path)) as volume:
+    async with open_vfs(site(tmp_path)) as volume:
         assert {folder async for folder in volume.folders()} == {FOLDER, old}
         assert (await volume.usage(FOLDER)).file_bytes == 6
         assert (await volume.usage(old)).file_bytes == 5
@@ -110,10 +110,10 @@ async def test_a_deleted_folder_leaves_no_empty_directories(volume: Volume, tmp_
 async def test_project_scopes_are_remembered_as_such(tmp_path: Path) -> None:
     scope = QuotaScopeId.parse("project:22222222-2222-4222-8222-222222222222")
     folder = VFolderId(scope, uuid4())
-    async with build_vfs(site(tmp_path)) as volume:
+    async with open_vfs(site(tmp_path)) as volume:
         await volume.ensure_scope(op(), scope)
         await volume.create_folder(op(), folder, 0o755)
-    async with build_vfs(site(tmp_path)) as volume:
+    async with open_vfs(site(tmp_path)) as volume:
         assert [found async for found in volume.folders()] == [folder]
 
 
@@ -165,11 +165,11 @@ async def test_a_deletion_that_died_before_its_rename_is_no_trash(volume: Volume
 
 async def test_old_traces_are_forgotten_at_the_next_start(tmp_path: Path) -> None:
     done = tmp_path / ".penstock/done"
-    async with build_vfs(site(tmp_path)):
+    async with open_vfs(site(tmp_path)):
         (done / "old").write_text("{}")
         (done / "new").write_text("{}")
         os.utime(done / "old", (0, 0))
-    async with build_vfs(site(tmp_path)):
+    async with open_vfs(site(tmp_path)):
         assert [entry.name for entry in done.iterdir()] == ["new"]
 
 
@@ -268,7 +268,7 @@ def small(tmp_path: Path) -> Iterator[Path]:
 
 
 async def test_a_full_volume_keeps_what_fitted_and_tells(small: Path) -> None:
-    async with build_vfs(site(small)) as volume:
+    async with open_vfs(site(small)) as volume:
         await volume.create_scope(op(), SCOPE, None)
         await volume.create_folder(op(), FOLDER, 0o755)
         files = volume.files(FOLDER)

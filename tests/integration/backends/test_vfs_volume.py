@@ -14,13 +14,13 @@ from backends.registry import Site, driver
 from backends.settings import ThreadSettings
 from domain.ids import VolumeName
 
-build_vfs = driver("vfs")
+open_vfs = driver("vfs").open
 
 
 @asynccontextmanager
-async def open_vfs(path: Path) -> AsyncIterator[Volume]:
+async def opened(path: Path) -> AsyncIterator[Volume]:
     site = Site(VolumeName("disk"), {"path": str(path)}, ThreadSettings(threads=4), SilentObserver())
-    async with build_vfs(site) as volume:
+    async with open_vfs(site) as volume:
         yield volume
 
 
@@ -31,7 +31,7 @@ class TestVfsVolume(BackendConformance):
         self._path = tmp_path
 
     def open_volume(self):
-        return open_vfs(self._path)
+        return opened(self._path)
 
 
 class TestVfsVolumeWithoutOpenat2(TestVfsVolume):
