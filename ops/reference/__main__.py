@@ -10,12 +10,14 @@ from typing import Final
 
 from ops.reference.configuration import configuration_page
 from ops.reference.events import events_page
+from ops.reference.metrics import metrics_page
 from ops.reference.samples import CLUSTER, STANDALONE, sample_toml
 from ops.reference.schema import settings_schema
 
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "docs/configuration.md": configuration_page,
     "docs/events.md": events_page,
+    "docs/metrics.md": metrics_page,
     "configs/penstock.schema.json": settings_schema,
     "configs/standalone.toml": partial(sample_toml, STANDALONE),
     "configs/cluster.toml": partial(sample_toml, CLUSTER),

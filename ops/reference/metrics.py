@@ -1,0 +1,43 @@
+"""The page docs/metrics.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.metrics import MetricWrapperBase
+
+from ops.metrics import ActorMetrics, BackendMetrics, BusMetrics, GatewayMetrics
+
+_HEAD: Final = """\
+# Metrics
+
+<!-- Written by `make docs` from the metrics' own declarations. Do not edit. -->
+
+Every role answers `/metrics` on its internal port. Counters end in `_total` there, histograms in `_bucket`, `_sum`
+and `_count`. The request metrics have the names, labels and buckets of Backend.AI's storage proxy.
+"""
+_ROLES: Final = {
+    "Gateway": GatewayMetrics,
+    "Actor": ActorMetrics,
+    "Bus (gateway, actor and worker)": BusMetrics,
+    "Storage (gateway, actor and worker)": BackendMetrics,
+}
+
+
+def metrics_page() -> str:
+    """Every metric with its labels and meaning."""
+    return "\n".join([_HEAD, *(part for role in _ROLES for part in _role(role))])
+
+
+def _role(role: str) -> Iterator[str]:
+    registry = CollectorRegistry()
+    holder = _ROLES[role](registry)
+    yield f"## {role}\n\n| metric | type | labels | meaning |\n|---|---|---|---|"
+    for metric in vars(holder).values():
+        if isinstance(metric, MetricWrapperBase):
+            described = next(iter(metric.collect()))
+            labels = ", ".join(f"`{label}`" for label in metric._labelnames)  # noqa: SLF001  told nowhere else
+            yield f"| `{described.name}` | {described.type} | {labels} | {described.documentation} |"
+    yield ""
