@@ -7,6 +7,7 @@ all the other commands need.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 import shlex
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from domain.errors import InvalidRequestError
+from domain.errors import ConflictError, InvalidRequestError
 
 _MANAGER_SECRET: Final = "PENSTOCK__GATEWAY__MANAGER_SECRET"  # noqa: S105  a variable's name
 _TOKEN_SECRET: Final = "PENSTOCK__GATEWAY__TOKEN_SECRET"  # noqa: S105
@@ -52,12 +53,26 @@ class Home:
         """Where the processes keep their counters for each other."""
         return self.path / "metrics"
 
+    def claim(self) -> int:
+        """Keep every other `penstock serve` away for as long as the returned descriptor is open.
+
+        Raises:
+            ConflictError: one is running here.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(fd)
+            raise ConflictError(f"{self.path} is in use by another penstock serve") from error
+        return fd
+
     def prepare(self, config: Path | None) -> dict[str, str]:
         """Make what is missing; returns the environment that overlays the settings file.
 
         Only what the file does not say is added, so a setting written there is never overruled.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
         self.redis.mkdir(exist_ok=True, mode=0o700)
         self.metrics.mkdir(exist_ok=True)
         for old in self.metrics.glob("*.db"):

@@ -29,6 +29,7 @@ class Serve:
         self._home = home
         self._config = config
         self._tell = tell
+        self._claim = home.claim()
         overlay = home.prepare(config)
         metrics = {"PROMETHEUS_MULTIPROC_DIR": str(home.metrics.resolve())}
         os.environ.update({**overlay, **metrics})

@@ -69,7 +69,7 @@ def _sorted(messages: Mapping[str, type[M]]) -> list[type[M]]:
 def _envelope() -> str:
     lines = [
         "## Envelope\n",
-        "A message is one msgpack array in the field `e` of a stream entry. Later releases append places.\n",
+        "A message is one msgpack array, in the field `m` of a stream entry. Later releases append places.\n",
         "| place | field | meaning |",
         "|---|---|---|",
         *(f"| {place} | `{name}` | {meaning} |" for place, (name, meaning) in enumerate(ENVELOPE)),

@@ -1,0 +1,170 @@
+"""`penstock serve`: what a new user does."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import stat
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+from harness.processes import PENSTOCK, free_port, until
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@dataclass
+class Serving:
+    """A running `penstock serve` and what it has said."""
+
+    process: subprocess.Popen[bytes]
+    home: Path
+    environment: dict[str, str]
+    log: Path
+
+    @property
+    def said(self) -> str:
+        return self.log.read_text()
+
+    @property
+    def example(self) -> str:
+        """The three lines to paste."""
+        return "\n".join(re.findall(r"^  (?:\. |T=).*$", self.said, re.MULTILINE)[-3:])
+
+    def interrupt(self) -> int:
+        """Ctrl-C: the terminal signals the whole group in front."""
+        os.killpg(self.process.pid, signal.SIGINT)
+        return self.process.wait(40)
+
+
+@contextmanager
+def serve(home: Path, tmp_path: Path) -> Iterator[Serving]:
+    ports = {
+        f"PENSTOCK__{name}__PORT": str(free_port())
+        for name in (
+            "GATEWAY__CLIENT",
+            "GATEWAY__MANAGER",
+            "INTERNAL__GATEWAY",
+            "INTERNAL__ACTOR",
+            "INTERNAL__WORKER",
+        )
+    }
+    environment = {**os.environ, **ports}
+    log = tmp_path / f"serve-{len(list(tmp_path.glob('serve-*')))}.log"
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            [*PENSTOCK, "serve", "--data", str(home)],
+            env=environment,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+        )
+    serving = Serving(process, home, environment, log)
+    try:
+        until(lambda: "Ctrl-C" in serving.said or process.poll() is not None, "the banner", 40)
+        assert process.poll() is None, serving.said
+        yield serving
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def paste(text: str) -> str:
+    done = subprocess.run(["bash", "-c", text], capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def operate(serving: Serving, words: str) -> str:
+    command = " ".join(PENSTOCK)
+    text = f"set -a; . {serving.home}/secrets.env; set +a; {command} {words}"
+    done = subprocess.run(
+        ["bash", "-c", text], env=serving.environment, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_printed_example_works_and_the_next_start_finds_it(tmp_path: Path) -> None:
+    home = tmp_path / "data"
+    with serve(home, tmp_path) as first:
+        assert paste(first.example) == "hello\n"
+        children = psutil.Process(first.process.pid).children(recursive=True)
+        assert len(children) >= 4
+        assert first.interrupt() == 0
+        until(lambda: not any(child.is_running() for child in children), "all children are gone", 10)
+    with serve(home, tmp_path) as second:
+        # The folder and the file are there; only their download is asked for again.
+        lines = second.example.splitlines()
+        assert paste("\n".join([lines[0].partition("; curl")[0], lines[2]])) == "hello\n"
+        (folder,) = json.loads(operate(second, "folders ls --json"))
+        assert folder["vfid"].startswith("user:00000000-0000-4000-8000-000000000001/")
+        assert second.interrupt() == 0
+
+
+def test_secrets_are_kept_and_never_told(tmp_path: Path) -> None:
+    home = tmp_path / "data"
+    with serve(home, tmp_path) as serving:
+        paste(serving.example)
+        file = home / "secrets.env"
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        values = [
+            line.split("=", 1)[1] for line in file.read_text().splitlines() if "SECRET" in line or "URL" in line
+        ]
+        assert len(values) == 3
+        assert serving.interrupt() == 0
+        told = serving.said
+        for value in values:
+            assert value not in told
+            assert value.rpartition("@")[0].removeprefix("redis://:") not in told or "@" not in value
+
+
+def test_a_killed_child_is_started_again(tmp_path: Path) -> None:
+    with serve(tmp_path / "data", tmp_path) as serving:
+        assert paste(serving.example) == "hello\n"
+        (gateway,) = (
+            child
+            for child in psutil.Process(serving.process.pid).children(recursive=True)
+            if "gateway" in child.cmdline()
+        )
+        gateway.kill()
+        lines = serving.example.splitlines()
+        again = "\n".join([lines[0].partition("; curl")[0], lines[2]])
+        until(lambda: _tried(again) == "hello\n", "the gateway is back")
+        assert serving.interrupt() == 0
+
+
+def test_children_end_with_a_killed_parent(tmp_path: Path) -> None:
+    with serve(tmp_path / "data", tmp_path) as serving:
+        children = psutil.Process(serving.process.pid).children(recursive=True)
+        serving.process.kill()
+        serving.process.wait()
+        until(lambda: not any(child.is_running() for child in children), "all children are gone")
+
+
+def test_a_second_start_on_the_same_data_is_refused(tmp_path: Path) -> None:
+    home = tmp_path / "data"
+    with serve(home, tmp_path) as serving:
+        done = subprocess.run(
+            [*PENSTOCK, "serve", "--data", str(home)],
+            env=serving.environment,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        assert done.returncode == 1
+        assert "is in use" in done.stderr
+        assert paste(serving.example) == "hello\n"
+
+
+def _tried(text: str) -> str:
+    return subprocess.run(["bash", "-c", text], capture_output=True, text=True, timeout=30, check=False).stdout
