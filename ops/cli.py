@@ -25,7 +25,7 @@ _config = click.option(
     envvar="PENSTOCK_CONFIG",
     help="Settings file (TOML); the environment overlays it.",
 )
-_child = click.option("--child", is_flag=True, hidden=True)
+_child = click.option("--child", type=int, default=None, hidden=True, help="Process id of the supervisor.")
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -59,13 +59,13 @@ def serve(config: Path | None, data: Path) -> None:
 @main.command()
 @_config
 @_child
-def gateway(config: Path | None, *, child: bool) -> None:
+def gateway(config: Path | None, child: int | None) -> None:
     """Serve clients and the manager over HTTP."""
     from ops.supervise import run_supervised
 
     settings = _settings(config)
-    if child or settings.gateway.processes == 1:
-        _run_role("gateway", config, child=child)
+    if child is not None or settings.gateway.processes == 1:
+        _run_role("gateway", config, child)
     else:
         sys.exit(run_supervised(settings, "gateway", config, settings.gateway.processes))
 
@@ -73,17 +73,17 @@ def gateway(config: Path | None, *, child: bool) -> None:
 @main.command()
 @_config
 @_child
-def actor(config: Path | None, *, child: bool) -> None:
+def actor(config: Path | None, child: int | None) -> None:
     """Own volumes and do what commands ask of them."""
-    _run_role("actor", config, child=child)
+    _run_role("actor", config, child)
 
 
 @main.command()
 @_config
 @_child
-def worker(config: Path | None, *, child: bool) -> None:
+def worker(config: Path | None, child: int | None) -> None:
     """Do long jobs, such as purging deleted folders."""
-    _run_role("worker", config, child=child)
+    _run_role("worker", config, child)
 
 
 @main.command()
@@ -137,20 +137,21 @@ def rebuild_command(config: Path | None, volume: VolumeName | None, *, count: bo
 @main.command("embedded-redis", hidden=True)
 @click.argument("binary")
 @click.argument("config")
-def embedded_redis(binary: str, config: str) -> None:
+@click.argument("supervisor", type=int)
+def embedded_redis(binary: str, config: str, supervisor: int) -> None:
     """Become the embedded server, bound to the life of `penstock serve`."""
     from ops.process import end_with_parent
 
-    end_with_parent()
+    end_with_parent(supervisor)
     os.execv(binary, [binary, config])  # noqa: S606  our own wheel's binary
 
 
-def _run_role(name: str, config: Path | None, *, child: bool) -> None:
+def _run_role(name: str, config: Path | None, child: int | None) -> None:
     from ops import roles
     from ops.process import end_with_parent, run
 
-    if child:
-        end_with_parent()
+    if child is not None:
+        end_with_parent(child)
     role = {"gateway": roles.run_gateway, "actor": roles.run_actor, "worker": roles.run_worker}[name]
     sys.exit(run(role, name, _settings(config)))
 

@@ -69,7 +69,8 @@ class Serve:
 
     def _redis(self) -> Program:
         config = server_config(self._home, self.settings.bus.url.get_secret_value())
-        return Program("redis", [sys.executable, "-m", "ops.cli", "embedded-redis", server_binary(), str(config)])
+        words = ["embedded-redis", server_binary(), str(config), str(os.getpid())]
+        return Program("redis", [sys.executable, "-m", "ops.cli", *words])
 
     async def _wait_for_redis(self) -> None:
         """Wait until Redis answers and has read its log."""

@@ -41,7 +41,7 @@ class Program:
 def penstock(role: str, config: Path | None, environment: Mapping[str, str], name: str = "") -> Program:
     """One role of Penstock as a child process."""
     options = ["--config", str(config)] if config else []
-    command = [sys.executable, "-m", "ops.cli", role, *options, "--child"]
+    command = [sys.executable, "-m", "ops.cli", role, *options, "--child", str(os.getpid())]
     return Program(name or role, command, environment)
 
 

@@ -62,6 +62,8 @@ async def open_streams_bus(
         async with anyio.create_task_group() as tasks:
             for background in (wiring.bells, lanes, leases):
                 tasks.start_soon(background.run)
+            with anyio.move_on_after(settings.connect_timeout_seconds):
+                await wiring.bells.listening.wait()
             yield Bus(
                 node=node,
                 clock=clock,

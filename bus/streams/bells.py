@@ -31,6 +31,8 @@ class Bells:
         self._connections = connections
         self._observer = observer
         self._listeners: dict[str, list[Listener]] = defaultdict(list)
+        #: Set once the first subscription holds; a bell rung before is not heard.
+        self.listening = anyio.Event()
 
     def on(self, channel: str, listener: Listener) -> None:
         """Call `listener` with each message of a channel; only before `run`."""
@@ -48,7 +50,7 @@ class Bells:
 
     async def _listen(self) -> None:
         async with self._connections.blocking(_LISTEN_SECONDS) as client:
-            pubsub = client.pubsub(ignore_subscribe_messages=True)
+            pubsub = client.pubsub()
             try:
                 with translated():
                     await pubsub.subscribe(*self._listeners)
@@ -63,8 +65,12 @@ class Bells:
             message = await pubsub.get_message(timeout=_LISTEN_SECONDS)
             if message is None:
                 await pubsub.ping()
-        if message is not None and message["type"] == "message":
+        if message is None:
+            return
+        if message["type"] == "message":
             self._deliver(message["channel"].decode(), message["data"])
+        elif message["type"] == "subscribe" and message["data"] == len(self._listeners):
+            self.listening.set()
 
     def _deliver(self, channel: str, data: bytes) -> None:
         for listener in self._listeners.get(channel, ()):

@@ -100,9 +100,9 @@ class StreamLanes:
         lane.trust.lose()
         lane.wake()
 
-    def poke(self) -> None:
+    def poke(self, lane: StreamLane) -> None:
         """Say that a lane has room again."""
-        self._reader.poke()
+        self._reader.poke(lane)
 
     @property
     def wiring(self) -> Wiring:
@@ -187,7 +187,7 @@ class StreamLane:
             taken = [self._fed.popleft() for _ in range(min(len(self._fed), self._limit - len(self.window)))]
             if taken:
                 deliveries = await self._undone([_delivery(entry, fields) for entry, fields in taken])
-                self._lanes.poke()
+                self._lanes.poke(self)
                 if deliveries:
                     return deliveries
                 continue
@@ -239,7 +239,7 @@ class StreamLane:
                 logger.debug("committing on {}: {}", self.volume, error)
                 await self._pause()
         self.window.finish(entries)
-        self._lanes.poke()
+        self._lanes.poke(self)
         self.wake()
         wiring.clock.heard(redis_ms, asked)
         wiring.observer.committed(self.volume, len(outcomes), time.monotonic() - started)

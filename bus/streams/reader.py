@@ -51,21 +51,24 @@ class StreamReader:
         self._count = count
         self._sources: dict[str, Source] = {}
         self._changed = anyio.Event()
+        #: Streams the read under way asks for.
+        self._reading: frozenset[str] = frozenset()
         self._client_id: int | None = None
 
     def add(self, source: Source) -> None:
         """Start feeding a source."""
         self._sources[source.stream] = source
-        self.poke()
+        self._changed.set()
 
     def discard(self, source: Source) -> None:
         """Stop feeding a source."""
         if self._sources.get(source.stream) is source:
             del self._sources[source.stream]
 
-    def poke(self) -> None:
-        """Say that a source was added or has room again."""
-        self._changed.set()
+    def poke(self, source: Source) -> None:
+        """Say that a source has room again. A read that asks for it already is left alone."""
+        if source.stream not in self._reading:
+            self._changed.set()
 
     async def run(self) -> None:
         """Read for ever; reconnect when the connection is lost."""
@@ -97,8 +100,12 @@ class StreamReader:
             return
         streams: dict[Any, Any] = {source.stream: source.position for source in asked}
         self._client_id = client_id
-        with translated():
-            answer = await client.xread(streams, count=self._count, block=int(_BLOCK_SECONDS * 1000))
+        self._reading = frozenset(streams)
+        try:
+            with translated():
+                answer = await client.xread(streams, count=self._count, block=int(_BLOCK_SECONDS * 1000))
+        finally:
+            self._reading = frozenset()
         self._client_id = None
         self._feed(asked, answer)
 

@@ -170,15 +170,19 @@ class Uploads:
                 yield Writer(current, staging, lease, self._observer)
             finally:
                 await staging.close()
-            await self._slide(current.id)
+            if self._outlives(current):
+                await self._slide(current.id)
+
+    def _outlives(self, session: UploadSession) -> bool:
+        """Whether an upload that is being written is to be kept clearly longer than its record says."""
+        return self._expiry() - session.expires > _SLIDE_SECONDS
 
     async def _slide(self, session_id: str) -> UploadSession:
         """The upload as it is now; one that is being written is kept for longer."""
         current, revision = await self._require(session_id)
-        expires = self._expiry()
-        if current.state is UploadState.OPEN and expires - current.expires > _SLIDE_SECONDS:
-            kept = replace(current, expires=expires)
-            if await self._store(kept, revision, due=expires):
+        if current.state is UploadState.OPEN and self._outlives(current):
+            kept = replace(current, expires=self._expiry())
+            if await self._store(kept, revision, due=kept.expires):
                 return kept
         return current
 

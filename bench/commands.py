@@ -1,0 +1,184 @@
+"""Commands through bus and actor against a bare loop on the same Redis.
+
+The storage behind the actor is memory where the bus is measured, and a directory where it is shown what a durable
+change of a disk adds: directories are made and synced for each.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import anyio
+import redis.asyncio
+
+from actors.fleet import Fleet
+from actors.jobs.contract import PurgeJob
+from actors.observer import SilentObserver as SilentActors
+from actors.settings import ActorSettings
+from backends.contract import Operation
+from backends.memory import MemoryVolume
+from bench.comparison import Aim, Comparison
+from bench.servers import SCOPE, penstock
+from bus.contract import Bus
+from bus.settings import BusSettings
+from bus.streams import open_streams_bus
+from domain.commands import CreateVFolder
+from domain.envelope import Envelope, wrap_command
+from domain.ids import QuotaScopeId, VFolderId, VolumeName, uuid7
+
+_SCOPE = QuotaScopeId.parse(SCOPE)
+_WAITING = 32
+_PAYLOAD = b"x" * 256
+
+
+def commands(folder: Path, count: int, rounds: int) -> Iterator[Comparison]:
+    """Latency of request and reply, and commands a second, against XADD, XREAD and a pushed reply."""
+    with penstock(folder) as ours, beside(_echo, ours.redis_url), beside(_actor, ours.redis_url):
+        latency = Comparison(
+            "request and reply, one after the other, median",
+            "ms",
+            {
+                "Penstock": lambda: median_ms(_request(ours.redis_url, "memory", count)),
+                "XADD, XREAD, push": lambda: median_ms(_raw(ours.redis_url, count)),
+                "Penstock on disk": lambda: median_ms(_request(ours.redis_url, "disk", count)),
+            },
+            [Aim("XADD, XREAD, push", 3.0)],
+            less_is_better=True,
+        )
+        latency.run(rounds)
+        yield latency
+        many = Comparison(
+            f"requests answered, {_WAITING} waiting at once",
+            "1/s",
+            {
+                "Penstock": lambda: count / sum(_requests(ours.redis_url, "memory", count)),
+                "XADD, XREAD, push": lambda: count / sum(_raws(ours.redis_url, count)),
+                "Penstock on disk": lambda: count / sum(_requests(ours.redis_url, "disk", count)),
+            },
+        )
+        many.run(rounds)
+        yield many
+
+
+def median_ms(seconds: list[float]) -> float:
+    return 1000 * statistics.median(seconds)
+
+
+def _command(bus: Bus, volume: str) -> Envelope:
+    command = CreateVFolder(folder=VFolderId(_SCOPE, uuid4()))
+    now = bus.clock.now()
+    return wrap_command(command, id=uuid7(int(now * 1000), os.urandom(16)), volume=VolumeName(volume), time=now)
+
+
+def _settings(url: str) -> BusSettings:
+    return BusSettings.model_validate({"url": url})
+
+
+def _request(url: str, volume: str, count: int) -> list[float]:
+    return anyio.run(_request_async, url, volume, count, 1)
+
+
+def _requests(url: str, volume: str, count: int) -> list[float]:
+    return anyio.run(_request_async, url, volume, count, _WAITING)
+
+
+async def _request_async(url: str, volume: str, count: int, waiting: int) -> list[float]:
+    """Seconds of each request; of all together when several wait at once."""
+    seconds: list[float] = []
+
+    async def ask(bus: Bus, first: int) -> None:
+        for _ in range(first, count, waiting):
+            start = time.perf_counter()
+            reply = await bus.commands.request(_command(bus, volume), timeout_seconds=30)
+            if not reply.ok:
+                raise RuntimeError(str(reply))
+            seconds.append(time.perf_counter() - start)
+
+    async with open_streams_bus(_settings(url), f"bench.{uuid4().hex[:8]}") as bus:
+        start = time.perf_counter()
+        async with anyio.create_task_group() as tasks:
+            for first in range(waiting):
+                tasks.start_soon(ask, bus, first)
+        total = time.perf_counter() - start
+    return seconds if waiting == 1 else [total]
+
+
+def _raw(url: str, count: int) -> list[float]:
+    return anyio.run(_raw_async, url, count, 1)
+
+
+def _raws(url: str, count: int) -> list[float]:
+    return anyio.run(_raw_async, url, count, _WAITING)
+
+
+async def _raw_async(url: str, count: int, waiting: int) -> list[float]:
+    seconds: list[float] = []
+
+    async def ask(first: int) -> None:
+        mailbox = f"reply:{uuid4().hex}"
+        async with redis.asyncio.Redis.from_url(url) as client:
+            for _ in range(first, count, waiting):
+                start = time.perf_counter()
+                await client.xadd("bench:requests", {b"to": mailbox, b"m": _PAYLOAD})
+                await client.blpop([mailbox], timeout=10)
+                seconds.append(time.perf_counter() - start)
+
+    start = time.perf_counter()
+    async with anyio.create_task_group() as tasks:
+        for first in range(waiting):
+            tasks.start_soon(ask, first)
+    total = time.perf_counter() - start
+    return seconds if waiting == 1 else [total]
+
+
+@contextmanager
+def beside(work: Callable[[str], None], url: str) -> Iterator[None]:
+    """Something that runs in a process of its own."""
+    process = multiprocessing.get_context("spawn").Process(target=work, args=(url,), daemon=True)
+    process.start()
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.join()
+
+
+def _echo(url: str) -> None:
+    """The other end of the bare loop."""
+    anyio.run(_echo_async, url)
+
+
+async def _echo_async(url: str) -> None:
+    async with redis.asyncio.Redis.from_url(url) as client:
+        position: bytes | str = "$"
+        while True:
+            for _, entries in await client.xread({"bench:requests": position}, count=64, block=1000):
+                for entry, fields in entries:
+                    await client.rpush(fields[b"to"], fields[b"m"])
+                    position = entry
+
+
+class _NoJobs:
+    async def start_purge(self, job: PurgeJob) -> None:
+        raise NotImplementedError(str(job))
+
+
+def _actor(url: str) -> None:
+    """An actor whose storage is memory."""
+    anyio.run(_actor_async, url)
+
+
+async def _actor_async(url: str) -> None:
+    settings = _settings(url)
+    async with open_streams_bus(settings, f"bench.{uuid4().hex[:8]}") as bus:
+        volume = MemoryVolume(VolumeName("memory"))
+        await volume.create_scope(Operation(uuid4()), _SCOPE, None)
+        fleet = Fleet(bus, settings, {volume.name: volume}, _NoJobs(), ActorSettings(), SilentActors())
+        await fleet.run(anyio.Event())

@@ -1,0 +1,261 @@
+"""Uploads against @tus/server and cp, downloads against nginx, small files against both."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.comparison import Aim, Comparison
+from bench.servers import Peer, Penstock, Program, nginx, penstock, tus_server
+from bench.wire import Connection, header
+
+MIB = 1 << 20
+_TUS = {"Tus-Resumable": "1.0.0"}
+_BODY = {**_TUS, "Content-Type": "application/offset+octet-stream"}
+_SMALL = 4096
+
+
+@dataclass
+class Usage:
+    """Processor time of a server over what it moved."""
+
+    program: Program
+    seconds: float = 0.0
+    moved: int = 0
+    peak: int = 0
+
+    @contextmanager
+    def watch(self, count: int) -> Iterator[None]:
+        before = self.program.cpu_seconds()
+        yield
+        self.seconds += self.program.cpu_seconds() - before
+        self.moved += count
+        self.peak = max(self.peak, self.program.rss_bytes())
+
+    def __str__(self) -> str:
+        return f"{self.seconds / (self.moved / (1 << 30)):.2f} CPU s/GiB, {self.peak >> 20} MiB resident"
+
+
+@dataclass
+class Uploader:
+    """One upload to us or to a peer, by the same client code."""
+
+    penstock: Penstock
+    peer: Peer
+    source: Path
+    numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    def to_penstock(self, connection: Connection, manager: Connection, size: int, piece: int) -> None:
+        relpath = f"f{next(self.numbers)}"
+        token = self.penstock.ask(manager, "/folder/file/upload", relpath=relpath, size=size)["token"]
+        self._send(connection, f"/upload?token={token}", size, piece)
+
+    def to_peer(self, connection: Connection, size: int, piece: int) -> None:
+        status, head, _ = connection.ask("POST", "/files", {**_TUS, "Upload-Length": str(size)})
+        if status != 201:
+            raise RuntimeError(head)
+        location = header(head, "Location")
+        self._send(connection, location[location.index("/files") :], size, piece)
+
+    def _send(self, connection: Connection, target: str, size: int, piece: int) -> None:
+        with self.source.open("rb") as file:
+            for offset in range(0, size, piece):
+                headers = {**_BODY, "Upload-Offset": str(offset)}
+                status = connection.send_file(target, headers, file, offset, min(piece, size - offset))
+                if status != 204:
+                    raise RuntimeError(f"PATCH at {offset}: {status}")
+
+    def clear(self) -> None:
+        """Remove what was uploaded, so that the disk does not fill."""
+        for place in (self.penstock.folder, self.peer.folder):
+            for entry in place.iterdir():
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+
+def large_uploads(folder: Path, size: int, rounds: int) -> Iterator[Comparison]:
+    """One large file, in one PATCH and in PATCHes of 8 MiB."""
+    source = make_source(folder, size)
+    with penstock(folder) as ours, tus_server(folder) as peer:
+        uploader = Uploader(ours, peer, source)
+        for piece, words in ((size, "one PATCH"), (8 * MIB, "PATCHes of 8 MiB")):
+            comparison = _large_upload(uploader, size, piece, words)
+            comparison.run(rounds)
+            uploader.clear()
+            yield comparison
+
+
+def _large_upload(uploader: Uploader, size: int, piece: int, words: str) -> Comparison:
+    us, them = Usage(uploader.penstock.gateway), Usage(uploader.peer.program)
+    source, target = uploader.source, uploader.source.with_name("copy")
+    return Comparison(
+        f"upload of {size / MIB:,.0f} MiB in {words}",
+        "MiB/s",
+        {
+            "Penstock": lambda: rate(size, lambda: _up(uploader, us, size, piece)),
+            "@tus/server": lambda: rate(size, lambda: _up_peer(uploader, them, size, piece)),
+            "cp": lambda: rate(size, lambda: copy(source, target, sync=False)),
+            "cp, and sync of the file": lambda: rate(size, lambda: copy(source, target, sync=True)),
+        },
+        [Aim("@tus/server", 1.5), Aim("cp", 0.5)],
+        notes=lambda: f"Penstock {us}; @tus/server {them}",
+    )
+
+
+def _up(uploader: Uploader, usage: Usage, size: int, piece: int) -> None:
+    with (
+        usage.watch(size),
+        Connection(uploader.penstock.client_port) as connection,
+        Connection(uploader.penstock.manager_port) as manager,
+    ):
+        uploader.to_penstock(connection, manager, size, piece)
+
+
+def _up_peer(uploader: Uploader, usage: Usage, size: int, piece: int) -> None:
+    with usage.watch(size), Connection(uploader.peer.port) as connection:
+        uploader.to_peer(connection, size, piece)
+
+
+def small_uploads(folder: Path, count: int, rounds: int) -> Iterator[Comparison]:
+    """Many files of 4 KiB, by one connection and by eight."""
+    source = make_source(folder, _SMALL)
+    with penstock(folder) as ours, tus_server(folder) as peer:
+        uploader = Uploader(ours, peer, source)
+        for connections in (1, 8):
+            comparison = _small_upload(uploader, count, connections)
+            comparison.run(rounds)
+            uploader.clear()
+            yield comparison
+
+
+def _small_upload(uploader: Uploader, count: int, connections: int) -> Comparison:
+    def many_ours(number: int) -> None:
+        ours = uploader.penstock
+        with Connection(ours.client_port) as connection, Connection(ours.manager_port) as manager:
+            for _ in range(number):
+                uploader.to_penstock(connection, manager, _SMALL, _SMALL)
+
+    def many_peer(number: int) -> None:
+        with Connection(uploader.peer.port) as connection:
+            for _ in range(number):
+                uploader.to_peer(connection, _SMALL, _SMALL)
+
+    return Comparison(
+        f"upload of {count} files of 4 KiB by {connections} connection(s)",
+        "files/s",
+        {
+            "Penstock": lambda: throughput(count, connections, many_ours),
+            "@tus/server": lambda: throughput(count, connections, many_peer),
+        },
+    )
+
+
+def downloads(folder: Path, size: int, rounds: int) -> Iterator[Comparison]:
+    """One large file by one connection and by eight, and many small ones."""
+    source = make_source(folder, size)
+    with penstock(folder) as ours, nginx(folder, ours.folder) as peer:
+        shutil.copy(source, ours.folder / "big")
+        (ours.folder / "small").write_bytes(os.urandom(_SMALL))
+        for path in ours.folder.iterdir():
+            path.chmod(0o644)
+        with Connection(ours.manager_port) as manager:
+            tokens = {
+                name: ours.ask(manager, "/folder/file/download", relpath=name)["token"] for name in ("big", "small")
+            }
+
+        def get_ours(name: str) -> Callable[[int], None]:
+            return lambda number: _get(ours.client_port, f"/download?token={tokens[name]}", number)
+
+        def get_peer(name: str) -> Callable[[int], None]:
+            return lambda number: _get(peer.port, f"/{name}", number)
+
+        us, them = Usage(ours.gateway), Usage(peer.program)
+
+        def watched(usage: Usage, get: Callable[[int], None]) -> float:
+            with usage.watch(size):
+                return rate(size, lambda: get(1))
+
+        comparisons = (
+            Comparison(
+                f"download of {size / MIB:,.0f} MiB by one connection",
+                "MiB/s",
+                {
+                    "Penstock": lambda: watched(us, get_ours("big")),
+                    "nginx": lambda: watched(them, get_peer("big")),
+                },
+                [Aim("nginx", 0.9)],
+                notes=lambda: f"Penstock {us}; nginx {them}",
+            ),
+            Comparison(
+                f"download of {size / MIB:,.0f} MiB by each of eight connections",
+                "MiB/s",
+                {
+                    "Penstock": lambda: throughput(8, 8, get_ours("big")) * size / MIB,
+                    "nginx": lambda: throughput(8, 8, get_peer("big")) * size / MIB,
+                },
+            ),
+            Comparison(
+                "download of 1,000 files of 4 KiB by one connection",
+                "files/s",
+                {
+                    "Penstock": lambda: throughput(1000, 1, get_ours("small")),
+                    "nginx": lambda: throughput(1000, 1, get_peer("small")),
+                },
+            ),
+        )
+        for comparison in comparisons:
+            comparison.run(rounds)
+            yield comparison
+
+
+def _get(port: int, target: str, number: int) -> None:
+    with Connection(port) as connection:
+        for _ in range(number):
+            connection.fetch(target)
+
+
+def make_source(folder: Path, size: int) -> Path:
+    """A file of random bytes, in the page cache."""
+    path = folder / "source"
+    block = os.urandom(min(size, 16 * MIB))
+    with path.open("wb") as file:
+        left = size
+        while left:
+            left -= file.write(block[:left])
+    return path
+
+
+def copy(source: Path, target: Path, *, sync: bool) -> None:
+    """What the machine can do: the kernel copies, as cp does without reflinks."""
+    with source.open("rb") as read, target.open("wb") as write:
+        buffer = memoryview(bytearray(MIB))
+        while count := read.readinto(buffer):
+            write.write(buffer[:count])
+        if sync:
+            write.flush()
+            os.fsync(write.fileno())
+    target.unlink()
+
+
+def rate(size: int, work: Callable[[], None]) -> float:
+    """MiB a second."""
+    start = time.perf_counter()
+    work()
+    return size / MIB / (time.perf_counter() - start)
+
+
+def throughput(count: int, connections: int, work: Callable[[int], None]) -> float:
+    """Things a second, shared out evenly."""
+    threads = [threading.Thread(target=work, args=(count // connections,)) for _ in range(connections)]
+    start = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return count / (time.perf_counter() - start)
