@@ -22,7 +22,7 @@ from backends.contract import Volume
 from bus.contract import Bus, Lane
 from bus.settings import BusSettings
 from bus.usage import ScopeUsage
-from domain.errors import BusError
+from domain.errors import BusError, PenstockError
 from domain.ids import VolumeName
 
 
@@ -78,15 +78,28 @@ class Fleet:
         """Take the volume's lane whenever it is free, and act on it, until `stop` is set."""
         while not stop.is_set():
             try:
-                lane = await self.bus.lanes.acquire(volume.name)
-                if lane is not None:
-                    await self._act(volume, lane, stop)
+                if await self._own_once(volume, stop):
                     continue
             except BusError as error:
                 logger.debug("acquiring {}: {}", volume.name, error)
+            except PenstockError as error:
+                logger.warning("volume {} cannot be taken over: {}", volume.name, error)
             except Exception:  # noqa: BLE001  a defect on one volume must not stop the others
                 logger.exception("the actor of {} failed and starts again", volume.name)
             await self._wait(stop)
+
+    async def _own_once(self, volume: Volume, stop: anyio.Event) -> bool:
+        """Act on the volume if its lane is free; False if it is not."""
+        # What Redis has forgotten, the volume remembers: no epoch is given out twice.
+        lane = await self.bus.lanes.acquire(volume.name, min_epoch=await volume.epoch())
+        if lane is None:
+            return False
+        try:
+            await volume.take_over(lane.epoch)
+            await self._act(volume, lane, stop)
+        finally:
+            await self._release(lane)
+        return True
 
     async def _act(self, volume: Volume, lane: Lane, stop: anyio.Event) -> None:
         logger.info("own volume {} in epoch {}", volume.name, lane.epoch)
@@ -110,7 +123,6 @@ class Fleet:
                 beside.cancel_scope.cancel()
         finally:
             self.observer.owns(volume.name, owned=False)
-            await self._release(lane)
 
     async def _release(self, lane: Lane) -> None:
         with anyio.move_on_after(self.bus_settings.command_timeout_seconds, shield=True):

@@ -192,6 +192,17 @@ class Purge:
     finished: bool
 
 
+class FenceLevel(StrEnum):
+    """How a volume keeps an owner away whose time is over."""
+
+    #: No change of a past epoch can take effect, whenever it comes.
+    FENCED = "fenced"
+    #: Each change is conditional on a state only the present owner knows.
+    CONDITIONAL = "conditional"
+    #: A new owner waits until no call of the last one can still be under way.
+    GRACE = "grace"
+
+
 class Volume(Protocol):
     """One storage system, or part of one, that holds folders."""
 
@@ -203,7 +214,23 @@ class Volume(Protocol):
     def backend(self) -> str:
         """Name of its driver."""
 
-    # --- control plane: called by the volume's actor only ---
+    @property
+    def fence(self) -> FenceLevel:
+        """How surely an owner that was stopped and goes on too late is kept from changing folders."""
+
+    async def epoch(self) -> int:
+        """Epoch of the last owner, as the volume itself remembers it; 0 if there never was one."""
+
+    async def take_over(self, epoch: int) -> None:
+        """Let only operations of this epoch change folders from now on.
+
+        What an earlier owner was in the middle of is undone, or completed where it had taken effect.
+
+        Raises:
+            FencedError: the volume has seen this epoch or a later one.
+        """
+
+    # --- control plane: called by the volume's actor only; FencedError when it is not that any more ---
 
     async def ensure_scope(self, op: Operation, scope: QuotaScopeId) -> bool:
         """Make a quota scope if it is not there; tells whether this operation made it."""

@@ -208,7 +208,7 @@ class BusClosedError(BusError):
 
 
 class FencedError(BusError):
-    """The lease went to another owner: stop, change nothing more."""
+    """Somebody else is the owner now: stop, change nothing more."""
 
     code = ErrorCode.FENCED
     retry = Retry.NEVER

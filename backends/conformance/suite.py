@@ -19,20 +19,21 @@ from backends.powers import (
     TakesSnapshots,
     capabilities,
 )
-from domain.errors import ConflictError, InvalidPathError, NotFoundError, Subject
+from domain.errors import ConflictError, FencedError, InvalidPathError, NotFoundError, Subject
 from domain.ids import QuotaScopeId, ScopeKind, VFolderId
 from domain.paths import ROOT, RelativePath
 from domain.usage import HealthStatus
 
 SCOPE = QuotaScopeId(ScopeKind.USER, UUID("11111111-1111-4111-8111-111111111111"))
 FOLDER = VFolderId(SCOPE, UUID("aabb0001-0000-4000-8000-000000000001"))
+OTHER_SCOPE = QuotaScopeId.parse("project:22222222-2222-4222-8222-222222222222")
 OTHER = VFolderId(SCOPE, UUID("aabb0002-0000-4000-8000-000000000002"))
 SESSION = "0123456789abcdef0123456789abcdef"
 
 
 def op() -> Operation:
     """A new operation."""
-    return Operation(uuid4(), epoch=1)
+    return Operation(uuid4())
 
 
 def path(text: str) -> RelativePath:
@@ -78,6 +79,51 @@ class BackendConformance:
             await volume.create_scope(op(), SCOPE, None)
             await volume.create_folder(op(), FOLDER, 0o755)
             yield volume, volume.files(FOLDER)
+
+    # --- owners ---------------------------------------------------------------------------------
+
+    async def test_epochs_only_grow(self) -> None:
+        async with self.open_volume() as volume:
+            assert await volume.epoch() == 0
+            for epoch in (1, 2, 7):
+                await volume.take_over(epoch)
+                assert await volume.epoch() == epoch
+            for epoch in (0, 3, 7):
+                with pytest.raises(FencedError):
+                    await volume.take_over(epoch)
+            assert await volume.epoch() == 7
+
+    async def test_an_owner_that_comes_too_late_changes_no_folder(self) -> None:
+        async with self.with_folder() as (volume, _):
+            late: tuple[Awaitable[object], ...] = (
+                volume.delete_folder(op(), FOLDER),
+                volume.create_folder(op(), OTHER, 0o755),
+                volume.set_quota(op(), SCOPE, 1),
+                volume.delete_scope(op(), SCOPE),
+                volume.create_scope(op(), OTHER_SCOPE, None),
+                volume.ensure_scope(op(), OTHER_SCOPE),
+            )
+            await volume.take_over(3)
+            for change in late:
+                with pytest.raises(FencedError):
+                    await change
+            assert [folder async for folder in volume.folders()] == [FOLDER]
+            assert (await volume.quota(SCOPE)).limit_bytes is None
+            assert await volume.trash() == []
+            with pytest.raises(NotFoundError):
+                await volume.quota(OTHER_SCOPE)
+
+    async def test_a_new_owner_finds_what_the_last_one_did(self) -> None:
+        async with self.with_folder() as (volume, _):
+            creation, deletion = uuid4(), uuid4()
+            await volume.create_folder(Operation(creation), OTHER, 0o755)
+            await volume.delete_folder(Operation(deletion), FOLDER)
+            await volume.take_over(1)
+            await volume.create_folder(Operation(creation, 1), OTHER, 0o755)
+            await volume.delete_folder(Operation(deletion, 1), FOLDER)
+            assert [entry.id for entry in await volume.trash()] == [deletion]
+            with pytest.raises(ConflictError):
+                await volume.create_folder(Operation(uuid4(), 1), OTHER, 0o755)
 
     # --- scopes ---------------------------------------------------------------------------------
 

@@ -9,12 +9,12 @@ from uuid import UUID
 
 import anyio
 
-from backends.contract import Operation, Purge, TrashEntry
+from backends.contract import FenceLevel, Operation, Purge, TrashEntry
 from backends.memory.bucket import Bucket
 from backends.memory.files import MemoryFiles
 from backends.memory.plane import Plane, Room, conflict, missing
 from backends.memory.tree import Tree
-from domain.errors import Subject
+from domain.errors import FencedError, Subject
 from domain.ids import QuotaScopeId, VFolderId, VolumeName
 from domain.usage import Capacity, Health, HealthStatus, Quota, Usage
 
@@ -42,6 +42,7 @@ class MemoryVolume:
     """
 
     backend = "memory"
+    fence = FenceLevel.FENCED
 
     def __init__(
         self,
@@ -59,21 +60,39 @@ class MemoryVolume:
         self._folders: dict[VFolderId, _Folder] = {}
         self._trash: dict[UUID, tuple[VFolderId, Plane | None]] = {}
         self._removed: set[UUID] = set()
+        self._epoch = 0
+
+    async def epoch(self) -> int:
+        """Epoch of the last owner."""
+        await anyio.lowlevel.checkpoint()
+        return self._epoch
+
+    async def take_over(self, epoch: int) -> None:
+        """Become the only owner."""
+        await anyio.lowlevel.checkpoint()
+        if self._epoch >= epoch:
+            raise FencedError(f"the volume is at epoch {self._epoch}, not before {epoch}")
+        self._epoch = epoch
+
+    async def _enter(self, op: Operation) -> None:
+        await anyio.lowlevel.checkpoint()
+        if op.epoch != self._epoch:
+            raise FencedError(f"the volume is at epoch {self._epoch}, not {op.epoch}")
 
     async def ensure_scope(self, op: Operation, scope: QuotaScopeId) -> bool:
         """Make a quota scope if it is not there."""
-        await anyio.lowlevel.checkpoint()
+        await self._enter(op)
         return self._scopes.setdefault(scope, _Scope(op.id)).made_by == op.id
 
     async def create_scope(self, op: Operation, scope: QuotaScopeId, limit_bytes: int | None) -> None:
         """Make a quota scope."""
-        await anyio.lowlevel.checkpoint()
+        await self._enter(op)
         if self._scopes.setdefault(scope, _Scope(op.id, limit_bytes)).made_by != op.id:
             raise conflict("exists", scope, Subject.QUOTA_SCOPE)
 
     async def delete_scope(self, op: Operation, scope: QuotaScopeId) -> None:
         """Remove an empty quota scope."""
-        await anyio.lowlevel.checkpoint()
+        await self._enter(op)
         if op.id in self._removed:
             return
         self._scope(scope)
@@ -84,8 +103,7 @@ class MemoryVolume:
 
     async def set_quota(self, op: Operation, scope: QuotaScopeId, limit_bytes: int | None) -> None:
         """Set or remove the limit."""
-        await anyio.lowlevel.checkpoint()
-        del op
+        await self._enter(op)
         self._scope(scope).limit_bytes = limit_bytes
 
     async def quota(self, scope: QuotaScopeId) -> Quota:
@@ -95,13 +113,13 @@ class MemoryVolume:
 
     async def create_folder(self, op: Operation, folder: VFolderId, mode: int) -> None:
         """Make an empty folder."""
-        await anyio.lowlevel.checkpoint()
+        await self._enter(op)
         del mode
         self._put(op, folder, self._empty_plane())
 
     async def delete_folder(self, op: Operation, folder: VFolderId) -> None:
         """Take a folder into the trash."""
-        await anyio.lowlevel.checkpoint()
+        await self._enter(op)
         if op.id not in self._trash:
             self._trash[op.id] = (folder, self._folder(folder).plane)
             del self._folders[folder]
@@ -156,7 +174,7 @@ class MemoryVolume:
 
     async def clone_folder(self, op: Operation, source: VFolderId, destination: VFolderId) -> None:
         """Copy a folder to a new one."""
-        await anyio.lowlevel.checkpoint()
+        await self._enter(op)
         self._put(op, destination, self._folder(source).plane.copy())
 
     async def create_snapshot(self, op: Operation, folder: VFolderId, name: str) -> None:

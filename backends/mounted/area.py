@@ -1,10 +1,11 @@
 """Penstock's own corner of a mounted volume: the directory `.penstock` at its root.
 
 scopes/<32 hex>.json   what is known of a quota scope besides its directory: full id, limit, who made it
-stage/<op id>          a folder being made; one rename puts it at its place
+stage.<E>/e<E>/        what the owner of epoch E makes ready; one rename puts it at its place
 trash/<op id>          a deleted folder; emptied in the background
 trash/<op id>.json     which folder it was
 done/<op id>           trace of an operation that leaves no other, kept for two days
+lost/                  what a stopped owner left that nobody can account for; never removed by itself
 """
 
 from __future__ import annotations
@@ -15,19 +16,21 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final
+from uuid import uuid4
 
-from backends.mounted.beneath import Beneath, opened
-from backends.mounted.durable import sync_directory
+from backends.mounted.beneath import Beneath, opened, readable
+from backends.mounted.durable import rename_exclusive, sync_directory
 from backends.mounted.errors import translated
+from backends.mounted.fence import Fence
 from domain.errors import BackendFaultError, Subject
 
 #: Name of the area at the volume's root.
 AREA_NAME: Final = ".penstock"
 SCOPES: Final = "scopes"
-STAGE: Final = "stage"
 TRASH: Final = "trash"
 DONE: Final = "done"
-_PLACES: Final = (SCOPES, STAGE, TRASH, DONE)
+LOST: Final = "lost"
+_PLACES: Final = (SCOPES, TRASH, DONE, LOST)
 _AREA_MODE: Final = 0o700
 _FILE_MODE: Final = 0o600
 #: How long a trace of a done operation is kept; a command is not delivered again after that.
@@ -39,15 +42,41 @@ class Area:
 
     def __init__(self, mount: Beneath) -> None:
         self.mount = mount
+        self.fence = Fence(mount, AREA_NAME)
 
     def prepare(self) -> None:
-        """Make the area and forget old traces. Repeat-safe."""
+        """Make the area, whole or not at all, and forget old traces. Repeat-safe, also by several at once."""
         with translated(AREA_NAME, Subject.VOLUME):
-            for parts in ((AREA_NAME,), *((AREA_NAME, place) for place in _PLACES)):
-                with self.mount.below(parts[:-1]) as parent, suppress(FileExistsError):
-                    os.mkdir(parts[-1], _AREA_MODE, dir_fd=parent.fd)
-                    sync_directory(parent.fd)
+            if not self._is_there():
+                self._make()
             self._forget_traces()
+
+    def _is_there(self) -> bool:
+        try:
+            os.stat(AREA_NAME, dir_fd=self.mount.fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _make(self) -> None:
+        """A second register would be a second truth, so the area appears in one rename, with all it holds."""
+        partial = f"{AREA_NAME}.{uuid4().hex}"
+        os.mkdir(partial, _AREA_MODE, dir_fd=self.mount.fd)
+        with self.mount.below((partial,)) as area:
+            for place in _PLACES:
+                os.mkdir(place, _AREA_MODE, dir_fd=area.fd)
+            self.fence.furnish(area.fd)
+            sync_directory(area.fd)
+        try:
+            rename_exclusive(self.mount.fd, partial, self.mount.fd, AREA_NAME)
+        except FileExistsError:
+            self._unmake(partial)
+        sync_directory(self.mount.fd)
+
+    def _unmake(self, partial: str) -> None:
+        """Somebody else was first."""
+        for name in ("stage.0/e0", "stage.0", *_PLACES, ""):
+            os.rmdir(f"{partial}/{name}".rstrip("/"), dir_fd=self.mount.fd)
 
     def try_write(self) -> None:
         """Find out whether the volume can be written."""
@@ -72,16 +101,30 @@ class Area:
                 raise BackendFaultError(f"{AREA_NAME}/{place}/{name} is no JSON", subject=Subject.VOLUME) from error
         return found if isinstance(found, dict) else None
 
-    def write_json(self, place: str, name: str, document: Mapping[str, object]) -> None:
-        """Write a small file, whole or not at all, and durable."""
-        partial = f"{name}.new"
+    def write_json(
+        self, place: str, name: str, document: Mapping[str, object], *, epoch: int | None = None
+    ) -> None:
+        """Write a small file, whole or not at all, and durable.
+
+        Args:
+            epoch: whose right to change the volume is checked; None: nobody's, for what does no harm.
+        """
         with self.place(place) as directory:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-            with opened(os.open(partial, flags, _FILE_MODE, dir_fd=directory.fd)) as fd:
-                os.write(fd, json.dumps(document).encode())
-                os.fsync(fd)
-            os.rename(partial, name, src_dir_fd=directory.fd, dst_dir_fd=directory.fd)
-            sync_directory(directory.fd)
+            if epoch is None:
+                self._write(document, directory.fd, f"{name}.new", directory.fd, name)
+                return
+            with self.fence.guarded(epoch):
+                path = self.fence.path(epoch, f"{name}.new")
+                self._write(document, self.mount.fd, path, directory.fd, name)
+
+    @staticmethod
+    def _write(document: Mapping[str, object], from_fd: int, partial: str, to_fd: int, name: str) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        with opened(os.open(partial, flags, _FILE_MODE, dir_fd=from_fd)) as fd:
+            os.write(fd, json.dumps(document).encode())
+            os.fsync(fd)
+        os.rename(partial, name, src_dir_fd=from_fd, dst_dir_fd=to_fd)
+        sync_directory(to_fd)
 
     def remove(self, place: str, name: str) -> None:
         """Remove a small file, if it is there."""
@@ -99,18 +142,8 @@ class Area:
 
     def _forget_traces(self) -> None:
         oldest = time.time() - _TRACE_SECONDS
-        with self.place(DONE) as directory, opened(_readable(directory.fd)) as fd, os.scandir(fd) as scan:
+        with self.place(DONE) as directory, opened(readable(directory.fd)) as fd, os.scandir(fd) as scan:
             for item in scan:
                 if item.stat(follow_symlinks=False).st_mtime < oldest:
                     with suppress(FileNotFoundError):
                         os.unlink(item.name, dir_fd=directory.fd)
-
-
-def _readable(fd: int) -> int:
-    return os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=fd)
-
-
-def names_in(directory: Beneath) -> list[str]:
-    """Names of a directory, sorted."""
-    with opened(_readable(directory.fd)) as fd:
-        return sorted(os.listdir(fd))

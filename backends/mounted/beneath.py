@@ -191,3 +191,14 @@ def open_root(path: str | os.PathLike[str], resolver: Resolver | None = None) ->
 
 def _join(parts: Sequence[str]) -> bytes:
     return "/".join(parts).encode("utf-8", "surrogateescape") or b"."
+
+
+def readable(fd: int) -> int:
+    """A descriptor of the same directory that can be listed; close it."""
+    return os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=fd)
+
+
+def names_in(directory: Beneath) -> list[str]:
+    """Names of a directory, sorted."""
+    with opened(readable(directory.fd)) as fd:
+        return sorted(os.listdir(fd))

@@ -1,7 +1,7 @@
 """Making, deleting and finding folders on a mounted volume.
 
-A folder appears and disappears in one rename, from the stage and into the trash; both keep the operation's id,
-so a repetition after a crash finds its own traces. Blocking.
+A folder appears and disappears in one rename, out of and into what the owner of the present epoch makes ready; both
+keep the operation's id, so a repetition after a crash finds its own traces. Blocking.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Final
 from uuid import UUID
 
 from backends.contract import Operation, Purge, TrashEntry
-from backends.mounted.area import STAGE, TRASH, Area, names_in
-from backends.mounted.beneath import Beneath
+from backends.mounted.area import TRASH, Area
+from backends.mounted.beneath import Beneath, names_in, opened, readable
 from backends.mounted.durable import make_parents, rename_exclusive, sync_directory
 from backends.mounted.errors import conflict, missing, translated
 from backends.mounted.marker import is_marked, mark
@@ -67,32 +67,30 @@ class Folders:
 
     def _is_marked(self, place: Beneath, op: Operation) -> bool:
         # Attributes cannot be read through an O_PATH descriptor.
-        fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=place.fd)
-        try:
+        with opened(readable(place.fd)) as fd:
             return is_marked(self._area, fd, op.id)
-        finally:
-            os.close(fd)
 
     def _stage(self, op: Operation, mode: int) -> None:
-        with self._area.place(STAGE) as stage:
+        root, path = self._area.mount.fd, self._area.fence.path(op.epoch, f"new.{op.id}")
+        with self._area.fence.guarded(op.epoch):
             with suppress(FileExistsError):
-                os.mkdir(str(op.id), dir_fd=stage.fd)
-            fd = os.open(str(op.id), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=stage.fd)
-            try:
-                mark(self._area, fd, op.id)
-                os.fchmod(fd, mode)
-                os.fsync(fd)
-            finally:
-                os.close(fd)
+                os.mkdir(path, dir_fd=root)
+            fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=root)
+        with opened(fd):
+            mark(self._area, fd, op.id)
+            os.fchmod(fd, mode)
+            os.fsync(fd)
 
     def _place(self, op: Operation, folder: VFolderId) -> bool:
         """Rename the staged folder to its place; False if its parent vanished meanwhile."""
         mount, path = self._area.mount, RelativePath(folder.directory)
+        staged = self._area.fence.path(op.epoch, f"new.{op.id}")
         try:
-            make_parents(mount, path, DIRECTORY_MODE)
-            with self._area.place(STAGE) as stage, mount.directory(path.parent) as parent:
-                rename_exclusive(stage.fd, str(op.id), parent, path.name)
-                sync_directory(parent)
+            with self._area.fence.guarded(op.epoch):
+                make_parents(mount, path, DIRECTORY_MODE)
+                with mount.directory(path.parent) as parent:
+                    rename_exclusive(mount.fd, staged, parent, path.name)
+                    sync_directory(parent)
         except FileNotFoundError:
             return False
         except FileExistsError as error:
@@ -102,16 +100,29 @@ class Folders:
     def delete(self, op: Operation, folder: VFolderId) -> None:
         """Rename a folder into the trash."""
         with translated(folder, Subject.VFOLDER):
-            if self._area.exists(TRASH, str(op.id)):
+            if self._area.exists(TRASH, str(op.id)) or self._throw_away(op):
                 return
             path = RelativePath(folder.directory)
-            with self._area.mount.below(path.parent.parts) as parent, self._area.place(TRASH) as trash:
+            with self._area.mount.below(path.parent.parts) as parent:
                 os.close(os.open(path.name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent.fd))
                 self._area.write_json(TRASH, _note(op.id), {"folder": str(folder)})
-                os.rename(path.name, str(op.id), src_dir_fd=parent.fd, dst_dir_fd=trash.fd)
-                sync_directory(trash.fd)
+                with self._area.fence.guarded(op.epoch):
+                    taken = self._area.fence.path(op.epoch, f"trash.{op.id}")
+                    os.rename(path.name, taken, src_dir_fd=parent.fd, dst_dir_fd=self._area.mount.fd)
                 sync_directory(parent.fd)
+            self._throw_away(op)
             self._prune(path.parent, keep=1 if folder.scope else 0)
+
+    def _throw_away(self, op: Operation) -> bool:
+        """Put a folder that was taken from its place into the trash; False if this operation has taken none."""
+        taken = self._area.fence.path(op.epoch, f"trash.{op.id}")
+        with self._area.place(TRASH) as trash:
+            try:
+                os.rename(taken, str(op.id), src_dir_fd=self._area.mount.fd, dst_dir_fd=trash.fd)
+            except FileNotFoundError:
+                return False
+            sync_directory(trash.fd)
+        return True
 
     def _prune(self, path: RelativePath, keep: int) -> None:
         """Remove the directories above a deleted folder that are empty now."""

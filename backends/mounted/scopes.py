@@ -10,13 +10,15 @@ from __future__ import annotations
 import errno
 import os
 import threading
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 from uuid import UUID
 
 from backends.contract import Operation
-from backends.mounted.area import DONE, SCOPES, Area, names_in
-from backends.mounted.durable import sync_directory
+from backends.mounted.area import DONE, SCOPES, Area
+from backends.mounted.beneath import names_in
+from backends.mounted.durable import rename_exclusive, sync_directory
 from backends.mounted.errors import conflict, missing, translated
 from domain.errors import Subject
 from domain.ids import QuotaScopeId, ScopeKind
@@ -54,14 +56,14 @@ class Scopes:
         with self._lock, translated(scope, Subject.QUOTA_SCOPE):
             if self.exists(scope):
                 return self._state(scope).made_by == str(op.id)
-            self._make(ScopeState(str(scope), made_by=str(op.id)), scope)
+            self._make(op, ScopeState(str(scope), made_by=str(op.id)), scope)
             return True
 
     def create(self, op: Operation, scope: QuotaScopeId, limit_bytes: int | None) -> None:
         """Make a scope."""
         with self._lock, translated(scope, Subject.QUOTA_SCOPE):
             if not self.exists(scope):
-                self._make(ScopeState(str(scope), limit_bytes, made_by=str(op.id)), scope)
+                self._make(op, ScopeState(str(scope), limit_bytes, made_by=str(op.id)), scope)
             elif self._state(scope).made_by != str(op.id):
                 raise conflict("exists", str(scope), Subject.QUOTA_SCOPE)
 
@@ -72,18 +74,18 @@ class Scopes:
                 return
             state = self._state(scope)
             if self.exists(scope):
-                self._write(replace(state, removed_by=str(op.id)), scope)
-                self._remove_empty(scope)
+                self._write(op, replace(state, removed_by=str(op.id)), scope)
+                self._remove_empty(op, scope)
             elif state.removed_by != str(op.id):
                 raise missing(str(scope), Subject.QUOTA_SCOPE)
             self._area.write_json(DONE, str(op.id), {"removed": str(scope)})
             self._area.remove(SCOPES, _file(scope))
 
-    def set_limit(self, scope: QuotaScopeId, limit_bytes: int | None) -> None:
+    def set_limit(self, op: Operation, scope: QuotaScopeId, limit_bytes: int | None) -> None:
         """Set or remove the limit."""
         with self._lock, translated(scope, Subject.QUOTA_SCOPE):
             self._require(scope)
-            self._write(replace(self._state(scope), limit_bytes=limit_bytes), scope)
+            self._write(op, replace(self._state(scope), limit_bytes=limit_bytes), scope)
 
     def limit(self, scope: QuotaScopeId) -> int | None:
         """Limit in bytes, or None."""
@@ -116,31 +118,45 @@ class Scopes:
         if not self.exists(scope):
             raise missing(str(scope), Subject.QUOTA_SCOPE)
 
-    def _make(self, state: ScopeState, scope: QuotaScopeId) -> None:
-        self._write(state, scope)
-        mount = self._area.mount
-        os.mkdir(scope.directory, _MODE, dir_fd=mount.fd)
+    def _make(self, op: Operation, state: ScopeState, scope: QuotaScopeId) -> None:
+        self._write(op, state, scope)
+        mount, staged = self._area.mount, self._area.fence.path(op.epoch, f"scope.{scope.directory}")
+        with self._area.fence.guarded(op.epoch):
+            with suppress(FileExistsError):
+                os.mkdir(staged, _MODE, dir_fd=mount.fd)
+            rename_exclusive(mount.fd, staged, mount.fd, scope.directory)
         sync_directory(mount.fd)
 
-    def _remove_empty(self, scope: QuotaScopeId) -> None:
+    def _remove_empty(self, op: Operation, scope: QuotaScopeId) -> None:
         mount = self._area.mount
         try:
             with mount.below((scope.directory,)) as directory:
                 for first in names_in(directory):
                     prune(self._area, (scope.directory, first))
-            os.rmdir(scope.directory, dir_fd=mount.fd)
+            self._take_away(op, scope)
         except OSError as error:
             if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
                 raise conflict("not-empty", str(scope), Subject.QUOTA_SCOPE) from error
             raise
         sync_directory(mount.fd)
 
+    def _take_away(self, op: Operation, scope: QuotaScopeId) -> None:
+        """Remove an empty directory by a step only the owner of the epoch can do."""
+        mount, taken = self._area.mount, self._area.fence.path(op.epoch, f"gone.{scope.directory}")
+        with self._area.fence.guarded(op.epoch):
+            os.rename(scope.directory, taken, src_dir_fd=mount.fd, dst_dir_fd=mount.fd)
+            try:
+                os.rmdir(taken, dir_fd=mount.fd)
+            except OSError:
+                rename_exclusive(mount.fd, taken, mount.fd, scope.directory)
+                raise
+
     def _state(self, scope: QuotaScopeId) -> ScopeState:
         document = self._area.read_json(SCOPES, _file(scope))
         return ScopeState.parse(document) if document else ScopeState(str(scope))
 
-    def _write(self, state: ScopeState, scope: QuotaScopeId) -> None:
-        self._area.write_json(SCOPES, _file(scope), asdict(state))
+    def _write(self, op: Operation, state: ScopeState, scope: QuotaScopeId) -> None:
+        self._area.write_json(SCOPES, _file(scope), asdict(state), epoch=op.epoch)
 
 
 def prune(area: Area, parts: tuple[str, ...]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
-from backends.contract import EntryKind, Operation, Purge, TrashEntry
+from backends.contract import EntryKind, FenceLevel, Operation, Purge, TrashEntry
 from backends.mounted.area import Area
 from backends.mounted.beneath import Beneath
 from backends.mounted.errors import translated
@@ -32,6 +32,7 @@ class VfsVolume:
     """Folders on a mounted file system; quotas by accounting."""
 
     backend = "vfs"
+    fence = FenceLevel.FENCED
 
     def __init__(self, name: VolumeName, path: Path, mount: Beneath, threads: VolumeThreads) -> None:
         self.name = name
@@ -47,6 +48,22 @@ class VfsVolume:
         """Make Penstock's area. Repeat-safe."""
         await self._threads.run(self._area.prepare)
 
+    async def epoch(self) -> int:
+        """Epoch of the last owner, kept on the volume."""
+        return await self._threads.run(self._epoch)
+
+    def _epoch(self) -> int:
+        with translated(self.name, Subject.VOLUME):
+            return self._area.fence.epoch()
+
+    async def take_over(self, epoch: int) -> None:
+        """Become the only owner."""
+        await self._threads.run(self._take_over, epoch)
+
+    def _take_over(self, epoch: int) -> None:
+        with translated(self.name, Subject.VOLUME):
+            self._area.fence.take_over(epoch)
+
     async def ensure_scope(self, op: Operation, scope: QuotaScopeId) -> bool:
         """Make a quota scope if it is not there; tells whether this operation made it."""
         return await self._threads.run(self._scopes.ensure, op, scope)
@@ -61,8 +78,7 @@ class VfsVolume:
 
     async def set_quota(self, op: Operation, scope: QuotaScopeId, limit_bytes: int | None) -> None:
         """Set or remove the limit of a scope; being absolute, it needs no trace of the operation."""
-        del op
-        await self._threads.run(self._scopes.set_limit, scope, limit_bytes)
+        await self._threads.run(self._scopes.set_limit, op, scope, limit_bytes)
 
     async def quota(self, scope: QuotaScopeId) -> Quota:
         """Limit of a scope; what it uses is counted elsewhere."""

@@ -148,11 +148,12 @@ async def test_a_scope_half_removed_is_removed_by_the_repetition(volume: Volume,
 async def test_a_folder_half_made_is_made_by_the_repetition(volume: Volume, tmp_path: Path) -> None:
     folder = VFolderId(SCOPE, uuid4())
     making = op()
-    (tmp_path / ".penstock/stage" / str(making.id)).mkdir()
+    stage = tmp_path / ".penstock/stage.0/e0"
+    (stage / f"new.{making.id}").mkdir()
     await volume.create_folder(making, folder, 0o750)
     place = tmp_path.joinpath(*folder.directory)
     assert place.stat().st_mode & 0o777 == 0o750
-    assert list((tmp_path / ".penstock/stage").iterdir()) == []
+    assert list(stage.iterdir()) == []
 
 
 async def test_a_deletion_that_died_before_its_rename_is_no_trash(volume: Volume, tmp_path: Path) -> None:
