@@ -17,6 +17,7 @@ from actors.jobs.contract import JobQueue
 from actors.observer import ActorObserver
 from actors.policy import Policy
 from actors.settings import ActorSettings
+from actors.trimmer import Trimmer
 from actors.volume_actor import Pace, VolumeActor
 from backends.contract import Volume
 from bus.contract import Bus, Lane
@@ -118,6 +119,7 @@ class Fleet:
         try:
             async with anyio.create_task_group() as beside:
                 beside.start_soon(janitor.run)
+                beside.start_soon(Trimmer(self.bus, volume.name, self.settings.trim_interval_seconds).run)
                 if not await actor.run(stop):
                     logger.warning("volume {} went to another owner", volume.name)
                 beside.cancel_scope.cancel()

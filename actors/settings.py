@@ -25,3 +25,6 @@ class ActorSettings(BaseModel):
     purge_interval_seconds: float = Field(
         60.0, gt=0, description="how often the trash is looked through for what still has to be purged, in seconds"
     )
+    trim_interval_seconds: float = Field(
+        60.0, gt=0, description="how often old commands and events are removed from their streams, in seconds"
+    )

@@ -291,6 +291,28 @@ class Leases(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Trimmed:
+    """What was removed from a stream, and what keeps the rest."""
+
+    removed: int
+    #: The registered reader that holds events back longer than they would be kept; empty: none.
+    holder: str = ""
+
+
+class Upkeep(Protocol):
+    """Keeping streams from growing for ever. Safe to do by anybody at any time."""
+
+    async def trim(self, volume: VolumeName) -> Trimmed:
+        """Remove a volume's old commands and events; never a command that is not done."""
+
+    async def trim_broadcast(self) -> Trimmed:
+        """Remove old events from the broadcast; never one a registered reader has not dealt with.
+
+        A reader that did not show itself for long is taken off the register, and that is told to the observer.
+        """
+
+
+@dataclass(frozen=True, slots=True)
 class Bus:
     """All parts, for one member. Built by `bus.streams` or `bus.memory`."""
 
@@ -304,3 +326,4 @@ class Bus:
     records: Records
     catalogue: Catalogue
     leases: Leases
+    upkeep: Upkeep

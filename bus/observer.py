@@ -28,6 +28,12 @@ class BusObserver(Protocol):
     def broken(self, part: str) -> None:
         """A part of the bus lost its connection and tries again."""
 
+    def trimmed(self, stream: str, entries: int) -> None:
+        """Old entries were removed from `commands`, `events` or the `broadcast`."""
+
+    def reader_expired(self, reader: str) -> None:
+        """A registered reader was gone for so long that events are not kept for it any more."""
+
 
 class SilentObserver:
     """Counts nothing."""
@@ -48,4 +54,10 @@ class SilentObserver:
         """Pass over."""
 
     def broken(self, part: str) -> None:
+        """Pass over."""
+
+    def trimmed(self, stream: str, entries: int) -> None:
+        """Pass over."""
+
+    def reader_expired(self, reader: str) -> None:
         """Pass over."""

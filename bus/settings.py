@@ -40,4 +40,17 @@ class BusSettings(BaseModel):
     remember_seconds: float = Field(
         24 * 3600.0, ge=60, description="how long a command id is recognised as a repetition, in seconds"
     )
+    command_keep_seconds: float = Field(
+        24 * 3600.0, ge=0, description="how long a command stays on its stream after it was done, in seconds"
+    )
+    event_keep_seconds: float = Field(
+        7 * 24 * 3600.0,
+        ge=60,
+        description="how long events stay on their streams, in seconds; longer where a registered reader lags",
+    )
+    reader_keep_seconds: float = Field(
+        7 * 24 * 3600.0,
+        ge=60,
+        description="how long a registered reader that does not show itself holds events back, in seconds",
+    )
     reply_seconds: float = Field(3600.0, ge=1, description="how long a reply can be asked for again, in seconds")

@@ -120,6 +120,22 @@ class BusMetrics:
         )
         self._broken = Counter("penstock_bus_broken", "Connections lost", ("part",), registry=registry)
 
+        self._trimmed = Counter(
+            "penstock_bus_trimmed", "Old entries removed from streams", ("stream",), registry=registry
+        )
+        self._expired = Counter(
+            "penstock_bus_readers_expired", "Readers events are not kept for any more", registry=registry
+        )
+
+    def trimmed(self, stream: str, entries: int) -> None:
+        """Old entries were removed."""
+        self._trimmed.labels(stream).inc(entries)
+
+    def reader_expired(self, reader: str) -> None:
+        """A reader was gone for too long; which one is in the log, for names have no limit."""
+        del reader
+        self._expired.inc()
+
     def accepted(self, volume: VolumeName, *, duplicate: bool) -> None:
         """A command was accepted, or recognised as a repetition."""
         self._accepted.labels(volume, str(duplicate).lower()).inc()

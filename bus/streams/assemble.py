@@ -22,6 +22,7 @@ from bus.streams.leases import StreamLeases
 from bus.streams.members import StreamMembers
 from bus.streams.records import StreamCatalogue, StreamRecords
 from bus.streams.scripts import Scripts
+from bus.streams.upkeep import StreamUpkeep
 from bus.streams.wiring import Wiring
 
 
@@ -74,6 +75,7 @@ async def open_streams_bus(
                 records=StreamRecords(wiring),
                 catalogue=StreamCatalogue(wiring),
                 leases=leases,
+                upkeep=StreamUpkeep(wiring),
             )
             tasks.cancel_scope.cancel()
     finally:

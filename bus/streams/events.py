@@ -21,6 +21,8 @@ from domain.errors import BusBrokenError, MalformedEventError
 
 _BLOCK_SECONDS: Final = 5.0
 _PAUSE_SECONDS: Final = 0.2
+#: How often a reader that waits shows itself, in seconds.
+_SHOW_SECONDS: Final = 60.0
 #: Events read at once.
 _COUNT: Final = 128
 
@@ -62,12 +64,17 @@ class StreamSubscription:
         self._wiring = wiring
         self._reader = reader
         self._position = start
+        self._shown = 0.0
         self._reading: AsyncGenerator[Broadcasted, None] | None = None
 
     async def save(self, position: Position) -> None:
         """Remember that everything up to here was dealt with."""
+        now = int(self._wiring.clock.now() * 1000)
         with translated():
-            await self._wiring.client.hset(keys.READERS, self._reader, position.entry)  # type: ignore[misc]
+            async with self._wiring.client.pipeline() as pipe:
+                pipe.hset(keys.READERS, self._reader, position.entry)
+                pipe.zadd(keys.READERS_SEEN, {self._reader: now})
+                await pipe.execute()
 
     def __aiter__(self) -> AsyncIterator[Broadcasted]:
         """Events after the start position; reconnects when the connection is lost."""
@@ -84,6 +91,7 @@ class StreamSubscription:
             try:
                 async with self._wiring.connections.blocking(_BLOCK_SECONDS) as client:
                     while True:
+                        await self._show()
                         for entry, fields in await self._read(client):
                             self._position = entry.decode()
                             event = self._event(fields)
@@ -93,6 +101,15 @@ class StreamSubscription:
                 self._wiring.observer.broken("broadcast")
                 logger.debug("following the broadcast: {}", error)
                 await anyio.sleep(_PAUSE_SECONDS)
+
+    async def _show(self) -> None:
+        """Let the register know from time to time that this reader lives, though nothing happens."""
+        now = self._wiring.clock.now()
+        if now - self._shown < _SHOW_SECONDS:
+            return
+        with translated():
+            await self._wiring.client.zadd(keys.READERS_SEEN, {self._reader: int(now * 1000)}, xx=True)
+        self._shown = now
 
     def _event(self, fields: dict[bytes, bytes]) -> Broadcasted | None:
         try:

@@ -17,6 +17,8 @@ BROADCAST: Final = "{bc}:evt"
 MEMBERS: Final = "bus:members"
 #: Hash: reader name -> last position it dealt with.
 READERS: Final = "bus:readers"
+#: Sorted set: reader name -> when it was last there, in milliseconds.
+READERS_SEEN: Final = "bus:readers:seen"
 #: Pub/sub channel on which changes of members and lanes are rung.
 DOORBELL: Final = "bus:doorbell"
 #: How many hashes an hour of remembered command ids is spread over.

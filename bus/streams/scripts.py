@@ -30,6 +30,8 @@ _NAMES = (
     "lease_take",
     "lease_release",
     "members",
+    "trim",
+    "trim_broadcast",
 )
 
 

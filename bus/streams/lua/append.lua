@@ -1,4 +1,4 @@
--- Shared by every script that appends events. `a` and `k` walk ARGV and KEYS.
+-- Shared by all scripts. `a` and `k` walk ARGV and KEYS.
 local a, k = 0, 0
 local function arg() a = a + 1; return ARGV[a] end
 local function key() k = k + 1; return KEYS[k] end
@@ -6,6 +6,15 @@ local function key() k = k + 1; return KEYS[k] end
 local function now_ms()
   local t = redis.call('TIME')
   return t[1] * 1000 + math.floor(t[2] / 1000)
+end
+
+-- Whether stream entry x is later than y.
+local function after(x, y)
+  local x1, x2 = string.match(x, '(%d+)-(%d+)')
+  local y1, y2 = string.match(y, '(%d+)-(%d+)')
+  x1, y1 = tonumber(x1), tonumber(y1)
+  if x1 ~= y1 then return x1 > y1 end
+  return tonumber(x2) > tonumber(y2)
 end
 
 -- One catalogue change: P put, B bump, R remove, I index, U unindex. With live == false it is only walked over.

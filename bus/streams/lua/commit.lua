@@ -7,14 +7,6 @@ local owner, epoch, cursor, remember, keep = arg(), arg(), arg(), arg(), arg()
 local l = redis.call('HMGET', lane, 'owner', 'epoch', 'cursor', 'high')
 if l[1] ~= owner or l[2] ~= epoch then return redis.error_reply('FENCED lane is at epoch ' .. tostring(l[2])) end
 
-local function after(x, y)
-  local x1, x2 = string.match(x, '(%d+)-(%d+)')
-  local y1, y2 = string.match(y, '(%d+)-(%d+)')
-  x1, y1 = tonumber(x1), tonumber(y1)
-  if x1 ~= y1 then return x1 > y1 end
-  return tonumber(x2) > tonumber(y2)
-end
-
 local passed, high, done = l[3] or '0-0', l[4] or '0-0', 0
 for _ = 1, tonumber(arg()) do
   local inbox, reply = key(), key()

@@ -1,0 +1,10 @@
+-- KEYS commands lane events ; ARGV keep_commands_ms keep_events_ms -> {commands removed, events removed}
+local now = now_ms()
+local floor = string.format('%d-0', now - tonumber(ARGV[1]))
+local cursor = redis.call('HGET', KEYS[2], 'cursor') or '0-0'
+-- What is not committed stays, however old it is.
+if after(floor, cursor) then floor = cursor end
+return {
+  redis.call('XTRIM', KEYS[1], 'MINID', '=', floor),
+  redis.call('XTRIM', KEYS[3], 'MINID', '=', string.format('%d-0', now - tonumber(ARGV[2])))
+}

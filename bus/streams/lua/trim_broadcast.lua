@@ -1,0 +1,19 @@
+-- KEYS broadcast readers seen ; ARGV keep_ms reader_keep_ms -> {removed, who holds the floor or '', expired reader...}
+local now = now_ms()
+local floor, holder = string.format('%d-0', now - tonumber(ARGV[1])), ''
+local answer = {0, ''}
+local readers = redis.call('HGETALL', KEYS[2])
+for i = 1, #readers, 2 do
+  local name, position = readers[i], readers[i + 1]
+  local seen = tonumber(redis.call('ZSCORE', KEYS[3], name) or now)
+  if now - seen > tonumber(ARGV[2]) then
+    redis.call('HDEL', KEYS[2], name)
+    redis.call('ZREM', KEYS[3], name)
+    answer[#answer + 1] = name
+  elseif after(floor, position) then
+    floor, holder = position, name
+  end
+end
+answer[1] = redis.call('XTRIM', KEYS[1], 'MINID', '=', floor)
+answer[2] = holder
+return answer

@@ -1,0 +1,46 @@
+"""Trimming streams down to what somebody may still need."""
+
+from __future__ import annotations
+
+from loguru import logger
+
+from bus.contract import Trimmed
+from bus.streams import keys
+from bus.streams.wiring import Wiring
+from domain.ids import VolumeName
+
+
+class StreamUpkeep:
+    """Trimming over Redis; the floors are found and used in one script each."""
+
+    def __init__(self, wiring: Wiring) -> None:
+        self._wiring = wiring
+        settings = wiring.settings
+        self._commands_ms = int(settings.command_keep_seconds * 1000)
+        self._events_ms = int(settings.event_keep_seconds * 1000)
+        self._readers_ms = int(settings.reader_keep_seconds * 1000)
+
+    async def trim(self, volume: VolumeName) -> Trimmed:
+        """Remove a volume's old commands and events."""
+        commands, events = await self._wiring.scripts.call(
+            "trim",
+            (keys.commands(volume), keys.lane(volume), keys.events(volume)),
+            (self._commands_ms, self._events_ms),
+        )
+        self._wiring.observer.trimmed("commands", commands)
+        self._wiring.observer.trimmed("events", events)
+        return Trimmed(commands + events)
+
+    async def trim_broadcast(self) -> Trimmed:
+        """Remove old events from the broadcast."""
+        removed, holder, *expired = await self._wiring.scripts.call(
+            "trim_broadcast",
+            (keys.BROADCAST, keys.READERS, keys.READERS_SEEN),
+            (self._events_ms, self._readers_ms),
+        )
+        for reader in expired:
+            name = reader.decode()
+            self._wiring.observer.reader_expired(name)
+            logger.error("reader {} did not show itself for long; events are not kept for it any more", name)
+        self._wiring.observer.trimmed("broadcast", removed)
+        return Trimmed(removed, holder.decode())
