@@ -313,6 +313,42 @@ class Upkeep(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class LaneStatus:
+    """How a volume's queue stands, for operators."""
+
+    volume: VolumeName
+    #: Member that owns the lane; empty: nobody.
+    owner: str
+    epoch: int
+    #: Commands accepted and not done.
+    waiting: int
+    #: Age of the oldest command that is not done, in seconds; None if there is none.
+    oldest_seconds: float | None
+    #: Commands set aside for good.
+    dead_letters: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderStatus:
+    """How far a registered reader of the broadcast is."""
+
+    reader: str
+    position: Position
+    #: Since it last showed itself, in seconds.
+    silent_seconds: float
+
+
+class Inspection(Protocol):
+    """Looking at queues and readers; changes nothing."""
+
+    async def lane(self, volume: VolumeName) -> LaneStatus:
+        """How one volume's queue stands; a volume never heard of has an empty one."""
+
+    async def readers(self) -> Sequence[ReaderStatus]:
+        """Registered readers of the broadcast, by name."""
+
+
+@dataclass(frozen=True, slots=True)
 class Bus:
     """All parts, for one member. Built by `bus.streams` or `bus.memory`."""
 
@@ -327,3 +363,4 @@ class Bus:
     catalogue: Catalogue
     leases: Leases
     upkeep: Upkeep
+    inspection: Inspection

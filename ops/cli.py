@@ -1,4 +1,4 @@
-"""The command line: `penstock serve | gateway | actor | worker | doctor | folders`."""
+"""The command line: `penstock serve | gateway | actor | worker | doctor | folders | streams`."""
 
 from __future__ import annotations
 
@@ -132,6 +132,31 @@ def rebuild_command(config: Path | None, volume: VolumeName | None, *, count: bo
     from ops.operate import rebuild_rows
 
     _print(partial(rebuild_rows, _settings(config), volume, count=count), as_json=as_json)
+
+
+@main.group()
+def streams() -> None:
+    """Look at command queues and at who reads the events."""
+
+
+@streams.command("ls")
+@_config
+@_json
+def lanes_command(config: Path | None, *, as_json: bool) -> None:
+    """Queue of each volume: owner, epoch, commands waiting, age of the oldest, dead letters."""
+    from ops.operate import lane_rows
+
+    _print(partial(lane_rows, _settings(config)), as_json=as_json)
+
+
+@streams.command("readers")
+@_config
+@_json
+def readers_command(config: Path | None, *, as_json: bool) -> None:
+    """Registered readers of the events: how far they are, and when they were last there."""
+    from ops.operate import reader_rows
+
+    _print(partial(reader_rows, _settings(config)), as_json=as_json)
 
 
 @main.command("embedded-redis", hidden=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -37,6 +38,21 @@ def _row(listed: ListedFolder, now: float) -> dict[str, Any]:
         "used_bytes": usage.file_bytes if usage else None,
         "usage_age_seconds": round(now - usage.measured) if usage else None,
     }
+
+
+async def lane_rows(settings: Settings) -> list[dict[str, Any]]:
+    """How the queue of each configured volume stands, a row each."""
+    async with open_streams_bus(settings.bus, _NODE) as bus:
+        return [asdict(await bus.inspection.lane(volume)) for volume in settings.volumes]
+
+
+async def reader_rows(settings: Settings) -> list[dict[str, Any]]:
+    """How far each registered reader is, a row each."""
+    async with open_streams_bus(settings.bus, _NODE) as bus:
+        return [
+            {"reader": found.reader, "position": found.position.entry, "silent_seconds": found.silent_seconds}
+            for found in await bus.inspection.readers()
+        ]
 
 
 async def rebuild_rows(settings: Settings, volume: VolumeName | None, *, count: bool) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from bus.conformance.words import SCOPE, VOLUME, a_command, a_folder, an_upload, done
-from bus.contract import Bus, Lane, Member, Outcome, Subscription, Verdict
+from bus.contract import Bus, Delivery, Lane, Member, Outcome, Subscription, Verdict
 from bus.settings import BusSettings
 from domain.catalogue import (
     ALL_FOLDERS,
@@ -39,6 +39,12 @@ pytestmark = pytest.mark.anyio
 
 #: Short leases, a small window and a short queue, so that the suite is quick.
 SETTINGS = BusSettings(lease_seconds=0.4, upload_lease_seconds=0.4, queue_limit=40, window=8, batch=4)
+
+
+def a_dead_letter(delivery: Delivery) -> Outcome:
+    """The outcome of something that can never be handled."""
+    failure = Failure(ErrorCode.MALFORMED_EVENT, Retry.NEVER, "no such thing")
+    return Outcome(delivery, Verdict.DEAD, Reply(delivery.id, failure), reason="poison")
 
 
 async def take(bus: Bus, volume: VolumeName = VOLUME) -> Lane:
@@ -206,11 +212,10 @@ class BusConformance:
             await bus.commands.publish(command)
             lane = await take(bus)
             (delivery,) = await lane.receive()
-            failure = Failure(ErrorCode.MALFORMED_EVENT, Retry.NEVER, "no such thing")
-            dead = Outcome(delivery, Verdict.DEAD, Reply(command.id, failure), reason="poison")
+            dead = a_dead_letter(delivery)
             await lane.commit([dead])
             reply = await bus.commands.request(command, timeout_seconds=5)
-            assert reply.failure == failure
+            assert reply.failure == dead.reply.failure
 
     # --- replies --------------------------------------------------------------------------------
 
@@ -325,6 +330,35 @@ class BusConformance:
                 if len(seen) == count:
                     break
         return seen
+
+    # --- looking --------------------------------------------------------------------------------
+
+    async def test_a_lane_tells_how_it_stands(self) -> None:
+        async with self.open_bus("a") as bus:
+            empty = await bus.inspection.lane(VOLUME)
+            assert (empty.owner, empty.waiting, empty.oldest_seconds, empty.dead_letters) == ("", 0, None, 0)
+            for _ in range(3):
+                await bus.commands.publish(a_command(bus))
+            lane = await take(bus)
+            first, second, _ = await lane.receive()
+            await lane.commit([done(first), a_dead_letter(second)])
+            status = await bus.inspection.lane(VOLUME)
+            assert (status.owner, status.epoch) == (bus.node, lane.epoch)
+            assert (status.waiting, status.dead_letters) == (1, 1)
+            assert status.oldest_seconds is not None
+            assert 0 <= status.oldest_seconds < 60
+
+    async def test_readers_tell_how_far_they_are(self) -> None:
+        async with self.open_bus("a") as bus:
+            assert await bus.inspection.readers() == []
+            async with bus.events.follow("archive") as subscription:
+                await bus.events.publish(an_upload(bus, a_folder(), 1))
+                async for event in subscription:
+                    await subscription.save(event.position)
+                    break
+            (reader,) = await bus.inspection.readers()
+            assert (reader.reader, reader.position) == ("archive", event.position)
+            assert 0 <= reader.silent_seconds < 60
 
     # --- catalogue ------------------------------------------------------------------------------
 

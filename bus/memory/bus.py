@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import anyio
 
 from bus.codec import decode_document, decode_envelope, encode_document
-from bus.contract import Broadcasted, Bus, Member, Position, Record, Trimmed
+from bus.contract import Broadcasted, Bus, LaneStatus, Member, Position, ReaderStatus, Record, Trimmed
 from bus.memory.command_queue import MemoryQueue
 from bus.memory.lanes import MemoryLanes
 from bus.memory.store import MemoryStore, StoredRecord, now
@@ -40,6 +40,7 @@ async def open_memory_bus(store: MemoryStore, settings: BusSettings, node: str) 
             catalogue=MemoryCatalogue(store),
             leases=MemoryLeases(store),
             upkeep=MemoryUpkeep(),
+            inspection=MemoryInspection(store),
         )
         tasks.cancel_scope.cancel()
 
@@ -140,6 +141,26 @@ class MemoryUpkeep:
         """Remove nothing."""
         await anyio.lowlevel.checkpoint()
         return Trimmed(0)
+
+
+class MemoryInspection:
+    """Looking at memory."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+
+    async def lane(self, volume: VolumeName) -> LaneStatus:
+        """How one volume's queue stands."""
+        await anyio.lowlevel.checkpoint()
+        state = self._store.lanes[volume]
+        open_commands = [command for command in state.commands if not command.done]
+        oldest = max(0.0, now() - (open_commands[0].id.int >> 80) / 1000) if open_commands else None
+        return LaneStatus(volume, state.owner, state.epoch, state.waiting, oldest, len(state.dead))
+
+    async def readers(self) -> Sequence[ReaderStatus]:
+        """Registered readers of the broadcast."""
+        await anyio.lowlevel.checkpoint()
+        return [ReaderStatus(name, Position(str(at)), 0.0) for name, at in sorted(self._store.readers.items())]
 
 
 class MemoryRecords:

@@ -17,6 +17,7 @@ from bus.streams.clock import RedisClock
 from bus.streams.command_queue import StreamQueue
 from bus.streams.connection import Connections, translated
 from bus.streams.events import StreamEvents
+from bus.streams.inspection import StreamInspection
 from bus.streams.lanes import StreamLanes
 from bus.streams.leases import StreamLeases
 from bus.streams.members import StreamMembers
@@ -76,6 +77,7 @@ async def open_streams_bus(
                 catalogue=StreamCatalogue(wiring),
                 leases=leases,
                 upkeep=StreamUpkeep(wiring),
+                inspection=StreamInspection(wiring),
             )
             tasks.cancel_scope.cancel()
     finally:

@@ -145,6 +145,19 @@ def test_rebuild_finds_what_the_catalogue_does_not_know(site: Site) -> None:
     }
 
 
+def test_the_queues_can_be_looked_at(site: Site) -> None:
+    (lane,) = json.loads(site.penstock("streams", "ls", "--json").stdout)
+    assert (lane["volume"], lane["epoch"], lane["waiting"], lane["oldest_seconds"]) == ("disk", 1, 0, None)
+    assert ".actor." in lane["owner"]
+    site.running[0].kill()
+    body = {"volume": "disk", "vfid": FOLDER}
+    assert site.api.manager("POST", "/folder/delete", body).status == 202
+    (lane,) = json.loads(site.penstock("streams", "ls", "--json").stdout)
+    assert lane["waiting"] == 1
+    assert lane["oldest_seconds"] >= 0
+    assert json.loads(site.penstock("streams", "readers", "--json").stdout) == []
+
+
 def test_the_command_line_says_what_is_wrong_in_one_line(tmp_path: Path) -> None:
     done = subprocess.run(
         [*PENSTOCK, "gateway", "--config", str(tmp_path / "nope.toml")],
