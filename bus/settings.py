@@ -12,11 +12,8 @@ class BusSettings(BaseModel):
 
     url: SecretStr = Field(
         SecretStr("redis://127.0.0.1:6379/0"),
-        description="where Redis is: redis://, rediss:// or unix:// with user, password and database; "
-        "may be given as `file:PATH` or `env:NAME`",
-    )
-    max_connections: int = Field(
-        32, ge=4, le=4096, description="connections one process opens for short commands; more wait"
+        description="where Redis is: redis://, rediss:// or unix:// with user, password and database, or "
+        "redis+sentinel://host:port,host:port/service/database; may be given as `file:PATH` or `env:NAME`",
     )
     connect_timeout_seconds: float = Field(5.0, gt=0, description="longest wait for a connection, in seconds")
     command_timeout_seconds: float = Field(

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import anyio
-from redis.asyncio import Redis
 
 from bus.contract import Bus
 from bus.observer import BusObserver, SilentObserver
@@ -20,6 +19,7 @@ from bus.streams.events import StreamEvents
 from bus.streams.inspection import StreamInspection
 from bus.streams.lanes import StreamLanes
 from bus.streams.leases import StreamLeases
+from bus.streams.link import Link
 from bus.streams.members import StreamMembers
 from bus.streams.records import StreamCatalogue, StreamRecords
 from bus.streams.scripts import Scripts
@@ -41,52 +41,58 @@ async def open_streams_bus(
     """
     observer = observer or SilentObserver()
     connections = Connections(settings)
-    client = connections.shared()
+    link = Link(connections, observer)
     clock = RedisClock()
-    try:
-        await _set_clock(client, clock)
-        wiring = Wiring(
+    wiring = Wiring(
+        node=node,
+        settings=settings,
+        observer=observer,
+        connections=connections,
+        link=link,
+        scripts=Scripts(link),
+        clock=clock,
+        bells=Bells(connections, observer),
+    )
+    lanes, leases, queue, members = (
+        StreamLanes(wiring),
+        StreamLeases(wiring),
+        StreamQueue(wiring),
+        StreamMembers(wiring),
+    )
+    await _set_clock(connections, clock)
+    async with _linked(link), anyio.create_task_group() as tasks:
+        for background in (wiring.bells, lanes, leases):
+            tasks.start_soon(background.run)
+        with anyio.move_on_after(settings.connect_timeout_seconds):
+            await wiring.bells.listening.wait()
+        yield Bus(
             node=node,
-            settings=settings,
-            observer=observer,
-            connections=connections,
-            client=client,
-            scripts=Scripts(client),
             clock=clock,
-            bells=Bells(connections, observer),
+            commands=queue,
+            lanes=lanes,
+            members=members,
+            events=StreamEvents(wiring),
+            records=StreamRecords(wiring),
+            catalogue=StreamCatalogue(wiring),
+            leases=leases,
+            upkeep=StreamUpkeep(wiring),
+            inspection=StreamInspection(wiring),
         )
-        lanes, leases, queue, members = (
-            StreamLanes(wiring),
-            StreamLeases(wiring),
-            StreamQueue(wiring),
-            StreamMembers(wiring),
-        )
-        async with anyio.create_task_group() as tasks:
-            for background in (wiring.bells, lanes, leases):
-                tasks.start_soon(background.run)
-            with anyio.move_on_after(settings.connect_timeout_seconds):
-                await wiring.bells.listening.wait()
-            yield Bus(
-                node=node,
-                clock=clock,
-                commands=queue,
-                lanes=lanes,
-                members=members,
-                events=StreamEvents(wiring),
-                records=StreamRecords(wiring),
-                catalogue=StreamCatalogue(wiring),
-                leases=leases,
-                upkeep=StreamUpkeep(wiring),
-                inspection=StreamInspection(wiring),
-            )
-            tasks.cancel_scope.cancel()
-    finally:
-        with anyio.CancelScope(shield=True):
-            await client.aclose()
+        tasks.cancel_scope.cancel()
 
 
-async def _set_clock(client: Redis, clock: RedisClock) -> None:
-    asked = time.monotonic()
-    with translated():
-        seconds, microseconds = await client.time()
-    clock.heard(seconds * 1000 + microseconds // 1000, asked)
+@asynccontextmanager
+async def _linked(link: Link) -> AsyncIterator[None]:
+    """Keep the shared connection until everything else has ended: what ends still has something to say."""
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(link.run)
+        yield
+        tasks.cancel_scope.cancel()
+
+
+async def _set_clock(connections: Connections, clock: RedisClock) -> None:
+    async with connections.blocking(connections.settings.connect_timeout_seconds) as client:
+        asked = time.monotonic()
+        with translated():
+            seconds, microseconds = await client.time()
+        clock.heard(seconds * 1000 + microseconds // 1000, asked)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from bus.codec import encode_envelope
-from bus.streams.scripts import Argument
+from bus.streams.link import Argument
 from domain.catalogue import Bump, Change, Index, Put, Remove, Unindex, project
 from domain.envelope import Envelope
 

@@ -12,7 +12,6 @@ import anyio
 from bus.codec import decode_reply, encode_envelope
 from bus.contract import Receipt
 from bus.streams import keys
-from bus.streams.connection import translated
 from bus.streams.wiring import Wiring
 from domain.envelope import Envelope, Reply
 from domain.errors import (
@@ -39,7 +38,7 @@ class StreamQueue:
     """Commands into Redis Streams, replies out."""
 
     def __init__(self, wiring: Wiring) -> None:
-        self._client = wiring.client
+        self._link = wiring.link
         self._scripts = wiring.scripts
         self._clock = wiring.clock
         self._settings = wiring.settings
@@ -119,8 +118,7 @@ class StreamQueue:
     async def _look(self, volume: VolumeName, command: UUID) -> Reply | None:
         while True:
             try:
-                with translated():
-                    data = await self._client.get(keys.reply(volume, command))
+                data = await self._link.execute("GET", keys.reply(volume, command))
             except BusBrokenError:
                 await anyio.sleep(_RETRY_SECONDS)
             else:

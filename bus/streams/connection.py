@@ -1,7 +1,7 @@
 """Connections to Redis, and the translation of its errors.
 
-Short commands share a bounded pool. Every blocking read has a connection of its own whose socket timeout is
-longer than the block: a shorter one would hand entries to a dead socket and retry for minutes.
+Short commands share one connection, see `bus.streams.link`. Every blocking read has a connection of its own whose
+socket timeout is longer than the block: a shorter one would hand entries to a dead socket and retry for minutes.
 """
 
 from __future__ import annotations
@@ -9,67 +9,64 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import anyio
 from redis import DriverInfo, __version__, exceptions
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
 
 from bus.settings import BusSettings
-from domain.errors import BusBrokenError, FencedError, InvalidRequestError
+from bus.streams.server import Server
+from domain.errors import BusBrokenError, FencedError
 
 #: What a connection tells the server of its client library. Made once, because redis-py would else look its
 #: version up on disk for every new connection.
 _DRIVER: Final = DriverInfo(lib_version=__version__)
 #: How much longer than its block a blocking read waits before it takes the connection for dead, in seconds.
 _BLOCK_MARGIN_SECONDS: Final = 5.0
-#: Tries of a short command after the first; all of them are scripts or reads, so a repetition does no harm.
+#: Tries of a blocking read, or of connecting, after the first; a repetition does no harm.
 _RETRIES: Final = 2
 
 
 class Connections:
-    """Makes clients for one Redis."""
+    """Makes connections to one Redis, wherever its Sentinels say it is."""
 
     def __init__(self, settings: BusSettings) -> None:
-        self._settings = settings
-        self._url = settings.url.get_secret_value()
-        if urlsplit(self._url).scheme not in ("redis", "rediss", "unix"):
-            raise InvalidRequestError("bus.url must start with redis://, rediss:// or unix://", field="bus.url")
+        self.settings = settings
+        self._server = Server.parse(settings.url.get_secret_value())
 
-    def shared(self) -> Redis:
-        """A client for short commands from many tasks."""
-        pool = BlockingConnectionPool.from_url(
-            self._url,
-            max_connections=self._settings.max_connections,
-            timeout=self._settings.connect_timeout_seconds,
-            **self._options(self._settings.command_timeout_seconds),
-        )
-        return Redis.from_pool(pool)
+    def link(self) -> AbstractConnection:
+        """A connection that waits for answers as long as it takes; who uses it watches the time."""
+        connection: AbstractConnection = self._pool(None).make_connection()  # type: ignore[no-untyped-call]
+        return connection
 
     @asynccontextmanager
     async def blocking(self, block_seconds: float) -> AsyncIterator[Redis]:
         """A client of its own for one task that blocks up to this long; closed even when cancelled."""
-        options = self._options(block_seconds + _BLOCK_MARGIN_SECONDS)
-        client: Redis = Redis.from_url(self._url, single_connection_client=True, **options)
+        pool = self._pool(block_seconds + _BLOCK_MARGIN_SECONDS)
+        client: Redis = Redis(connection_pool=pool, single_connection_client=True)
         try:
             yield client
         finally:
             with anyio.CancelScope(shield=True):
                 await client.aclose()
+                await pool.aclose()
 
-    def _options(self, socket_timeout: float) -> dict[str, Any]:
-        return {
+    def _pool(self, socket_timeout: float | None) -> ConnectionPool:
+        connect_timeout = self.settings.connect_timeout_seconds
+        options: dict[str, Any] = {
             "protocol": 2,
             "socket_timeout": socket_timeout,
-            "socket_connect_timeout": self._settings.connect_timeout_seconds,
+            "socket_connect_timeout": connect_timeout,
             "socket_keepalive": True,
             "health_check_interval": 0,
             "retry": Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.5), _RETRIES),
             "client_name": "penstock",
             "driver_info": _DRIVER,
         }
+        return self._server.pool(options, connect_timeout)
 
 
 @contextmanager
@@ -77,6 +74,8 @@ def translated() -> Iterator[None]:
     """Turn what redis-py raises into the bus's own errors."""
     try:
         yield
+    except exceptions.NoScriptError:
+        raise
     except exceptions.ResponseError as error:
         message = str(error)
         if message.startswith("FENCED"):

@@ -42,9 +42,8 @@ class StreamEvents:
     @asynccontextmanager
     async def follow(self, reader: str) -> AsyncIterator[StreamSubscription]:
         """Follow the broadcast as a named reader."""
-        with translated():
-            saved = await self._wiring.client.hget(keys.READERS, reader)  # type: ignore[misc]
-            start = saved.decode() if saved else await self._tail()
+        saved = await self._wiring.link.execute("HGET", keys.READERS, reader)
+        start = saved.decode() if saved else await self._tail()
         subscription = StreamSubscription(self._wiring, reader, start)
         try:
             yield subscription
@@ -53,7 +52,7 @@ class StreamEvents:
                 await subscription.close()
 
     async def _tail(self) -> str:
-        newest = await self._wiring.client.xrevrange(keys.BROADCAST, count=1)
+        newest = await self._wiring.link.execute("XREVRANGE", keys.BROADCAST, "+", "-", "COUNT", 1)
         return newest[0][0].decode() if newest else "0-0"
 
 
@@ -70,11 +69,12 @@ class StreamSubscription:
     async def save(self, position: Position) -> None:
         """Remember that everything up to here was dealt with."""
         now = int(self._wiring.clock.now() * 1000)
-        with translated():
-            async with self._wiring.client.pipeline() as pipe:
-                pipe.hset(keys.READERS, self._reader, position.entry)
-                pipe.zadd(keys.READERS_SEEN, {self._reader: now})
-                await pipe.execute()
+        await self._wiring.link.execute_all(
+            [
+                ("HSET", keys.READERS, self._reader, position.entry),
+                ("ZADD", keys.READERS_SEEN, now, self._reader),
+            ]
+        )
 
     def __aiter__(self) -> AsyncIterator[Broadcasted]:
         """Events after the start position; reconnects when the connection is lost."""
@@ -107,8 +107,7 @@ class StreamSubscription:
         now = self._wiring.clock.now()
         if now - self._shown < _SHOW_SECONDS:
             return
-        with translated():
-            await self._wiring.client.zadd(keys.READERS_SEEN, {self._reader: int(now * 1000)}, xx=True)
+        await self._wiring.link.execute("ZADD", keys.READERS_SEEN, "XX", int(now * 1000), self._reader)
         self._shown = now
 
     def _event(self, fields: dict[bytes, bytes]) -> Broadcasted | None:

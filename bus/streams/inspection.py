@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bus.contract import LaneStatus, Position, ReaderStatus
 from bus.streams import keys
-from bus.streams.connection import translated
+from bus.streams.link import paired
 from bus.streams.reader import parse_entry
 from bus.streams.wiring import Wiring
 from domain.ids import VolumeName
@@ -16,17 +16,16 @@ class StreamInspection:
     """Looking at Redis."""
 
     def __init__(self, wiring: Wiring) -> None:
-        self._client = wiring.client
+        self._link = wiring.link
         self._clock = wiring.clock
 
     async def lane(self, volume: VolumeName) -> LaneStatus:
         """How one volume's queue stands."""
-        with translated():
-            owner, epoch, enq, ack, cursor = await self._client.hmget(  # type: ignore[misc]
-                keys.lane(volume), ["owner", "epoch", "enq", "ack", "cursor"]
-            )
-            oldest = await self._client.xrange(keys.commands(volume), min=_after(cursor), count=1)
-            dead = await self._client.xlen(keys.dead_letters(volume))
+        owner, epoch, enq, ack, cursor = await self._link.execute(
+            "HMGET", keys.lane(volume), "owner", "epoch", "enq", "ack", "cursor"
+        )
+        oldest = await self._link.execute("XRANGE", keys.commands(volume), _after(cursor), "+", "COUNT", 1)
+        dead = await self._link.execute("XLEN", keys.dead_letters(volume))
         return LaneStatus(
             volume=volume,
             owner=(owner or b"").decode(),
@@ -38,11 +37,10 @@ class StreamInspection:
 
     async def readers(self) -> Sequence[ReaderStatus]:
         """Registered readers of the broadcast."""
-        with translated():
-            positions = await self._client.hgetall(keys.READERS)  # type: ignore[misc]
-            seen = dict(await self._client.zrange(keys.READERS_SEEN, 0, -1, withscores=True))
+        positions = paired(await self._link.execute("HGETALL", keys.READERS))
+        seen = paired(await self._link.execute("ZRANGE", keys.READERS_SEEN, 0, -1, "WITHSCORES"))
         return [
-            ReaderStatus(reader.decode(), Position(position.decode()), self._age(seen.get(reader, 0)))
+            ReaderStatus(reader.decode(), Position(position.decode()), self._age(float(seen.get(reader, 0))))
             for reader, position in sorted(positions.items())
         ]
 

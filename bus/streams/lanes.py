@@ -15,7 +15,6 @@ from bus.codec import decode_envelope, encode_reply
 from bus.contract import Delivery, Outcome, Verdict
 from bus.streams import keys
 from bus.streams.changes import Call
-from bus.streams.connection import translated
 from bus.streams.lease import Trust
 from bus.streams.reader import Entry, StreamReader, parse_entry
 from bus.streams.wiring import Wiring
@@ -30,9 +29,7 @@ class StreamLanes:
 
     def __init__(self, wiring: Wiring) -> None:
         self._wiring = wiring
-        self._reader = StreamReader(
-            wiring.connections, wiring.client, wiring.observer, count=wiring.settings.window
-        )
+        self._reader = StreamReader(wiring.connections, wiring.link, wiring.observer, count=wiring.settings.window)
         self._held: dict[VolumeName, StreamLane] = {}
 
     async def acquire(self, volume: VolumeName, *, min_epoch: int = 0) -> StreamLane | None:
@@ -210,11 +207,9 @@ class StreamLane:
     async def _committed(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
         while True:
             try:
-                with translated():
-                    async with self._lanes.wiring.client.pipeline(transaction=False) as pipe:
-                        for delivery in deliveries:
-                            pipe.hget(keys.inbox(self.volume, delivery.id), delivery.id.bytes)  # type: ignore[arg-type]
-                        marks = await pipe.execute()
+                marks = await self._lanes.wiring.link.execute_all(
+                    [("HGET", keys.inbox(self.volume, delivery.id), delivery.id.bytes) for delivery in deliveries]
+                )
             except BusBrokenError:
                 await self._pause()
             else:

@@ -12,7 +12,6 @@ import anyio
 from loguru import logger
 
 from bus.streams import keys
-from bus.streams.connection import translated
 from bus.streams.lease import Trust
 from bus.streams.wiring import Wiring
 from domain.errors import BusBrokenError, ConflictError
@@ -78,8 +77,8 @@ class StreamLeases:
 
     async def _ring(self, name: str, present: bytes) -> None:
         node = present.decode().rpartition("/")[0]
-        with translated():
-            await self._wiring.client.publish(keys.node_channel(node), _ASK_BELL + present + b" " + name.encode())
+        message = _ASK_BELL + present + b" " + name.encode()
+        await self._wiring.link.execute("PUBLISH", keys.node_channel(node), message)
 
     def _rung(self, data: bytes) -> None:
         if data.startswith(_ASK_BELL):

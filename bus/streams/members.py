@@ -10,7 +10,6 @@ from loguru import logger
 
 from bus.contract import Member
 from bus.streams import keys
-from bus.streams.connection import translated
 from bus.streams.wiring import Wiring
 from domain.errors import BusBrokenError
 from domain.ids import VolumeName
@@ -54,12 +53,13 @@ class StreamMembers:
 
     async def _leave(self) -> None:
         try:
-            with translated():
-                async with self._wiring.client.pipeline(transaction=False) as pipe:
-                    pipe.zrem(keys.MEMBERS, self._wiring.node)
-                    pipe.delete(keys.node(self._wiring.node))
-                    pipe.publish(keys.DOORBELL, "member")
-                    await pipe.execute()
+            await self._wiring.link.execute_all(
+                [
+                    ("ZREM", keys.MEMBERS, self._wiring.node),
+                    ("DEL", keys.node(self._wiring.node)),
+                    ("PUBLISH", keys.DOORBELL, "member"),
+                ]
+            )
         except BusBrokenError as error:
             logger.debug("leaving: {}", error)
 

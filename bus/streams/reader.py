@@ -2,7 +2,7 @@
 
 Reading is stateless: the position is kept here and in the commits, never in Redis, so a lost answer or a
 dropped connection loses nothing. When the set of lanes or the room in their windows changes while the read
-blocks, `CLIENT UNBLOCK` from the shared client makes it come back at once.
+blocks, `CLIENT UNBLOCK` from the shared connection makes it come back at once.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 
 from bus.observer import BusObserver
 from bus.streams.connection import Connections, translated
+from bus.streams.link import Link
 from domain.errors import BusBrokenError
 
 #: Longest block of one read, in seconds; nothing waits for it to end.
@@ -44,9 +45,9 @@ class Source(Protocol):
 class StreamReader:
     """Feeds sources from their streams."""
 
-    def __init__(self, connections: Connections, client: Redis, observer: BusObserver, count: int) -> None:
+    def __init__(self, connections: Connections, link: Link, observer: BusObserver, count: int) -> None:
         self._connections = connections
-        self._client = client
+        self._link = link
         self._observer = observer
         self._count = count
         self._sources: dict[str, Source] = {}
@@ -124,8 +125,7 @@ class StreamReader:
             await changed.wait()
             while changed is self._changed and self._client_id is not None:
                 try:
-                    with translated():
-                        await self._client.client_unblock(self._client_id)
+                    await self._link.execute("CLIENT", "UNBLOCK", self._client_id)
                 except BusBrokenError:
                     await anyio.sleep(_PAUSE_SECONDS)
                 await anyio.sleep(_POKE_SECONDS)

@@ -8,7 +8,7 @@ from bus.codec import decode_document, encode_document, milliseconds
 from bus.contract import Record
 from bus.streams import keys
 from bus.streams.changes import Call
-from bus.streams.connection import translated
+from bus.streams.link import paired
 from bus.streams.wiring import Wiring
 from domain.catalogue import Change
 from domain.envelope import Envelope
@@ -31,8 +31,7 @@ class StreamRecords:
 
     async def load(self, name: str) -> Record | None:
         """Read a document."""
-        with translated():
-            revision, data = await self._wiring.client.hmget(name, ["r", "d"])  # type: ignore[misc]
+        revision, data = await self._wiring.link.execute("HMGET", name, "r", "d")
         return None if revision is None else Record(decode_document(data), int(revision))
 
     async def replace(
@@ -66,10 +65,9 @@ class StreamRecords:
 
     async def due(self, kind: str, *, before: float, limit: int) -> Sequence[str]:
         """Names of documents of a kind that are due, oldest first."""
-        with translated():
-            names = await self._wiring.client.zrangebyscore(
-                keys.due(kind), "-inf", milliseconds(before), start=0, num=limit
-            )
+        names = await self._wiring.link.execute(
+            "ZRANGEBYSCORE", keys.due(kind), "-inf", milliseconds(before), "LIMIT", 0, limit
+        )
         return [name.decode() for name in names]
 
 
@@ -81,18 +79,15 @@ class StreamCatalogue:
 
     async def fields(self, names: Sequence[str]) -> Sequence[Mapping[str, str] | None]:
         """Records by name, None where there is none."""
-        with translated():
-            async with self._wiring.client.pipeline(transaction=False) as pipe:
-                for name in names:
-                    pipe.hgetall(name)
-                answers = await pipe.execute()
-        return [{key.decode(): value.decode() for key, value in answer.items()} or None for answer in answers]
+        answers = await self._wiring.link.execute_all([("HGETALL", name) for name in names])
+        return [
+            {key.decode(): value.decode() for key, value in paired(answer).items()} or None for answer in answers
+        ]
 
     async def page(self, index: str, *, after: str = "", limit: int) -> Sequence[str]:
         """Members of an index after the given one, in byte order."""
         start = f"({after}" if after else "-"
-        with translated():
-            members = await self._wiring.client.zrangebylex(index, start, "+", start=0, num=limit)
+        members = await self._wiring.link.execute("ZRANGEBYLEX", index, start, "+", "LIMIT", 0, limit)
         return [member.decode() for member in members]
 
     async def apply(self, changes: Sequence[Change]) -> None:

@@ -1,20 +1,15 @@
-"""Loads the Lua scripts; each is registered once for a client and called by its digest.
-
-redis-py sends the source again when the server answers NOSCRIPT, as it does after a failover.
-"""
+"""The Lua scripts: called by their digests, sent whole where the server does not know them, as after a failover."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import sha1
 from importlib import resources
 from typing import Any, Final
 
-from redis.asyncio import Redis
-from redis.commands.core import AsyncScript
+from redis.exceptions import NoScriptError
 
-from bus.streams.connection import translated
-
-Argument = str | bytes | int | float
+from bus.streams.link import Argument, Link
 
 _NAMES = (
     "enqueue",
@@ -44,13 +39,17 @@ def _sources() -> dict[str, str]:
 _SOURCES: Final = _sources()
 
 
-class Scripts:
-    """All scripts of the bus on one client."""
+#: Redis names a script by the SHA-1 of its source; nothing is kept secret by it.
+_DIGESTS: Final = {
+    name: sha1(source.encode(), usedforsecurity=False).hexdigest() for name, source in _SOURCES.items()
+}
 
-    def __init__(self, client: Redis) -> None:
-        self._scripts: dict[str, AsyncScript] = {
-            name: client.register_script(source) for name, source in _SOURCES.items()
-        }
+
+class Scripts:
+    """All scripts of the bus on one link."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
 
     async def call(self, name: str, keys: Sequence[str], args: Sequence[Argument]) -> Any:
         """Run one script.
@@ -59,5 +58,7 @@ class Scripts:
             BusBrokenError: Redis is away or refuses.
             FencedError: the script found another owner.
         """
-        with translated():
-            return await self._scripts[name](keys=list(keys), args=list(args))
+        try:
+            return await self._link.execute("EVALSHA", _DIGESTS[name], len(keys), *keys, *args)
+        except NoScriptError:
+            return await self._link.execute("EVAL", _SOURCES[name], len(keys), *keys, *args)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from redis.asyncio import Redis
-
 from bus.observer import BusObserver
 from bus.settings import BusSettings
 from bus.streams.bells import Bells
 from bus.streams.clock import RedisClock
 from bus.streams.connection import Connections
+from bus.streams.link import Link
 from bus.streams.scripts import Scripts
 
 
@@ -23,7 +22,7 @@ class Wiring:
     observer: BusObserver
     connections: Connections
     #: For short commands.
-    client: Redis
+    link: Link
     scripts: Scripts
     clock: RedisClock
     bells: Bells
