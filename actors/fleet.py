@@ -14,6 +14,7 @@ from actors.assignment import assign
 from actors.handlers.effect import Ground
 from actors.janitor import Janitor
 from actors.jobs.contract import JobQueue
+from actors.journal import Journal
 from actors.observer import ActorObserver
 from actors.policy import Policy
 from actors.settings import ActorSettings
@@ -113,7 +114,10 @@ class Fleet:
             partial(volume.usage, staging=False),
             self.settings.usage_max_age_seconds,
         )
-        policy = Policy(Ground(volume, usage.used_bytes), lane, self.bus.clock, self.settings, self.observer)
+        journal = Journal(volume, lane, self.bus.clock, self.bus_settings.remember_seconds)
+        await journal.reconcile()
+        ground = Ground(volume, usage.used_bytes)
+        policy = Policy(ground, lane, self.bus.clock, self.settings, self.observer, journal)
         pace = Pace(self.settings.parallel, self.bus_settings.batch, self.settings.drain_seconds)
         actor = VolumeActor(policy, pace, janitor.committed)
         try:

@@ -18,6 +18,7 @@ from loguru import logger
 
 from actors.handlers.effect import Effect, Ground
 from actors.handlers.table import HANDLERS, Handler
+from actors.journal import Journal
 from actors.observer import ActorObserver
 from actors.settings import ActorSettings
 from backends.contract import Operation
@@ -47,6 +48,7 @@ class Policy:
     clock: Clock
     settings: ActorSettings
     observer: ActorObserver
+    journal: Journal
 
     def dead(self, delivery: Delivery, reason: str) -> Outcome:
         """The outcome of something that can never be handled."""
@@ -59,6 +61,9 @@ class Policy:
         Raises:
             FencedError: the volume went to another owner; the outcome is theirs to find.
         """
+        before = self.journal.recall(delivery)
+        if before is not None:
+            return before
         handler = HANDLERS[type(command)]
         started = self.clock.now()
         try:

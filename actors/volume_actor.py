@@ -127,6 +127,7 @@ class VolumeActor:
         async with self._to_commit:
             async for outcome in self._to_commit:
                 batch = [outcome, *_more(self._to_commit, self._pace.batch - 1)]
+                await self._policy.journal.write(batch)
                 await self._lane.commit(batch)
                 self._committed(batch)
 

@@ -230,6 +230,12 @@ class Volume(Protocol):
             FencedError: the volume has seen this epoch or a later one.
         """
 
+    async def append_journal(self, epoch: int, entries: Sequence[bytes]) -> None:
+        """Write entries down durably, as the owner of this epoch; the oldest ones are forgotten at some MiB."""
+
+    async def journal(self) -> Sequence[bytes]:
+        """What owners wrote down, oldest first; what the last one was in the middle of writing is left out."""
+
     # --- control plane: called by the volume's actor only; FencedError when it is not that any more ---
 
     async def ensure_scope(self, op: Operation, scope: QuotaScopeId) -> bool:

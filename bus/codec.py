@@ -27,7 +27,7 @@ _MAX_ITEM: Final = 1 << 20
 def encode_envelope(envelope: Envelope) -> bytes:
     """Write an envelope."""
     origin = envelope.origin
-    return _pack(
+    return pack(
         [
             ENVELOPE_FORM,
             envelope.id.bytes,
@@ -58,7 +58,7 @@ def decode_envelope(data: bytes) -> Envelope:
         MalformedEventError: the bytes are no envelope.
     """
     try:
-        return _envelope(_unpack(data))
+        return _envelope(unpack(data))
     except MalformedEventError:
         raise
     except (ValueError, TypeError, KeyError, InvalidRequestError) as error:
@@ -93,7 +93,7 @@ def encode_reply(reply: Reply) -> bytes:
     """Write a reply."""
     failure = reply.failure
     told = None if failure is None else [failure.code, failure.retry, failure.detail, failure.subject]
-    return _pack([reply.command.bytes, told, dict(reply.result)])
+    return pack([reply.command.bytes, told, dict(reply.result)])
 
 
 def decode_reply(data: bytes) -> Reply:
@@ -103,7 +103,7 @@ def decode_reply(data: bytes) -> Reply:
         MalformedEventError: the bytes are no reply.
     """
     try:
-        command, told, result = _unpack(data)
+        command, told, result = unpack(data)
         failure = told and Failure(ErrorCode(told[0]), Retry(told[1]), str(told[2]), str(told[3]))
         return Reply(UUID(bytes=command), failure, result)
     except (ValueError, TypeError, LookupError) as error:
@@ -112,7 +112,7 @@ def decode_reply(data: bytes) -> Reply:
 
 def encode_document(document: Mapping[str, object]) -> bytes:
     """Write a shared document."""
-    return _pack(dict(document))
+    return pack(dict(document))
 
 
 def decode_document(data: bytes) -> dict[str, object]:
@@ -122,7 +122,7 @@ def decode_document(data: bytes) -> dict[str, object]:
         MalformedEventError: the bytes are no document.
     """
     try:
-        document = _unpack(data)
+        document = unpack(data)
     except ValueError as error:
         raise MalformedEventError(f"not a document: {error}") from error
     if not isinstance(document, dict):
@@ -140,12 +140,12 @@ def seconds(time: int) -> float:
     return int(time) / 1000
 
 
-def _pack(value: object) -> bytes:
+def pack(value: object) -> bytes:
     packed: bytes = msgpack.packb(value)
     return packed
 
 
-def _unpack(data: bytes) -> Any:
+def unpack(data: bytes) -> Any:
     try:
         return msgpack.unpackb(
             data, max_str_len=_MAX_ITEM, max_bin_len=_MAX_ITEM, max_array_len=_MAX_ITEM, max_map_len=_MAX_ITEM

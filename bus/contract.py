@@ -21,6 +21,7 @@ from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
+from bus.memo import Memo
 from domain.catalogue import Change
 from domain.envelope import Envelope, Reply
 from domain.ids import VolumeName
@@ -132,6 +133,12 @@ class Lane(Protocol):
 
         Raises:
             FencedError: the lease went to another owner; nothing was recorded.
+        """
+
+    async def restore(self, memos: Sequence[Memo]) -> int:
+        """Commit again what was committed once and then lost; tells how many of these the bus did not know.
+
+        A command the bus still knows is left alone. Raises as `commit` does.
         """
 
     async def confirm(self) -> None:

@@ -93,6 +93,19 @@ class BackendConformance:
                     await volume.take_over(epoch)
             assert await volume.epoch() == 7
 
+    async def test_a_journal_is_read_by_every_later_owner(self) -> None:
+        async with self.open_volume() as volume:
+            assert await volume.journal() == []
+            await volume.take_over(1)
+            await volume.append_journal(1, [b"a", b""])
+            await volume.append_journal(1, [b"b" * 70_000])
+            await volume.take_over(5)
+            await volume.append_journal(5, [b"c"])
+            await volume.append_journal(1, [b"late"])
+            found = await volume.journal()
+            assert sorted(found, key=len) == [b"", *sorted([b"a", b"c"]), b"late", b"b" * 70_000]
+            assert found.index(b"a") < found.index(b"b" * 70_000) < found.index(b"c")
+
     async def test_an_owner_that_comes_too_late_changes_no_folder(self) -> None:
         async with self.with_folder() as (volume, _):
             late: tuple[Awaitable[object], ...] = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -17,6 +18,9 @@ from backends.memory.tree import Tree
 from domain.errors import FencedError, Subject
 from domain.ids import QuotaScopeId, VFolderId, VolumeName
 from domain.usage import Capacity, Health, HealthStatus, Quota, Usage
+
+#: Journal entries kept.
+_JOURNAL_ENTRIES = 10_000
 
 
 @dataclass(slots=True)
@@ -61,6 +65,7 @@ class MemoryVolume:
         self._trash: dict[UUID, tuple[VFolderId, Plane | None]] = {}
         self._removed: set[UUID] = set()
         self._epoch = 0
+        self._journal: deque[bytes] = deque(maxlen=_JOURNAL_ENTRIES)
 
     async def epoch(self) -> int:
         """Epoch of the last owner."""
@@ -73,6 +78,17 @@ class MemoryVolume:
         if self._epoch >= epoch:
             raise FencedError(f"the volume is at epoch {self._epoch}, not before {epoch}")
         self._epoch = epoch
+
+    async def append_journal(self, epoch: int, entries: Sequence[bytes]) -> None:
+        """Remember entries."""
+        await anyio.lowlevel.checkpoint()
+        del epoch
+        self._journal.extend(entries)
+
+    async def journal(self) -> Sequence[bytes]:
+        """What was remembered."""
+        await anyio.lowlevel.checkpoint()
+        return list(self._journal)
 
     async def _enter(self, op: Operation) -> None:
         await anyio.lowlevel.checkpoint()

@@ -5,6 +5,7 @@ stage.<E>/e<E>/        what the owner of epoch E makes ready; one rename puts it
 trash/<op id>          a deleted folder; emptied in the background
 trash/<op id>.json     which folder it was
 done/<op id>           trace of an operation that leaves no other, kept for two days
+journal/               outcomes of the last commands, see `journal.py`
 lost/                  what a stopped owner left that nobody can account for; never removed by itself
 """
 
@@ -30,7 +31,8 @@ SCOPES: Final = "scopes"
 TRASH: Final = "trash"
 DONE: Final = "done"
 LOST: Final = "lost"
-_PLACES: Final = (SCOPES, TRASH, DONE, LOST)
+JOURNAL: Final = "journal"
+_PLACES: Final = (SCOPES, TRASH, DONE, LOST, JOURNAL)
 _AREA_MODE: Final = 0o700
 _FILE_MODE: Final = 0o600
 #: How long a trace of a done operation is kept; a command is not delivered again after that.
@@ -49,7 +51,15 @@ class Area:
         with translated(AREA_NAME, Subject.VOLUME):
             if not self._is_there():
                 self._make()
+            self._complete()
             self._forget_traces()
+
+    def _complete(self) -> None:
+        """Add the places an earlier release did not have."""
+        with self.mount.below((AREA_NAME,)) as area:
+            for place in _PLACES:
+                with suppress(FileExistsError):
+                    os.mkdir(place, _AREA_MODE, dir_fd=area.fd)
 
     def _is_there(self) -> bool:
         try:

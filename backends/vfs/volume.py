@@ -15,6 +15,7 @@ from backends.mounted.beneath import Beneath
 from backends.mounted.errors import translated
 from backends.mounted.files import MountedFiles
 from backends.mounted.folders import Folders
+from backends.mounted.journal import Journal
 from backends.mounted.scopes import Scopes
 from backends.mounted.usage import Count
 from backends.powers import Mount
@@ -42,6 +43,7 @@ class VfsVolume:
         self.mount_path = str(path)
         self._area = Area(mount)
         self._scopes = Scopes(self._area)
+        self._journal = Journal(self._area)
         self._folders = Folders(self._area, self._scopes)
 
     async def prepare(self) -> None:
@@ -63,6 +65,14 @@ class VfsVolume:
     def _take_over(self, epoch: int) -> None:
         with translated(self.name, Subject.VOLUME):
             self._area.fence.take_over(epoch)
+
+    async def append_journal(self, epoch: int, entries: Sequence[bytes]) -> None:
+        """Write entries down durably."""
+        await self._threads.run(self._journal.append, epoch, entries)
+
+    async def journal(self) -> Sequence[bytes]:
+        """What owners wrote down, oldest first."""
+        return await self._threads.run(self._journal.read)
 
     async def ensure_scope(self, op: Operation, scope: QuotaScopeId) -> bool:
         """Make a quota scope if it is not there; tells whether this operation made it."""

@@ -11,6 +11,7 @@ import pytest
 
 from bus.conformance.words import SCOPE, VOLUME, a_command, a_folder, an_upload, done
 from bus.contract import Bus, Delivery, Lane, Member, Outcome, Subscription, Verdict
+from bus.memo import Memo
 from bus.settings import BusSettings
 from domain.catalogue import (
     ALL_FOLDERS,
@@ -45,6 +46,12 @@ def a_dead_letter(delivery: Delivery) -> Outcome:
     """The outcome of something that can never be handled."""
     failure = Failure(ErrorCode.MALFORMED_EVENT, Retry.NEVER, "no such thing")
     return Outcome(delivery, Verdict.DEAD, Reply(delivery.id, failure), reason="poison")
+
+
+def a_memo(command: Envelope) -> Memo:
+    """What an owner wrote down of a command that took effect."""
+    outcome = done(Delivery("0-0", command.id, command), made="restored")
+    return Memo(outcome.reply, outcome.events, command.time)
 
 
 async def take(bus: Bus, volume: VolumeName = VOLUME) -> Lane:
@@ -152,6 +159,21 @@ class BusConformance:
             with pytest.raises(FencedError):
                 await old.commit([done(delivery) for delivery in deliveries])
             assert len(await new.receive()) == 1
+
+    async def test_only_what_was_lost_is_restored(self) -> None:
+        async with self.open_bus("a") as bus, bus.events.follow("x") as subscription:
+            lane = await take(bus)
+            known, lost = a_command(bus), a_command(bus)
+            await bus.commands.publish(known)
+            (delivery,) = await lane.receive()
+            await lane.commit([done(delivery, made="first")])
+            memos = [a_memo(command) for command in (known, lost)]
+            assert await lane.restore(memos) == 1
+            assert await lane.restore(memos) == 0
+            ids = [memo.events[0].id for memo in memos]
+            assert [event.id for event in await self._read(subscription, 2)] == ids
+            assert (await bus.commands.request(lost, timeout_seconds=5)).result == {"made": "restored"}
+            assert (await bus.commands.request(known, timeout_seconds=5)).result == {"made": "first"}
 
     async def test_what_was_not_committed_is_delivered_to_the_next_owner(self) -> None:
         async with self.open_bus("a") as one, self.open_bus("b") as two:

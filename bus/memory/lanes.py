@@ -8,6 +8,7 @@ import anyio
 
 from bus.codec import decode_envelope, decode_reply, encode_reply
 from bus.contract import Delivery, Outcome, Verdict
+from bus.memo import Memo
 from bus.memory.store import LaneState, MemoryStore, StoredCommand, now
 from bus.settings import BusSettings
 from domain.errors import FencedError, MalformedEventError
@@ -88,6 +89,21 @@ class MemoryLane:
             for event in outcome.events:
                 self._store.append(event)
         self._store.ring()
+
+    async def restore(self, memos: Sequence[Memo]) -> int:
+        """Commit again what was lost."""
+        await self.confirm()
+        lost = [memo for memo in memos if memo.reply.command not in self.state.by_id]
+        for memo in lost:
+            command = memo.reply.command
+            stored = StoredCommand(len(self.state.commands) + 1, command, b"", done=True)
+            self.state.commands.append(stored)
+            self.state.by_id[command] = stored
+            self.state.replies[command] = memo.reply
+            for event in memo.events:
+                self._store.append(event)
+        self._store.ring()
+        return len(lost)
 
     async def confirm(self) -> None:
         """Return while the lane is ours."""

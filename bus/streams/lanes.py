@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import anyio
@@ -13,6 +13,7 @@ from loguru import logger
 
 from bus.codec import decode_envelope, encode_reply
 from bus.contract import Delivery, Outcome, Verdict
+from bus.memo import Memo
 from bus.streams import keys
 from bus.streams.changes import Call
 from bus.streams.lease import Trust
@@ -221,23 +222,46 @@ class StreamLane:
         call = self._commit_call(outcomes, self.window.cursor_after(entries))
         wiring = self._lanes.wiring
         started = time.monotonic()
+        await self._surely("commit", call)
+        self.window.finish(entries)
+        self._lanes.poke(self)
+        self.wake()
+        wiring.observer.committed(self.volume, len(outcomes), time.monotonic() - started)
+
+    async def restore(self, memos: Sequence[Memo]) -> int:
+        """Commit again what was lost."""
+        settings = self._lanes.wiring.settings
+        volume = self.volume
+        call = Call(
+            (keys.lane(volume), keys.events(volume), keys.BROADCAST),
+            (
+                self._lanes.wiring.node,
+                self.epoch,
+                int(settings.remember_seconds),
+                int(settings.reply_seconds * 1000),
+                len(memos),
+            ),
+        )
+        for memo in memos:
+            command = memo.reply.command
+            call.keys += (keys.inbox(volume, command), keys.reply(volume, command))
+            call.args += (command.bytes, encode_reply(memo.reply))
+            call.events(memo.events)
+        return int(await self._surely("restore", call))
+
+    async def _surely(self, script: str, call: Call) -> Any:
+        """Run a script until Redis answers, as long as the lease may still be ours."""
+        wiring = self._lanes.wiring
         while True:
-            asked = time.monotonic()
             try:
-                _, redis_ms = await wiring.scripts.call("commit", call.keys, call.args)
-                break
+                return await wiring.scripts.call(script, call.keys, call.args)
             except FencedError:
                 self._lanes.drop(self)
                 raise
             except BusBrokenError as error:
-                wiring.observer.broken("commit")
-                logger.debug("committing on {}: {}", self.volume, error)
+                wiring.observer.broken(script)
+                logger.debug("{} on {}: {}", script, self.volume, error)
                 await self._pause()
-        self.window.finish(entries)
-        self._lanes.poke(self)
-        self.wake()
-        wiring.clock.heard(redis_ms, asked)
-        wiring.observer.committed(self.volume, len(outcomes), time.monotonic() - started)
 
     def _commit_call(self, outcomes: Sequence[Outcome], cursor: str) -> Call:
         settings = self._lanes.wiring.settings

@@ -17,6 +17,7 @@ _NAMES = (
     "renew",
     "release",
     "commit",
+    "restore",
     "emit",
     "apply",
     "record_create",

@@ -1,7 +1,7 @@
 -- KEYS lane events broadcast dead-letters, then for each outcome: inbox reply (changed records)*
 -- ARGV owner epoch cursor remember_s reply_ms n, then for each outcome:
 --      entry id reply channel dead-reason original-bytes n_events (event-id event-bytes n_changes (change)*)*
--- -> {newly committed, redis_ms}; error FENCED if the lane is not ours
+-- -> newly committed; error FENCED if the lane is not ours
 local lane, own, all, dead = key(), key(), key(), key()
 local owner, epoch, cursor, remember, keep = arg(), arg(), arg(), arg(), arg()
 local l = redis.call('HMGET', lane, 'owner', 'epoch', 'cursor', 'high')
@@ -31,4 +31,4 @@ if after(cursor, passed) then passed = cursor end
 if after(passed, high) then high = passed end
 redis.call('HSET', lane, 'cursor', passed, 'high', high, 'crash', 0, 'suspect', '')
 redis.call('HINCRBY', lane, 'ack', done)
-return {done, now_ms()}
+return done
