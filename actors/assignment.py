@@ -21,7 +21,9 @@ def assign(volumes: Iterable[VolumeName], members: Sequence[Member]) -> Mapping[
     load: Counter[str] = Counter()
     owners: dict[VolumeName, str] = {}
     for volume in names:
-        able = [member.node for member in members if volume in member.volumes]
+        able = [
+            member.node for member in members if volume in member.volumes and volume not in member.outgrown
+        ] or [member.node for member in members if volume in member.volumes]
         free = [node for node in able if load[node] < limit] or able
         if free:
             owner = max(free, key=lambda node: _score(volume, node))

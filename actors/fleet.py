@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 
 import anyio
@@ -19,13 +19,14 @@ from actors.observer import ActorObserver
 from actors.policy import Policy
 from actors.settings import ActorSettings
 from actors.trimmer import Trimmer
-from actors.volume_actor import Pace, VolumeActor
+from actors.volume_actor import Listeners, Pace, Unknown, VolumeActor
 from backends.contract import Volume
-from bus.contract import Bus, Lane
+from bus.contract import Bus, Lane, Member
 from bus.settings import BusSettings
 from bus.usage import ScopeUsage
 from domain.errors import BusError, PenstockError
 from domain.ids import VolumeName
+from domain.registry import VOCABULARY, Vocabulary
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +39,15 @@ class Fleet:
     jobs: JobQueue
     settings: ActorSettings
     observer: ActorObserver
+    vocabulary: Vocabulary = VOCABULARY
+    #: Volumes on which a command came that is not known here, and which one that was.
+    unknown: dict[VolumeName, Unknown] = field(default_factory=dict)
 
     async def run(self, stop: anyio.Event) -> None:
         """Own volumes until `stop` is set; then hand all of them over."""
         stops: dict[VolumeName, anyio.Event] = {}
         async with anyio.create_task_group() as actors:
-            async with self.bus.members.join(frozenset(self.volumes)):
+            async with self.bus.members.join(frozenset(self.volumes), self.vocabulary.knows()):
                 while not stop.is_set():
                     await self._share(stops, actors)
                     await self._wait(stop)
@@ -57,6 +61,7 @@ class Fleet:
         except BusError as error:
             logger.debug("looking at the members: {}", error)
             return
+        self.bus.members.outgrow(self._outgrown(members))
         owners = assign(self.volumes, members)
         mine = {volume for volume, node in owners.items() if node == self.bus.node}
         for volume in stops.keys() - mine:
@@ -64,6 +69,15 @@ class Fleet:
         for volume in mine - stops.keys():
             stops[volume] = anyio.Event()
             actors.start_soon(self._own, self.volumes[volume], stops[volume])
+
+    def _outgrown(self, members: Sequence[Member]) -> frozenset[VolumeName]:
+        """Volumes that wait for a command only another member knows; without such a member they stay here."""
+        return frozenset(
+            met.volume for met in self.unknown.values() if any(_can_do(member, met) for member in members)
+        )
+
+    def _met(self, unknown: Unknown) -> None:
+        self.unknown[unknown.volume] = unknown
 
     async def _wait(self, stop: anyio.Event) -> None:
         async with anyio.create_task_group() as waiting:
@@ -119,7 +133,7 @@ class Fleet:
         ground = Ground(volume, usage.used_bytes)
         policy = Policy(ground, lane, self.bus.clock, self.settings, self.observer, journal)
         pace = Pace(self.settings.parallel, self.bus_settings.batch, self.settings.drain_seconds)
-        actor = VolumeActor(policy, pace, janitor.committed)
+        actor = VolumeActor(policy, pace, self.vocabulary, Listeners(janitor.committed, self._met))
         try:
             async with anyio.create_task_group() as beside:
                 beside.start_soon(janitor.run)
@@ -136,3 +150,7 @@ class Fleet:
                 await lane.release()
             except BusError as error:
                 logger.debug("releasing {}: {}", lane.volume, error)
+
+
+def _can_do(member: Member, met: Unknown) -> bool:
+    return met.volume in member.volumes and member.knows.get(met.type, 0) >= met.version

@@ -25,6 +25,7 @@ from backends.contract import Operation
 from bus.contract import Clock, Delivery, Lane, Outcome, Verdict
 from domain.envelope import Envelope, Failure, Reply
 from domain.errors import (
+    BackendUnavailableError,
     DeadlineExceededError,
     ErrorCode,
     FencedError,
@@ -50,10 +51,22 @@ class Policy:
     observer: ActorObserver
     journal: Journal
 
-    def dead(self, delivery: Delivery, reason: str) -> Outcome:
+    def dead(
+        self, delivery: Delivery, reason: str, *, code: ErrorCode = ErrorCode.MALFORMED_EVENT, attempts: int = 0
+    ) -> Outcome:
         """The outcome of something that can never be handled."""
-        failure = Failure(ErrorCode.MALFORMED_EVENT, Retry.NEVER, reason, Subject.COMMAND)
-        return Outcome(delivery, Verdict.DEAD, Reply(delivery.id, failure), reason=reason)
+        failure = Failure(code, Retry.NEVER, reason, Subject.COMMAND)
+        return Outcome(
+            delivery, self._set_aside(delivery), Reply(delivery.id, failure), reason=reason, attempts=attempts
+        )
+
+    def parked(self, delivery: Delivery) -> Outcome:
+        """The outcome of a command that waits behind a dead letter of its key."""
+        return Outcome(delivery, Verdict.PARKED, Reply(delivery.id))
+
+    def _set_aside(self, delivery: Delivery) -> Verdict:
+        kind = delivery.envelope.type if delivery.envelope else ""
+        return Verdict.QUARANTINED if kind in self.settings.quarantine else Verdict.DEAD
 
     async def settle(self, delivery: Delivery, envelope: Envelope, command: Command) -> Outcome:
         """Run a command until its outcome is certain.
@@ -91,19 +104,32 @@ class Policy:
             self._check_deadline(envelope)
             await self.lane.confirm()
             try:
-                return await handler.handle(command, op, self.ground)
+                return await self._try(handler, command, op)
             except PenstockError as error:
                 if error.code not in _FOR_THE_MOMENT or attempt >= self.settings.attempts:
                     raise
                 self.observer.retried(self.ground.volume.name, envelope.type)
                 logger.warning("{} on {}, try {}: {}", envelope.type, envelope.key, attempt, error)
-            await anyio.sleep(self._pause(attempt))
+                pause = self._pause(attempt, error)
+            await anyio.sleep(pause)
             attempt += 1
 
-    def _pause(self, attempt: int) -> float:
-        """Anything up to a limit that doubles (full jitter), lest many that failed together return together."""
+    async def _try(self, handler: Handler, command: Command, op: Operation) -> Effect:
+        with anyio.move_on_after(self.settings.handler_seconds):
+            return await handler.handle(command, op, self.ground)
+        raise BackendUnavailableError(
+            f"the storage did not finish within {self.settings.handler_seconds:g} s", subject=Subject.VOLUME
+        )
+
+    def _pause(self, attempt: int, error: PenstockError) -> float:
+        """Anything up to a limit that doubles (full jitter), lest many that failed together return together.
+
+        Where the storage says when to come back, not before that.
+        """
         limit = min(self.settings.backoff_limit_seconds, self.settings.backoff_seconds * 2 ** (attempt - 1))
-        return random.uniform(0, limit)  # noqa: S311  spreading load, not secrecy
+        told = error.facts.get("retry_after_seconds", 0.0)
+        least = min(float(told), self.settings.backoff_limit_seconds) if isinstance(told, (int, float)) else 0.0
+        return least + random.uniform(0, limit)  # noqa: S311  spreading load, not secrecy
 
     def _check_deadline(self, envelope: Envelope) -> None:
         if envelope.deadline is not None and self.clock.now() > envelope.deadline:
@@ -128,10 +154,11 @@ class Policy:
         exhausted = error.code in _FOR_THE_MOMENT
         return Outcome(
             delivery,
-            Verdict.DEAD if exhausted else Verdict.DONE,
+            self._set_aside(delivery) if exhausted else Verdict.DONE,
             Reply(envelope.id, failure),
             self._wrap(envelope, event),
             reason=f"{self.settings.attempts} tries failed: {error.message}" if exhausted else "",
+            attempts=self.settings.attempts if exhausted else 1,
         )
 
     def _wrap(self, envelope: Envelope, *events: Event) -> list[Envelope]:

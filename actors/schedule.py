@@ -28,7 +28,8 @@ class Schedule(Generic[T]):
     """Items that wait, and keys that are busy."""
 
     def __init__(self, parallel: int) -> None:
-        self._parallel = parallel
+        #: Most items that run at once; may be changed at any time.
+        self.parallel = parallel
         self._waiting: deque[Item[T]] = deque()
         self._busy: set[str] = set()
         self._exclusive = False
@@ -55,7 +56,7 @@ class Schedule(Generic[T]):
         return started
 
     def _may_start(self, item: Item[T], blocked: set[str]) -> bool:
-        if item.value is None or self._exclusive or _EVERYTHING in blocked or len(self._busy) >= self._parallel:
+        if item.value is None or self._exclusive or _EVERYTHING in blocked or len(self._busy) >= self.parallel:
             return False
         if item.exclusive:
             return not self._busy and not blocked

@@ -12,6 +12,17 @@ class ActorSettings(BaseModel):
 
     parallel: int = Field(8, ge=1, le=256, description="commands of one volume handled at once, of different keys")
     attempts: int = Field(8, ge=1, description="tries of a command on a storage that fails for the moment")
+    handler_seconds: float = Field(
+        600.0, gt=0, description="longest time one try of a command may take before it counts as failed, in seconds"
+    )
+    crash_limit: int = Field(
+        4, ge=2, description="owners that may die in a row over the same command before it is set aside"
+    )
+    quarantine: tuple[str, ...] = Field(
+        (),
+        description="command types after whose failure for good later commands of the same folder or scope wait "
+        "until an operator has dealt with it",
+    )
     backoff_seconds: float = Field(
         0.2, gt=0, description="longest pause after the first failed try, in seconds; doubles with each"
     )

@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from math import inf
+from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream
 from loguru import logger
 
+from actors.caution import Caution
 from actors.policy import Policy
+from actors.quarantine import Quarantine
 from actors.schedule import Item, Schedule
 from bus.contract import Delivery, Outcome
 from domain.envelope import Envelope
-from domain.errors import FencedError, MalformedEventError, UnsupportedError
+from domain.errors import ErrorCode, FencedError, MalformedEventError, UnsupportedError
+from domain.ids import VolumeName
 from domain.messages import Command
-from domain.registry import open_command
+from domain.registry import Vocabulary
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +30,9 @@ class Work:
 
     delivery: Delivery
     envelope: Envelope
-    command: Command
+    #: None: its body is nonsense, see `fault`.
+    command: Command | None
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +46,35 @@ class Pace:
     drain_seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A command of a type or version that is not known here."""
+
+    volume: VolumeName
+    type: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """Who is told what an actor does; each must return at once."""
+
+    committed: Callable[[Sequence[Outcome]], None]
+    unknown: Callable[[Unknown], None]
+
+
 class VolumeActor:
     """Handles the commands of one volume while its lane is ours."""
 
-    def __init__(self, policy: Policy, pace: Pace, committed: Callable[[Sequence[Outcome]], None]) -> None:
+    def __init__(self, policy: Policy, pace: Pace, vocabulary: Vocabulary, listeners: Listeners) -> None:
         self._policy = policy
         self._lane = policy.lane
         self._pace = pace
-        self._committed = committed
-        self._schedule: Schedule[Work] = Schedule(pace.parallel)
+        self._vocabulary = vocabulary
+        self._listeners = listeners
+        self._caution = Caution(self._lane, policy.settings.crash_limit)
+        self._quarantine = Quarantine(self._lane)
+        self._schedule: Schedule[Work] = Schedule(1 if self._caution.active else pace.parallel)
         # Not bounded by itself: the lane's window bounds what can be under way.
         self._outcomes, self._to_commit = anyio.create_memory_object_stream[Outcome](inf)
         self._lost = False
@@ -71,6 +97,7 @@ class VolumeActor:
             tasks.cancel_scope.cancel()
 
     async def _handle_all(self, stop: anyio.Event) -> None:
+        await self._quarantine.load()
         async with self._outcomes, anyio.create_task_group() as workers:
             await self._receive(stop, workers)
             self._schedule.drop_waiting()
@@ -87,23 +114,26 @@ class VolumeActor:
     def _take(self, delivery: Delivery) -> None:
         envelope = delivery.envelope
         if envelope is None:
-            self._set_aside(delivery, delivery.fault)
+            self._outcomes.send_nowait(self._set_aside(delivery, delivery.fault))
             return
         try:
-            command = open_command(envelope)
+            command = self._vocabulary.open_command(envelope)
         except MalformedEventError as error:
-            self._set_aside(delivery, error.message)
+            # In its turn: what came before it for the same folder is not held up by it.
+            work = Work(delivery, envelope, None, error.message)
+            self._schedule.add(Item(envelope.key, exclusive=False, value=work))
         except UnsupportedError as error:
             # Neither answered nor set aside: a member of a later release will take it, and what follows it.
             self._policy.observer.held(self._lane.volume, envelope.type)
             logger.error("command {} on {} is left waiting: {}", delivery.entry, self._lane.volume, error)
             self._schedule.add(Item(envelope.key, exclusive=False, value=None))
+            self._listeners.unknown(Unknown(self._lane.volume, envelope.type, envelope.schema_version))
         else:
             self._schedule.add(Item(envelope.key, command.exclusive, Work(delivery, envelope, command)))
 
-    def _set_aside(self, delivery: Delivery, reason: str) -> None:
+    def _set_aside(self, delivery: Delivery, reason: str, **more: Any) -> Outcome:
         logger.error("command {} on {} is set aside: {}", delivery.entry, self._lane.volume, reason)
-        self._outcomes.send_nowait(self._policy.dead(delivery, reason))
+        return self._policy.dead(delivery, reason, **more)
 
     def _start(self, workers: TaskGroup) -> None:
         for item in self._schedule.start():
@@ -118,10 +148,27 @@ class VolumeActor:
             vfolder_id=envelope.key,
             traceparent=envelope.origin.trace.parent,
         ):
-            outcome = await self._policy.settle(work.delivery, envelope, work.command)
+            outcome = await self._settle(work)
+        self._quarantine.settled(outcome)
+        self._caution.after()
+        if not self._caution.active:
+            self._schedule.parallel = self._pace.parallel
         self._schedule.end(item)
         self._outcomes.send_nowait(outcome)
         self._start(workers)
+
+    async def _settle(self, work: Work) -> Outcome:
+        delivery = work.delivery
+        if await self._quarantine.holds(delivery):
+            return self._policy.parked(delivery)
+        if work.command is None:
+            return self._set_aside(delivery, work.fault)
+        if self._caution.blames(delivery):
+            crashes = self._lane.crashes
+            reason = f"{crashes} owners in a row died while they ran it"
+            return self._set_aside(delivery, reason, code=ErrorCode.INTERNAL, attempts=crashes)
+        await self._caution.before(delivery)
+        return await self._policy.settle(delivery, work.envelope, work.command)
 
     async def _commit_all(self) -> None:
         async with self._to_commit:
@@ -129,7 +176,8 @@ class VolumeActor:
                 batch = [outcome, *_more(self._to_commit, self._pace.batch - 1)]
                 await self._policy.journal.write(batch)
                 await self._lane.commit(batch)
-                self._committed(batch)
+                self._quarantine.committed(batch)
+                self._listeners.committed(batch)
 
 
 def _more(stream: MemoryObjectReceiveStream[Outcome], count: int) -> list[Outcome]:

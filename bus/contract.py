@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
@@ -74,6 +74,10 @@ class Verdict(StrEnum):
     DONE = "done"
     #: It can never be handled: set aside with its original bytes.
     DEAD = "dead"
+    #: As DEAD; and later commands of its key wait until somebody has dealt with it.
+    QUARANTINED = "quarantined"
+    #: It waits behind a dead letter of its key: not answered, and out of the way of other keys.
+    PARKED = "parked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +102,10 @@ class Outcome:
     verdict: Verdict
     reply: Reply
     events: Sequence[Envelope] = ()
-    #: For DEAD: why, in words.
+    #: For DEAD and QUARANTINED: why, in words.
     reason: str = ""
+    #: How often it was tried.
+    attempts: int = 0
 
 
 class Lane(Protocol):
@@ -115,6 +121,20 @@ class Lane(Protocol):
     @property
     def epoch(self) -> int:
         """Grows with every change of owner."""
+
+    @property
+    def crashes(self) -> int:
+        """How many owners in a row died before they committed anything; 0: the last one gave the lane back."""
+
+    @property
+    def suspect(self) -> str:
+        """Entry the last of these owners had marked before it died; empty: none."""
+
+    async def mark_suspect(self, entry: str) -> None:
+        """Leave word that this entry is run next; the next commit takes it back. Raises as `commit` does."""
+
+    async def quarantined(self) -> frozenset[str]:
+        """Keys whose commands wait behind a dead letter. Raises as `commit` does."""
 
     async def receive(self) -> Sequence[Delivery]:
         """Wait for commands not yet handed out, at most what the window has room for.
@@ -167,13 +187,22 @@ class Member:
 
     node: str
     volumes: frozenset[VolumeName]
+    #: Command types it knows, each with its newest schema version.
+    knows: Mapping[str, int] = field(default_factory=dict)
+    #: Volumes on which it met a command it does not know and somebody else does.
+    outgrown: frozenset[VolumeName] = frozenset()
 
 
 class Members(Protocol):
     """Who is there to own lanes."""
 
-    def join(self, volumes: frozenset[VolumeName]) -> AbstractAsyncContextManager[None]:
-        """Be a member that can own the lanes of these volumes, until the context ends."""
+    def join(
+        self, volumes: frozenset[VolumeName], knows: Mapping[str, int] | None = None
+    ) -> AbstractAsyncContextManager[None]:
+        """Be a member that can own the lanes of these volumes and knows these commands, until the context ends."""
+
+    def outgrow(self, volumes: frozenset[VolumeName]) -> None:
+        """Tell the others from now on that these volumes, and no others, are better owned by somebody else."""
 
     async def view(self) -> Sequence[Member]:
         """The members seen alive lately, this one among them, sorted by name."""
@@ -356,6 +385,43 @@ class Inspection(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A command that was set aside."""
+
+    volume: VolumeName
+    #: Its place among the volume's dead letters.
+    letter: str
+    id: UUID
+    #: Why, in words.
+    reason: str
+    #: How often it was tried before it was set aside.
+    attempts: int
+    #: Epoch of the owner that set it aside, and when that was (Unix time).
+    epoch: int
+    time: float
+    #: The bytes as they were accepted.
+    original: bytes
+    #: What they say, or None where nobody can read them.
+    envelope: Envelope | None
+
+
+class DeadLetters(Protocol):
+    """What was set aside, and the ways to deal with it. Each way frees what was parked behind the letter."""
+
+    async def page(self, volume: VolumeName, *, after: str = "", limit: int) -> Sequence[DeadLetter]:
+        """Dead letters of a volume after a place, oldest first."""
+
+    async def redrive(self, letter: DeadLetter) -> bool:
+        """Have it tried again, under its own id; the answer that was given is forgotten. False: it is gone."""
+
+    async def skip(self, letter: DeadLetter) -> bool:
+        """Drop it. False: it is gone."""
+
+    async def replace(self, letter: DeadLetter, command: Envelope) -> bool:
+        """Have another command tried in its place, ahead of what was parked. False: it is gone."""
+
+
+@dataclass(frozen=True, slots=True)
 class Bus:
     """All parts, for one member. Built by `bus.streams` or `bus.memory`."""
 
@@ -371,3 +437,4 @@ class Bus:
     leases: Leases
     upkeep: Upkeep
     inspection: Inspection
+    dead_letters: DeadLetters

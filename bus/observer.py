@@ -29,7 +29,7 @@ class BusObserver(Protocol):
         """A part of the bus lost its connection and tries again."""
 
     def trimmed(self, stream: str, entries: int) -> None:
-        """Old entries were removed from `commands`, `events` or the `broadcast`."""
+        """Old entries were removed from `commands`, `events`, `dead_letters` or the `broadcast`."""
 
     def reader_expired(self, reader: str) -> None:
         """A registered reader was gone for so long that events are not kept for it any more."""

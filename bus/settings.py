@@ -31,6 +31,16 @@ class BusSettings(BaseModel):
     queue_limit: int = Field(
         10_000, ge=1, description="commands that may wait on one volume; beyond it producers are told BUSY"
     )
+    dead_letter_limit: int = Field(
+        10_000,
+        ge=1,
+        description="dead letters one volume may have; beyond it producers are told BUSY",
+    )
+    dead_letter_keep_seconds: float = Field(
+        90 * 24 * 3600.0,
+        ge=3600,
+        description="how long a dead letter waits for an operator, in seconds",
+    )
     window: int = Field(64, ge=1, le=1024, description="commands of one volume in the hands of its owner at once")
     batch: int = Field(16, ge=1, le=128, description="outcomes committed in one step")
     max_envelope_bytes: int = Field(256 * 1024, ge=1024, description="largest command or event, in bytes")

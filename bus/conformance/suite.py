@@ -62,6 +62,15 @@ async def take(bus: Bus, volume: VolumeName = VOLUME) -> Lane:
     return lane
 
 
+async def receive(lane: Lane, count: int) -> list[Delivery]:
+    """So many deliveries, waiting for them."""
+    found: list[Delivery] = []
+    with anyio.fail_after(10):
+        while len(found) < count:
+            found += await lane.receive()
+    return found
+
+
 class BusConformance:
     """Subclass it and give `open_bus`."""
 
@@ -174,6 +183,110 @@ class BusConformance:
             assert [event.id for event in await self._read(subscription, 2)] == ids
             assert (await bus.commands.request(lost, timeout_seconds=5)).result == {"made": "restored"}
             assert (await bus.commands.request(known, timeout_seconds=5)).result == {"made": "first"}
+
+    # --- what was set aside ----------------------------------------------------------------------
+
+    async def test_a_dead_letter_keeps_what_is_known_of_it(self) -> None:
+        async with self.open_bus("a") as bus:
+            lane = await take(bus)
+            command = a_command(bus)
+            await bus.commands.publish(command)
+            (delivery,) = await lane.receive()
+            await lane.commit([replace(a_dead_letter(delivery), attempts=3)])
+            (letter,) = await bus.dead_letters.page(VOLUME, limit=10)
+            assert (letter.id, letter.envelope, letter.reason) == (command.id, command, "poison")
+            assert (letter.attempts, letter.epoch, letter.original) == (3, lane.epoch, delivery.original)
+            assert abs(letter.time - bus.clock.now()) < 5
+            assert await bus.dead_letters.page(VOLUME, after=letter.letter, limit=10) == []
+
+    async def test_a_redriven_command_is_delivered_again_and_may_get_another_answer(self) -> None:
+        async with self.open_bus("a") as bus:
+            lane = await take(bus)
+            command = a_command(bus)
+            await bus.commands.publish(command)
+            (delivery,) = await lane.receive()
+            await lane.commit([replace(a_dead_letter(delivery), attempts=3)])
+            assert not (await bus.commands.request(command, timeout_seconds=5)).ok
+            (letter,) = await bus.dead_letters.page(VOLUME, limit=10)
+            assert await bus.dead_letters.redrive(letter)
+            assert not await bus.dead_letters.redrive(letter)
+            assert await bus.dead_letters.page(VOLUME, limit=10) == []
+            (again,) = await lane.receive()
+            assert again.envelope == replace(command, attempt=3)
+            await lane.commit([done(again)])
+            assert (await bus.commands.request(command, timeout_seconds=5)).ok
+
+    async def test_a_dead_letter_can_be_dropped_or_replaced(self) -> None:
+        async with self.open_bus("a") as bus:
+            lane = await take(bus)
+            for _ in range(2):
+                await bus.commands.publish(a_command(bus))
+            await lane.commit([a_dead_letter(delivery) for delivery in await receive(lane, 2)])
+            first, second = await bus.dead_letters.page(VOLUME, limit=10)
+            assert await bus.dead_letters.skip(first)
+            better = a_command(bus)
+            assert await bus.dead_letters.replace(second, better)
+            assert [delivery.envelope for delivery in await receive(lane, 1)] == [better]
+            assert (await bus.inspection.lane(VOLUME)).waiting == 1
+
+    async def test_commands_of_a_quarantined_key_wait_in_order_until_it_is_dealt_with(self) -> None:
+        async with self.open_bus("a") as bus:
+            lane = await take(bus)
+            folder = a_folder()
+            sent = [a_command(bus, folder) for _ in range(4)]
+            for command in sent:
+                await bus.commands.publish(command)
+            first, *behind = await receive(lane, 4)
+            poison = replace(a_dead_letter(first), verdict=Verdict.QUARANTINED)
+            parked = [Outcome(delivery, Verdict.PARKED, Reply(delivery.id)) for delivery in behind]
+            await lane.commit([poison, parked[0]])
+            await lane.commit(parked[1:])
+            assert await lane.quarantined() == {str(folder)}
+            assert (await bus.inspection.lane(VOLUME)).waiting == 3
+            assert (await bus.commands.publish(sent[1])).duplicate
+            (letter,) = await bus.dead_letters.page(VOLUME, limit=10)
+            assert await bus.dead_letters.redrive(letter)
+            assert await lane.quarantined() == frozenset()
+            freed = await receive(lane, 4)
+            assert [delivery.id for delivery in freed] == [command.id for command in sent]
+            await lane.commit([done(delivery) for delivery in freed])
+            assert (await bus.inspection.lane(VOLUME)).waiting == 0
+
+    async def test_too_many_dead_letters_stop_producers(self) -> None:
+        settings = SETTINGS.model_copy(update={"dead_letter_limit": 2})
+        async with self.open_bus("a", settings) as bus:
+            lane = await take(bus)
+            for _ in range(2):
+                await bus.commands.publish(a_command(bus))
+            await lane.commit([a_dead_letter(delivery) for delivery in await receive(lane, 2)])
+            with pytest.raises(BusyError, match="dead letters"):
+                await bus.commands.publish(a_command(bus))
+            (letter, _) = await bus.dead_letters.page(VOLUME, limit=10)
+            await bus.dead_letters.skip(letter)
+            await bus.commands.publish(a_command(bus))
+
+    # --- owners that die --------------------------------------------------------------------------
+
+    async def test_an_owner_is_told_how_many_died_before_it_and_over_what(self) -> None:
+        async with self.open_bus("watcher") as bus:
+            await bus.commands.publish(a_command(bus))
+            for crashes, suspect in ((0, ""), (1, ""), (2, "marked"), (3, "marked")):
+                async with self.open_bus(f"owner{crashes}") as owner:
+                    lane = await take(owner)
+                    (delivery,) = await lane.receive()
+                    marked = delivery.entry if suspect else ""
+                    assert (lane.crashes, lane.suspect) == (crashes, marked)
+                    if crashes:
+                        await lane.mark_suspect(delivery.entry)
+            async with self.open_bus("last") as owner:
+                lane = await take(owner)
+                await lane.commit([done(delivery) for delivery in await lane.receive()])
+            async with self.open_bus("next") as owner:
+                lane = await take(owner)
+                assert (lane.crashes, lane.suspect) == (1, "")
+                await lane.release()
+                lane = await take(owner)
+                assert (lane.crashes, lane.suspect) == (0, "")
 
     async def test_what_was_not_committed_is_delivered_to_the_next_owner(self) -> None:
         async with self.open_bus("a") as one, self.open_bus("b") as two:

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from uuid import UUID, uuid4
 
 import anyio
@@ -13,6 +14,7 @@ import anyio
 from bus.codec import decode_document, decode_envelope, encode_document
 from bus.contract import Broadcasted, Bus, LaneStatus, Member, Position, ReaderStatus, Record, Trimmed
 from bus.memory.command_queue import MemoryQueue
+from bus.memory.dead_letters import MemoryDeadLetters
 from bus.memory.lanes import MemoryLanes
 from bus.memory.store import MemoryStore, StoredRecord, now
 from bus.settings import BusSettings
@@ -41,6 +43,7 @@ async def open_memory_bus(store: MemoryStore, settings: BusSettings, node: str) 
             leases=MemoryLeases(store),
             upkeep=MemoryUpkeep(),
             inspection=MemoryInspection(store),
+            dead_letters=MemoryDeadLetters(store),
         )
         tasks.cancel_scope.cancel()
 
@@ -65,9 +68,11 @@ class MemoryMembers:
         self._node = node
 
     @asynccontextmanager
-    async def join(self, volumes: frozenset[VolumeName]) -> AsyncIterator[None]:
+    async def join(
+        self, volumes: frozenset[VolumeName], knows: Mapping[str, int] | None = None
+    ) -> AsyncIterator[None]:
         """Be a member until the context ends."""
-        self._store.members[self._node] = volumes
+        self._store.members[self._node] = Member(self._node, volumes, dict(knows or {}))
         self._store.ring()
         try:
             yield
@@ -75,10 +80,17 @@ class MemoryMembers:
             self._store.members.pop(self._node, None)
             self._store.ring()
 
+    def outgrow(self, volumes: frozenset[VolumeName]) -> None:
+        """Tell the others which volumes are better owned by somebody else."""
+        present = self._store.members.get(self._node)
+        if present is not None and present.outgrown != volumes:
+            self._store.members[self._node] = replace(present, outgrown=volumes)
+            self._store.ring()
+
     async def view(self) -> Sequence[Member]:
         """The members, sorted by name."""
         await anyio.lowlevel.checkpoint()
-        return [Member(node, volumes) for node, volumes in sorted(self._store.members.items())]
+        return [member for _, member in sorted(self._store.members.items())]
 
     async def wait_change(self, timeout_seconds: float) -> None:
         """Return at the next change or when the time is over."""

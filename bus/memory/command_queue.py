@@ -36,6 +36,8 @@ class MemoryQueue:
             return Receipt(str(known.number), duplicate=True)
         if lane.waiting >= self._settings.queue_limit:
             raise BusyError(f"too many commands wait on volume {command.volume}", retry_after_seconds=1.0)
+        if len(lane.dead) >= self._settings.dead_letter_limit:
+            raise BusyError(f"too many dead letters are on volume {command.volume}", retry_after_seconds=1.0)
         stored = StoredCommand(len(lane.commands) + 1, command.id, data)
         lane.commands.append(stored)
         lane.by_id[command.id] = stored

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import anyio
 
 from bus.codec import decode_envelope, decode_reply, encode_reply
-from bus.contract import Delivery, Outcome, Verdict
+from bus.contract import DeadLetter, Delivery, Outcome, Verdict
 from bus.memo import Memo
 from bus.memory.store import LaneState, MemoryStore, StoredCommand, now
 from bus.settings import BusSettings
@@ -30,6 +30,9 @@ class MemoryLanes:
         state = self._store.lanes[volume]
         if state.owner not in ("", self._node) and state.expires > now():
             return None
+        # A predecessor that did not give the lane back died.
+        if state.owner not in ("", self._node) and (state.crashes == 0 or state.suspect):
+            state.crashes += 1
         state.owner = self._node
         state.epoch = max(state.epoch, min_epoch) + 1
         state.expires = now() + self._settings.lease_seconds
@@ -53,6 +56,8 @@ class MemoryLane:
         self.volume = volume
         self.state = state
         self.epoch = state.epoch
+        self.crashes = state.crashes
+        self.suspect = state.suspect
         self._store = store
         self._window = settings.window
         self._released = False
@@ -83,12 +88,48 @@ class MemoryLane:
             if stored.done:
                 continue
             stored.done = True
+            envelope = outcome.delivery.envelope
+            key = envelope.key if envelope else ""
+            if outcome.verdict is Verdict.PARKED:
+                self.state.parked.append(StoredCommand(0, stored.id, stored.data, key=key))
+                continue
             self.state.replies[stored.id] = decode_reply(encode_reply(outcome.reply))
-            if outcome.verdict is Verdict.DEAD:
-                self.state.dead.append((stored.id, stored.data, outcome.reason))
+            if outcome.verdict is not Verdict.DONE:
+                letter = self._set_aside(outcome)
+                if outcome.verdict is Verdict.QUARANTINED:
+                    self.state.quarantine.setdefault(key, letter)
             for event in outcome.events:
                 self._store.append(event)
+        self.state.crashes, self.state.suspect = 0, ""
         self._store.ring()
+
+    def _set_aside(self, outcome: Outcome) -> str:
+        delivery = outcome.delivery
+        letter = f"{int(now() * 1000)}-{len(self.state.dead)}"
+        self.state.dead.append(
+            DeadLetter(
+                volume=self.volume,
+                letter=letter,
+                id=delivery.id,
+                reason=outcome.reason,
+                attempts=outcome.attempts,
+                epoch=self.epoch,
+                time=now(),
+                original=delivery.original,
+                envelope=delivery.envelope,
+            )
+        )
+        return letter
+
+    async def mark_suspect(self, entry: str) -> None:
+        """Leave word of what is run next."""
+        await self.confirm()
+        self.state.suspect = entry
+
+    async def quarantined(self) -> frozenset[str]:
+        """Keys whose commands wait behind a dead letter."""
+        await self.confirm()
+        return frozenset(self.state.quarantine)
 
     async def restore(self, memos: Sequence[Memo]) -> int:
         """Commit again what was lost."""
@@ -116,6 +157,7 @@ class MemoryLane:
         await anyio.lowlevel.checkpoint()
         if self.is_mine:
             self.state.owner = ""
+            self.state.crashes, self.state.suspect = 0, ""
             self.state.expires = 0.0
         self._released = True
         self._store.ring()

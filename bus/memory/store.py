@@ -10,6 +10,7 @@ from uuid import UUID
 import anyio
 
 from bus.codec import encode_envelope
+from bus.contract import DeadLetter, Member
 from domain.catalogue import Bump, Change, Index, Put, Remove, Unindex, project
 from domain.envelope import Envelope, Reply
 from domain.ids import VolumeName
@@ -22,8 +23,9 @@ class StoredCommand:
     number: int
     id: UUID
     data: bytes
-    #: Whether an outcome was committed.
+    #: Whether an outcome was committed, or it was moved elsewhere.
     done: bool = False
+    key: str = ""
 
 
 @dataclass(slots=True)
@@ -36,13 +38,18 @@ class LaneState:
     commands: list[StoredCommand] = field(default_factory=list)
     by_id: dict[UUID, StoredCommand] = field(default_factory=dict)
     replies: dict[UUID, Reply] = field(default_factory=dict)
-    dead: list[tuple[UUID, bytes, str]] = field(default_factory=list)
+    dead: list[DeadLetter] = field(default_factory=list)
+    #: Key -> dead letter its commands wait behind.
+    quarantine: dict[str, str] = field(default_factory=dict)
+    parked: list[StoredCommand] = field(default_factory=list)
+    suspect: str = ""
+    crashes: int = 0
     events: list[bytes] = field(default_factory=list)
 
     @property
     def waiting(self) -> int:
         """Commands accepted and not yet committed."""
-        return sum(not command.done for command in self.commands)
+        return len(self.parked) + sum(not command.done for command in self.commands)
 
 
 @dataclass(slots=True)
@@ -67,7 +74,7 @@ class MemoryStore:
         self.indexes: dict[str, set[str]] = defaultdict(set)
         self.leases: dict[str, tuple[str, float]] = {}
         self.asked: set[str] = set()
-        self.members: dict[str, frozenset[VolumeName]] = {}
+        self.members: dict[str, Member] = {}
         self._changed = anyio.Event()
 
     def ring(self) -> None:

@@ -15,6 +15,7 @@ from bus.streams.bells import Bells
 from bus.streams.clock import RedisClock
 from bus.streams.command_queue import StreamQueue
 from bus.streams.connection import Connections, translated
+from bus.streams.dead_letters import StreamDeadLetters
 from bus.streams.events import StreamEvents
 from bus.streams.inspection import StreamInspection
 from bus.streams.lanes import StreamLanes
@@ -77,6 +78,7 @@ async def open_streams_bus(
             leases=leases,
             upkeep=StreamUpkeep(wiring),
             inspection=StreamInspection(wiring),
+            dead_letters=StreamDeadLetters(wiring),
         )
         tasks.cancel_scope.cancel()
 

@@ -30,6 +30,8 @@ _REPLY_BELL: Final = b"r"
 #: How often a waiter looks for its reply by itself, in seconds.
 _LOOK_SECONDS: Final = 1.0
 _RETRY_SECONDS: Final = 0.1
+#: What the script says where the queue is full; anything less: too many dead letters.
+_FULL: Final = -1
 #: What a producer is told to wait when the lane's queue is full, in seconds.
 _BUSY_SECONDS: Final = 1.0
 
@@ -105,13 +107,25 @@ class StreamQueue:
         asked = time.monotonic()
         state, entry, redis_ms, committed = await self._scripts.call(
             "enqueue",
-            (keys.commands(volume), keys.lane(volume), keys.inbox(volume, command.id)),
-            (command.id.bytes, data, self._settings.queue_limit, int(self._settings.remember_seconds)),
+            (
+                keys.commands(volume),
+                keys.lane(volume),
+                keys.inbox(volume, command.id),
+                keys.dead_letters(volume),
+            ),
+            (
+                command.id.bytes,
+                data,
+                self._settings.queue_limit,
+                int(self._settings.remember_seconds),
+                self._settings.dead_letter_limit,
+            ),
         )
         self._clock.heard(redis_ms, asked)
         if state < 0:
             self._observer.refused(volume)
-            raise BusyError(f"too many commands wait on volume {volume}", retry_after_seconds=_BUSY_SECONDS)
+            what = "commands wait" if state == _FULL else "dead letters are not dealt with"
+            raise BusyError(f"too many {what} on volume {volume}", retry_after_seconds=_BUSY_SECONDS)
         self._observer.accepted(volume, duplicate=state == 0)
         return Receipt(entry.decode(), duplicate=state == 0), bool(committed)
 

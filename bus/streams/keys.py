@@ -45,6 +45,16 @@ def dead_letters(volume: VolumeName) -> str:
     return f"{{v:{volume}}}:dlq"
 
 
+def quarantine(volume: VolumeName) -> str:
+    """Hash: ordering key -> dead letter its commands wait behind."""
+    return f"{{v:{volume}}}:quar"
+
+
+def parked(volume: VolumeName) -> str:
+    """Stream of commands that wait behind a dead letter of their key."""
+    return f"{{v:{volume}}}:park"
+
+
 def inbox(volume: VolumeName, command: UUID) -> str:
     """Hash of remembered ids this command's id belongs to.
 

@@ -23,6 +23,7 @@ from domain.errors import BusBrokenError, FencedError, MalformedEventError
 from domain.ids import VolumeName, uuid7
 
 _RETRY_SECONDS: Final = 0.05
+_VERDICTS: Final = {Verdict.DONE: "D", Verdict.DEAD: "X", Verdict.QUARANTINED: "Q", Verdict.PARKED: "P"}
 
 
 class StreamLanes:
@@ -44,10 +45,11 @@ class StreamLanes:
         )
         if not answer[0]:
             return None
-        _, epoch, cursor, high, redis_ms, crash = answer
+        _, epoch, cursor, high, redis_ms, crash, suspect = answer
         wiring.clock.heard(redis_ms, asked)
         wiring.observer.acquired(volume, clean=crash == 0)
         lane = StreamLane(self, volume, epoch, Window(cursor.decode(), high.decode()), asked)
+        lane.crashes, lane.suspect = crash, suspect.decode()
         self._held[volume] = lane
         self._reader.add(lane)
         return lane
@@ -155,6 +157,8 @@ class StreamLane:
         settings = lanes.wiring.settings
         self.volume = volume
         self.epoch = epoch
+        self.crashes = 0
+        self.suspect = ""
         self.window = window
         self.stream = keys.commands(volume)
         self.position = window.committed
@@ -214,7 +218,7 @@ class StreamLane:
             except BusBrokenError:
                 await self._pause()
             else:
-                return [d for d, mark in zip(deliveries, marks, strict=True) if mark and mark[:1] == b"c"]
+                return [d for d, mark in zip(deliveries, marks, strict=True) if _is_done(d, mark)]
 
     async def commit(self, outcomes: Sequence[Outcome]) -> None:
         """Record outcomes, all or nothing; repeat until the store answers, for the script is idempotent."""
@@ -227,6 +231,21 @@ class StreamLane:
         self._lanes.poke(self)
         self.wake()
         wiring.observer.committed(self.volume, len(outcomes), time.monotonic() - started)
+
+    async def mark_suspect(self, entry: str) -> None:
+        """Leave word of what is run next."""
+        wiring = self._lanes.wiring
+        await self._surely("suspect", Call((keys.lane(self.volume),), (wiring.node, self.epoch, entry)))
+
+    async def quarantined(self) -> frozenset[str]:
+        """Keys whose commands wait behind a dead letter."""
+        while True:
+            try:
+                found = await self._lanes.wiring.link.execute("HKEYS", keys.quarantine(self.volume))
+            except BusBrokenError:
+                await self._pause()
+            else:
+                return frozenset(key.decode() for key in found)
 
     async def restore(self, memos: Sequence[Memo]) -> int:
         """Commit again what was lost."""
@@ -267,7 +286,14 @@ class StreamLane:
         settings = self._lanes.wiring.settings
         volume = self.volume
         call = Call(
-            (keys.lane(volume), keys.events(volume), keys.BROADCAST, keys.dead_letters(volume)),
+            (
+                keys.lane(volume),
+                keys.events(volume),
+                keys.BROADCAST,
+                keys.dead_letters(volume),
+                keys.quarantine(volume),
+                keys.parked(volume),
+            ),
             (
                 self._lanes.wiring.node,
                 self.epoch,
@@ -279,15 +305,18 @@ class StreamLane:
         )
         for outcome in outcomes:
             delivery = outcome.delivery
-            dead = outcome.verdict is Verdict.DEAD
+            done = outcome.verdict is Verdict.DONE
             call.keys += (keys.inbox(volume, delivery.id), keys.reply(volume, delivery.id))
             call.args += (
                 delivery.entry,
                 delivery.id.bytes,
+                _VERDICTS[outcome.verdict],
+                delivery.envelope.key if delivery.envelope else "",
                 encode_reply(outcome.reply),
                 delivery.envelope.reply_to if delivery.envelope else "",
-                (outcome.reason or "unknown") if dead else "",
-                delivery.original if dead else b"",
+                outcome.reason,
+                outcome.attempts,
+                b"" if done else delivery.original,
             )
             call.events(outcome.events)
         return call
@@ -306,6 +335,11 @@ class StreamLane:
         self._lanes.drop(self, fenced=False)
         wiring = self._lanes.wiring
         await wiring.scripts.call("release", (keys.lane(self.volume),), (wiring.node, self.epoch, keys.DOORBELL))
+
+
+def _is_done(delivery: Delivery, mark: bytes | None) -> bool:
+    """Whether an earlier owner committed an entry, or parked it, which moved it to another place."""
+    return mark is not None and (mark[:1] == b"c" or mark == f"p{delivery.entry}".encode())
 
 
 def _delivery(entry: bytes, fields: dict[bytes, bytes]) -> Delivery:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any
 
 import anyio
 from loguru import logger
 
+from bus.codec import decode_document, encode_document
 from bus.contract import Member
 from bus.streams import keys
 from bus.streams.wiring import Wiring
 from domain.errors import BusBrokenError
 from domain.ids import VolumeName
-
-#: Separates volume names in a member's record; no volume name has it.
-_SEPARATOR = ","
 
 
 class StreamMembers:
@@ -25,22 +25,29 @@ class StreamMembers:
         self._wiring = wiring
         self._ttl = wiring.settings.lease_seconds
         self._rung = anyio.Event()
-        self._mine = ""
+        self._told: _Told | None = None
         wiring.bells.on(keys.DOORBELL, self._ring)
 
     @asynccontextmanager
-    async def join(self, volumes: frozenset[VolumeName]) -> AsyncIterator[None]:
+    async def join(
+        self, volumes: frozenset[VolumeName], knows: Mapping[str, int] | None = None
+    ) -> AsyncIterator[None]:
         """Be a member until the context ends; the last step out tells the others at once."""
-        self._mine = _SEPARATOR.join(sorted(volumes)) or _SEPARATOR
+        self._told = _Told(volumes, dict(knows or {}))
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._beat)
                 yield
                 tasks.cancel_scope.cancel()
         finally:
-            self._mine = ""
+            self._told = None
             with anyio.move_on_after(self._ttl, shield=True):
                 await self._leave()
+
+    def outgrow(self, volumes: frozenset[VolumeName]) -> None:
+        """Tell the others which volumes are better owned by somebody else; the next heartbeat does."""
+        if self._told is not None:
+            self._told = replace(self._told, outgrown=volumes)
 
     async def _beat(self) -> None:
         while True:
@@ -68,10 +75,10 @@ class StreamMembers:
         answer = await self._wiring.scripts.call(
             "members",
             (keys.MEMBERS, keys.node(self._wiring.node)),
-            (self._wiring.node, int(self._ttl * 1000), keys.DOORBELL, self._mine),
+            (self._wiring.node, int(self._ttl * 1000), keys.DOORBELL, self._told.encode() if self._told else b""),
         )
         pairs = zip(answer[::2], answer[1::2], strict=True)
-        members = [Member(node.decode(), _volumes(volumes.decode())) for node, volumes in pairs]
+        members = [_member(node.decode(), told) for node, told in pairs]
         return sorted(members, key=lambda member: member.node)
 
     async def wait_change(self, timeout_seconds: float) -> None:
@@ -84,5 +91,26 @@ class StreamMembers:
         self._rung = anyio.Event()
 
 
-def _volumes(text: str) -> frozenset[VolumeName]:
-    return frozenset(VolumeName(name) for name in text.split(_SEPARATOR) if name)
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What a member tells of itself."""
+
+    volumes: frozenset[VolumeName]
+    knows: dict[str, int]
+    outgrown: frozenset[VolumeName] = frozenset()
+
+    def encode(self) -> bytes:
+        return encode_document(
+            {"volumes": sorted(self.volumes), "knows": self.knows, "outgrown": sorted(self.outgrown)}
+        )
+
+
+def _member(node: str, told: bytes) -> Member:
+    """A member as its record tells; one whose record was lost can own nothing until its next heartbeat."""
+    document: dict[str, Any] = decode_document(told) if told else {}
+    return Member(
+        node,
+        frozenset(map(VolumeName, document.get("volumes", ()))),
+        document.get("knows", {}),
+        frozenset(map(VolumeName, document.get("outgrown", ()))),
+    )

@@ -18,6 +18,8 @@ _NAMES = (
     "release",
     "commit",
     "restore",
+    "suspect",
+    "redrive",
     "emit",
     "apply",
     "record_create",

@@ -18,18 +18,28 @@ class StreamUpkeep:
         settings = wiring.settings
         self._commands_ms = int(settings.command_keep_seconds * 1000)
         self._events_ms = int(settings.event_keep_seconds * 1000)
+        self._dead_ms = int(settings.dead_letter_keep_seconds * 1000)
         self._readers_ms = int(settings.reader_keep_seconds * 1000)
 
     async def trim(self, volume: VolumeName) -> Trimmed:
         """Remove a volume's old commands and events."""
-        commands, events = await self._wiring.scripts.call(
+        commands, events, dead = await self._wiring.scripts.call(
             "trim",
-            (keys.commands(volume), keys.lane(volume), keys.events(volume)),
-            (self._commands_ms, self._events_ms),
+            (
+                keys.commands(volume),
+                keys.lane(volume),
+                keys.events(volume),
+                keys.dead_letters(volume),
+                keys.quarantine(volume),
+            ),
+            (self._commands_ms, self._events_ms, self._dead_ms),
         )
         self._wiring.observer.trimmed("commands", commands)
         self._wiring.observer.trimmed("events", events)
-        return Trimmed(commands + events)
+        self._wiring.observer.trimmed("dead_letters", dead)
+        if dead:
+            logger.error("{} dead letters of volume {} were too old to be kept longer", dead, volume)
+        return Trimmed(commands + events + dead)
 
     async def trim_broadcast(self) -> Trimmed:
         """Remove old events from the broadcast."""

@@ -1,5 +1,5 @@
 -- KEYS lane ; ARGV owner ttl_ms min_epoch
--- -> {1, epoch, cursor, high, redis_ms, crash} or {0, holder, ms left}
+-- -> {1, epoch, cursor, high, redis_ms, crash, suspect} or {0, holder, ms left}
 local now = now_ms()
 local l = redis.call('HMGET', KEYS[1], 'owner', 'exp', 'epoch', 'cursor', 'high', 'crash', 'suspect')
 local held = l[1] and l[1] ~= ''
@@ -9,4 +9,4 @@ local crash = tonumber(l[6]) or 0
 -- A predecessor that did not release died; from the second time on it counts only if it had marked what it ran.
 if held and (crash == 0 or (l[7] and l[7] ~= '')) then crash = crash + 1 end
 redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'epoch', epoch, 'exp', now + tonumber(ARGV[2]), 'crash', crash)
-return {1, epoch, l[4] or '0-0', l[5] or '0-0', now, crash}
+return {1, epoch, l[4] or '0-0', l[5] or '0-0', now, crash, l[7] or ''}

@@ -254,9 +254,9 @@ async def test_a_command_whose_tries_are_used_up_is_answered_and_set_aside() -> 
         assert reply.failure is not None
         assert reply.failure.retry is Retry.LATER
     assert volume.calls == ACTORS.attempts
-    ((command, _, reason),) = world.store.lanes[DISK].dead
-    assert command == reply.command
-    assert "away" in reason
+    (letter,) = world.store.lanes[DISK].dead
+    assert (letter.id, letter.attempts) == (reply.command, ACTORS.attempts)
+    assert "away" in letter.reason
 
 
 async def test_a_command_past_its_deadline_takes_no_effect() -> None:
@@ -299,7 +299,7 @@ async def test_bytes_nobody_can_read_are_set_aside() -> None:
         assert reply.failure is not None
         assert reply.failure.code is ErrorCode.MALFORMED_EVENT
         assert (await ask(bus, CreateVFolder(folder=folder()))).ok
-    assert [command for command, _, _ in world.store.lanes[DISK].dead] == [bad.id]
+    assert [letter.id for letter in world.store.lanes[DISK].dead] == [bad.id]
 
 
 async def test_an_unknown_command_waits_for_a_member_that_knows_it_and_holds_up_its_key_only() -> None:

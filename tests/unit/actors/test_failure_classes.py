@@ -1,0 +1,242 @@
+"""Poison, crash loops, hanging storage, quarantine, and commands of a later release."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import ClassVar
+from uuid import UUID, uuid4
+
+import anyio
+import pytest
+
+from actors.fleet import Fleet
+from actors.jobs.contract import PurgeJob
+from actors.observer import SilentObserver
+from actors.settings import ActorSettings
+from backends.memory import MemoryVolume
+from bus.contract import Bus
+from bus.memory import MemoryStore, open_memory_bus
+from bus.settings import BusSettings
+from domain.commands import CreateVFolder, DeleteVFolder, SetQuota
+from domain.envelope import Envelope, Reply, wrap_command
+from domain.errors import BackendUnavailableError, BusyError, ErrorCode, MalformedEventError, UnsupportedError
+from domain.ids import QuotaScopeId, ScopeKind, VFolderId, VolumeName
+from domain.messages import Command
+from domain.registry import COMMANDS, EVENTS, Vocabulary
+
+pytestmark = pytest.mark.anyio
+
+DISK = VolumeName("disk")
+SCOPE = QuotaScopeId(ScopeKind.USER, UUID(int=7))
+BUS = BusSettings(lease_seconds=0.3, upload_lease_seconds=0.3)
+ACTORS = ActorSettings(backoff_seconds=0.01, attempts=2, crash_limit=2, handler_seconds=0.2)
+
+
+class NoJobs:
+    async def start_purge(self, job: PurgeJob) -> None:
+        """Trash stays where it is."""
+
+
+@dataclass
+class World:
+    """One volume, and fleets that come and go."""
+
+    volume: MemoryVolume
+    store: MemoryStore
+
+    def bus(self, node: str = "manager"):
+        return open_memory_bus(self.store, BUS, node)
+
+    @asynccontextmanager
+    async def fleet(
+        self, node: str, settings: ActorSettings = ACTORS, vocabulary: Vocabulary | None = None
+    ) -> AsyncIterator[Fleet]:
+        stop = anyio.Event()
+        async with self.bus(node) as bus:
+            fleet = Fleet(
+                bus, BUS, {DISK: self.volume}, NoJobs(), settings, SilentObserver(), vocabulary or Vocabulary()
+            )
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(fleet.run, stop)
+                yield fleet
+                stop.set()
+
+
+def world_of(volume: MemoryVolume | None = None) -> World:
+    return World(volume or MemoryVolume(DISK), MemoryStore())
+
+
+def wrapped(bus: Bus, command: Command) -> Envelope:
+    return wrap_command(command, id=bus.clock.new_id(), volume=DISK, time=bus.clock.now())
+
+
+def folder() -> VFolderId:
+    return VFolderId(SCOPE, uuid4())
+
+
+async def ask(bus: Bus, command: Command | Envelope) -> Reply:
+    envelope = command if isinstance(command, Envelope) else wrapped(bus, command)
+    return await bus.commands.request(envelope, timeout_seconds=10)
+
+
+# --- storage that does not come back --------------------------------------------------------------------
+
+
+class Hanging(MemoryVolume):
+    """Never ends with one folder."""
+
+    bad: VFolderId | None = None
+    tries = 0
+
+    async def create_folder(self, op, folder, mode) -> None:
+        if folder == self.bad:
+            self.tries += 1
+            await anyio.sleep_forever()
+        await super().create_folder(op, folder, mode)
+
+
+async def test_a_handler_that_hangs_is_ended_and_holds_up_its_own_folder_only() -> None:
+    world = world_of(Hanging(DISK))
+    world.volume.bad = folder()
+    async with world.bus() as bus, world.fleet("actor"), anyio.create_task_group() as tasks:
+        replies: list[Reply] = []
+
+        async def hang() -> None:
+            replies.append(await ask(bus, CreateVFolder(folder=world.volume.bad)))
+
+        tasks.start_soon(hang)
+        with anyio.fail_after(0.2):
+            assert (await ask(bus, CreateVFolder(folder=folder()))).ok
+        with anyio.fail_after(5):
+            while not replies:
+                await anyio.sleep(0.01)
+        assert world.volume.tries == ACTORS.attempts
+        assert replies[0].failure is not None
+        assert replies[0].failure.code is ErrorCode.BACKEND_UNAVAILABLE
+        (letter,) = await bus.dead_letters.page(DISK, limit=9)
+        assert "did not finish within 0.2 s" in letter.reason
+
+
+class Throttled(MemoryVolume):
+    """Asks to come back later, once."""
+
+    calls: ClassVar[list[float]] = []
+
+    async def create_folder(self, op, folder, mode) -> None:
+        self.calls.append(anyio.current_time())
+        if len(self.calls) == 1:
+            raise BusyError("throttled", retry_after_seconds=0.3)
+        await super().create_folder(op, folder, mode)
+
+
+async def test_a_storage_that_says_when_to_come_back_is_left_alone_until_then() -> None:
+    world = world_of(Throttled(DISK))
+    async with world.bus() as bus, world.fleet("actor"):
+        assert (await ask(bus, CreateVFolder(folder=folder()))).ok
+    first, second = Throttled.calls
+    assert second - first >= 0.3
+
+
+# --- quarantine ---------------------------------------------------------------------------------------------
+
+
+class Away(MemoryVolume):
+    """Cannot delete for now."""
+
+    away = True
+
+    async def delete_folder(self, op, folder) -> None:
+        if self.away:
+            raise BackendUnavailableError("away")
+        await super().delete_folder(op, folder)
+
+
+async def test_after_a_quarantined_failure_a_folder_waits_and_goes_on_in_order() -> None:
+    world = world_of(Away(DISK))
+    settings = ACTORS.model_copy(update={"quarantine": (DeleteVFolder.type,)})
+    async with world.bus() as bus, world.fleet("actor", settings):
+        mine, other = folder(), folder()
+        assert (await ask(bus, CreateVFolder(folder=mine))).ok
+        assert not (await ask(bus, DeleteVFolder(folder=mine))).ok
+        again, delete_again = wrapped(bus, CreateVFolder(folder=mine)), wrapped(bus, DeleteVFolder(folder=mine))
+        await bus.commands.publish(again)
+        await bus.commands.publish(delete_again)
+        assert (await ask(bus, CreateVFolder(folder=other))).ok
+        assert again.id not in world.store.lanes[DISK].replies
+        world.volume.away = False
+        (letter,) = await bus.dead_letters.page(DISK, limit=9)
+        assert await bus.dead_letters.redrive(letter)
+        assert (await ask(bus, again)).ok
+        assert (await ask(bus, delete_again)).ok
+        assert [found async for found in world.volume.folders()] == [other]
+
+
+async def test_without_quarantine_later_commands_go_on() -> None:
+    world = world_of(Away(DISK))
+    async with world.bus() as bus, world.fleet("actor"):
+        mine = folder()
+        assert (await ask(bus, CreateVFolder(folder=mine))).ok
+        assert not (await ask(bus, DeleteVFolder(folder=mine))).ok
+        reply = await ask(bus, CreateVFolder(folder=mine))
+        assert reply.failure is not None
+        assert reply.failure.code is ErrorCode.CONFLICT
+
+
+# --- releases -------------------------------------------------------------------------------------------------
+
+
+class SetQuota2(SetQuota):
+    """The same in a later release: the limit is in KiB."""
+
+    schema_version: ClassVar[int] = 2
+
+
+def later() -> Vocabulary:
+    return Vocabulary(
+        {**COMMANDS, SetQuota.type: SetQuota2},
+        EVENTS,
+        {(SetQuota.type, 1): lambda body: {**body, "limit_bytes": body["limit_bytes"] // 1024}},
+    )
+
+
+def test_an_older_body_is_lifted_and_a_newer_one_refused() -> None:
+    command = SetQuota(scope=SCOPE, limit_bytes=4096)
+    old = wrap_command(command, id=uuid4(), volume=DISK, time=1.0)
+    lifted = later().open_command(old)
+    assert isinstance(lifted, SetQuota2)
+    assert lifted.limit_bytes == 4
+    new = replace(old, schema_version=2)
+    assert later().open_command(new).limit_bytes == 4096
+    with pytest.raises(UnsupportedError):
+        Vocabulary().open_command(new)
+    with pytest.raises(MalformedEventError, match="version 1"):
+        later().open_command(replace(old, body={"scope": str(SCOPE)}))
+    with pytest.raises(MalformedEventError, match="not understood any more"):
+        Vocabulary({SetQuota.type: SetQuota2}, EVENTS, {}).open_command(old)
+
+
+async def test_a_newer_command_goes_to_a_member_that_knows_it_wherever_the_volume_was() -> None:
+    from actors.handlers import table
+
+    world = world_of()
+    handlers = {**table.HANDLERS, SetQuota2: table.HANDLERS[SetQuota]}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("actors.policy.HANDLERS", handlers)
+        async with world.bus() as bus, world.fleet("old"):
+            assert (await ask(bus, CreateVFolder(folder=folder()))).ok
+            command = replace(wrapped(bus, SetQuota(scope=SCOPE, limit_bytes=5)), schema_version=2)
+            await bus.commands.publish(command)
+            await anyio.sleep(0.5)
+            assert command.id not in world.store.lanes[DISK].replies
+            assert world.store.lanes[DISK].owner == "old"
+            async with world.fleet("new", vocabulary=later()):
+                assert (await ask(bus, command)).ok
+                assert world.store.lanes[DISK].owner == "new"
+            # Nobody knows such a command any more; what the old one knows goes on.
+            with anyio.fail_after(5):
+                while world.store.lanes[DISK].owner != "old":
+                    await world.store.changed()
+            assert (await ask(bus, CreateVFolder(folder=folder()))).ok
+            assert await bus.dead_letters.page(DISK, limit=9) == []
