@@ -84,7 +84,8 @@ class VolumeActor:
 
         Returns False if the volume went to another owner before that.
         """
-        async with anyio.create_task_group() as tasks:
+        # Closed here as well: a part that is cancelled before it began closes nothing.
+        async with self._outcomes, self._to_commit, anyio.create_task_group() as tasks:
             tasks.start_soon(self._guarded, tasks, self._commit_all)
             tasks.start_soon(self._guarded, tasks, lambda: self._handle_all(stop))
         return not self._lost
@@ -97,8 +98,8 @@ class VolumeActor:
             tasks.cancel_scope.cancel()
 
     async def _handle_all(self, stop: anyio.Event) -> None:
-        await self._quarantine.load()
         async with self._outcomes, anyio.create_task_group() as workers:
+            await self._quarantine.load()
             await self._receive(stop, workers)
             self._schedule.drop_waiting()
             workers.cancel_scope.deadline = anyio.current_time() + self._pace.drain_seconds

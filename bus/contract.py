@@ -14,17 +14,21 @@ Every method raises BusBrokenError when the store is away; each may be repeated 
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol, Self
 from uuid import UUID
 
 from bus.memo import Memo
 from domain.catalogue import Change
 from domain.envelope import Envelope, Reply
+from domain.errors import InvalidRequestError
 from domain.ids import VolumeName
+
+_POSITION: Final = re.compile(r"[0-9]{1,15}(-[0-9]{1,15})?")
 
 
 class Clock(Protocol):
@@ -213,9 +217,20 @@ class Members(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A place in the broadcast. Opaque; later ones compare greater."""
+    """A place in the broadcast. Opaque to everybody but the bus."""
 
     entry: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read what was told of a position before.
+
+        Raises:
+            InvalidRequestError: nobody can have been told that.
+        """
+        if not _POSITION.fullmatch(text):
+            raise InvalidRequestError("not a position in the events", field="Last-Event-ID")
+        return cls(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,10 +241,18 @@ class Broadcasted:
     envelope: Envelope
 
 
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Events are gone that the follower has not seen: whatever it knows from events it has to look up anew."""
+
+    #: The next event is after this.
+    position: Position
+
+
 class Subscription(Protocol):
     """A follower's view of the broadcast."""
 
-    def __aiter__(self) -> AsyncIterator[Broadcasted]:
+    def __aiter__(self) -> AsyncIterator[Broadcasted | Gap]:
         """Events after the start position, in order, waiting for new ones. Undecodable ones are passed over."""
 
     async def save(self, position: Position) -> None:
@@ -243,7 +266,13 @@ class Events(Protocol):
         """Append an event that no command led to, and project it into the catalogue."""
 
     def follow(self, reader: str) -> AbstractAsyncContextManager[Subscription]:
-        """Follow the broadcast as a named reader: from its saved position, or from now on if it has none."""
+        """Follow the broadcast as a named reader: from its saved position, or from now on if it has none.
+
+        Once it has saved a position, events are kept for it until it has dealt with them.
+        """
+
+    def watch(self, after: Position | None = None) -> AbstractAsyncContextManager[Subscription]:
+        """Follow the broadcast from a position, or from now on; nothing is kept for this follower."""
 
 
 @dataclass(frozen=True, slots=True)

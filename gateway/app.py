@@ -10,6 +10,7 @@ from gateway.client import downloads, tus_answers, uploads
 from gateway.client.status import StatusRoutes as ClientStatusRoutes
 from gateway.cors import Cors
 from gateway.gate import Gate
+from gateway.manager.events import EventRoutes
 from gateway.manager.files import FileRoutes
 from gateway.manager.folders import FolderRoutes
 from gateway.manager.quota_scopes import QuotaScopeRoutes
@@ -36,6 +37,7 @@ def manager_app(gate: Gate) -> web.Application:
         FolderRoutes(gate),
         FileRoutes(gate),
         TransferRoutes(gate),
+        EventRoutes(gate),
     ):
         app.router.add_routes(part.routes())
     return app

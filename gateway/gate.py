@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+import anyio
 from aiohttp import web
 from pydantic import BaseModel
 
@@ -41,6 +42,8 @@ class Gate:
     uploads: Uploads
     sender: Sender
     version: str
+    #: Set when the gateway stops; answers that would never end by themselves end then.
+    stopping: anyio.Event
 
     def volume(self, name: str) -> Volume:
         """Find a volume. Raises NotFoundError (subject volume)."""
@@ -83,4 +86,5 @@ def build_gate(
         uploads=Uploads(bus, volumes, quotas, settings, upload_lease_seconds, observer),
         sender=Sender(settings.read_bytes, settings.idle_seconds, observer),
         version=version,
+        stopping=anyio.Event(),
     )

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from backends.contract import Volume
-from bus.contract import Bus
+from bus.contract import Bus, Gap
 from domain.envelope import Envelope
 from domain.errors import MalformedEventError, UnsupportedError
 from domain.events import QuotaScopeCreated, QuotaScopeDeleted, QuotaUpdated
@@ -49,9 +49,12 @@ class Limits:
 
     async def follow(self) -> None:
         """Listen to events for ever."""
-        async with self._bus.events.follow(f"limits-{self._bus.node}") as subscription:
+        async with self._bus.events.watch() as subscription:
             async for event in subscription:
-                self._heard(event.envelope)
+                if isinstance(event, Gap):
+                    self._known.clear()
+                else:
+                    self._heard(event.envelope)
 
     def _heard(self, envelope: Envelope) -> None:
         try:

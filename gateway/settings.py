@@ -79,6 +79,9 @@ class GatewaySettings(BaseModel):
         le=64 * _MIB,
         description="bytes of a download read at once where the kernel does not send them",
     )
+    event_streams: int = Field(
+        64, ge=0, description="followers of `GET /events` one gateway process serves at once"
+    )
     command_seconds: float = Field(30.0, gt=0, description="how long a request waits for an actor, in seconds")
     idle_seconds: float = Field(
         60.0, gt=0, description="how long a transfer may stand still before it is cut, in seconds"

@@ -90,6 +90,7 @@ async def run_gateway(settings: Settings, stop: anyio.Event) -> None:
                     settings.gateway.manager.port,
                 )
                 await stop.wait()
+                gate.stopping.set()
             tasks.cancel_scope.cancel()
 
 

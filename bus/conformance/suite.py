@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from bus.conformance.words import SCOPE, VOLUME, a_command, a_folder, an_upload, done
-from bus.contract import Bus, Delivery, Lane, Member, Outcome, Subscription, Verdict
+from bus.contract import Broadcasted, Bus, Delivery, Gap, Lane, Member, Outcome, Position, Subscription, Verdict
 from bus.memo import Memo
 from bus.settings import BusSettings
 from domain.catalogue import (
@@ -447,6 +447,32 @@ class BusConformance:
             async with bus.events.follow("archive") as subscription:
                 assert await self._read(subscription, 2) == sent[1:]
 
+    async def test_a_watcher_starts_where_it_is_told(self) -> None:
+        async with self.open_bus("a") as bus:
+            sent = [an_upload(bus, a_folder(), size) for size in range(4)]
+            await bus.events.publish(sent[0])
+            async with bus.events.watch() as subscription:
+                for event in sent[1:]:
+                    await bus.events.publish(event)
+                with anyio.fail_after(5):
+                    first = await anext(aiter(subscription))
+            assert isinstance(first, Broadcasted)
+            assert first.envelope == sent[1]
+            async with bus.events.watch(Position.parse(first.position.entry)) as subscription:
+                assert await self._read(subscription, 2) == sent[2:]
+            assert await bus.inspection.readers() == []
+
+    async def test_a_watcher_whose_place_was_lost_is_told(self) -> None:
+        async with self.open_bus("a") as bus:
+            event = an_upload(bus, a_folder(), 1)
+            await bus.events.publish(event)
+            async with bus.events.watch(Position("99999999999999")) as subscription:
+                with anyio.fail_after(5):
+                    assert isinstance(await anext(aiter(subscription)), Gap)
+        for text in ("", "x", "1-", "-1", "1-2-3", "1" * 16, "\N{ARABIC-INDIC DIGIT ONE}"):
+            with pytest.raises(InvalidRequestError):
+                Position.parse(text)
+
     async def test_a_commit_publishes_its_events(self) -> None:
         async with self.open_bus("a") as bus, bus.events.follow("gateway") as subscription:
             await bus.commands.publish(a_command(bus))
@@ -461,6 +487,7 @@ class BusConformance:
         seen: list[Envelope] = []
         with anyio.fail_after(5):
             async for event in subscription:
+                assert isinstance(event, Broadcasted)
                 seen.append(event.envelope)
                 if len(seen) == count:
                     break

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import anyio
 
 from bus.codec import decode_document, decode_envelope, encode_document
-from bus.contract import Broadcasted, Bus, LaneStatus, Member, Position, ReaderStatus, Record, Trimmed
+from bus.contract import Broadcasted, Bus, Gap, LaneStatus, Member, Position, ReaderStatus, Record, Trimmed
 from bus.memory.command_queue import MemoryQueue
 from bus.memory.dead_letters import MemoryDeadLetters
 from bus.memory.lanes import MemoryLanes
@@ -116,6 +116,12 @@ class MemoryEvents:
         start = self._store.readers.get(reader, len(self._store.broadcast))
         yield MemorySubscription(self._store, reader, start)
 
+    @asynccontextmanager
+    async def watch(self, after: Position | None = None) -> AsyncIterator[MemorySubscription]:
+        """Follow the broadcast from a position, or from now on."""
+        await anyio.lowlevel.checkpoint()
+        yield MemorySubscription(self._store, "", int(after.entry) if after else len(self._store.broadcast))
+
 
 class MemorySubscription:
     """One reader's view of the broadcast."""
@@ -130,8 +136,11 @@ class MemorySubscription:
         await anyio.lowlevel.checkpoint()
         self._store.readers[self._reader] = int(position.entry)
 
-    async def __aiter__(self) -> AsyncIterator[Broadcasted]:
+    async def __aiter__(self) -> AsyncIterator[Broadcasted | Gap]:
         """Events after the start position, waiting for new ones."""
+        if self._next > len(self._store.broadcast):
+            self._next = 0
+            yield Gap(Position("0"))
         while True:
             while self._next < len(self._store.broadcast):
                 data = self._store.broadcast[self._next]

@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
+from uuid import uuid4
 
 import anyio
 from loguru import logger
 from redis.asyncio import Redis
 
 from bus.codec import decode_envelope
-from bus.contract import Broadcasted, Position
+from bus.contract import Broadcasted, Gap, Position
 from bus.streams import keys
 from bus.streams.changes import Call
 from bus.streams.connection import translated
 from bus.streams.wiring import Wiring
 from domain.envelope import Envelope
-from domain.errors import BusBrokenError, MalformedEventError
+from domain.errors import BusBrokenError, InvalidRequestError, MalformedEventError
 
 _BLOCK_SECONDS: Final = 5.0
 _PAUSE_SECONDS: Final = 0.2
@@ -42,41 +43,56 @@ class StreamEvents:
     @asynccontextmanager
     async def follow(self, reader: str) -> AsyncIterator[StreamSubscription]:
         """Follow the broadcast as a named reader."""
-        saved = await self._wiring.link.execute("HGET", keys.READERS, reader)
-        start = saved.decode() if saved else await self._tail()
+        link = self._wiring.link
+        saved = await link.execute("HGET", keys.READERS, reader)
+        # One that was given up for dead goes on from where it was, and is told of what is gone.
+        saved = saved or await link.execute("HGET", keys.READERS_EXPIRED, reader)
+        async with self._subscription(reader, saved.decode() if saved else "") as subscription:
+            yield subscription
+
+    @asynccontextmanager
+    async def watch(self, after: Position | None = None) -> AsyncIterator[StreamSubscription]:
+        """Follow the broadcast from a position, or from now on."""
+        async with self._subscription("", after.entry if after else "") as subscription:
+            yield subscription
+
+    @asynccontextmanager
+    async def _subscription(self, reader: str, start: str) -> AsyncIterator[StreamSubscription]:
         subscription = StreamSubscription(self._wiring, reader, start)
+        if not start:
+            await subscription.look()
         try:
             yield subscription
         finally:
             with anyio.CancelScope(shield=True):
                 await subscription.close()
 
-    async def _tail(self) -> str:
-        newest = await self._wiring.link.execute("XREVRANGE", keys.BROADCAST, "+", "-", "COUNT", 1)
-        return newest[0][0].decode() if newest else "0-0"
-
 
 class StreamSubscription:
-    """One reader's view of the broadcast."""
+    """One reader's view of the broadcast; a reader without a name is not on the register."""
 
     def __init__(self, wiring: Wiring, reader: str, start: str) -> None:
         self._wiring = wiring
         self._reader = reader
         self._position = start
+        self._generation = ""
         self._shown = 0.0
-        self._reading: AsyncGenerator[Broadcasted, None] | None = None
+        self._reading: AsyncGenerator[Broadcasted | Gap, None] | None = None
 
     async def save(self, position: Position) -> None:
         """Remember that everything up to here was dealt with."""
+        if not self._reader:
+            raise InvalidRequestError("a follower without a name has no place to save")
         now = int(self._wiring.clock.now() * 1000)
         await self._wiring.link.execute_all(
             [
                 ("HSET", keys.READERS, self._reader, position.entry),
                 ("ZADD", keys.READERS_SEEN, now, self._reader),
+                ("HDEL", keys.READERS_EXPIRED, self._reader),
             ]
         )
 
-    def __aiter__(self) -> AsyncIterator[Broadcasted]:
+    def __aiter__(self) -> AsyncIterator[Broadcasted | Gap]:
         """Events after the start position; reconnects when the connection is lost."""
         self._reading = self._read_on()
         return self._reading
@@ -86,13 +102,28 @@ class StreamSubscription:
         if self._reading is not None:
             await self._reading.aclose()
 
-    async def _read_on(self) -> AsyncGenerator[Broadcasted, None]:
+    async def look(self) -> Gap | None:
+        """Find out whether something is gone that was not seen; without a position, begin at the end."""
+        gap, position, generation = await self._wiring.scripts.call(
+            "look",
+            (keys.BROADCAST, keys.TRIMMED, keys.GENERATION),
+            (self._position, self._generation, uuid4().hex),
+        )
+        self._position, self._generation = position.decode(), generation.decode()
+        return Gap(Position(self._position)) if gap else None
+
+    async def _read_on(self) -> AsyncGenerator[Broadcasted | Gap, None]:
         while True:
             try:
                 async with self._wiring.connections.blocking(_BLOCK_SECONDS) as client:
+                    entries: Any = ()
                     while True:
+                        # Where events come, none is missing between them; a silence may hide a loss.
+                        if not entries and (gap := await self.look()) is not None:
+                            yield gap
                         await self._show()
-                        for entry, fields in await self._read(client):
+                        entries = await self._read(client)
+                        for entry, fields in entries:
                             self._position = entry.decode()
                             event = self._event(fields)
                             if event is not None:
@@ -105,7 +136,7 @@ class StreamSubscription:
     async def _show(self) -> None:
         """Let the register know from time to time that this reader lives, though nothing happens."""
         now = self._wiring.clock.now()
-        if now - self._shown < _SHOW_SECONDS:
+        if not self._reader or now - self._shown < _SHOW_SECONDS:
             return
         await self._wiring.link.execute("ZADD", keys.READERS_SEEN, "XX", int(now * 1000), self._reader)
         self._shown = now

@@ -19,6 +19,12 @@ MEMBERS: Final = "bus:members"
 READERS: Final = "bus:readers"
 #: Sorted set: reader name -> when it was last there, in milliseconds.
 READERS_SEEN: Final = "bus:readers:seen"
+#: Hash: reader that was taken off the register -> its last position.
+READERS_EXPIRED: Final = "bus:readers:expired"
+#: String: last entry that was trimmed off the broadcast.
+TRIMMED: Final = "{bc}:trimmed"
+#: String: name of this life of the data; another one after everything was lost.
+GENERATION: Final = "{bc}:generation"
 #: Pub/sub channel on which changes of members and lanes are rung.
 DOORBELL: Final = "bus:doorbell"
 #: How many hashes an hour of remembered command ids is spread over.
@@ -43,6 +49,11 @@ def events(volume: VolumeName) -> str:
 def dead_letters(volume: VolumeName) -> str:
     """Stream of commands that can never be handled."""
     return f"{{v:{volume}}}:dlq"
+
+
+def command_readers(volume: VolumeName) -> str:
+    """Hash: registered reader of the commands -> last position it dealt with."""
+    return f"{{v:{volume}}}:readers"
 
 
 def quarantine(volume: VolumeName) -> str:

@@ -30,6 +30,7 @@ _NAMES = (
     "members",
     "trim",
     "trim_broadcast",
+    "look",
 )
 
 

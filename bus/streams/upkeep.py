@@ -31,6 +31,7 @@ class StreamUpkeep:
                 keys.events(volume),
                 keys.dead_letters(volume),
                 keys.quarantine(volume),
+                keys.command_readers(volume),
             ),
             (self._commands_ms, self._events_ms, self._dead_ms),
         )
@@ -45,7 +46,7 @@ class StreamUpkeep:
         """Remove old events from the broadcast."""
         removed, holder, *expired = await self._wiring.scripts.call(
             "trim_broadcast",
-            (keys.BROADCAST, keys.READERS, keys.READERS_SEEN),
+            (keys.BROADCAST, keys.READERS, keys.READERS_SEEN, keys.READERS_EXPIRED, keys.TRIMMED),
             (self._events_ms, self._readers_ms),
         )
         for reader in expired:

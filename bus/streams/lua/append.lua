@@ -10,11 +10,11 @@ end
 
 -- Whether stream entry x is later than y.
 local function after(x, y)
-  local x1, x2 = string.match(x, '(%d+)-(%d+)')
-  local y1, y2 = string.match(y, '(%d+)-(%d+)')
+  local x1, x2 = string.match(x, '(%d+)%-?(%d*)')
+  local y1, y2 = string.match(y, '(%d+)%-?(%d*)')
   x1, y1 = tonumber(x1), tonumber(y1)
   if x1 ~= y1 then return x1 > y1 end
-  return tonumber(x2) > tonumber(y2)
+  return (tonumber(x2) or 0) > (tonumber(y2) or 0)
 end
 
 -- One catalogue change: P put, B bump, R remove, I index, U unindex. With live == false it is only walked over.
@@ -48,4 +48,18 @@ local function append(live, own, all, epoch)
     redis.call('XADD', all, '*', 'i', id, 'm', bytes, 'e', epoch)
   end
   changes(live)
+end
+
+-- The floor, or less where a consumer group of the stream has not dealt with what is above less.
+local function groups_floor(stream, floor)
+  if redis.call('EXISTS', stream) == 0 then return floor end
+  for _, info in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
+    local group = {}
+    for i = 1, #info, 2 do group[info[i]] = info[i + 1] end
+    local least = group['last-delivered-id']
+    local pending = redis.call('XPENDING', stream, group['name'])
+    if pending[2] and after(least, pending[2]) then least = pending[2] end
+    if after(floor, least) then floor = least end
+  end
+  return floor
 end
