@@ -19,6 +19,19 @@ class BusSettings(BaseModel):
     command_timeout_seconds: float = Field(
         5.0, gt=0, description="longest wait for an answer to a short command, in seconds"
     )
+    replicas_to_wait: int = Field(
+        0,
+        ge=0,
+        le=16,
+        description="replicas that must have a command before it counts as accepted, so a failover loses none; "
+        "needs a Redis with at least as many",
+    )
+    replica_wait_seconds: float = Field(
+        0.5,
+        gt=0,
+        le=30,
+        description="longest wait for these replicas, in seconds; then the producer has to retry",
+    )
     lease_seconds: float = Field(
         5.0,
         ge=0.2,

@@ -14,7 +14,7 @@ from bus.settings import BusSettings
 from bus.streams.bells import Bells
 from bus.streams.clock import RedisClock
 from bus.streams.command_queue import StreamQueue
-from bus.streams.connection import Connections, translated
+from bus.streams.connection import Connections, connections, translated
 from bus.streams.dead_letters import StreamDeadLetters
 from bus.streams.events import StreamEvents
 from bus.streams.inspection import StreamInspection
@@ -40,9 +40,17 @@ async def open_streams_bus(
     Raises:
         BusBrokenError: Redis is not there at the start. Later losses are waited out.
     """
-    observer = observer or SilentObserver()
-    connections = Connections(settings)
+    async with connections(settings) as made, _assembled(settings, node, observer or SilentObserver(), made) as bus:
+        yield bus
+
+
+@asynccontextmanager
+async def _assembled(
+    settings: BusSettings, node: str, observer: BusObserver, connections: Connections
+) -> AsyncIterator[Bus]:
     link = Link(connections, observer)
+    # Waiting for replicas holds up a whole connection, so it has one of its own.
+    durable = Link(connections, observer) if settings.replicas_to_wait else link
     clock = RedisClock()
     wiring = Wiring(
         node=node,
@@ -50,7 +58,7 @@ async def open_streams_bus(
         observer=observer,
         connections=connections,
         link=link,
-        scripts=Scripts(link),
+        scripts=Scripts(link, durable, settings),
         clock=clock,
         bells=Bells(connections, observer),
     )
@@ -61,7 +69,7 @@ async def open_streams_bus(
         StreamMembers(wiring),
     )
     await _set_clock(connections, clock)
-    async with _linked(link), anyio.create_task_group() as tasks:
+    async with _linked(link, durable), anyio.create_task_group() as tasks:
         for background in (wiring.bells, lanes, leases):
             tasks.start_soon(background.run)
         with anyio.move_on_after(settings.connect_timeout_seconds):
@@ -84,10 +92,11 @@ async def open_streams_bus(
 
 
 @asynccontextmanager
-async def _linked(link: Link) -> AsyncIterator[None]:
-    """Keep the shared connection until everything else has ended: what ends still has something to say."""
+async def _linked(*links: Link) -> AsyncIterator[None]:
+    """Keep the shared connections until everything else has ended: what ends still has something to say."""
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(link.run)
+        for link in set(links):
+            tasks.start_soon(link.run)
         yield
         tasks.cancel_scope.cancel()
 

@@ -105,7 +105,7 @@ class StreamQueue:
             )
         volume = command.volume
         asked = time.monotonic()
-        state, entry, redis_ms, committed = await self._scripts.call(
+        state, entry, redis_ms, committed = await self._scripts.call_durably(
             "enqueue",
             (
                 keys.commands(volume),

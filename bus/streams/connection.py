@@ -12,13 +12,13 @@ from typing import Any, Final
 
 import anyio
 from redis import DriverInfo, __version__, exceptions
-from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
 
 from bus.settings import BusSettings
-from bus.streams.server import Server
+from bus.streams.server import Reached, Server
 from domain.errors import BusBrokenError, FencedError
 
 #: What a connection tells the server of its client library. Made once, because redis-py would else look its
@@ -33,19 +33,28 @@ _RETRIES: Final = 2
 class Connections:
     """Makes connections to one Redis, wherever its Sentinels say it is."""
 
-    def __init__(self, settings: BusSettings) -> None:
+    def __init__(self, settings: BusSettings, reached: Reached) -> None:
         self.settings = settings
-        self._server = Server.parse(settings.url.get_secret_value())
+        self._reached = reached
 
-    def link(self) -> AbstractConnection:
-        """A connection that waits for answers as long as it takes; who uses it watches the time."""
-        connection: AbstractConnection = self._pool(None).make_connection()  # type: ignore[no-untyped-call]
-        return connection
+    @asynccontextmanager
+    async def link(self) -> AsyncIterator[AbstractConnection]:
+        """An open connection that waits for answers as long as it takes; who uses it watches the time."""
+        pool = self._reached.pool(None)  # a connection found by Sentinels needs its pool
+        connection: AbstractConnection = pool.make_connection()  # type: ignore[no-untyped-call]
+        try:
+            with anyio.fail_after(self.settings.connect_timeout_seconds):
+                await connection.connect()  # type: ignore[no-untyped-call]
+            yield connection
+        finally:
+            with anyio.CancelScope(shield=True):
+                await connection.disconnect(nowait=True)
+                await pool.aclose()
 
     @asynccontextmanager
     async def blocking(self, block_seconds: float) -> AsyncIterator[Redis]:
         """A client of its own for one task that blocks up to this long; closed even when cancelled."""
-        pool = self._pool(block_seconds + _BLOCK_MARGIN_SECONDS)
+        pool = self._reached.pool(block_seconds + _BLOCK_MARGIN_SECONDS)
         client: Redis = Redis(connection_pool=pool, single_connection_client=True)
         try:
             yield client
@@ -54,19 +63,26 @@ class Connections:
                 await client.aclose()
                 await pool.aclose()
 
-    def _pool(self, socket_timeout: float | None) -> ConnectionPool:
-        connect_timeout = self.settings.connect_timeout_seconds
-        options: dict[str, Any] = {
-            "protocol": 2,
-            "socket_timeout": socket_timeout,
-            "socket_connect_timeout": connect_timeout,
-            "socket_keepalive": True,
-            "health_check_interval": 0,
-            "retry": Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.5), _RETRIES),
-            "client_name": "penstock",
-            "driver_info": _DRIVER,
-        }
-        return self._server.pool(options, connect_timeout)
+
+@asynccontextmanager
+async def connections(settings: BusSettings) -> AsyncIterator[Connections]:
+    """Make connections until the context ends.
+
+    Raises:
+        InvalidRequestError: the URL of the settings leads nowhere.
+    """
+    patience = settings.connect_timeout_seconds
+    options: dict[str, Any] = {
+        "protocol": 2,
+        "socket_connect_timeout": patience,
+        "socket_keepalive": True,
+        "health_check_interval": 0,
+        "retry": Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.5), _RETRIES),
+        "client_name": "penstock",
+        "driver_info": _DRIVER,
+    }
+    async with Server.parse(settings.url.get_secret_value()).reached(options, patience) as reached:
+        yield Connections(settings, reached)
 
 
 @contextmanager

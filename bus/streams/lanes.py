@@ -38,7 +38,7 @@ class StreamLanes:
         """Take the lane if it is free or its owner is gone."""
         wiring = self._wiring
         asked = time.monotonic()
-        answer = await wiring.scripts.call(
+        answer = await wiring.scripts.call_durably(
             "acquire",
             (keys.lane(volume),),
             (wiring.node, int(wiring.settings.lease_seconds * 1000), min_epoch),

@@ -117,20 +117,16 @@ class Link:
             await anyio.sleep(random.uniform(0, _PAUSE_SECONDS))  # noqa: S311  spreading load
 
     async def _serve(self) -> None:
-        connection = self._connections.link()
-        try:
-            with anyio.fail_after(self._connections.settings.connect_timeout_seconds):
-                await connection.connect()  # type: ignore[no-untyped-call]
+        async with self._connections.link() as connection:
             self._connection = connection
             self._connected.set()
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._write, connection)
-                tasks.start_soon(self._watch)
-                await self._read(connection)
-        finally:
-            self._forget()
-            with anyio.CancelScope(shield=True):
-                await connection.disconnect(nowait=True)
+            try:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(self._write, connection)
+                    tasks.start_soon(self._watch)
+                    await self._read(connection)
+            finally:
+                self._forget()
 
     def _forget(self) -> None:
         """Tell everybody that waits that the connection is lost."""

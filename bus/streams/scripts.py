@@ -9,7 +9,9 @@ from typing import Any, Final
 
 from redis.exceptions import NoScriptError
 
+from bus.settings import BusSettings
 from bus.streams.link import Argument, Link
+from domain.errors import BusBrokenError
 
 _NAMES = (
     "enqueue",
@@ -52,8 +54,11 @@ _DIGESTS: Final = {
 class Scripts:
     """All scripts of the bus on one link."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, durable: Link, settings: BusSettings) -> None:
         self._link = link
+        self._durable = durable
+        self._wait = ("WAIT", settings.replicas_to_wait, int(settings.replica_wait_seconds * 1000))
+        self._replicas = settings.replicas_to_wait
 
     async def call(self, name: str, keys: Sequence[str], args: Sequence[Argument]) -> Any:
         """Run one script.
@@ -66,3 +71,26 @@ class Scripts:
             return await self._link.execute("EVALSHA", _DIGESTS[name], len(keys), *keys, *args)
         except NoScriptError:
             return await self._link.execute("EVAL", _SOURCES[name], len(keys), *keys, *args)
+
+    async def call_durably(self, name: str, keys: Sequence[str], args: Sequence[Argument]) -> Any:
+        """Run one script and wait until as many replicas as are configured have what it wrote.
+
+        The script must write something whenever it runs: `WAIT` counts what its own connection wrote.
+
+        Raises:
+            BusBrokenError: as `call`; or fewer replicas have it, so a failover may lose it. It may be repeated.
+            FencedError: as `call`.
+        """
+        if not self._replicas:
+            return await self.call(name, keys, args)
+        try:
+            answer, copies = await self._durable.execute_all(
+                [("EVALSHA", _DIGESTS[name], len(keys), *keys, *args), self._wait]
+            )
+        except NoScriptError:
+            answer, copies = await self._durable.execute_all(
+                [("EVAL", _SOURCES[name], len(keys), *keys, *args), self._wait]
+            )
+        if copies < self._replicas:
+            raise BusBrokenError(f"only {copies} of {self._replicas} replicas have it yet")
+        return answer

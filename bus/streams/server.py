@@ -8,11 +8,13 @@ sentinel_password=...`, `rediss+sentinel://` with TLS to servers and Sentinels a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
+import anyio
 from redis.asyncio import ConnectionPool
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 
@@ -62,14 +64,43 @@ class Server:
             field="bus.url",
         )
 
-    def pool(self, options: Mapping[str, Any], connect_timeout: float) -> ConnectionPool:
-        """A pool of connections to the server, or to what is the primary when a connection is made."""
+    @asynccontextmanager
+    async def reached(self, options: Mapping[str, Any], patience_seconds: float) -> AsyncIterator[Reached]:
+        """Make pools of connections to the server, or to what is the primary when a connection is made.
+
+        Args:
+            options: what redis-py takes for every connection.
+            patience_seconds: longest wait for a Sentinel.
+        """
         if self.sentinels is None:
-            return ConnectionPool.from_url(self.url, **options)
-        told = self.sentinels
-        patience = {"socket_timeout": connect_timeout, "socket_connect_timeout": connect_timeout}
-        sentinel = Sentinel(list(told.addresses), sentinel_kwargs={**patience, **told.own})  # type: ignore[no-untyped-call]
-        return SentinelConnectionPool(told.service, sentinel, **options, **told.server)  # type: ignore[no-untyped-call]
+            yield Reached(self, options, None)
+            return
+        patience = {"socket_timeout": patience_seconds, "socket_connect_timeout": patience_seconds}
+        own = {**patience, "driver_info": options["driver_info"], **self.sentinels.own}
+        sentinel = Sentinel(list(self.sentinels.addresses), sentinel_kwargs=own)  # type: ignore[no-untyped-call]
+        try:
+            yield Reached(self, options, sentinel)
+        finally:
+            with anyio.CancelScope(shield=True):
+                for client in sentinel.sentinels:
+                    await client.aclose()
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A way to the server."""
+
+    server: Server
+    options: Mapping[str, Any]
+    sentinel: Sentinel | None
+
+    def pool(self, socket_timeout: float | None) -> ConnectionPool:
+        """A pool whose connections wait so long for an answer; None: for ever."""
+        options = {**self.options, "socket_timeout": socket_timeout}
+        told = self.server.sentinels
+        if told is None:
+            return ConnectionPool.from_url(self.server.url, **options)
+        return SentinelConnectionPool(told.service, self.sentinel, **options, **told.server)  # type: ignore[no-untyped-call]
 
 
 def _sentinels(url: str) -> Sentinels:

@@ -1,0 +1,191 @@
+"""Replicas and Sentinels: what was accepted outlives the primary."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import anyio
+import pytest
+import redis
+from harness.redis_server import RedisServer, debian_redis
+from harness.sentinels import Failover
+from pydantic import SecretStr
+
+from bus.codec import decode_envelope
+from bus.conformance.words import VOLUME, a_command, done
+from bus.contract import Bus
+from bus.settings import BusSettings
+from bus.streams import keys, open_streams_bus
+from bus.streams.server import Server
+from domain.errors import BusBrokenError, FencedError, InvalidRequestError
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def failover(tmp_path: Path) -> Iterator[Failover]:
+    servers = Failover(tmp_path)
+    try:
+        servers.start()
+        yield servers
+    finally:
+        servers.stop()
+
+
+def settings_of(url: str, **more: object) -> BusSettings:
+    return BusSettings(
+        url=SecretStr(url), lease_seconds=1.0, command_timeout_seconds=1.0, connect_timeout_seconds=1.0, **more
+    )
+
+
+async def serve(bus: Bus) -> None:
+    """Answer every command, for ever; whatever happens to the lane, take it again."""
+    while True:
+        try:
+            lane = await bus.lanes.acquire(VOLUME)
+            if lane is None:
+                await anyio.sleep(0.05)
+                continue
+            while True:
+                await lane.commit([done(delivery) for delivery in await lane.receive()])
+        except (FencedError, BusBrokenError):
+            await anyio.sleep(0.05)
+
+
+async def test_no_accepted_command_is_lost_or_doubled_when_the_primary_dies(failover: Failover) -> None:
+    settings = settings_of(failover.url, replicas_to_wait=1)
+    accepted: list[object] = []
+    async with (
+        open_streams_bus(settings, "manager") as manager,
+        open_streams_bus(settings, "actor") as actor,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(serve, actor)
+
+        async def produce() -> None:
+            while True:
+                command = a_command(manager)
+                while True:
+                    try:
+                        await manager.commands.publish(command)
+                    except BusBrokenError:
+                        await anyio.sleep(0.02)  # the same again: whether it was accepted is not known
+                    else:
+                        break
+                accepted.append(command.id)
+
+        for _ in range(4):
+            tasks.start_soon(produce)
+        for _ in range(2):
+            await anyio.sleep(0.5)
+            before = len(accepted)
+            await anyio.to_thread.run_sync(failover.fail_over)
+            with anyio.fail_after(20):
+                while len(accepted) < before + 50:
+                    await anyio.sleep(0.05)
+        tasks.cancel_scope.cancel()
+    async with open_streams_bus(settings, "later") as bus, anyio.create_task_group() as tasks:
+        tasks.start_soon(serve, bus)
+        with anyio.fail_after(20):
+            while (await bus.inspection.lane(VOLUME)).waiting:
+                await anyio.sleep(0.05)
+        tasks.cancel_scope.cancel()
+    with redis.Redis(port=failover.primary().port) as client:
+        events = [decode_envelope(fields[b"m"]) for _, fields in client.xrange(keys.events(VOLUME))]
+    causes = [event.origin.cause for event in events]
+    assert set(accepted) <= set(causes)
+    assert len(causes) == len(set(causes))
+
+
+async def test_a_lagging_replica_loses_what_nobody_waited_for(failover: Failover) -> None:
+    """The negative control: the same fault, with the wait switched off, loses what was accepted."""
+    async with (
+        open_streams_bus(settings_of(failover.url), "hasty") as hasty,
+        open_streams_bus(
+            settings_of(failover.url, replicas_to_wait=1, replica_wait_seconds=0.2), "careful"
+        ) as careful,
+    ):
+        lost, kept = a_command(hasty), a_command(careful)
+        failover.replica().pause()
+        await hasty.commands.publish(lost)
+        with pytest.raises(BusBrokenError):
+            await careful.commands.publish(kept)
+        await anyio.to_thread.run_sync(failover.fail_over)
+        with anyio.fail_after(20):
+            while True:
+                try:
+                    again = await careful.commands.publish(kept)
+                    break
+                except BusBrokenError:
+                    await anyio.sleep(0.05)
+        assert not again.duplicate
+        assert not (await hasty.commands.publish(lost)).duplicate
+
+
+async def test_a_command_no_replica_has_is_not_called_accepted(tmp_path: Path) -> None:
+    """The negative control of the one above, and what a producer sees where replicas are missing."""
+    server = RedisServer(debian_redis(), tmp_path)
+    server.start()
+    try:
+        settings = settings_of(server.url, replicas_to_wait=1, replica_wait_seconds=0.1)
+        async with open_streams_bus(settings, "manager") as bus:
+            command = a_command(bus)
+            for _ in range(2):
+                with pytest.raises(BusBrokenError, match="0 of 1 replicas"):
+                    await bus.commands.publish(command)
+        async with open_streams_bus(settings_of(server.url), "other") as bus:
+            assert (await bus.commands.publish(command)).duplicate
+    finally:
+        server.stop()
+
+
+async def test_users_passwords_and_databases_reach_the_server(tmp_path: Path) -> None:
+    server = RedisServer(debian_redis(), tmp_path)
+    server.start()
+    try:
+        with redis.Redis(port=server.port) as client:
+            client.acl_setuser(
+                "penstock", enabled=True, passwords=["+s3cr%t/"], categories=["+@all"], keys=["*"], channels=["*"]
+            )
+            client.acl_setuser("default", enabled=False)
+        url = f"redis://penstock:s3cr%25t%2F@127.0.0.1:{server.port}/3"
+        async with open_streams_bus(settings_of(url), "a") as bus:
+            await bus.commands.publish(a_command(bus))
+        with pytest.raises(BusBrokenError) as caught:
+            async with open_streams_bus(settings_of(url.replace("s3cr", "wrong")), "a"):
+                pass
+        assert "wrong" not in str(caught.value)
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://h",
+        "redis+sentinel://",
+        "redis+sentinel://h:26379",
+        "redis+sentinel://h:26379/name/x",
+        "redis+sentinel://h:x/name",
+        "redis+sentinel://:26379/name",
+    ],
+)
+def test_a_url_that_leads_nowhere_is_refused_without_telling_it(url: str) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        Server.parse(url)
+    assert caught.value.facts["field"] == "bus.url"
+
+
+def test_a_sentinel_url_is_read_whole() -> None:
+    server = Server.parse(
+        "rediss+sentinel://me:p%40ss@one:1,two/name/2?sentinel_username=s&sentinel_password=q&ssl_ca_certs=/ca"
+    )
+    told = server.sentinels
+    assert told is not None
+    assert told.addresses == (("one", 1), ("two", 26379))
+    assert told.service == "name"
+    assert told.server == {"db": 2, "username": "me", "password": "p@ss", "ssl": True, "ssl_ca_certs": "/ca"}
+    assert told.own == {"username": "s", "password": "q", "ssl": True, "ssl_ca_certs": "/ca"}
+    assert "p@ss" not in repr(server)
+    assert "p%40ss" not in repr(server)
