@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import signal
 import socket
 import subprocess
 import time
@@ -82,16 +81,6 @@ class RedisServer:
         self._process.kill()
         self._process.wait()
         self._process = None
-
-    def pause(self) -> None:
-        """Stop it from running, as a stalled machine would."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """Let it run again."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
         """Terminate; kill if that takes too long."""

@@ -82,16 +82,10 @@ class Failover:
             _, port = client.sentinel_get_master_addr_by_name(SERVICE)
         return next(server for server in self.servers if server.port == port)
 
-    def replica(self) -> RedisServer:
-        """The other one."""
-        primary = self.primary()
-        return next(server for server in self.servers if server is not primary)
-
     def fail_over(self) -> None:
         """Kill the primary, and wait until the other one is; then bring the dead one back as its replica."""
-        old, new = self.primary(), self.replica()
+        old = self.primary()
         old.kill()
-        new.resume()
         self._until(lambda: self.primary() is not old, "the other server to be promoted")
         old.start()
         self._until(lambda: self._follows(old), "the old primary to be a replica")
