@@ -265,8 +265,8 @@ class Events(Protocol):
     async def publish(self, event: Envelope) -> None:
         """Append an event that no command led to, and project it into the catalogue."""
 
-    def follow(self, reader: str) -> AbstractAsyncContextManager[Subscription]:
-        """Follow the broadcast as a named reader: from its saved position, or from now on if it has none.
+    def follow(self, reader: str, start: Position | None = None) -> AbstractAsyncContextManager[Subscription]:
+        """Follow the broadcast as a named reader: from its saved position, else from `start`, else from now on.
 
         Once it has saved a position, events are kept for it until it has dealt with them.
         """
@@ -414,6 +414,38 @@ class Inspection(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Stored:
+    """A message as it stands on its stream."""
+
+    position: Position
+    #: When it was put there (Unix time).
+    time: float
+    id: UUID
+    #: None where nobody can read the bytes.
+    envelope: Envelope | None
+    original: bytes
+
+
+class History(Protocol):
+    """What has been, as far as it was not trimmed. `Position("0")` is before everything."""
+
+    async def commands(self, volume: VolumeName, *, after: Position, limit: int) -> Sequence[Stored]:
+        """Commands of a volume after a position, oldest first."""
+
+    async def events(self, volume: VolumeName | None, *, after: Position, limit: int) -> Sequence[Stored]:
+        """Events of a volume, or of all, after a position, oldest first."""
+
+    async def hold_commands(self, volume: VolumeName, reader: str, position: Position) -> None:
+        """Keep a volume's commands after this position from being trimmed."""
+
+    async def held_commands(self, volume: VolumeName, reader: str) -> Position | None:
+        """Where a reader holds a volume's commands."""
+
+    async def copy(self, name: str, stored: Stored) -> None:
+        """Append a message to a stream of its own, which nothing of Penstock reads."""
+
+
+@dataclass(frozen=True, slots=True)
 class DeadLetter:
     """A command that was set aside."""
 
@@ -467,3 +499,4 @@ class Bus:
     upkeep: Upkeep
     inspection: Inspection
     dead_letters: DeadLetters
+    history: History

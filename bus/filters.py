@@ -21,11 +21,15 @@ class Filter:
     since: float = 0.0
     until: float = 0.0
 
+    def matches_type(self, name: str) -> bool:
+        """Whether messages of a type may be wanted."""
+        return not self.types or any(fnmatchcase(name, pattern) for pattern in self.types)
+
     def matches(self, envelope: Envelope) -> bool:
         """Whether a message is wanted."""
         subjects = (envelope.key, envelope.body.get("folder"), envelope.body.get("scope"))
         return (
-            (not self.types or any(fnmatchcase(envelope.type, pattern) for pattern in self.types))
+            self.matches_type(envelope.type)
             and self.volume in ("", envelope.volume)
             and (not self.key or self.key in subjects)
             and (not self.since or envelope.time >= self.since)

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
+from uuid import UUID
 
+from backends.contract import Volume
 from backends.observer import SilentObserver
 from backends.registry import open_volumes
+from bus.contract import Bus, Gap, Position
+from bus.filters import Filter
 from bus.folder_pages import ListedFolder
 from bus.streams import open_streams_bus
 from domain.errors import NotFoundError, Subject
 from domain.ids import QuotaScopeId, VolumeName
 from ops.folders import list_folders, rebuild
+from ops.replay import Execution, Range, copy, differences, printed, told
 from ops.settings import Settings
 
 #: Name of the command line among the bus's members; it owns nothing, so it need not be unique.
@@ -72,3 +80,65 @@ async def rebuild_rows(settings: Settings, volume: VolumeName | None, *, count: 
                 {"volume": str(name), "found": result.found, "added": result.added, "dropped": result.dropped}
             )
     return rows
+
+
+async def tail(
+    settings: Settings, wanted: Filter, after: str, count: int | None, show: Callable[[Mapping[str, Any]], None]
+) -> None:
+    """Show events as they happen; for ever, or until so many were shown."""
+    start = Position.parse(after) if after else None
+    async with open_streams_bus(settings.bus, _NODE) as bus, bus.events.watch(start) as subscription:
+        async for item in subscription:
+            if isinstance(item, Gap):
+                show({"position": item.position.entry, "type": "gap"})
+            elif wanted.matches(item.envelope):
+                show({"position": item.position.entry, **told(item.envelope)})
+                count = None if count is None else count - 1
+                if count == 0:
+                    return
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """A replay from the command line."""
+
+    settings: Settings
+    what: str
+    wanted: Filter
+    id: UUID | None
+    archive: Path | None
+
+    async def run(self, mode: str, run: str, rate: float, show: Callable[[Mapping[str, Any]], None]) -> int:
+        """Do it, showing each row; tells how many commands would change something (dry run)."""
+        changes = 0
+        async with AsyncExitStack() as stack:
+            bus = await stack.enter_async_context(open_streams_bus(self.settings.bus, _NODE))
+            volumes: Mapping[VolumeName, Volume] = {}
+            if mode == "dry-run":
+                opened = open_volumes(self.settings.volumes, SilentObserver())
+                volumes = await stack.enter_async_context(opened)
+            chosen = Range(
+                "events" if self.what == "events" else "commands",
+                self.wanted,
+                [name for name in self.settings.volumes if self.wanted.volume in ("", name)],
+                self.id,
+                self.archive,
+            )
+            async for found in self._rows(mode, run, rate, bus, chosen, volumes):
+                changes += bool(found.get("difference"))
+                show(found)
+        return changes
+
+    @staticmethod
+    def _rows(
+        mode: str, run: str, rate: float, bus: Bus, chosen: Range, volumes: Mapping[VolumeName, Volume]
+    ) -> AsyncIterator[dict[str, Any]]:
+        match mode:
+            case "dry-run":
+                return differences(bus, chosen, volumes)
+            case "side":
+                return copy(bus, chosen, run)
+            case "execute":
+                return Execution(bus, run, rate).all(chosen)
+            case _:
+                return printed(bus, chosen)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -31,6 +32,7 @@ from gateway.app import client_app, manager_app, server_options
 from gateway.gate import build_gate
 from gateway.settings import Listen
 from gateway.uploads.sweeper import sweep_for_ever
+from ops.archive.archive import Archive, Archiver
 from ops.health import HealthRoutes
 from ops.jobs import JobSender, declare_purge, jobs_url, open_broker
 from ops.metrics import ActorMetrics, BackendMetrics, BusMetrics, GatewayMetrics
@@ -133,6 +135,16 @@ async def run_worker(settings: Settings, stop: anyio.Event) -> None:
                 await portal.stop(cancel_remaining=True)
                 await anyio.to_thread.run_sync(worker.stop)
                 await anyio.to_thread.run_sync(broker.close)
+
+
+async def run_archive(settings: Settings, stop: anyio.Event, *, directory: Path, once: bool) -> None:
+    """Follow the streams into an archive until `stop` is set."""
+    node = f"{socket.gethostname()}.archive.{os.getpid()}"
+    async with open_streams_bus(settings.bus, node) as bus:
+        archiver = Archiver(bus, Archive(directory), list(settings.volumes))
+        if once:
+            stop.set()
+        await archiver.run(stop)
 
 
 async def _purge(parts: Parts, message: Mapping[str, Any]) -> None:

@@ -2,30 +2,27 @@
 
     .penstock/journal/<epoch, 18 digits>.<number, 6 digits>
 
-Each owner appends to files of its own, so that one which was stopped and goes on too late disturbs nobody. An entry
-is its length and CRC-32, four bytes each (little-endian), and its bytes; it is on the disk before `append` returns.
-What a crash tore off at the end of a file is left out in reading. The oldest files go when all together are larger
-than the journal is meant to be. Blocking.
+Each owner appends to files of its own, so that one which was stopped and goes on too late disturbs nobody. An
+entry is on the disk before `append` returns; what a crash tore off at the end of a file is left out in reading. The
+oldest files go when all together are larger than the journal is meant to be. Blocking.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
-from zlib import crc32
 
 from backends.mounted.area import JOURNAL, Area
 from backends.mounted.beneath import names_in, opened
 from backends.mounted.durable import sync_directory
 from backends.mounted.errors import translated
+from backends.mounted.frames import framed, frames
 from domain.errors import Subject
 
 _NAME: Final = re.compile(r"\d{18}\.\d{6}")
-_HEAD: Final = struct.Struct("<II")
 _MODE: Final = 0o600
 #: Size at which a new file is begun, in bytes.
 _FILE_BYTES: Final = 2 << 20
@@ -46,7 +43,7 @@ class Journal:
 
     def append(self, epoch: int, entries: Sequence[bytes]) -> None:
         """Write entries down durably."""
-        data = b"".join(_HEAD.pack(len(entry), crc32(entry)) + entry for entry in entries)
+        data = framed(entries)
         with translated(JOURNAL, Subject.VOLUME):
             if epoch != self._epoch or self._size >= _FILE_BYTES:
                 self._begin(epoch)
@@ -59,7 +56,7 @@ class Journal:
     def read(self) -> list[bytes]:
         """All entries, oldest first."""
         with translated(JOURNAL, Subject.VOLUME):
-            return [entry for name in self._names() for entry in _entries(self._content(name))]
+            return [entry for name in self._names() for entry in frames(self._content(name))]
 
     def close(self) -> None:
         """Give the open file back."""
@@ -102,14 +99,3 @@ class Journal:
                     total += os.stat(name, dir_fd=directory.fd, follow_symlinks=False).st_size
                     if total > _TOTAL_BYTES:
                         os.unlink(name, dir_fd=directory.fd)
-
-
-def _entries(data: bytes) -> Iterator[bytes]:
-    at = 0
-    while at + _HEAD.size <= len(data):
-        length, checksum = _HEAD.unpack_from(data, at)
-        entry = data[at + _HEAD.size : at + _HEAD.size + length]
-        if len(entry) != length or crc32(entry) != checksum:
-            return
-        yield entry
-        at += _HEAD.size + length

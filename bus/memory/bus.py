@@ -15,6 +15,7 @@ from bus.codec import decode_document, decode_envelope, encode_document
 from bus.contract import Broadcasted, Bus, Gap, LaneStatus, Member, Position, ReaderStatus, Record, Trimmed
 from bus.memory.command_queue import MemoryQueue
 from bus.memory.dead_letters import MemoryDeadLetters
+from bus.memory.history import MemoryHistory
 from bus.memory.lanes import MemoryLanes
 from bus.memory.store import MemoryStore, StoredRecord, now
 from bus.settings import BusSettings
@@ -44,6 +45,7 @@ async def open_memory_bus(store: MemoryStore, settings: BusSettings, node: str) 
             upkeep=MemoryUpkeep(),
             inspection=MemoryInspection(store),
             dead_letters=MemoryDeadLetters(store),
+            history=MemoryHistory(store),
         )
         tasks.cancel_scope.cancel()
 
@@ -110,11 +112,11 @@ class MemoryEvents:
         self._store.ring()
 
     @asynccontextmanager
-    async def follow(self, reader: str) -> AsyncIterator[MemorySubscription]:
+    async def follow(self, reader: str, start: Position | None = None) -> AsyncIterator[MemorySubscription]:
         """Follow the broadcast as a named reader."""
         await anyio.lowlevel.checkpoint()
-        start = self._store.readers.get(reader, len(self._store.broadcast))
-        yield MemorySubscription(self._store, reader, start)
+        first = int(start.entry) if start else len(self._store.broadcast)
+        yield MemorySubscription(self._store, reader, self._store.readers.get(reader, first))
 
     @asynccontextmanager
     async def watch(self, after: Position | None = None) -> AsyncIterator[MemorySubscription]:

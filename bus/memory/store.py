@@ -10,7 +10,7 @@ from uuid import UUID
 import anyio
 
 from bus.codec import encode_envelope
-from bus.contract import DeadLetter, Member
+from bus.contract import DeadLetter, Member, Position, Stored
 from domain.catalogue import Bump, Change, Index, Put, Remove, Unindex, project
 from domain.envelope import Envelope, Reply
 from domain.ids import VolumeName
@@ -75,6 +75,8 @@ class MemoryStore:
         self.leases: dict[str, tuple[str, float]] = {}
         self.asked: set[str] = set()
         self.members: dict[str, Member] = {}
+        self.held: dict[tuple[VolumeName, str], Position] = {}
+        self.scratch: dict[str, list[Stored]] = defaultdict(list)
         self._changed = anyio.Event()
 
     def ring(self) -> None:

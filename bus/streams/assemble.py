@@ -17,6 +17,7 @@ from bus.streams.command_queue import StreamQueue
 from bus.streams.connection import Connections, connections, translated
 from bus.streams.dead_letters import StreamDeadLetters
 from bus.streams.events import StreamEvents
+from bus.streams.history import StreamHistory
 from bus.streams.inspection import StreamInspection
 from bus.streams.lanes import StreamLanes
 from bus.streams.leases import StreamLeases
@@ -87,6 +88,7 @@ async def _assembled(
             upkeep=StreamUpkeep(wiring),
             inspection=StreamInspection(wiring),
             dead_letters=StreamDeadLetters(wiring),
+            history=StreamHistory(wiring),
         )
         tasks.cancel_scope.cancel()
 

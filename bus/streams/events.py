@@ -41,13 +41,14 @@ class StreamEvents:
         await self._wiring.scripts.call("emit", call.keys, call.args)
 
     @asynccontextmanager
-    async def follow(self, reader: str) -> AsyncIterator[StreamSubscription]:
+    async def follow(self, reader: str, start: Position | None = None) -> AsyncIterator[StreamSubscription]:
         """Follow the broadcast as a named reader."""
         link = self._wiring.link
         saved = await link.execute("HGET", keys.READERS, reader)
         # One that was given up for dead goes on from where it was, and is told of what is gone.
         saved = saved or await link.execute("HGET", keys.READERS_EXPIRED, reader)
-        async with self._subscription(reader, saved.decode() if saved else "") as subscription:
+        first = saved.decode() if saved else start.entry if start else ""
+        async with self._subscription(reader, first) as subscription:
             yield subscription
 
     @asynccontextmanager

@@ -56,6 +56,11 @@ def command_readers(volume: VolumeName) -> str:
     return f"{{v:{volume}}}:readers"
 
 
+def scratch(name: str) -> str:
+    """Stream an operator copies messages to."""
+    return f"rpl:{name}"
+
+
 def quarantine(volume: VolumeName) -> str:
     """Hash: ordering key -> dead letter its commands wait behind."""
     return f"{{v:{volume}}}:quar"

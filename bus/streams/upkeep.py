@@ -32,8 +32,9 @@ class StreamUpkeep:
                 keys.dead_letters(volume),
                 keys.quarantine(volume),
                 keys.command_readers(volume),
+                keys.READERS_SEEN,
             ),
-            (self._commands_ms, self._events_ms, self._dead_ms),
+            (self._commands_ms, self._events_ms, self._dead_ms, self._readers_ms),
         )
         self._wiring.observer.trimmed("commands", commands)
         self._wiring.observer.trimmed("events", events)

@@ -1,5 +1,5 @@
--- KEYS commands lane events dead-letters quarantine readers
--- ARGV keep_commands_ms keep_events_ms keep_dead_ms -> {commands removed, events removed, dead letters removed}
+-- KEYS commands lane events dead-letters quarantine readers readers-seen
+-- ARGV keep_commands_ms keep_events_ms keep_dead_ms reader_keep_ms -> {commands removed, events removed, dead letters removed}
 local now = now_ms()
 local function age(index) return string.format('%d-0', now - tonumber(ARGV[index])) end
 local floor = age(1)
@@ -7,8 +7,9 @@ local cursor = redis.call('HGET', KEYS[2], 'cursor') or '0-0'
 -- What is not committed stays, however old it is; so does what a registered reader or a group has not seen.
 if after(floor, cursor) then floor = cursor end
 local readers = redis.call('HGETALL', KEYS[6])
-for i = 2, #readers, 2 do
-  if after(floor, readers[i]) then floor = readers[i] end
+for i = 1, #readers, 2 do
+  local seen = tonumber(redis.call('ZSCORE', KEYS[7], readers[i]) or now)
+  if now - seen <= tonumber(ARGV[4]) and after(floor, readers[i + 1]) then floor = readers[i + 1] end
 end
 return {
   redis.call('XTRIM', KEYS[1], 'MINID', '=', groups_floor(KEYS[1], floor)),

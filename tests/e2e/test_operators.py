@@ -1,0 +1,200 @@
+"""What operators do with streams, archives and dead letters, by the commands they type."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import anyio
+import pytest
+import redis
+from harness.processes import FOLDER, PENSTOCK, SCOPE, Site, open_site, until
+from pydantic import SecretStr
+
+from bus.settings import BusSettings
+from bus.streams import keys, open_streams_bus
+from domain.commands import CreateVFolder
+from domain.envelope import wrap_command
+from domain.ids import VFolderId, VolumeName
+
+pytestmark = pytest.mark.timeout(180)
+
+OTHER = f"{SCOPE}/aabb0002-0000-4000-8000-000000000002"
+THIRD = f"{SCOPE}/aabb0003-0000-4000-8000-000000000003"
+
+
+def rows(site: Site, *words: str, code: int = 0) -> list[dict[str, Any]]:
+    """What a command prints, one object a line."""
+    done = site.penstock(*words, "--json")
+    assert done.returncode == code, done.stdout + done.stderr
+    text = done.stdout.strip()
+    if text.startswith("["):
+        return json.loads(text)
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def publish_nonsense(site: Site, folder: str = OTHER) -> UUID:
+    """A command whose body makes no sense; returns its id when it was set aside."""
+
+    async def publish() -> UUID:
+        async with open_streams_bus(BusSettings(url=SecretStr(site.server.url)), "test") as bus:
+            command = CreateVFolder(folder=VFolderId.parse(folder))
+            good = wrap_command(command, id=bus.clock.new_id(), volume=VolumeName("disk"), time=bus.clock.now())
+            bad = replace(good, body={"folder": "nonsense"})
+            await bus.commands.request(bad, timeout_seconds=20)
+            return bad.id
+
+    return anyio.run(publish)
+
+
+def test_commands_and_events_can_be_looked_at(site: Site) -> None:
+    site.api.upload("a", b"x")
+    (created,) = rows(site, "replay", "commands")
+    assert (created["type"], created["key"]) == ("vfolder.create", str(VFolderId.parse(FOLDER)))
+    types = [row["type"] for row in rows(site, "replay", "events")]
+    assert types == ["quota.scope.created", "vfolder.created", "file.uploaded"]
+    assert [row["type"] for row in rows(site, "replay", "events", "--type", "vfolder.*")] == ["vfolder.created"]
+    assert rows(site, "replay", "events", "--since", "1h", "--until", "30m") == []
+    assert len(rows(site, "replay", "events", "--since", "1h")) == 3
+    assert rows(site, "replay", "commands", "--volume", "other") == []
+    (one,) = rows(site, "replay", "commands", "--id", created["id"])
+    assert one == created
+    done = site.penstock("replay", "commands", "--since", "yesterday")
+    assert (done.returncode, "yesterday" in done.stderr) == (2, True)
+    assert site.penstock("replay", "events", "--mode", "execute").returncode == 2
+
+
+def test_events_are_shown_as_they_happen(site: Site) -> None:
+    command = [*PENSTOCK, "streams", "tail", "--config", str(site.config), "--json", "--type", "vfolder.*"]
+    tail = subprocess.Popen([*command, "--count", "2"], stdout=subprocess.PIPE, text=True)
+    try:
+        names = (f"{SCOPE}/aabb1{number:03}-0000-4000-8000-000000000002" for number in range(100))
+
+        def ended() -> bool:
+            # Until it listens, nothing is shown; so folders are made until it has seen two.
+            site.api.make_folder(next(names))
+            return tail.poll() is not None
+
+        until(ended, "two events were shown")
+        output = tail.communicate(timeout=10)[0]
+        shown = [json.loads(line) for line in output.splitlines()]
+    finally:
+        tail.kill()
+    assert [row["type"] for row in shown] == ["vfolder.created"] * 2
+    (behind, *_) = rows(site, "streams", "tail", "--after", shown[0]["position"], "--count", "1")
+    assert behind["position"] > shown[0]["position"]
+
+
+def test_a_dry_run_tells_differences_and_changes_nothing(site: Site) -> None:
+    site.api.make_folder(OTHER)
+    with redis.Redis(port=site.server.port) as client:
+        assert {row["difference"] for row in rows(site, "replay", "commands", "--mode", "dry-run")} == {""}
+        gone = next(path for path in site.volume.rglob("0002*") if path.is_dir())
+        gone.rmdir()
+        before = (client.dbsize(), site.events(), sorted(site.volume.rglob("*")))
+        found = rows(site, "replay", "commands", "--mode", "dry-run", code=3)
+        assert [row["difference"] for row in found] == ["", f"folder {VFolderId.parse(OTHER)} is missing"]
+        after = (client.dbsize(), site.events(), sorted(site.volume.rglob("*")))
+    assert before == after
+
+
+def test_executing_again_makes_what_is_missing_and_each_once_a_run(site: Site) -> None:
+    site.api.make_folder(OTHER)
+    gone = next(path for path in site.volume.rglob("0002*") if path.is_dir())
+    gone.rmdir()
+    words = ("replay", "commands", "--mode", "execute", "--run", "mend")
+    answers = [row["answer"] for row in rows(site, *words)]
+    assert answers[0].startswith("conflict")
+    assert answers[1] == "ok"
+    assert gone.is_dir()
+    gone.rmdir()
+    # What the run published is among the commands by now; under its name nothing is done twice.
+    assert [row["answer"] for row in rows(site, *words)] == answers
+    assert not gone.exists()
+    assert len(rows(site, "replay", "commands")) == 4
+    assert len(site.events("vfolder.created")) == 3
+
+
+def test_messages_are_copied_to_a_scratch_stream(site: Site) -> None:
+    found = rows(site, "replay", "events", "--mode", "side", "--run", "look")
+    with redis.Redis(port=site.server.port) as client:
+        copied = [fields[b"m"] for _, fields in client.xrange("rpl:look")]
+        assert copied == [fields[b"m"] for _, fields in client.xrange(keys.BROADCAST)]
+    assert len(found) == len(copied) == 2
+
+
+def test_dead_letters_are_looked_at_skipped_redriven_and_mended(site: Site) -> None:
+    assert site.penstock("dlq", "ls").stdout.strip() == "none"
+    ids = [publish_nonsense(site, folder) for folder in (FOLDER, OTHER, THIRD)]
+    first, second, third = rows(site, "dlq", "ls")
+    assert (first["type"], "folder" in first["reason"]) == ("vfolder.create", True)
+    told = json.loads(site.penstock("dlq", "show", first["letter"]).stdout)
+    assert (told["id"], told["body"]) == (str(ids[0]), {"folder": "nonsense"})
+
+    assert rows(site, "dlq", "skip", first["letter"]) == [{"letter": first["letter"], "verb": "skip", "done": True}]
+    assert site.penstock("dlq", "show", first["letter"]).returncode == 1
+
+    (redriven,) = rows(site, "dlq", "redrive", second["letter"])
+    assert redriven["done"]
+    (again,) = until(
+        lambda: [row for row in rows(site, "dlq", "ls") if row["letter"] > third["letter"]],
+        "the redriven command was set aside again",
+    )
+    assert again["type"] == "vfolder.create"
+
+    wrong = site.penstock("dlq", "edit", third["letter"], "--set", "folder=still nonsense")
+    assert (wrong.returncode, "folder" in wrong.stderr) == (1, True)
+    assert "Traceback" not in wrong.stderr
+    (mended,) = rows(site, "dlq", "edit", third["letter"], "--set", f'folder="{THIRD}"')
+    assert mended["done"]
+    event = until(lambda: site.events("vfolder.created")[1:], "the mended command took effect")[0]
+    assert event.key == str(VFolderId.parse(THIRD))
+    assert str(event.origin.cause) == mended["id"]
+
+    assert site.penstock("dlq", "skip").returncode == 2
+    assert [row["done"] for row in rows(site, "dlq", "skip", "--all", "--volume", "disk")] == [True]
+    assert rows(site, "dlq", "ls") == []
+    assert site.penstock("dlq", "redrive", "disk/1-1").returncode == 1
+
+
+def test_an_archive_outlives_redis(site: Site, tmp_path: Path) -> None:
+    archive = tmp_path / "archive"
+    site.api.upload("a", b"x")
+    assert site.penstock("archive", "--to", str(archive), "--once").returncode == 0
+    commands, events = rows(site, "replay", "commands"), rows(site, "replay", "events")
+    site.api.make_folder(OTHER)
+    assert site.penstock("archive", "--to", str(archive), "--once").returncode == 0
+    site.server.flush()
+    assert rows(site, "replay", "commands") == []
+    read = ("--archive", str(archive))
+    assert rows(site, "replay", "commands", *read)[: len(commands)] == commands
+    archived = rows(site, "replay", "events", *read)
+    assert archived[: len(events)] == events
+    assert [row["type"] for row in archived[len(events) :]] == ["vfolder.created"]
+    assert len(rows(site, "replay", "events", *read, "--type", "file.*")) == 1
+    assert rows(site, "replay", "events", *read, "--volume", "other") == []
+
+
+def test_an_archive_is_whole_however_often_its_process_is_killed(tmp_path: Path) -> None:
+    archive = tmp_path / "archive"
+    with open_site(tmp_path) as site:
+        site.start("actor")
+        site.start("gateway")
+        command = [*PENSTOCK, "archive", "--to", str(archive), "--config", str(site.config)]
+        for number in range(6):
+            writing = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+            for item in range(4):
+                site.api.make_folder(f"{SCOPE}/aabb{number}{item:03}-0000-4000-8000-000000000001")
+            until(lambda: list(archive.rglob("*.open")), "something is written")
+            writing.kill()
+            writing.wait()
+        assert site.penstock("archive", "--to", str(archive), "--once").returncode == 0
+        assert not list(archive.rglob("*.open"))
+        read = ("--archive", str(archive))
+        for what in ("commands", "events"):
+            assert rows(site, "replay", what, *read) == rows(site, "replay", what)
+        assert [row["reader"] for row in rows(site, "streams", "readers")] == ["archive"]
