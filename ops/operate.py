@@ -19,7 +19,8 @@ from bus.folder_pages import ListedFolder
 from bus.streams import open_streams_bus
 from domain.errors import NotFoundError, Subject
 from domain.ids import QuotaScopeId, VolumeName
-from ops.folders import list_folders, rebuild
+from ops.folders import list_folders
+from ops.rebuild import Rebuild, view_of
 from ops.replay import Execution, Range, copy, differences, printed, told
 from ops.settings import Settings
 
@@ -63,8 +64,16 @@ async def reader_rows(settings: Settings) -> list[dict[str, Any]]:
         ]
 
 
-async def rebuild_rows(settings: Settings, volume: VolumeName | None, *, count: bool) -> list[dict[str, Any]]:
-    """Rebuild the catalogue; a row for each volume.
+async def rebuild(
+    settings: Settings,
+    volume: VolumeName | None,
+    archive: Path | None,
+    show: Callable[[Mapping[str, Any]], None],
+    *,
+    count: bool,
+    dry_run: bool,
+) -> None:
+    """Rebuild the catalogue, showing each difference as it is found.
 
     Raises:
         NotFoundError: no such volume is configured.
@@ -72,14 +81,12 @@ async def rebuild_rows(settings: Settings, volume: VolumeName | None, *, count: 
     if volume is not None and volume not in settings.volumes:
         raise NotFoundError(f"no volume {volume} is configured", subject=Subject.VOLUME)
     chosen = {name: found for name, found in settings.volumes.items() if volume in (None, name)}
-    rows: list[dict[str, Any]] = []
     async with open_volumes(chosen, SilentObserver()) as volumes, open_streams_bus(settings.bus, _NODE) as bus:
-        for name, opened in volumes.items():
-            result = await rebuild(bus, opened, count=count)
-            rows.append(
-                {"volume": str(name), "found": result.found, "added": result.added, "dropped": result.dropped}
-            )
-    return rows
+        view = await view_of(bus, Range("events", Filter(volume=volume or ""), list(chosen), archive=archive))
+        work = Rebuild(bus, view, dry_run=dry_run, count=count)
+        for opened in volumes.values():
+            async for difference in work.from_volume(opened):
+                show(difference)
 
 
 async def tail(

@@ -257,13 +257,13 @@ class MemoryCatalogue:
     async def fields(self, names: Sequence[str]) -> Sequence[Mapping[str, str] | None]:
         """Records by name, None where there is none."""
         await anyio.lowlevel.checkpoint()
-        found = [self._store.catalogue.get(name) for name in names]
+        found = [self._store.view.records.get(name) for name in names]
         return [dict(fields) if fields else None for fields in found]
 
     async def page(self, index: str, *, after: str = "", limit: int) -> Sequence[str]:
         """Members of an index after the given one, in byte order."""
         await anyio.lowlevel.checkpoint()
-        members = sorted(self._store.indexes.get(index, ()), key=str.encode)
+        members = sorted(self._store.view.indexes.get(index, ()), key=str.encode)
         return [member for member in members if member.encode() > after.encode()][:limit]
 
     async def apply(self, changes: Sequence[Change]) -> None:

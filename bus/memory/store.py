@@ -11,9 +11,10 @@ import anyio
 
 from bus.codec import encode_envelope
 from bus.contract import DeadLetter, Member, Position, Stored
-from domain.catalogue import Bump, Change, Index, Put, Remove, Unindex, project
+from domain.catalogue import Change, project
 from domain.envelope import Envelope, Reply
 from domain.ids import VolumeName
+from domain.view import View
 
 
 @dataclass(slots=True)
@@ -70,8 +71,7 @@ class MemoryStore:
         self.broadcast: list[bytes] = []
         self.readers: dict[str, int] = {}
         self.records: dict[str, StoredRecord] = {}
-        self.catalogue: dict[str, dict[str, str]] = {}
-        self.indexes: dict[str, set[str]] = defaultdict(set)
+        self.view = View()
         self.leases: dict[str, tuple[str, float]] = {}
         self.asked: set[str] = set()
         self.members: dict[str, Member] = {}
@@ -100,20 +100,7 @@ class MemoryStore:
 
     def apply(self, change: Change) -> None:
         """Change the catalogue."""
-        match change:
-            case Put(record, fields):
-                known = self.catalogue.setdefault(record, {})
-                known.update({name: str(value) for name, value in fields.items()})
-            case Bump(record, deltas):
-                present = self.catalogue.get(record)
-                if present is not None:
-                    present.update({name: str(int(present.get(name, 0)) + by) for name, by in deltas.items()})
-            case Remove(record):
-                self.catalogue.pop(record, None)
-            case Index(index, member):
-                self.indexes[index].add(member)
-            case Unindex(index, member):
-                self.indexes[index].discard(member)
+        self.view.apply(change)
 
 
 def now() -> float:

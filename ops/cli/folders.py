@@ -14,7 +14,7 @@ from ops.cli.options import config_option, json_option, print_found, settings_of
 
 @main.group()
 def folders() -> None:
-    """Look at the catalogue of folders, and rebuild it."""
+    """Look at the catalogue of folders."""
 
 
 @folders.command("ls")
@@ -33,15 +33,3 @@ def list_command(
     if volume is not None and owner is not None:
         raise click.UsageError("give --volume or --owner, not both")
     print_found(partial(list_rows, settings_of(config), volume, owner), as_json=as_json)
-
-
-@folders.command("rebuild")
-@config_option
-@json_option
-@click.option("--volume", type=VolumeName, default=None, help="Only this volume.")
-@click.option("--count", is_flag=True, help="Count every folder's usage as well.")
-def rebuild_command(config: Path | None, volume: VolumeName | None, *, count: bool, as_json: bool) -> None:
-    """Make the catalogue say what the volumes hold."""
-    from ops.operate import rebuild_rows
-
-    print_found(partial(rebuild_rows, settings_of(config), volume, count=count), as_json=as_json)

@@ -198,3 +198,56 @@ def test_an_archive_is_whole_however_often_its_process_is_killed(tmp_path: Path)
         for what in ("commands", "events"):
             assert rows(site, "replay", what, *read) == rows(site, "replay", what)
         assert [row["reader"] for row in rows(site, "streams", "readers")] == ["archive"]
+
+
+def test_the_catalogue_comes_back_from_events_and_volumes_with_every_difference_told(
+    site: Site, tmp_path: Path
+) -> None:
+    archive = tmp_path / "archive"
+    site.api.make_folder(OTHER)
+    site.api.upload("a", b"12345")
+    scope = {"volume": "disk", "qsid": SCOPE, "options": {"limit_bytes": 1000}}
+    assert site.api.manager("PATCH", "/quota-scope", scope).status == 204
+    assert rows(site, "rebuild", "--count") == []
+    assert site.penstock("archive", "--to", str(archive), "--once").returncode == 0
+    before = rows(site, "folders", "ls")
+    for role in site.running:
+        role.stop()
+    site.server.flush()
+    assert rows(site, "folders", "ls") == []
+
+    # Behind our back: one folder goes, one comes, and a limit is another.
+    gone = next(path for path in site.volume.rglob("0002*") if path.is_dir())
+    gone.rmdir()
+    stranger = site.volume / "22222222222242228222222222222222/cc/dd/0001000040008000000000000009"
+    stranger.mkdir(parents=True)
+    (document,) = (site.volume / ".penstock/scopes").glob("*.json")
+    document.write_text(document.read_text().replace("1000", "77"))
+
+    read = ("--archive", str(archive))
+    reported = rows(site, "rebuild", *read, "--dry-run", code=3)
+    assert rows(site, "folders", "ls") == []
+    found = rows(site, "rebuild", *read)
+    assert found == reported
+    mine, strange = VFolderId.parse(FOLDER), "user:22222222-2222-4222-8222-222222222222"
+    assert {(row["subject"], row["action"]) for row in found} == {
+        (str(mine), "added"),
+        (f"{strange}/ccdd0001000040008000000000000009", "added"),
+        (strange, "added"),
+        (SCOPE, "added"),
+        (str(VFolderId.parse(OTHER)), "none"),
+    }
+    with redis.Redis(port=site.server.port) as client:
+        assert client.hget(f"scope:{SCOPE}:info@disk", "limit_bytes") == b"77"
+    document.write_text(document.read_text().replace("77", "78"))
+    corrected = rows(site, "rebuild")
+    assert [(row["subject"], row["action"]) for row in corrected] == [(SCOPE, "corrected")]
+    assert rows(site, "rebuild") == []
+    listed = rows(site, "folders", "ls")
+    (again,) = [row for row in listed if row["vfid"] == str(mine)]
+    (first,) = [row for row in before if row["vfid"] == str(mine)]
+    assert (again["created"], again["used_bytes"]) == (first["created"], 5)
+    assert len(listed) == 2
+    (uncounted,) = rows(site, "rebuild", "--count")
+    assert uncounted["subject"].startswith(strange)
+    assert rows(site, "rebuild", "--count") == []

@@ -135,7 +135,7 @@ async def test_an_owner_over_its_limit_gets_no_new_folder() -> None:
         await ask(bus, SetQuota(scope=SCOPE, limit_bytes=5))
         assert (await ask(bus, CreateVFolder(folder=folder()))).ok
         await put(world.volumes[DISK].files(made), "a", b"12345")
-        world.store.catalogue.clear()
+        world.store.view.records.clear()
         reply = await ask(bus, CreateVFolder(folder=folder()))
         assert reply.failure is not None
         assert reply.failure.code is ErrorCode.QUOTA_EXCEEDED
