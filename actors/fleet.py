@@ -27,6 +27,7 @@ from bus.usage import ScopeUsage
 from domain.errors import BusError, PenstockError
 from domain.ids import VolumeName
 from domain.registry import VOCABULARY, Vocabulary
+from domain.spans import NoSpans, Spans
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class Fleet:
     settings: ActorSettings
     observer: ActorObserver
     vocabulary: Vocabulary = VOCABULARY
+    spans: Spans = field(default_factory=NoSpans)
     #: Volumes on which a command came that is not known here, and which one that was.
     unknown: dict[VolumeName, Unknown] = field(default_factory=dict)
 
@@ -133,7 +135,7 @@ class Fleet:
         ground = Ground(volume, usage.used_bytes)
         policy = Policy(ground, lane, self.bus.clock, self.settings, self.observer, journal)
         pace = Pace(self.settings.parallel, self.bus_settings.batch, self.settings.drain_seconds)
-        actor = VolumeActor(policy, pace, self.vocabulary, Listeners(janitor.committed, self._met))
+        actor = VolumeActor(policy, pace, self.vocabulary, Listeners(janitor.committed, self._met), self.spans)
         try:
             async with anyio.create_task_group() as beside:
                 beside.start_soon(janitor.run)

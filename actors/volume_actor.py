@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import Any
 
@@ -22,6 +22,7 @@ from domain.errors import ErrorCode, FencedError, MalformedEventError, Unsupport
 from domain.ids import VolumeName
 from domain.messages import Command
 from domain.registry import Vocabulary
+from domain.spans import Attributes, Spans
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +67,15 @@ class Listeners:
 class VolumeActor:
     """Handles the commands of one volume while its lane is ours."""
 
-    def __init__(self, policy: Policy, pace: Pace, vocabulary: Vocabulary, listeners: Listeners) -> None:
+    def __init__(
+        self, policy: Policy, pace: Pace, vocabulary: Vocabulary, listeners: Listeners, spans: Spans
+    ) -> None:
         self._policy = policy
         self._lane = policy.lane
         self._pace = pace
         self._vocabulary = vocabulary
         self._listeners = listeners
+        self._spans = spans
         self._caution = Caution(self._lane, policy.settings.crash_limit)
         self._quarantine = Quarantine(self._lane)
         self._schedule: Schedule[Work] = Schedule(1 if self._caution.active else pace.parallel)
@@ -169,7 +173,11 @@ class VolumeActor:
             reason = f"{crashes} owners in a row died while they ran it"
             return self._set_aside(delivery, reason, code=ErrorCode.INTERNAL, attempts=crashes)
         await self._caution.before(delivery)
-        return await self._policy.settle(delivery, work.envelope, work.command)
+        envelope = work.envelope
+        told: Attributes = {"penstock.volume": str(self._lane.volume), "penstock.epoch": self._lane.epoch}
+        with self._spans.handling(envelope.type, envelope.origin.trace, told) as trace:
+            traced = replace(envelope, origin=replace(envelope.origin, trace=trace))
+            return await self._policy.settle(delivery, traced, work.command)
 
     async def _commit_all(self) -> None:
         async with self._to_commit:

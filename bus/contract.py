@@ -286,8 +286,10 @@ class Record:
 class Records(Protocol):
     """Small shared documents, changed by compare-and-set. Names look like `upload:<id>`."""
 
-    async def create(self, name: str, document: Mapping[str, object], *, keep_seconds: float, due: float) -> bool:
-        """Make a document; False if it is there. `due` is when `due()` starts to name it (Unix time)."""
+    async def create(
+        self, name: str, document: Mapping[str, object], *, keep_seconds: float, due: float | None
+    ) -> bool:
+        """Make a document; False if it is there. `due()` names it from Unix time `due` on; None: never."""
 
     async def load(self, name: str) -> Record | None:
         """Read a document."""

@@ -2,7 +2,8 @@
 
 PenstockError
 ├── InvalidRequestError        the caller's words make no sense; nothing changed
-│   └── InvalidPathError       a path leaves its folder, is reserved, or no file system could hold it
+│   ├── InvalidPathError       a path leaves its folder, is reserved, or no file system could hold it
+│   └── ReusedKeyError         an idempotency key stands for another request already
 ├── UnauthenticatedError       no proof of identity, or one that does not hold
 ├── ForbiddenError             known, but not allowed to do this
 ├── NotFoundError              the named thing is not there
@@ -46,6 +47,7 @@ class ErrorCode(StrEnum):
 
     INVALID_REQUEST = "invalid-request"
     INVALID_PATH = "invalid-path"
+    REUSED_KEY = "reused-key"
     UNAUTHENTICATED = "unauthenticated"
     FORBIDDEN = "forbidden"
     NOT_FOUND = "not-found"
@@ -101,6 +103,12 @@ class InvalidPathError(InvalidRequestError):
     """A path leaves its folder, is reserved, or could not exist on any file system."""
 
     code = ErrorCode.INVALID_PATH
+
+
+class ReusedKeyError(InvalidRequestError):
+    """An idempotency key stands for another request already."""
+
+    code = ErrorCode.REUSED_KEY
 
 
 class UnauthenticatedError(PenstockError):

@@ -28,7 +28,7 @@ _KEEPALIVE_SECONDS: Final = 75.0
 def manager_app(gate: Gate) -> web.Application:
     """The manager's port."""
     secret = require_secret(gate.settings.manager_secret, StatusRoutes.PATHS)
-    app = web.Application(middlewares=[around("manager", gate.observer), secret])
+    app = web.Application(middlewares=[around("manager", gate.observer, gate.spans), secret])
     app.on_response_prepare.append(signed(gate.version))
     for part in (
         StatusRoutes(gate),
@@ -46,7 +46,7 @@ def manager_app(gate: Gate) -> web.Application:
 def client_app(gate: Gate) -> web.Application:
     """The clients' port."""
     cors = Cors(gate.settings.allow_origins)
-    app = web.Application(middlewares=[around("client", gate.observer)])
+    app = web.Application(middlewares=[around("client", gate.observer, gate.spans)])
     app.on_response_prepare.extend((signed(gate.version), cors.sign, tus_answers.sign))
     for part in (
         ClientStatusRoutes(gate, cors),

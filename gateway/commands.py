@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from domain.envelope import Envelope, Failure, Origin, wrap_command
 from domain.errors import ErrorCode, PenstockError, Subject
 from domain.ids import VolumeName
 from domain.messages import Command
+from gateway.repetitions import Repetitions
 
 
 def _by_code() -> Mapping[ErrorCode, type[PenstockError]]:
@@ -25,38 +27,52 @@ def _by_code() -> Mapping[ErrorCode, type[PenstockError]]:
 _CLASSES: Final = _by_code()
 
 
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asks for a command."""
+
+    origin: Origin
+    #: Idempotency key of the request; empty: it is not to be recognised again.
+    key: str = ""
+
+
 class Commander:
     """Sends commands and waits for what becomes of them."""
 
-    def __init__(self, bus: Bus, timeout_seconds: float) -> None:
+    def __init__(self, bus: Bus, timeout_seconds: float, repetitions: Repetitions) -> None:
         self._bus = bus
         self._timeout = timeout_seconds
+        self._repetitions = repetitions
 
-    async def ask(self, volume: VolumeName, command: Command, origin: Origin) -> Mapping[str, Any]:
+    async def ask(self, volume: VolumeName, command: Command, asker: Asker) -> Mapping[str, Any]:
         """Have a command done.
 
         Raises:
-            PenstockError: as the actor refused it; or BusyError, DeadlineExceededError.
+            PenstockError: as the actor refused it; or BusyError, DeadlineExceededError, ReusedKeyError.
         """
-        envelope = self._wrap(volume, command, origin)
+        envelope = await self._wrap(volume, command, asker)
         reply = await self._bus.commands.request(envelope, timeout_seconds=self._timeout)
         if reply.failure is not None:
             raise _error(reply.failure)
         return reply.result
 
-    async def tell(self, volume: VolumeName, command: Command, origin: Origin) -> UUID:
+    async def tell(self, volume: VolumeName, command: Command, asker: Asker) -> UUID:
         """Have a command accepted, without waiting for it; returns its id.
 
         Raises:
             BusyError: too many wait.
+            ReusedKeyError: its idempotency key stands for another request.
         """
-        envelope = self._wrap(volume, command, origin)
+        envelope = await self._wrap(volume, command, asker)
         await self._bus.commands.publish(envelope)
         return envelope.id
 
-    def _wrap(self, volume: VolumeName, command: Command, origin: Origin) -> Envelope:
-        clock = self._bus.clock
-        return wrap_command(command, id=clock.new_id(), volume=volume, time=clock.now(), origin=origin)
+    async def _wrap(self, volume: VolumeName, command: Command, asker: Asker) -> Envelope:
+        clock, origin = self._bus.clock, asker.origin
+        id_ = clock.new_id()
+        if asker.key:
+            id_ = await self._repetitions.command_id(asker.key, origin.actor, volume, command)
+        return wrap_command(command, id=id_, volume=volume, time=clock.now(), origin=origin)
 
 
 def _error(failure: Failure) -> PenstockError:

@@ -15,11 +15,13 @@ from bus.contract import Bus
 from domain.envelope import wrap_event
 from domain.ids import VFolderId, VolumeName
 from domain.messages import Event
+from domain.spans import NoSpans, Spans
 from gateway.commands import Commander
 from gateway.middlewares import origin_of
 from gateway.observer import GatewayObserver
 from gateway.parameters import read_body
 from gateway.quotas import Quotas
+from gateway.repetitions import Repetitions
 from gateway.settings import GatewaySettings
 from gateway.tokens import Tokens
 from gateway.transfer.send import Sender
@@ -44,6 +46,7 @@ class Gate:
     version: str
     #: Set when the gateway stops; answers that would never end by themselves end then.
     stopping: anyio.Event
+    spans: Spans
 
     def volume(self, name: str) -> Volume:
         """Find a volume. Raises NotFoundError (subject volume)."""
@@ -72,6 +75,7 @@ def build_gate(
     upload_lease_seconds: float,
     observer: GatewayObserver,
     version: str,
+    spans: Spans | None = None,
 ) -> Gate:
     """Wire a gateway's parts."""
     quotas = Quotas(bus, volumes, settings.usage_max_age_seconds)
@@ -80,11 +84,12 @@ def build_gate(
         volumes=volumes,
         settings=settings,
         observer=observer,
-        commander=Commander(bus, settings.command_seconds),
+        commander=Commander(bus, settings.command_seconds, Repetitions(bus, settings.idempotency_seconds)),
         tokens=Tokens(settings.token_secret, settings.token_seconds),
         quotas=quotas,
         uploads=Uploads(bus, volumes, quotas, settings, upload_lease_seconds, observer),
         sender=Sender(settings.read_bytes, settings.idle_seconds, observer),
         version=version,
         stopping=anyio.Event(),
+        spans=spans or NoSpans(),
     )

@@ -15,7 +15,9 @@ from loguru import logger
 from pydantic import SecretStr
 
 from domain.envelope import Origin, Trace
-from domain.errors import InternalError, PenstockError
+from domain.errors import InternalError, InvalidRequestError, PenstockError
+from domain.spans import Spans
+from gateway.commands import Asker
 from gateway.observer import Answered, GatewayObserver
 from gateway.problems import Problem, forbidden, problem_of
 
@@ -30,6 +32,7 @@ _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 #: W3C Trace Context: version, trace id, parent id, flags.
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _TRACESTATE_BYTES: Final = 512
+_IDEMPOTENCY_KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 #: Endpoint label of paths no route has; the paths themselves would be labels without end.
 _NO_ROUTE: Final = ""
 #: Status counted when the peer left before it was answered; nobody is sent it.
@@ -41,20 +44,34 @@ def origin_of(request: web.Request) -> Origin:
     return request[_ORIGIN]
 
 
-def around(actor: str, observer: GatewayObserver) -> Middleware:
+def asker_of(request: web.Request) -> Asker:
+    """Who asks for a command, and the key by which a repetition is recognised.
+
+    Raises:
+        InvalidRequestError: the key is none.
+    """
+    given = request.headers.get("Idempotency-Key", "")
+    key = given[1:-1] if len(given) > 1 and given[0] == given[-1] == '"' else given
+    if given and not _IDEMPOTENCY_KEY.fullmatch(key):
+        raise InvalidRequestError("must be 1 to 255 visible characters", field="Idempotency-Key")
+    return Asker(origin_of(request), key)
+
+
+def around(actor: str, observer: GatewayObserver, spans: Spans) -> Middleware:
     """The outermost middleware of a port."""
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         started = time.monotonic()
         request[REQUEST_ID] = _request_id(request)
-        request[_ORIGIN] = Origin(actor=actor, trace=_trace(request))
-        with logger.contextualize(
-            request_id=request[REQUEST_ID],
-            traceparent=request[_ORIGIN].trace.parent,
-            operation=f"{request.method} {_endpoint(request)}",
-        ):
-            answer, problem = await _answer(request, handler)
+        operation = f"{request.method} {_endpoint(request)}"
+        told = {"http.request.method": request.method, "http.route": _endpoint(request)}
+        with spans.serving(operation, _trace(request), told) as trace:
+            request[_ORIGIN] = Origin(actor=actor, trace=trace)
+            with logger.contextualize(
+                request_id=request[REQUEST_ID], traceparent=trace.parent, operation=operation
+            ):
+                answer, problem = await _answer(request, handler)
         labels = problem.labels if problem else ("", "", "")
         seconds = time.monotonic() - started
         observer.answered(Answered(request.method, _endpoint(request), answer.status, seconds, *labels))

@@ -73,6 +73,7 @@ class _Row:
 _BY_CODE: Final[Mapping[ErrorCode, _Row]] = {
     ErrorCode.INVALID_REQUEST: _Row(400, "Invalid API parameters", "storage-proxy_request_invalid-parameters"),
     ErrorCode.INVALID_PATH: _Row(400, "Invalid Subpath", "vfolder_access_invalid-parameters"),
+    ErrorCode.REUSED_KEY: _Row(422, "Idempotency-Key is already used", "storage-proxy_request_invalid-parameters"),
     ErrorCode.UNAUTHENTICATED: _Row(401, "Invalid API parameters", "storage-proxy_auth_unauthorized"),
     ErrorCode.FORBIDDEN: _Row(403, "Forbidden", "storage-proxy_auth_forbidden"),
     ErrorCode.NOT_FOUND: _Row(404, "Not Found", "storage-proxy_access_not-found"),

@@ -79,6 +79,9 @@ class GatewaySettings(BaseModel):
         le=64 * _MIB,
         description="bytes of a download read at once where the kernel does not send them",
     )
+    idempotency_seconds: float = Field(
+        24 * 3600.0, ge=60, description="how long an Idempotency-Key is recognised, in seconds"
+    )
     event_streams: int = Field(
         64, ge=0, description="followers of `GET /events` one gateway process serves at once"
     )

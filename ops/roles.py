@@ -37,6 +37,7 @@ from ops.health import HealthRoutes
 from ops.jobs import JobSender, declare_purge, jobs_url, open_broker
 from ops.metrics import ActorMetrics, BackendMetrics, BusMetrics, GatewayMetrics
 from ops.settings import Settings
+from ops.tracing import configured_spans
 from ops.version import VERSION
 
 #: Connections that may wait to be accepted on each port.
@@ -75,6 +76,7 @@ async def run_gateway(settings: Settings, stop: anyio.Event) -> None:
             settings.bus.upload_lease_seconds,
             GatewayMetrics(parts.registry),
             VERSION,
+            configured_spans("gateway"),
         )
         options = server_options(settings.gateway.write_bytes)
         options["shutdown_timeout"] = settings.gateway.stop_seconds
@@ -107,6 +109,7 @@ async def run_actor(settings: Settings, stop: anyio.Event) -> None:
             jobs=JobSender(broker),
             settings=settings.actors,
             observer=ActorMetrics(parts.registry),
+            spans=configured_spans("actor"),
         )
         async with internal_port(parts, settings.internal.actor):
             await fleet.run(stop)

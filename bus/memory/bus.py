@@ -192,7 +192,9 @@ class MemoryRecords:
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
 
-    async def create(self, name: str, document: Mapping[str, object], *, keep_seconds: float, due: float) -> bool:
+    async def create(
+        self, name: str, document: Mapping[str, object], *, keep_seconds: float, due: float | None
+    ) -> bool:
         """Make a document; False if it is there."""
         await anyio.lowlevel.checkpoint()
         if self._present(name):

@@ -20,12 +20,14 @@ class StreamRecords:
     def __init__(self, wiring: Wiring) -> None:
         self._wiring = wiring
 
-    async def create(self, name: str, document: Mapping[str, object], *, keep_seconds: float, due: float) -> bool:
+    async def create(
+        self, name: str, document: Mapping[str, object], *, keep_seconds: float, due: float | None
+    ) -> bool:
         """Make a document; False if it is there."""
         made = await self._wiring.scripts.call(
             "record_create",
             (name, _due_index(name)),
-            (encode_document(document), milliseconds(keep_seconds), milliseconds(due), name),
+            (encode_document(document), milliseconds(keep_seconds), "" if due is None else milliseconds(due), name),
         )
         return bool(made)
 

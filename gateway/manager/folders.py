@@ -15,7 +15,7 @@ from domain.errors import InvalidPathError, InvalidRequestError, NotFoundError, 
 from domain.ids import QuotaScopeId, VFolderId
 from domain.paths import RelativePath
 from gateway.gate import Gate
-from gateway.middlewares import origin_of
+from gateway.middlewares import asker_of
 from gateway.parameters import Parameters, Text, read_query
 from gateway.problems import Problem, own_problem
 
@@ -74,7 +74,7 @@ class FolderRoutes:
             raise InvalidRequestError("quota_scope_id is required for vfid")
         mode = DEFAULT_FOLDER_MODE if parameters.mode is None else parameters.mode
         command = CreateVFolder(folder=parameters.vfid, mode=mode)
-        await self._gate.commander.ask(volume.name, command, origin_of(request))
+        await self._gate.commander.ask(volume.name, command, asker_of(request))
         return web.Response(status=204)
 
     async def delete(self, request: web.Request) -> web.Response:
@@ -82,7 +82,7 @@ class FolderRoutes:
         parameters = await self._gate.body(request, FolderParameters)
         volume = self._gate.volume(parameters.volume)
         command = DeleteVFolder(folder=parameters.vfid)
-        accepted = await self._gate.commander.tell(volume.name, command, origin_of(request))
+        accepted = await self._gate.commander.tell(volume.name, command, asker_of(request))
         return web.json_response({"bgtask_id": str(accepted)}, status=202)
 
     async def mount(self, request: web.Request) -> web.Response:

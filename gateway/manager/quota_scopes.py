@@ -10,7 +10,7 @@ from pydantic import Field
 from domain.commands import CreateQuotaScope, SetQuota, UnsetQuota
 from domain.ids import QuotaScopeId
 from gateway.gate import Gate
-from gateway.middlewares import origin_of
+from gateway.middlewares import asker_of
 from gateway.parameters import Parameters, Text
 
 
@@ -61,7 +61,7 @@ class QuotaScopeRoutes:
         volume = self._gate.volume(parameters.volume)
         limit = parameters.options.limit_bytes if parameters.options else None
         command = CreateQuotaScope(scope=parameters.qsid, limit_bytes=limit)
-        await self._gate.commander.ask(volume.name, command, origin_of(request))
+        await self._gate.commander.ask(volume.name, command, asker_of(request))
         return web.Response(status=204)
 
     async def look(self, request: web.Request) -> web.Response:
@@ -76,12 +76,12 @@ class QuotaScopeRoutes:
         parameters = await self._gate.body(request, UpdateParameters)
         volume = self._gate.volume(parameters.volume)
         command = SetQuota(scope=parameters.qsid, limit_bytes=parameters.options.limit_bytes)
-        await self._gate.commander.ask(volume.name, command, origin_of(request))
+        await self._gate.commander.ask(volume.name, command, asker_of(request))
         return web.Response(status=204)
 
     async def unset(self, request: web.Request) -> web.Response:
         """Remove a scope's limit."""
         parameters = await self._gate.body(request, ScopeParameters)
         volume = self._gate.volume(parameters.volume)
-        await self._gate.commander.ask(volume.name, UnsetQuota(scope=parameters.qsid), origin_of(request))
+        await self._gate.commander.ask(volume.name, UnsetQuota(scope=parameters.qsid), asker_of(request))
         return web.Response(status=204)

@@ -30,6 +30,7 @@ from bus.memory import MemoryStore, open_memory_bus
 from bus.settings import BusSettings
 from domain.envelope import Envelope
 from domain.ids import VolumeName
+from domain.spans import NoSpans, Spans
 from gateway.app import client_app, manager_app, server_options
 from gateway.gate import Gate, build_gate
 from gateway.observer import Answered, SilentObserver
@@ -164,7 +165,7 @@ def digest(data: bytes) -> str:
 
 
 @asynccontextmanager
-async def open_world(path: Path, **gateway: Any) -> AsyncIterator[World]:
+async def open_world(path: Path, spans: Spans | None = None, **gateway: Any) -> AsyncIterator[World]:
     """A gateway that serves the volume `disk` at `path`."""
     store = MemoryStore()
     bus_settings = BusSettings(lease_seconds=0.4, upload_lease_seconds=0.4)
@@ -194,9 +195,10 @@ async def open_world(path: Path, **gateway: Any) -> AsyncIterator[World]:
             Direct(actor_bus, volume),
             ActorSettings(backoff_seconds=0.01),
             SilentActors(),
+            spans=spans or NoSpans(),
         )
         tasks.start_soon(fleet.run, stop)
-        gate = build_gate(bus, {volume.name: volume}, settings, 0.4, watching, "1.2.3")
+        gate = build_gate(bus, {volume.name: volume}, settings, 0.4, watching, "1.2.3", spans)
         tasks.start_soon(gate.quotas.limits.follow)
         options = {**server_options(settings.write_bytes), "shutdown_timeout": 1.0}
         async with (
