@@ -88,11 +88,8 @@ class Failover:
         old.kill()
         self._until(lambda: self.primary() is not old, "the other server to be promoted")
         old.start()
-        self._until(lambda: self._follows(old), "the old primary to be a replica")
-
-    def _follows(self, server: RedisServer) -> bool:
-        with redis.Redis(port=server.port, socket_timeout=1) as client:
-            return client.info("replication").get("master_link_status") == "up"
+        # Sentinels would do this by themselves, but take their time.
+        self.follow(old, self.primary())
 
     def stop(self) -> None:
         """End what was started."""
