@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= var
 
-.PHONY: run test check unit integration e2e wheel docs bench system clean
+.PHONY: run test check unit integration e2e fault soak wheel docs bench system clean
 
 run: $(VENV)/.run
 	$(BIN)/penstock serve --config configs/standalone.toml --data $(DATA)
@@ -21,8 +21,14 @@ check: $(VENV)/.test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-unit integration e2e: $(VENV)/.test
+unit integration e2e fault: $(VENV)/.test
 	$(BIN)/python -m pytest tests/$@
+
+# Fault runs for longer: so many seeds, each so many minutes.
+SEEDS ?= 20
+MINUTES ?= 1
+soak: system $(VENV)/.test
+	SEEDS=$(SEEDS) MINUTES=$(MINUTES) $(BIN)/python -m pytest tests/fault --timeout 3600 -k "under_every_fault or everything_was_lost"
 
 # Builds the wheel, installs it alone, and runs its tests where the sources cannot be imported.
 wheel: $(VENV)/.test

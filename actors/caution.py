@@ -1,13 +1,18 @@
-"""What an owner does after others have died: one command at a time, each marked before it runs.
+"""What an owner does after others have died: it leaves word of what it runs.
 
-A command that kills its process would kill one owner after the other for ever. A mark that outlives the process
-tells the next owner which command it was; at the limit it is set aside instead of run. Only marked commands count,
-so one that merely stood beside another is never blamed.
+A command that kills its process would kill one owner after the other for ever. Marks that outlive the process tell
+the next owner what ran when it died, and how often that was so; such a command then runs alone, so the next mark
+blames nobody else, and at the limit it is set aside instead of run. Commands that ran beside it are cleared by
+running, alone, once.
 """
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final
+
+import anyio
 
 from bus.contract import Delivery, Lane
 
@@ -18,25 +23,42 @@ _PROBATION: Final = 64
 class Caution:
     """One owner's care for its own life."""
 
-    def __init__(self, lane: Lane, crash_limit: int) -> None:
+    def __init__(self, lane: Lane, crash_limit: int, solo: anyio.Lock) -> None:
         self._lane = lane
+        self._solo = solo
         self._limit = crash_limit
+        self._suspects = dict(lane.suspects)
+        self._running: dict[str, int] = {}
         self._left = _PROBATION if lane.crashes else 0
 
-    @property
-    def active(self) -> bool:
-        """Whether commands are to be run one at a time."""
-        return self._left > 0
+    def suspects(self, delivery: Delivery) -> bool:
+        """Whether a command ran when an owner died, and so has to run alone."""
+        return delivery.entry in self._suspects
 
-    def blames(self, delivery: Delivery) -> bool:
-        """Whether this command has killed as many owners as it may."""
-        return self._lane.crashes >= self._limit and self._lane.suspect == delivery.entry
+    @asynccontextmanager
+    async def alone(self, delivery: Delivery) -> AsyncIterator[None]:
+        """Run a suspect while no suspect of another volume runs in this process: they die together."""
+        if not self.suspects(delivery):
+            yield
+            return
+        async with self._solo:
+            yield
+
+    def deaths(self, delivery: Delivery) -> int:
+        """How many owners died while they ran this command, if they are as many as may; else 0."""
+        deaths = self._suspects.get(delivery.entry, 0)
+        return deaths if deaths >= self._limit else 0
 
     async def before(self, delivery: Delivery) -> None:
         """Mark a command that is run next. Raises FencedError when the lane is not ours."""
-        if self.active:
-            await self._lane.mark_suspect(delivery.entry)
+        if self._left:
+            self._running[delivery.entry] = self._suspects.get(delivery.entry, 0) + 1
+            await self._lane.mark_suspects(self._running)
 
-    def after(self) -> None:
-        """Take note that a command ended, and we live."""
-        self._left = max(0, self._left - 1)
+    async def after(self, delivery: Delivery) -> None:
+        """Take note that a command ended, and we live. Raises FencedError when the lane is not ours."""
+        if self._left:
+            self._running.pop(delivery.entry, None)
+            self._left -= 1
+            if not self._left:
+                await self._lane.mark_suspects({})

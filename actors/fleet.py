@@ -42,6 +42,7 @@ class Fleet:
     observer: ActorObserver
     vocabulary: Vocabulary = VOCABULARY
     spans: Spans = field(default_factory=NoSpans)
+    solo: anyio.Lock = field(default_factory=anyio.Lock)
     #: Volumes on which a command came that is not known here, and which one that was.
     unknown: dict[VolumeName, Unknown] = field(default_factory=dict)
 
@@ -134,7 +135,7 @@ class Fleet:
         await journal.reconcile()
         ground = Ground(volume, usage.used_bytes)
         policy = Policy(ground, lane, self.bus.clock, self.settings, self.observer, journal)
-        pace = Pace(self.settings.parallel, self.bus_settings.batch, self.settings.drain_seconds)
+        pace = Pace(self.settings.parallel, self.bus_settings.batch, self.settings.drain_seconds, self.solo)
         actor = VolumeActor(policy, pace, self.vocabulary, Listeners(janitor.committed, self._met), self.spans)
         try:
             async with anyio.create_task_group() as beside:

@@ -28,8 +28,7 @@ class Schedule(Generic[T]):
     """Items that wait, and keys that are busy."""
 
     def __init__(self, parallel: int) -> None:
-        #: Most items that run at once; may be changed at any time.
-        self.parallel = parallel
+        self._parallel = parallel
         self._waiting: deque[Item[T]] = deque()
         self._busy: set[str] = set()
         self._exclusive = False
@@ -56,7 +55,7 @@ class Schedule(Generic[T]):
         return started
 
     def _may_start(self, item: Item[T], blocked: set[str]) -> bool:
-        if item.value is None or self._exclusive or _EVERYTHING in blocked or len(self._busy) >= self.parallel:
+        if item.value is None or self._exclusive or _EVERYTHING in blocked or len(self._busy) >= self._parallel:
             return False
         if item.exclusive:
             return not self._busy and not blocked

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any
 
@@ -45,6 +45,8 @@ class Pace:
     batch: int
     #: How long running commands may take to end when the actor stops, in seconds.
     drain_seconds: float
+    #: Held while a command runs that may kill this process; shared by all its actors.
+    solo: anyio.Lock = field(default_factory=anyio.Lock)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +78,9 @@ class VolumeActor:
         self._vocabulary = vocabulary
         self._listeners = listeners
         self._spans = spans
-        self._caution = Caution(self._lane, policy.settings.crash_limit)
+        self._caution = Caution(self._lane, policy.settings.crash_limit, pace.solo)
         self._quarantine = Quarantine(self._lane)
-        self._schedule: Schedule[Work] = Schedule(1 if self._caution.active else pace.parallel)
+        self._schedule: Schedule[Work] = Schedule(pace.parallel)
         # Not bounded by itself: the lane's window bounds what can be under way.
         self._outcomes, self._to_commit = anyio.create_memory_object_stream[Outcome](inf)
         self._lost = False
@@ -134,7 +136,8 @@ class VolumeActor:
             self._schedule.add(Item(envelope.key, exclusive=False, value=None))
             self._listeners.unknown(Unknown(self._lane.volume, envelope.type, envelope.schema_version))
         else:
-            self._schedule.add(Item(envelope.key, command.exclusive, Work(delivery, envelope, command)))
+            alone = command.exclusive or self._caution.suspects(delivery)
+            self._schedule.add(Item(envelope.key, alone, Work(delivery, envelope, command)))
 
     def _set_aside(self, delivery: Delivery, reason: str, **more: Any) -> Outcome:
         logger.error("command {} on {} is set aside: {}", delivery.entry, self._lane.volume, reason)
@@ -155,9 +158,7 @@ class VolumeActor:
         ):
             outcome = await self._settle(work)
         self._quarantine.settled(outcome)
-        self._caution.after()
-        if not self._caution.active:
-            self._schedule.parallel = self._pace.parallel
+        await self._caution.after(work.delivery)
         self._schedule.end(item)
         self._outcomes.send_nowait(outcome)
         self._start(workers)
@@ -168,16 +169,18 @@ class VolumeActor:
             return self._policy.parked(delivery)
         if work.command is None:
             return self._set_aside(delivery, work.fault)
-        if self._caution.blames(delivery):
-            crashes = self._lane.crashes
-            reason = f"{crashes} owners in a row died while they ran it"
-            return self._set_aside(delivery, reason, code=ErrorCode.INTERNAL, attempts=crashes)
-        await self._caution.before(delivery)
-        envelope = work.envelope
+        if deaths := self._caution.deaths(delivery):
+            reason = f"{deaths} owners in a row died while they ran it"
+            return self._set_aside(delivery, reason, code=ErrorCode.INTERNAL, attempts=deaths)
+        async with self._caution.alone(delivery):
+            await self._caution.before(delivery)
+            return await self._traced(delivery, work.envelope, work.command)
+
+    async def _traced(self, delivery: Delivery, envelope: Envelope, command: Command) -> Outcome:
         told: Attributes = {"penstock.volume": str(self._lane.volume), "penstock.epoch": self._lane.epoch}
         with self._spans.handling(envelope.type, envelope.origin.trace, told) as trace:
             traced = replace(envelope, origin=replace(envelope.origin, trace=trace))
-            return await self._policy.settle(delivery, traced, work.command)
+            return await self._policy.settle(delivery, traced, command)
 
     async def _commit_all(self) -> None:
         async with self._to_commit:

@@ -128,14 +128,17 @@ class Lane(Protocol):
 
     @property
     def crashes(self) -> int:
-        """How many owners in a row died before they committed anything; 0: the last one gave the lane back."""
+        """How many owners in a row died; 0: the last one gave the lane back, or had ended well what it ran."""
 
     @property
-    def suspect(self) -> str:
-        """Entry the last of these owners had marked before it died; empty: none."""
+    def suspects(self) -> Mapping[str, int]:
+        """Entries the last owner had marked before it died, each with the number it gave."""
 
-    async def mark_suspect(self, entry: str) -> None:
-        """Leave word that this entry is run next; the next commit takes it back. Raises as `commit` does."""
+    async def mark_suspects(self, entries: Mapping[str, int]) -> None:
+        """Leave word that these entries run now, each with a number for whoever finds it; none: all is well.
+
+        Raises as `commit` does.
+        """
 
     async def quarantined(self) -> frozenset[str]:
         """Keys whose commands wait behind a dead letter. Raises as `commit` does."""

@@ -11,7 +11,7 @@ from blockbuster import BlockBuster, BlockBusterFunction
 
 pytest.register_assert_rewrite("bus.conformance.suite", "backends.conformance.suite")
 
-_TIERS = ("unit", "integration", "e2e")
+_TIERS = ("unit", "integration", "e2e", "fault")
 
 
 def pytest_configure(config: pytest.Config) -> None:

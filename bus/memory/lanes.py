@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import anyio
 
@@ -31,7 +31,7 @@ class MemoryLanes:
         if state.owner not in ("", self._node) and state.expires > now():
             return None
         # A predecessor that did not give the lane back died.
-        if state.owner not in ("", self._node) and (state.crashes == 0 or state.suspect):
+        if state.owner not in ("", self._node):
             state.crashes += 1
         state.owner = self._node
         state.epoch = max(state.epoch, min_epoch) + 1
@@ -57,7 +57,7 @@ class MemoryLane:
         self.state = state
         self.epoch = state.epoch
         self.crashes = state.crashes
-        self.suspect = state.suspect
+        self.suspects = dict(state.suspects)
         self._store = store
         self._window = settings.window
         self._released = False
@@ -100,7 +100,8 @@ class MemoryLane:
                     self.state.quarantine.setdefault(key, letter)
             for event in outcome.events:
                 self._store.append(event)
-        self.state.crashes, self.state.suspect = 0, ""
+        if not self.state.suspects:
+            self.state.crashes = 0
         self._store.ring()
 
     def _set_aside(self, outcome: Outcome) -> str:
@@ -121,10 +122,12 @@ class MemoryLane:
         )
         return letter
 
-    async def mark_suspect(self, entry: str) -> None:
-        """Leave word of what is run next."""
+    async def mark_suspects(self, entries: Mapping[str, int]) -> None:
+        """Leave word of what runs now."""
         await self.confirm()
-        self.state.suspect = entry
+        self.state.suspects = dict(entries)
+        if not entries:
+            self.state.crashes = 0
 
     async def quarantined(self) -> frozenset[str]:
         """Keys whose commands wait behind a dead letter."""
@@ -157,7 +160,7 @@ class MemoryLane:
         await anyio.lowlevel.checkpoint()
         if self.is_mine:
             self.state.owner = ""
-            self.state.crashes, self.state.suspect = 0, ""
+            self.state.crashes, self.state.suspects = 0, {}
             self.state.expires = 0.0
         self._released = True
         self._store.ring()

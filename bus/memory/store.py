@@ -43,7 +43,7 @@ class LaneState:
     #: Key -> dead letter its commands wait behind.
     quarantine: dict[str, str] = field(default_factory=dict)
     parked: list[StoredCommand] = field(default_factory=list)
-    suspect: str = ""
+    suspects: dict[str, int] = field(default_factory=dict)
     crashes: int = 0
     events: list[bytes] = field(default_factory=list)
 

@@ -14,7 +14,7 @@ from bus.settings import BusSettings
 from bus.streams.bells import Bells
 from bus.streams.clock import RedisClock
 from bus.streams.command_queue import StreamQueue
-from bus.streams.connection import Connections, connections, translated
+from bus.streams.connection import Connections, translated
 from bus.streams.dead_letters import StreamDeadLetters
 from bus.streams.events import StreamEvents
 from bus.streams.history import StreamHistory
@@ -41,14 +41,8 @@ async def open_streams_bus(
     Raises:
         BusBrokenError: Redis is not there at the start. Later losses are waited out.
     """
-    async with connections(settings) as made, _assembled(settings, node, observer or SilentObserver(), made) as bus:
-        yield bus
-
-
-@asynccontextmanager
-async def _assembled(
-    settings: BusSettings, node: str, observer: BusObserver, connections: Connections
-) -> AsyncIterator[Bus]:
+    observer = observer or SilentObserver()
+    connections = Connections(settings)
     link = Link(connections, observer)
     # Waiting for replicas holds up a whole connection, so it has one of its own.
     durable = Link(connections, observer) if settings.replicas_to_wait else link

@@ -12,13 +12,13 @@ from typing import Any, Final
 
 import anyio
 from redis import DriverInfo, __version__, exceptions
-from redis.asyncio import Redis
+from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialWithJitterBackoff
+from redis.backoff import NoBackoff
 
 from bus.settings import BusSettings
-from bus.streams.server import Reached, Server
+from bus.streams.server import Server
 from domain.errors import BusBrokenError, FencedError
 
 #: What a connection tells the server of its client library. Made once, because redis-py would else look its
@@ -26,21 +26,20 @@ from domain.errors import BusBrokenError, FencedError
 _DRIVER: Final = DriverInfo(lib_version=__version__)
 #: How much longer than its block a blocking read waits before it takes the connection for dead, in seconds.
 _BLOCK_MARGIN_SECONDS: Final = 5.0
-#: Tries of a blocking read, or of connecting, after the first; a repetition does no harm.
-_RETRIES: Final = 2
 
 
 class Connections:
     """Makes connections to one Redis, wherever its Sentinels say it is."""
 
-    def __init__(self, settings: BusSettings, reached: Reached) -> None:
+    def __init__(self, settings: BusSettings) -> None:
         self.settings = settings
-        self._reached = reached
+        self._server = Server.parse(settings.url.get_secret_value())
 
     @asynccontextmanager
     async def link(self) -> AsyncIterator[AbstractConnection]:
         """An open connection that waits for answers as long as it takes; who uses it watches the time."""
-        pool = self._reached.pool(None)  # a connection found by Sentinels needs its pool
+        with anyio.fail_after(self.settings.connect_timeout_seconds):
+            pool = await self._pool(None)
         connection: AbstractConnection = pool.make_connection()  # type: ignore[no-untyped-call]
         try:
             with anyio.fail_after(self.settings.connect_timeout_seconds):
@@ -49,12 +48,12 @@ class Connections:
         finally:
             with anyio.CancelScope(shield=True):
                 await connection.disconnect(nowait=True)
-                await pool.aclose()
 
     @asynccontextmanager
     async def blocking(self, block_seconds: float) -> AsyncIterator[Redis]:
         """A client of its own for one task that blocks up to this long; closed even when cancelled."""
-        pool = self._reached.pool(block_seconds + _BLOCK_MARGIN_SECONDS)
+        with translated():
+            pool = await self._pool(block_seconds + _BLOCK_MARGIN_SECONDS)
         client: Redis = Redis(connection_pool=pool, single_connection_client=True)
         try:
             yield client
@@ -63,26 +62,20 @@ class Connections:
                 await client.aclose()
                 await pool.aclose()
 
-
-@asynccontextmanager
-async def connections(settings: BusSettings) -> AsyncIterator[Connections]:
-    """Make connections until the context ends.
-
-    Raises:
-        InvalidRequestError: the URL of the settings leads nowhere.
-    """
-    patience = settings.connect_timeout_seconds
-    options: dict[str, Any] = {
-        "protocol": 2,
-        "socket_connect_timeout": patience,
-        "socket_keepalive": True,
-        "health_check_interval": 0,
-        "retry": Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.5), _RETRIES),
-        "client_name": "penstock",
-        "driver_info": _DRIVER,
-    }
-    async with Server.parse(settings.url.get_secret_value()).reached(options, patience) as reached:
-        yield Connections(settings, reached)
+    async def _pool(self, socket_timeout: float | None) -> ConnectionPool:
+        patience = self.settings.connect_timeout_seconds
+        options: dict[str, Any] = {
+            "protocol": 2,
+            "socket_timeout": socket_timeout,
+            "socket_connect_timeout": patience,
+            "socket_keepalive": True,
+            "health_check_interval": 0,
+            # A lost connection is told to who reads on it: it has to say anew who it is.
+            "retry": Retry(NoBackoff(), 0),
+            "client_name": "penstock",
+            "driver_info": _DRIVER,
+        }
+        return await self._server.pool(options, patience)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -49,7 +49,7 @@ class StreamLanes:
         wiring.clock.heard(redis_ms, asked)
         wiring.observer.acquired(volume, clean=crash == 0)
         lane = StreamLane(self, volume, epoch, Window(cursor.decode(), high.decode()), asked)
-        lane.crashes, lane.suspect = crash, suspect.decode()
+        lane.crashes, lane.suspects = crash, _marks(suspect.decode())
         self._held[volume] = lane
         self._reader.add(lane)
         return lane
@@ -158,7 +158,7 @@ class StreamLane:
         self.volume = volume
         self.epoch = epoch
         self.crashes = 0
-        self.suspect = ""
+        self.suspects: Mapping[str, int] = {}
         self.window = window
         self.stream = keys.commands(volume)
         self.position = window.committed
@@ -232,10 +232,11 @@ class StreamLane:
         self.wake()
         wiring.observer.committed(self.volume, len(outcomes), time.monotonic() - started)
 
-    async def mark_suspect(self, entry: str) -> None:
-        """Leave word of what is run next."""
-        wiring = self._lanes.wiring
-        await self._surely("suspect", Call((keys.lane(self.volume),), (wiring.node, self.epoch, entry)))
+    async def mark_suspects(self, entries: Mapping[str, int]) -> None:
+        """Leave word of what runs now."""
+        marks = ",".join(f"{entry}={number}" for entry, number in entries.items())
+        call = Call((keys.lane(self.volume),), (self._lanes.wiring.node, self.epoch, marks))
+        await self._surely("suspect", call)
 
     async def quarantined(self) -> frozenset[str]:
         """Keys whose commands wait behind a dead letter."""
@@ -335,6 +336,12 @@ class StreamLane:
         self._lanes.drop(self, fenced=False)
         wiring = self._lanes.wiring
         await wiring.scripts.call("release", (keys.lane(self.volume),), (wiring.node, self.epoch, keys.DOORBELL))
+
+
+def _marks(text: str) -> dict[str, int]:
+    """Read what `mark_suspects` wrote."""
+    pairs = (mark.partition("=") for mark in text.split(",") if mark)
+    return {entry: int(number) for entry, _, number in pairs}
 
 
 def _is_done(delivery: Delivery, mark: bytes | None) -> bool:

@@ -8,15 +8,16 @@ sentinel_password=...`, `rediss+sentinel://` with TLS to servers and Sentinels a
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import anyio
-from redis.asyncio import ConnectionPool
-from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
+from redis.asyncio import Connection, ConnectionPool, Redis, SSLConnection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError, RedisError  # noqa: A004  redis-py's own
 
 from domain.errors import InvalidRequestError
 
@@ -38,6 +39,8 @@ class Sentinels:
     server: Mapping[str, Any]
     #: Options of connections to the Sentinels.
     own: Mapping[str, Any]
+    #: TLS options of both; empty: no TLS.
+    tls: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,43 +67,52 @@ class Server:
             field="bus.url",
         )
 
-    @asynccontextmanager
-    async def reached(self, options: Mapping[str, Any], patience_seconds: float) -> AsyncIterator[Reached]:
-        """Make pools of connections to the server, or to what is the primary when a connection is made.
+    async def pool(self, options: Mapping[str, Any], patience_seconds: float) -> ConnectionPool:
+        """A pool of connections to the server, or to what is the primary now.
 
         Args:
             options: what redis-py takes for every connection.
-            patience_seconds: longest wait for a Sentinel.
+            patience_seconds: longest wait for one Sentinel.
+
+        Raises:
+            redis.exceptions.ConnectionError: no Sentinel answers, or none knows a primary.
         """
-        if self.sentinels is None:
-            yield Reached(self, options, None)
-            return
-        patience = {"socket_timeout": patience_seconds, "socket_connect_timeout": patience_seconds}
-        own = {**patience, "driver_info": options["driver_info"], **self.sentinels.own}
-        sentinel = Sentinel(list(self.sentinels.addresses), sentinel_kwargs=own)  # type: ignore[no-untyped-call]
+        told = self.sentinels
+        if told is None:
+            return ConnectionPool.from_url(self.url, **options)
+        host, port = await _primary(told, options, patience_seconds)
+        return ConnectionPool(
+            connection_class=SSLConnection if told.tls else Connection,
+            host=host,
+            port=port,
+            **options,
+            **told.server,
+            **told.tls,
+        )
+
+
+async def _primary(told: Sentinels, options: Mapping[str, Any], patience_seconds: float) -> tuple[str, int]:
+    """Ask one Sentinel after the other; each on a connection of its own, which is closed at once."""
+    common = {
+        "socket_timeout": patience_seconds,
+        "socket_connect_timeout": patience_seconds,
+        "driver_info": options["driver_info"],
+        "retry": Retry(NoBackoff(), 0),
+        **told.own,
+    }
+    for host, port in told.addresses:
+        client: Redis = Redis(host=host, port=port, ssl=bool(told.tls), **common, **told.tls)
         try:
-            yield Reached(self, options, sentinel)
+            found: Any = await client.sentinel_get_master_addr_by_name(told.service)  # type: ignore[no-untyped-call]
+        except (RedisError, OSError, TimeoutError):
+            continue
         finally:
             with anyio.CancelScope(shield=True):
-                for client in sentinel.sentinels:
-                    await client.aclose()
-
-
-@dataclass(frozen=True, slots=True)
-class Reached:
-    """A way to the server."""
-
-    server: Server
-    options: Mapping[str, Any]
-    sentinel: Sentinel | None
-
-    def pool(self, socket_timeout: float | None) -> ConnectionPool:
-        """A pool whose connections wait so long for an answer; None: for ever."""
-        options = {**self.options, "socket_timeout": socket_timeout}
-        told = self.server.sentinels
-        if told is None:
-            return ConnectionPool.from_url(self.server.url, **options)
-        return SentinelConnectionPool(told.service, self.sentinel, **options, **told.server)  # type: ignore[no-untyped-call]
+                await client.aclose()
+        if found:
+            name, number = found
+            return name.decode() if isinstance(name, bytes) else str(name), int(number)
+    raise ConnectionError(f"no Sentinel knows a primary of {told.service!r}")
 
 
 def _sentinels(url: str) -> Sentinels:
@@ -115,15 +127,15 @@ def _sentinels(url: str) -> Sentinels:
     query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
     tls: dict[str, Any] = {}
     if parts.scheme.startswith("rediss"):
-        tls = {"ssl": True, **{name: value for name, value in query.items() if name in _TLS_KEYS}}
+        tls = {"ssl_cert_reqs": "required"} | {name: value for name, value in query.items() if name in _TLS_KEYS}
     name, _, password = user.partition(":")
-    server = {"db": int(database or 0), **tls}
+    server: dict[str, Any] = {"db": int(database or 0)}
     if name:
         server["username"] = unquote(name)
     if password:
         server["password"] = unquote(password)
     own = {ours: query[theirs] for theirs, ours in _FOR_SENTINELS.items() if theirs in query}
-    return Sentinels(addresses, service, server, {**own, **tls})
+    return Sentinels(addresses, service, server, own, tls)
 
 
 def _address(text: str) -> tuple[str, int]:

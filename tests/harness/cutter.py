@@ -30,7 +30,11 @@ class Cutter:
         with suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
-                server = socket.create_connection(("127.0.0.1", self._target))
+                try:
+                    server = socket.create_connection(("127.0.0.1", self._target))
+                except OSError:
+                    client.close()  # the target is away for now
+                    continue
                 for source, target in ((client, server), (server, client)):
                     threading.Thread(target=self._pump, args=(source, target), daemon=True).start()
 

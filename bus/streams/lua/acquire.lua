@@ -6,7 +6,7 @@ local held = l[1] and l[1] ~= ''
 if held and l[1] ~= ARGV[1] and (tonumber(l[2]) or 0) > now then return {0, l[1], tonumber(l[2]) - now} end
 local epoch = math.max(tonumber(l[3]) or 0, tonumber(ARGV[3])) + 1
 local crash = tonumber(l[6]) or 0
--- A predecessor that did not release died; from the second time on it counts only if it had marked what it ran.
-if held and (crash == 0 or (l[7] and l[7] ~= '')) then crash = crash + 1 end
+-- A predecessor that did not release died.
+if held then crash = crash + 1 end
 redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'epoch', epoch, 'exp', now + tonumber(ARGV[2]), 'crash', crash)
 return {1, epoch, l[4] or '0-0', l[5] or '0-0', now, crash, l[7] or ''}

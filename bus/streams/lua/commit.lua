@@ -5,7 +5,7 @@
 -- -> newly committed; error FENCED if the lane is not ours
 local lane, own, all, dead, quarantine, parked = key(), key(), key(), key(), key(), key()
 local owner, epoch, cursor, remember, keep = arg(), arg(), arg(), arg(), arg()
-local l = redis.call('HMGET', lane, 'owner', 'epoch', 'cursor', 'high')
+local l = redis.call('HMGET', lane, 'owner', 'epoch', 'cursor', 'high', 'suspect')
 if l[1] ~= owner or l[2] ~= epoch then return redis.error_reply('FENCED lane is at epoch ' .. tostring(l[2])) end
 
 local passed, high, done = l[3] or '0-0', l[4] or '0-0', 0
@@ -43,6 +43,8 @@ for _ = 1, tonumber(arg()) do
 end
 if after(cursor, passed) then passed = cursor end
 if after(passed, high) then high = passed end
-redis.call('HSET', lane, 'cursor', passed, 'high', high, 'crash', 0, 'suspect', '')
+redis.call('HSET', lane, 'cursor', passed, 'high', high)
+-- While an owner leaves word of what it runs, one that ended well proves nothing about the others.
+if not l[5] or l[5] == '' then redis.call('HSET', lane, 'crash', 0) end
 redis.call('HINCRBY', lane, 'ack', done)
 return done

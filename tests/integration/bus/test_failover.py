@@ -182,7 +182,8 @@ def test_a_sentinel_url_is_read_whole() -> None:
     assert told is not None
     assert told.addresses == (("one", 1), ("two", 26379))
     assert told.service == "name"
-    assert told.server == {"db": 2, "username": "me", "password": "p@ss", "ssl": True, "ssl_ca_certs": "/ca"}
-    assert told.own == {"username": "s", "password": "q", "ssl": True, "ssl_ca_certs": "/ca"}
+    assert told.server == {"db": 2, "username": "me", "password": "p@ss"}
+    assert told.own == {"username": "s", "password": "q"}
+    assert told.tls == {"ssl_cert_reqs": "required", "ssl_ca_certs": "/ca"}
     assert "p@ss" not in repr(server)
     assert "p%40ss" not in repr(server)

@@ -9,7 +9,7 @@ from pathlib import Path
 import anyio
 import pytest
 import redis
-from harness.redis_server import RedisServer, bundled_valkey, debian_redis
+from harness.redis_server import SERVERS, RedisServer
 from pydantic import SecretStr
 
 from bus.conformance.words import VOLUME, a_command, a_folder, an_upload, done
@@ -22,11 +22,10 @@ from domain.errors import BusBrokenError, ErrorCode, FencedError, InvalidRequest
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(params=["redis", "valkey"])
+@pytest.fixture(params=list(SERVERS))
 def server(request: pytest.FixtureRequest, tmp_path: Path):
     """A server of its own, to be killed."""
-    binary = {"redis": debian_redis, "valkey": bundled_valkey}[request.param]()
-    own = RedisServer(binary, tmp_path)
+    own = RedisServer(SERVERS[request.param](), tmp_path)
     own.start()
     yield own
     own.stop()

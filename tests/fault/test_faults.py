@@ -1,0 +1,80 @@
+"""The promises of the bus under faults, and runs with a protection switched off, which have to be found out."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from harness.fault.run import Options, run
+from harness.redis_server import SERVERS
+
+EVERYTHING = {
+    "kill_actor": 3,
+    "stop_actor": 1,
+    "freeze_actor": 3,
+    "kill_redis": 1,
+    "flush_scripts": 1,
+    "drop_connections": 2,
+    "cut_answers": 3,
+    "trouble_storage": 2,
+}
+SEEDS = range(int(os.environ.get("SEEDS", "1")))
+SECONDS = 60 * float(os.environ["MINUTES"]) if "MINUTES" in os.environ else 12.0
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(240 + SECONDS)]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("kind", SERVERS)
+async def test_every_promise_holds_under_every_fault(kind: str, seed: int, tmp_path: Path) -> None:
+    history, found = await run(SERVERS[kind](), tmp_path, seed, Options(EVERYTHING, SECONDS))
+    assert found == [], f"see {tmp_path / 'history.txt'}"
+    assert len(history.accepted) > 100
+    assert len(history.faults) > 4
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_after_everything_was_lost_nothing_is_done_twice_or_out_of_order(seed: int, tmp_path: Path) -> None:
+    faults = {"lose_everything": 1, "kill_actor": 2, "freeze_actor": 1}
+    options = Options(faults, SECONDS, poison=False, lossy=True)
+    _, found = await run(SERVERS["redis"](), tmp_path, seed, options)
+    assert found == [], f"see {tmp_path / 'history.txt'}"
+
+
+async def test_ten_times_too_much_is_refused_and_not_lost(tmp_path: Path) -> None:
+    options = Options({}, 8.0, clients=60, actors=1, volumes=("disk",), poison=False)
+    history, found = await run(SERVERS["redis"](), tmp_path, 1, options)
+    assert found == []
+    assert history.busy > 0
+
+
+# --- negative controls: a checker that never fails proves nothing -------------------------------------------
+
+
+def numbers(found: list[str]) -> set[str]:
+    return {text.partition(":")[0] for text in found}
+
+
+async def test_without_recognising_its_own_traces_an_effect_meets_itself(tmp_path: Path) -> None:
+    options = Options({"kill_actor": 3, "trouble_storage": 3}, without=("probe",), poison=False)
+    _, found = await run(SERVERS["redis"](), tmp_path, 1, options)
+    assert "I1" in numbers(found)
+
+
+async def test_with_a_new_id_for_every_try_commands_are_done_twice(tmp_path: Path) -> None:
+    options = Options({"cut_answers": 1, "drop_connections": 1}, fresh_ids=True, poison=False)
+    _, found = await run(SERVERS["redis"](), tmp_path, 1, options)
+    assert numbers(found) & {"I1", "I4"}
+
+
+async def test_trimmed_by_length_commands_are_lost(tmp_path: Path) -> None:
+    options = Options({"trim_by_length": 1, "kill_actor": 1}, 5.0, poison=False, patience=3.0)
+    _, found = await run(SERVERS["redis"](), tmp_path, 1, options)
+    assert numbers(found) & {"I1", "I9"}
+
+
+async def test_without_the_journal_effects_lose_their_events(tmp_path: Path) -> None:
+    options = Options({"lose_everything": 1}, without=("journal",), poison=False, lossy=True)
+    _, found = await run(SERVERS["redis"](), tmp_path, 1, options)
+    assert numbers(found) & {"I1", "I4"}

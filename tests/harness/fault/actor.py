@@ -1,0 +1,128 @@
+"""An actor process of a fault run: the real fleet on real directories that fail when they are told to."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import gc
+import os
+import random
+import signal
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import anyio
+from harness.fault.plan import Plan
+from harness.fault.words import POISON_HANG, POISON_KILL
+
+from actors.fleet import Fleet
+from actors.jobs.contract import PurgeJob
+from actors.observer import SilentObserver
+from actors.volume_actor import VolumeActor
+from backends.contract import Operation
+from backends.observer import SilentObserver as SilentBackends
+from backends.registry import Site, driver
+from backends.settings import ThreadSettings
+from bus.streams import open_streams_bus
+from domain.errors import BackendFaultError, Subject
+from domain.ids import VFolderId, VolumeName
+
+#: Part of the calls that fail while there is trouble; half of them after they took effect.
+_FAILING = 0.15
+
+
+class Faulty:
+    """A volume that fails, hangs and kills as it is told."""
+
+    def __init__(self, volume: Any, plan: Plan) -> None:
+        self._volume = volume
+        self._plan = plan
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._volume, name)
+
+    def _op(self, op: Operation) -> Operation:
+        # Without its identity an operation cannot recognise its own traces.
+        return Operation(uuid4(), op.epoch) if "probe" in self._plan.without else op
+
+    async def _change(self, change: Any) -> Any:
+        fails = self._plan.trouble.exists() and random.random() < _FAILING
+        if fails and random.random() < 0.5:
+            raise BackendFaultError(os.strerror(errno.EIO), subject=Subject.VOLUME)
+        result = await change
+        if fails:
+            raise BackendFaultError("the answer was lost", subject=Subject.VOLUME)
+        return result
+
+    async def create_folder(self, op: Operation, folder: VFolderId, mode: int) -> None:
+        if folder.uuid.int % 1000 == POISON_KILL:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if folder.uuid.int % 1000 == POISON_HANG:
+            await anyio.sleep_forever()
+        await self._change(self._volume.create_folder(self._op(op), folder, mode))
+
+    async def delete_folder(self, op: Operation, folder: VFolderId) -> None:
+        await self._change(self._volume.delete_folder(self._op(op), folder))
+
+    async def set_quota(self, op: Operation, *arguments: Any) -> None:
+        await self._change(self._volume.set_quota(op, *arguments))
+
+    async def append_journal(self, epoch: int, entries: Any) -> None:
+        if "journal" not in self._plan.without:
+            await self._volume.append_journal(epoch, entries)
+
+
+class NoJobs:
+    """Trash stays where it is, for the checker to see."""
+
+    async def start_purge(self, job: PurgeJob) -> None:
+        """Leave it."""
+
+
+async def main(plan: Plan, node: str) -> None:
+    settings = plan.bus_settings()
+    stop = anyio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, _tell_tasks)
+    async with AsyncExitStack() as stack, anyio.create_task_group() as tasks:
+        volumes = {}
+        for name in plan.volumes:
+            site = Site(VolumeName(name), {"path": str(plan.root(name))}, ThreadSettings(), SilentBackends())
+            opened = await stack.enter_async_context(driver("vfs").open(site))
+            volumes[VolumeName(name)] = Faulty(opened, plan)
+        bus = await stack.enter_async_context(open_streams_bus(settings, node))
+        fleet = Fleet(bus, settings, volumes, NoJobs(), plan.actor_settings(), SilentObserver())
+        tasks.start_soon(_stop_on_signal, stop)
+        await fleet.run(stop)
+        tasks.cancel_scope.cancel()
+
+
+def _tell_tasks() -> None:
+    """Say in the log what every task waits for, to understand a run that does not settle."""
+    for task in asyncio.all_tasks():
+        places, waiting = [], task.get_coro()
+        while waiting is not None:
+            frame = getattr(waiting, "cr_frame", None) or getattr(waiting, "gi_frame", None)
+            if frame is not None:
+                places.append(f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}")
+            waiting = getattr(waiting, "cr_await", None) or getattr(waiting, "gi_yieldfrom", None)
+        print("waits", task.get_name(), *places, file=sys.stderr, flush=True)
+
+    for found in gc.get_objects():
+        if isinstance(found, VolumeActor):
+            lane, schedule = found._lane, found._schedule
+            inside = f"{len(lane._fed)} fed, {len(lane.window)} in hand, {len(schedule._waiting)} wait"
+            place = f"{lane.volume} epoch {lane.epoch} at {lane.position}"
+            print("lane", place, inside, schedule._busy, schedule._exclusive, file=sys.stderr, flush=True)
+
+
+async def _stop_on_signal(stop: anyio.Event) -> None:
+    with anyio.open_signal_receiver(signal.SIGTERM) as signals:
+        async for _ in signals:
+            stop.set()
+
+
+if __name__ == "__main__":
+    anyio.run(main, Plan.load(Path(sys.argv[1])), sys.argv[2])
