@@ -131,7 +131,7 @@ class Fleet:
             partial(volume.usage, staging=False),
             self.settings.usage_max_age_seconds,
         )
-        journal = Journal(volume, lane, self.bus.clock, self.bus_settings.remember_seconds)
+        journal = Journal(volume, lane, self.bus.clock, self.bus_settings.remember_seconds, self.observer)
         await journal.reconcile()
         ground = Ground(volume, usage.used_bytes)
         policy = Policy(ground, lane, self.bus.clock, self.settings, self.observer, journal)
@@ -140,7 +140,8 @@ class Fleet:
         try:
             async with anyio.create_task_group() as beside:
                 beside.start_soon(janitor.run)
-                beside.start_soon(Trimmer(self.bus, volume.name, self.settings.trim_interval_seconds).run)
+                interval = self.settings.trim_interval_seconds
+                beside.start_soon(Trimmer(self.bus, volume.name, interval, self.observer).run)
                 if not await actor.run(stop):
                     logger.warning("volume {} went to another owner", volume.name)
                 beside.cancel_scope.cancel()

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from loguru import logger
 
+from actors.observer import ActorObserver
 from backends.contract import Volume
 from bus.contract import Clock, Delivery, Lane, Outcome, Verdict
 from bus.memo import Memo
@@ -27,8 +28,11 @@ _SURE: Final = 0.9
 class Journal:
     """One owner's view of a volume's journal."""
 
-    def __init__(self, volume: Volume, lane: Lane, clock: Clock, remember_seconds: float) -> None:
+    def __init__(
+        self, volume: Volume, lane: Lane, clock: Clock, remember_seconds: float, observer: ActorObserver
+    ) -> None:
         self._volume = volume
+        self._observer = observer
         self._lane = lane
         self._clock = clock
         self._remember = _SURE * remember_seconds
@@ -47,6 +51,7 @@ class Journal:
         for first in range(0, len(memos), _BATCH):
             restored += await self._lane.restore(memos[first : first + _BATCH])
         if restored:
+            self._observer.restored(self._volume.name, restored)
             logger.warning("{}: {} outcomes the bus had lost were restored", self._volume.name, restored)
         return restored
 
@@ -66,6 +71,7 @@ class Journal:
             await self._volume.append_journal(self._lane.epoch, [memo.encode() for memo in memos])
         except PenstockError as error:
             # A second record is not worth refusing the first: a full volume must take the deletions that free it.
+            self._observer.journal_missed(self._volume.name, len(memos))
             logger.warning("the journal of {} misses {} outcomes: {}", self._volume.name, len(memos), error)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from bus.contract import LaneStatus
 from domain.ids import VolumeName
 
 
@@ -22,6 +23,18 @@ class ActorObserver(Protocol):
     def owns(self, volume: VolumeName, *, owned: bool) -> None:
         """This process took or gave back a volume."""
 
+    def queue(self, status: LaneStatus) -> None:
+        """How the queue of an owned volume stands now."""
+
+    def floor(self, holder: str) -> None:
+        """Who holds events back longer than they would be kept; empty: nobody."""
+
+    def restored(self, volume: VolumeName, outcomes: int) -> None:
+        """Outcomes the bus had lost were put back from the volume's journal."""
+
+    def journal_missed(self, volume: VolumeName, outcomes: int) -> None:
+        """Outcomes could not be written to the volume's journal."""
+
 
 class SilentObserver:
     """Counts nothing."""
@@ -36,4 +49,16 @@ class SilentObserver:
         """Pass over."""
 
     def owns(self, volume: VolumeName, *, owned: bool) -> None:
+        """Pass over."""
+
+    def queue(self, status: LaneStatus) -> None:
+        """Pass over."""
+
+    def floor(self, holder: str) -> None:
+        """Pass over."""
+
+    def restored(self, volume: VolumeName, outcomes: int) -> None:
+        """Pass over."""
+
+    def journal_missed(self, volume: VolumeName, outcomes: int) -> None:
         """Pass over."""

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from bench.bus import bus
 from bench.commands import commands
 from bench.comparison import Comparison
 from bench.transfers import MIB, downloads, large_uploads, small_uploads
@@ -18,6 +19,7 @@ SUITES: Mapping[str, Suite] = {
     "upload": lambda folder, asked: large_uploads(folder, asked.size * MIB, asked.rounds),
     "download": lambda folder, asked: downloads(folder, asked.size * MIB, asked.rounds),
     "small": lambda folder, asked: small_uploads(folder, asked.count, asked.rounds),
+    "bus": lambda folder, asked: bus(folder, asked.count, asked.rounds),
     "commands": lambda folder, asked: commands(folder, asked.count, asked.rounds),
 }
 

@@ -10,9 +10,11 @@ from __future__ import annotations
 import os
 from typing import Final
 
+from loguru import logger
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from bus.contract import LaneStatus
 from domain.ids import VolumeName
 from gateway.observer import Answered
 
@@ -162,6 +164,11 @@ class BusMetrics:
         self._broken.labels(part).inc()
 
 
+def _newest(name: str, meaning: str, registry: CollectorRegistry) -> Gauge:
+    """A figure of a volume of which only its present owner's word counts."""
+    return Gauge(name, meaning, ("volume",), registry=registry, multiprocess_mode="livemostrecent")
+
+
 class ActorMetrics:
     """What actors tell."""
 
@@ -195,6 +202,50 @@ class ActorMetrics:
             registry=registry,
             multiprocess_mode="livesum",
         )
+
+        self._waiting = _newest("penstock_actor_queue_waiting", "Commands accepted and not done", registry)
+        self._oldest = _newest(
+            "penstock_actor_queue_oldest_seconds", "Age of the oldest command that is not done", registry
+        )
+        self._dead = _newest("penstock_actor_dead_letters", "Dead letters that wait for an operator", registry)
+        self._floor = Gauge(
+            "penstock_actor_events_held_back",
+            "Whether a reader holds events back longer than they would be kept; which one tells `streams readers`",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self._restored = Counter(
+            "penstock_actor_outcomes_restored",
+            "Outcomes put back from a volume's journal after the bus had lost them",
+            ("volume",),
+            registry=registry,
+        )
+        self._journal_missed = Counter(
+            "penstock_actor_journal_missed",
+            "Outcomes that could not be written to a volume's journal",
+            ("volume",),
+            registry=registry,
+        )
+
+    def queue(self, status: LaneStatus) -> None:
+        """How a queue stands."""
+        self._waiting.labels(status.volume).set(status.waiting)
+        self._oldest.labels(status.volume).set(status.oldest_seconds or 0.0)
+        self._dead.labels(status.volume).set(status.dead_letters)
+
+    def floor(self, holder: str) -> None:
+        """Whether events are held back; by whom is in the log, for names have no limit."""
+        self._floor.set(1 if holder else 0)
+        if holder:
+            logger.warning("{} holds events back longer than they would be kept", holder)
+
+    def restored(self, volume: VolumeName, outcomes: int) -> None:
+        """Outcomes were put back."""
+        self._restored.labels(volume).inc(outcomes)
+
+    def journal_missed(self, volume: VolumeName, outcomes: int) -> None:
+        """Outcomes could not be written down."""
+        self._journal_missed.labels(volume).inc(outcomes)
 
     def handled(self, volume: VolumeName, command: str, seconds: float, code: str) -> None:
         """A command ended."""

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import anyio
+import hiredis
 from loguru import logger
 from redis import exceptions
 from redis.asyncio.connection import AbstractConnection
@@ -80,8 +81,9 @@ class Link:
         return await self._once(commands)
 
     async def _once(self, commands: Sequence[Sequence[Argument]]) -> Sequence[Any]:
-        connection = self._connection or await self._wait_connected()
-        answers = [self._send(connection, command) for command in commands]
+        if self._connection is None:
+            await self._wait_connected()
+        answers = [self._send(command) for command in commands]
         self._ready.set()
         try:
             with translated():
@@ -91,17 +93,17 @@ class Link:
                 if not answer.cancel() and not answer.cancelled():
                     answer.exception()  # looked at, or asyncio complains of it
 
-    def _send(self, connection: AbstractConnection, command: Sequence[Argument]) -> asyncio.Future[Any]:
+    def _send(self, command: Sequence[Argument]) -> asyncio.Future[Any]:
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._outgoing += connection.pack_command(*command)
+        self._outgoing.append(hiredis.pack_command(tuple(command)))  # type: ignore[arg-type]  # its stub says one
         self._waiting.append((answer, time.monotonic()))
         return answer
 
-    async def _wait_connected(self) -> AbstractConnection:
+    async def _wait_connected(self) -> None:
         with anyio.move_on_after(self._patience):
             while self._connection is None:
                 await self._connected.wait()
-            return self._connection
+            return
         raise BusBrokenError("Redis is away: no connection")
 
     # --- in the background ----------------------------------------------------------------------------
