@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
 import pytest
 import redis
-from harness.redis_server import RedisServer, debian_redis
+from harness.processes import until
+from harness.redis_server import RedisServer, debian_redis, free_port
 from harness.sentinels import Failover
 from pydantic import SecretStr
 
@@ -187,3 +189,41 @@ def test_a_sentinel_url_is_read_whole() -> None:
     assert told.tls == {"ssl_cert_reqs": "required", "ssl_ca_certs": "/ca"}
     assert "p@ss" not in repr(server)
     assert "p%40ss" not in repr(server)
+
+
+@pytest.fixture
+def tls_server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """URL of a server that speaks only TLS, and the certificate it shows."""
+    words = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    names = ["-keyout", "key.pem", "-out", "cert.pem", "-days", "2", "-subj", "/CN=127.0.0.1"]
+    extra = ["-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run([*words, *names, *extra], cwd=tmp_path, check=True, capture_output=True)
+    port, certificate = free_port(), tmp_path / "cert.pem"
+    options = {
+        "port": 0,
+        "tls-port": port,
+        "tls-auth-clients": "no",
+        "tls-cert-file": certificate,
+        "tls-key-file": tmp_path / "key.pem",
+        "tls-ca-cert-file": certificate,
+        "save": "",
+        "dir": tmp_path,
+    }
+    flags = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    with (tmp_path / "log").open("wb") as log:
+        server = subprocess.Popen([debian_redis(), *flags], stdout=log, stderr=log)
+    try:
+        until(lambda: b"Ready to accept" in (tmp_path / "log").read_bytes(), "the server is ready")
+        yield f"rediss://127.0.0.1:{port}/0", certificate
+    finally:
+        server.kill()
+        server.wait()
+
+
+async def test_tls_is_spoken_and_the_certificate_looked_at(tls_server: tuple[str, Path]) -> None:
+    url, certificate = tls_server
+    async with open_streams_bus(settings_of(f"{url}?ssl_ca_certs={certificate}"), "a") as bus:
+        await bus.commands.publish(a_command(bus))
+    with pytest.raises(BusBrokenError):  # a certificate nobody vouches for
+        async with open_streams_bus(settings_of(url), "a"):
+            pass
