@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from uuid import NAMESPACE_URL, uuid5
 
 import anyio
 from anyio.abc import TaskGroup
@@ -24,7 +25,9 @@ from backends.contract import Volume
 from bus.contract import Bus, Lane, Member
 from bus.settings import BusSettings
 from bus.usage import ScopeUsage
+from domain.envelope import Origin, wrap_event
 from domain.errors import BusError, PenstockError
+from domain.events import VolumeReleased, VolumeTaken
 from domain.ids import VolumeName
 from domain.registry import VOCABULARY, Vocabulary
 from domain.spans import NoSpans, Spans
@@ -133,6 +136,7 @@ class Fleet:
         )
         journal = Journal(volume, lane, self.bus.clock, self.bus_settings.remember_seconds, self.observer)
         await journal.reconcile()
+        await self._tell(VolumeTaken(volume=volume.name, owner=self.bus.node, epoch=lane.epoch))
         ground = Ground(volume, usage.used_bytes)
         policy = Policy(ground, lane, self.bus.clock, self.settings, self.observer, journal)
         pace = Pace(self.settings.parallel, self.bus_settings.batch, self.settings.drain_seconds, self.solo)
@@ -142,11 +146,23 @@ class Fleet:
                 beside.start_soon(janitor.run)
                 interval = self.settings.trim_interval_seconds
                 beside.start_soon(Trimmer(self.bus, volume.name, interval, self.observer).run)
-                if not await actor.run(stop):
-                    logger.warning("volume {} went to another owner", volume.name)
+                kept = await actor.run(stop)
                 beside.cancel_scope.cancel()
+            if kept:
+                await self._tell(VolumeReleased(volume=volume.name, owner=self.bus.node, epoch=lane.epoch))
+            else:
+                logger.warning("volume {} went to another owner", volume.name)
         finally:
             self.observer.owns(volume.name, owned=False)
+
+    async def _tell(self, event: VolumeTaken | VolumeReleased) -> None:
+        """Publish who owns a volume; by an id that is always the same for an epoch."""
+        id_ = uuid5(NAMESPACE_URL, f"penstock:{event.type}:{event.volume}:{event.epoch}")
+        envelope = wrap_event(event, id=id_, time=self.bus.clock.now(), origin=Origin(actor=self.bus.node))
+        try:
+            await self.bus.events.publish(envelope)
+        except BusError as error:
+            logger.warning("telling {} of {}: {}", event.type, event.volume, error)
 
     async def _release(self, lane: Lane) -> None:
         with anyio.move_on_after(self.bus_settings.command_timeout_seconds, shield=True):

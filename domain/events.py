@@ -13,6 +13,23 @@ from domain.messages import Event
 _GATEWAY = "the gateway that did it"
 
 
+class _OwnerEvent(Event):
+    owner: str = Field(description="name of the actor process")
+    epoch: int = Field(description="its epoch; grows with every change of owner")
+
+
+class VolumeTaken(_OwnerEvent):
+    """An actor process handles the volume's commands from now on."""
+
+    type = "volume.taken"
+
+
+class VolumeReleased(_OwnerEvent):
+    """An actor process gave the volume back in good order; without it the next `volume.taken` followed a crash."""
+
+    type = "volume.released"
+
+
 class _ScopeEvent(Event):
     scope: QuotaScopeId = Field(description="the quota scope")
 

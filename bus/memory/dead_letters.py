@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from uuid import UUID
 
 import anyio
@@ -11,6 +10,7 @@ import anyio
 from bus.codec import encode_envelope
 from bus.contract import DeadLetter
 from bus.memory.store import LaneState, MemoryStore, StoredCommand
+from bus.redrive import tried_again
 from domain.envelope import Envelope
 from domain.ids import VolumeName
 
@@ -30,11 +30,7 @@ class MemoryDeadLetters:
 
     async def redrive(self, letter: DeadLetter) -> bool:
         """Have it tried again under its own id."""
-        payload = letter.original
-        if letter.envelope is not None:
-            again = replace(letter.envelope, attempt=letter.attempts, deadline=None, reply_to="")
-            payload = encode_envelope(again)
-        return await self._free(letter, letter.id, payload)
+        return await self._free(letter, letter.id, tried_again(letter))
 
     async def skip(self, letter: DeadLetter) -> bool:
         """Drop it."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 from bus.codec import decode_envelope, encode_envelope
 from bus.contract import DeadLetter
+from bus.redrive import tried_again
 from bus.streams import keys
 from bus.streams.link import paired
 from bus.streams.reader import parse_entry
@@ -34,12 +34,7 @@ class StreamDeadLetters:
 
     async def redrive(self, letter: DeadLetter) -> bool:
         """Have it tried again under its own id."""
-        payload = letter.original
-        if letter.envelope is not None:
-            # Its deadline was for who waited then; the tries before are told to who looks at it next.
-            again = replace(letter.envelope, attempt=letter.attempts, deadline=None, reply_to="")
-            payload = encode_envelope(again)
-        return await self._free(letter, letter.id, payload)
+        return await self._free(letter, letter.id, tried_again(letter))
 
     async def skip(self, letter: DeadLetter) -> bool:
         """Drop it."""

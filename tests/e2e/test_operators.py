@@ -56,10 +56,10 @@ def test_commands_and_events_can_be_looked_at(site: Site) -> None:
     (created,) = rows(site, "replay", "commands")
     assert (created["type"], created["key"]) == ("vfolder.create", str(VFolderId.parse(FOLDER)))
     types = [row["type"] for row in rows(site, "replay", "events")]
-    assert types == ["quota.scope.created", "vfolder.created", "file.uploaded"]
+    assert types == ["volume.taken", "quota.scope.created", "vfolder.created", "file.uploaded"]
     assert [row["type"] for row in rows(site, "replay", "events", "--type", "vfolder.*")] == ["vfolder.created"]
     assert rows(site, "replay", "events", "--since", "1h", "--until", "30m") == []
-    assert len(rows(site, "replay", "events", "--since", "1h")) == 3
+    assert len(rows(site, "replay", "events", "--since", "1h")) == 4
     assert rows(site, "replay", "commands", "--volume", "other") == []
     (one,) = rows(site, "replay", "commands", "--id", created["id"])
     assert one == created
@@ -124,7 +124,7 @@ def test_messages_are_copied_to_a_scratch_stream(site: Site) -> None:
     with redis.Redis(port=site.server.port) as client:
         copied = [fields[b"m"] for _, fields in client.xrange("rpl:look")]
         assert copied == [fields[b"m"] for _, fields in client.xrange(keys.BROADCAST)]
-    assert len(found) == len(copied) == 2
+    assert len(found) == len(copied) == 3
 
 
 def test_dead_letters_are_looked_at_skipped_redriven_and_mended(site: Site) -> None:

@@ -206,10 +206,10 @@ class Site:
         return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
     def events(self, kind: str = "") -> list[Envelope]:
-        """Events on the bus, all or of one type."""
+        """Events on the bus, all but those of owners, or of one type."""
         with redis.Redis.from_url(self.server.url) as client:
             found = [decode_envelope(fields[b"m"]) for _, fields in client.xrange(keys.BROADCAST)]
-        return [event for event in found if kind in ("", event.type)]
+        return [event for event in found if event.type == kind or (not kind and event.type[:7] != "volume.")]
 
 
 @contextmanager

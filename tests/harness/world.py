@@ -155,9 +155,9 @@ class World:
         return await self.client("GET", f"/download?token={token}{more}", headers=headers or {})
 
     def events(self, kind: str = "") -> list[Envelope]:
-        """Events so far, all or of one type."""
+        """Events so far, all but those of owners, or of one type."""
         events = [decode_envelope(data) for data in self.store.broadcast]
-        return [event for event in events if kind in ("", event.type)]
+        return [event for event in events if event.type == kind or (not kind and event.type[:7] != "volume.")]
 
 
 def digest(data: bytes) -> str:

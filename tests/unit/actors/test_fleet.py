@@ -92,7 +92,8 @@ async def ask(bus: Bus, command: Command, volume: VolumeName = DISK, origin: Ori
 def events_of(world: World) -> list[Envelope]:
     from bus.codec import decode_envelope
 
-    return [decode_envelope(data) for data in world.store.broadcast]
+    events = [decode_envelope(data) for data in world.store.broadcast]
+    return [event for event in events if not event.type.startswith("volume.")]
 
 
 def types_of(world: World) -> list[str]:
@@ -343,3 +344,21 @@ async def test_commands_of_one_folder_take_effect_in_order() -> None:
         await bus.commands.request(envelope, timeout_seconds=10)
     happened = [kind for kind in types_of(world) if kind in ("vfolder.created", "vfolder.deleted")]
     assert happened == ["vfolder.created", "vfolder.deleted"] * 10
+
+
+async def test_who_owns_a_volume_is_told() -> None:
+    from bus.codec import decode_envelope
+
+    world = World(MemoryVolume(DISK))
+    for node in ("one", "two"):
+        async with world.fleet(node), world.bus("manager") as bus:
+            assert (await ask(bus, CreateVFolder(folder=folder()))).ok
+    events = [decode_envelope(data) for data in world.store.broadcast]
+    told = [(event.type, event.body["owner"], event.body["epoch"]) for event in events if "owner" in event.body]
+    assert told == [
+        ("volume.taken", "one", 1),
+        ("volume.released", "one", 1),
+        ("volume.taken", "two", 2),
+        ("volume.released", "two", 2),
+    ]
+    assert len({event.id for event in events}) == len(events)

@@ -187,6 +187,8 @@ def test_every_event_can_be_projected(name: str) -> None:
         "paths": ["a"],
         "size_bytes": 1,
         "session": "0" * 32,
+        "owner": "actor",
+        "epoch": 1,
     }
     event = model.model_validate({key: value for key, value in samples.items() if key in model.model_fields})
     assert all(change is not None for change in projected(event))

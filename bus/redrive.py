@@ -1,0 +1,15 @@
+"""What a dead letter looks like when it is tried again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bus.codec import encode_envelope
+from bus.contract import DeadLetter
+
+
+def tried_again(letter: DeadLetter) -> bytes:
+    """Its bytes for the queue: its deadline was for who waited then, and the tries before are told."""
+    if letter.envelope is None:
+        return letter.original
+    return encode_envelope(replace(letter.envelope, attempt=letter.attempts, deadline=None, reply_to=""))
