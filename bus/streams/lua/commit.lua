@@ -44,7 +44,8 @@ end
 if after(cursor, passed) then passed = cursor end
 if after(passed, high) then high = passed end
 redis.call('HSET', lane, 'cursor', passed, 'high', high)
--- While an owner leaves word of what it runs, one that ended well proves nothing about the others.
-if not l[5] or l[5] == '' then redis.call('HSET', lane, 'crash', 0) end
+-- While an owner leaves word of what it runs, one that ended well proves nothing about the others; what was only
+-- parked proves nothing at all.
+if done > 0 and (not l[5] or l[5] == '') then redis.call('HSET', lane, 'crash', 0) end
 redis.call('HINCRBY', lane, 'ack', done)
 return done

@@ -23,6 +23,8 @@ _POISON = {0: (POISON_KILL, 8), 1: (POISON_HANG, 12)}
 #: How many ask at once in the end, and for how long altogether, in seconds.
 _ASKING = 16
 _ASKING_SECONDS = 20
+_READER = "checker"
+_BEGINNING = Position("0")
 
 
 @dataclass
@@ -93,6 +95,13 @@ class Client:
                 sent.reply = await bus.commands.request(sent.command, timeout_seconds=0.5)
 
 
+async def register(plan: Plan) -> None:
+    """Have everything kept for the follower before there is anything."""
+    opened = open_streams_bus(plan.bus_settings(), "registrar")
+    async with opened as bus, bus.events.follow(_READER, _BEGINNING) as subscription:
+        await subscription.save(_BEGINNING)
+
+
 async def follow(plan: Plan, history: History, stop: anyio.Event, chance: random.Random) -> None:
     """Follow all events as a registered reader that dies now and then between seeing and saving."""
     while not stop.is_set():
@@ -104,7 +113,7 @@ async def follow(plan: Plan, history: History, stop: anyio.Event, chance: random
 
 
 async def _follow_once(bus: Bus, history: History, stop: anyio.Event, chance: random.Random) -> None:
-    async with bus.events.follow("checker", Position("0")) as subscription, anyio.create_task_group() as tasks:
+    async with bus.events.follow(_READER, _BEGINNING) as subscription, anyio.create_task_group() as tasks:
 
         async def end() -> None:
             with anyio.move_on_after(1 + chance.random() * 3):
@@ -112,8 +121,6 @@ async def _follow_once(bus: Bus, history: History, stop: anyio.Event, chance: ra
             tasks.cancel_scope.cancel()
 
         tasks.start_soon(end)
-        if not history.events:
-            await subscription.save(Position("0"))  # from now on everything is kept for it
         unsaved = 0
         async for item in subscription:
             if isinstance(item, Gap):

@@ -19,7 +19,7 @@ import anyio
 import redis
 from harness.cutter import Cutter
 from harness.fault.checker import Left, dump, look, violations
-from harness.fault.clients import Client, ask_again, follow
+from harness.fault.clients import Client, ask_again, follow, register
 from harness.fault.plan import LEASE_SECONDS, Plan
 from harness.fault.words import History
 from harness.redis_server import RedisServer
@@ -159,6 +159,7 @@ async def run(binary: str, folder: Path, seed: int, options: Options) -> tuple[H
     actors = Actors(plan.save(), folder / "actors.log")
     history = History()
     try:
+        await register(plan)
         for _ in range(options.actors):
             actors.start()
         left = await _run(plan, server, actors, chance, history, options)

@@ -336,6 +336,7 @@ def compare(client: redis.Redis, examples: int) -> None:
             deadline=None,
             database=None,
             print_blob=False,
+            report_multiple_bugs=False,
             suppress_health_check=list(HealthCheck),
         ),
     )
