@@ -10,10 +10,8 @@ DATA ?= var
 run: $(VENV)/.run
 	$(BIN)/penstock serve --config configs/standalone.toml --data $(DATA)
 
-# Everything the tests need, then everything: style, types, rooms, tests, and the tests against the built wheel.
-test: system $(VENV)/.test check
-	$(BIN)/python -m pytest
-	$(MAKE) wheel
+# Everything the tests need, then everything: style, types, rooms, and all tests, run against the built wheel.
+test: system $(VENV)/.test check wheel
 
 check: $(VENV)/.test
 	$(BIN)/ruff format --check .

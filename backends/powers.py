@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol, runtime_checkable
 
-from backends.contract import Operation, Volume
+from backends.contract import Operation, Staging, Volume
+from backends.intake import SocketIntake
 from domain.ids import VFolderId
 from domain.paths import RelativePath
 from domain.usage import Usage
@@ -82,6 +83,17 @@ class SendsToSocket(Protocol):
 
         The socket must stay open until this returns. Raises ConnectionError if the receiver is gone, and
         BackendFaultError if the file ends before `count` bytes were sent.
+        """
+
+
+@runtime_checkable
+class ReceivesFromSocket(Staging, Protocol):
+    """Power of a Staging: it takes bytes from a socket by itself."""
+
+    async def receive(self, intake: SocketIntake) -> None:
+        """Append what the socket has, up to `intake.left` bytes; returns soon, with the intake telling why.
+
+        Bytes that were taken when the storage fails count as taken. Raises as `Staging.append`.
         """
 
 

@@ -20,5 +20,4 @@ cp -R tests configs docs pyproject.toml docker-compose.yml Dockerfile "$work/tre
 cd "$work/tree"
 "$bin/python" -c 'import domain, sys; sys.exit("site-packages" not in domain.__file__)'
 "$bin/penstock" --version
-# Fault runs and further servers are about time and Redis, not about what is packed; they have run from the tree.
-"$bin/python" -m pytest -q -p no:cacheprovider --ignore tests/fault -k "not valkey and not redis-6.2" "$@"
+"$bin/python" -m pytest -p no:cacheprovider --durations 25 "$@"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import select
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from backends.contract import Committed, FileStat, Listing
+from backends.descriptor import SharedDescriptor
 from backends.mounted import names, staging
+from backends.mounted.appending import MountedStaging
 from backends.mounted.beneath import Beneath
-from backends.mounted.descriptor import SharedDescriptor
-from backends.mounted.durable import start_writeback
 from backends.mounted.errors import missing, translated
 from backends.threads import VolumeThreads
 from domain.errors import BackendFaultError, NotFoundError, Subject
@@ -23,8 +23,6 @@ T = TypeVar("T")
 
 #: Entries one step of a deletion removes before other calls get their turn.
 _DELETE_STEP: Final = 2000
-#: Bytes after which the kernel is asked to begin writing to the disk.
-_WRITEBACK_BYTES: Final = 8 << 20
 #: How long a thread waits for a socket to take more before it gives itself back, in milliseconds.
 _SEND_PATIENCE_MS: Final = 20
 
@@ -167,32 +165,3 @@ def _send_some(socket_fd: int, fd: int, offset: int, count: int) -> int | None:
     if sent == 0:
         raise BackendFaultError("the file became shorter while it was sent", subject=Subject.FILE)
     return sent
-
-
-class MountedStaging:
-    """A staging file open for appending."""
-
-    def __init__(self, descriptor: SharedDescriptor, size: int, threads: VolumeThreads) -> None:
-        self._descriptor = descriptor
-        self._threads = threads
-        self._written_back = size
-        self.offset = size
-
-    async def append(self, chunks: Sequence[bytes]) -> None:
-        """Write behind what is there."""
-        await self._threads.run(self._append, chunks)
-
-    def _append(self, chunks: Sequence[bytes]) -> None:
-        with self._descriptor.use() as fd, translated("uploading", Subject.UPLOAD):
-            try:
-                self.offset += staging.write(fd, chunks, self.offset)
-            except OSError:
-                self.offset = os.fstat(fd).st_size
-                raise
-            if self.offset - self._written_back >= _WRITEBACK_BYTES:
-                start_writeback(fd, self._written_back, self.offset - self._written_back)
-                self._written_back = self.offset
-
-    async def close(self) -> None:
-        """Close, or leave that to a write that still runs."""
-        await self._threads.finish(self._descriptor.close)

@@ -12,8 +12,8 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from backends.contract import Entry, EntryKind, FileStat, Listing
+from backends.descriptor import SharedDescriptor
 from backends.mounted.beneath import Beneath, opened
-from backends.mounted.descriptor import SharedDescriptor
 from backends.mounted.durable import make_parents, sync_directory
 from backends.mounted.errors import conflict, translated
 from domain.errors import InvalidPathError, Subject

@@ -14,8 +14,8 @@ from contextlib import contextmanager, suppress
 from typing import Final
 
 from backends.contract import Committed
+from backends.descriptor import SharedDescriptor
 from backends.mounted.beneath import Beneath, opened
-from backends.mounted.descriptor import SharedDescriptor
 from backends.mounted.durable import make_parents, sync_directory
 from backends.mounted.errors import conflict, missing, translated
 from backends.mounted.names import DIRECTORY_MODE, parent_of
@@ -71,7 +71,7 @@ def staged_bytes(root: Beneath, session: str) -> int:
         return os.stat(name, dir_fd=area, follow_symlinks=False).st_size
 
 
-def write(fd: int, chunks: Sequence[bytes], offset: int) -> int:
+def write(fd: int, chunks: Sequence[bytes | memoryview], offset: int) -> int:
     """Write all chunks from `offset` on; returns how many bytes were written.
 
     When the storage is full in the middle, the bytes before that stay and count.

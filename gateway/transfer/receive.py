@@ -3,20 +3,45 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Final, Protocol
 
 import anyio
 from aiohttp import ClientError, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from domain.errors import InvalidRequestError
+from gateway.transfer.handover import Handover
+
+#: A body that has no more than this to come is not worth a change of hands, in bytes.
+_HANDOVER_BYTES: Final = 512 << 10
+
+
+class Body(Protocol):
+    """A request's body as it arrives."""
+
+    @property
+    def idle_seconds(self) -> float:
+        """How long its sender may stand still."""
+
+    async def read(self) -> bytes:
+        """The next bytes; empty at the end. Raises ConnectionError if the sender is gone or stands still."""
+
+    def handover(self) -> Handover | None:
+        """Offer what is still to come as it comes from the socket."""
 
 
 class RequestBody:
     """Reads a body chunk by chunk, as the connection delivered them, without joining them."""
 
     def __init__(self, request: web.Request, idle_seconds: float) -> None:
+        self._request = request
         self._content = request.content
-        self._idle_seconds = idle_seconds
+        #: How long a sender may stand still, in seconds.
+        self.idle_seconds = idle_seconds
+
+    def handover(self) -> Handover | None:
+        """Offer the rest of the body as it comes from the socket, where that can be done and is worth it."""
+        return Handover.offered(self._request, _HANDOVER_BYTES)
 
     async def read(self) -> bytes:
         """The next bytes; empty at the end.
@@ -26,13 +51,13 @@ class RequestBody:
             InvalidRequestError: the body breaks HTTP, e.g. a bad chunk size.
         """
         try:
-            with anyio.fail_after(self._idle_seconds):
+            with anyio.fail_after(self.idle_seconds):
                 while True:
                     chunk, _ = await self._content.readchunk()
                     if chunk or self._content.at_eof():
                         return chunk
         except TimeoutError as error:
-            raise ConnectionAbortedError(f"no byte came for {self._idle_seconds:g} s") from error
+            raise ConnectionAbortedError(f"no byte came for {self.idle_seconds:g} s") from error
         except HttpProcessingError as error:
             raise InvalidRequestError(f"the body breaks HTTP: {error.message}", field="body") from error
         except (ClientError, web.RequestPayloadError, asyncio.IncompleteReadError) as error:

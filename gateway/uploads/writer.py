@@ -1,35 +1,28 @@
 """Storing a request's body in an upload.
 
-Reading from the connection and writing to storage overlap; at most two batches are in memory. When the sender
-goes away, stands still or sends too much, what came before is stored. When another request waits for the upload
-and this one's sender is silent, it lets go; from then on not one more byte is stored.
+When another request waits for the upload and this one's sender is silent, it lets go; from then on not one more
+byte is stored. How bytes get from the connection to storage: `from_socket` and `from_pieces`.
 """
 
 from __future__ import annotations
 
 import time
-from typing import Final, Protocol
+from typing import Final
 
 import anyio
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from backends.contract import Staging
+from backends.powers import ReceivesFromSocket
 from bus.contract import Lease
 from domain.errors import ConflictError, FencedError, PenstockError, Subject, TooLargeError
 from gateway.observer import GatewayObserver
+from gateway.transfer.receive import Body
+from gateway.uploads.from_pieces import PiecesBody
+from gateway.uploads.from_socket import SocketBody
 from gateway.uploads.session import UploadSession
 
 #: How long a sender may be silent before another request of the same upload is preferred, in seconds.
 _SILENCE_SECONDS: Final = 1.0
-#: How long bytes may wait for more before they are written, in seconds.
-_GATHER_SECONDS: Final = 0.05
-
-
-class Body(Protocol):
-    """A request's body as it arrives."""
-
-    async def read(self) -> bytes:
-        """The next bytes; empty at the end. Raises ConnectionError if the sender is gone or stands still."""
 
 
 class Writer:
@@ -63,75 +56,35 @@ class Writer:
             await _refuse_bytes(body)
             return
         self._last_byte = time.monotonic()
-        send, receive = anyio.create_memory_object_stream[list[bytes]](0)
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._write, self._staging, receive, tasks.cancel_scope)
             tasks.start_soon(self._yield_to_others, tasks.cancel_scope)
             tasks.start_soon(self._stop_when_lost, tasks.cancel_scope)
-            async with send:
-                await self._read(body, limit, batch_bytes, send)
+            await self._store(self._staging, body, limit, batch_bytes)
+            tasks.cancel_scope.cancel()
         if self._failure is not None:
             raise self._failure
 
-    async def _read(
-        self, body: Body, limit: int, batch_bytes: int, send: MemoryObjectSendStream[list[bytes]]
-    ) -> None:
-        batch: list[bytes] = []
-        size = 0
+    async def _store(self, staging: Staging, body: Body, limit: int, batch_bytes: int) -> None:
         try:
-            while self._failure is None:
-                chunk = await self._next(body, pending=bool(batch))
-                if chunk == b"":
-                    break
-                if chunk is not None:
-                    taken = self._within(chunk, limit)
-                    limit -= len(taken)
-                    size += len(taken)
-                    batch.append(taken)
-                if chunk is None or size >= batch_bytes:
-                    await send.send(batch)
-                    batch, size = [], 0
-        except (PenstockError, ConnectionError) as error:
-            self._failure = error
-        if batch:
-            await send.send(batch)
-
-    async def _next(self, body: Body, *, pending: bool) -> bytes | None:
-        """The next bytes; None if none came for a moment and those gathered before should not wait for them."""
-        if not pending:
-            chunk = await body.read()
-        else:
-            with anyio.move_on_after(_GATHER_SECONDS) as waiting:
-                chunk = await body.read()
-            if waiting.cancelled_caught:
-                return None
-        self._last_byte = time.monotonic()
-        return chunk
-
-    def _within(self, chunk: bytes, limit: int) -> bytes:
-        if len(chunk) <= limit:
-            return chunk
-        self._failure = TooLargeError("more bytes than the upload's length")
-        return chunk[:limit]
-
-    async def _write(
-        self,
-        staging: Staging,
-        receive: MemoryObjectReceiveStream[list[bytes]],
-        everything: anyio.CancelScope,
-    ) -> None:
-        try:
-            async with receive:
-                async for batch in receive:
-                    await self._lease.confirm()
-                    before = staging.offset
-                    await staging.append(batch)
-                    self._observer.received(self.session.volume, staging.offset - before)
+            if isinstance(staging, ReceivesFromSocket) and (handover := body.handover()) is not None:
+                await SocketBody(handover, body.idle_seconds, self._lease, self._moved).store(staging)
+            else:
+                await PiecesBody(body, limit, batch_bytes, self._lease, self._heard, self._stored).store(staging)
         except FencedError:
             self._failure = _taken_over()
-        except PenstockError as error:
+        except (PenstockError, ConnectionError) as error:
             self._failure = error
-        everything.cancel()
+
+    def _heard(self) -> None:
+        self._last_byte = time.monotonic()
+
+    def _stored(self, count: int) -> None:
+        self._observer.received(self.session.volume, count)
+
+    def _moved(self, count: int) -> None:
+        if count:
+            self._heard()
+            self._stored(count)
 
     async def _yield_to_others(self, everything: anyio.CancelScope) -> None:
         """Let go when somebody waits and our sender is silent: it is most likely the same client, come back."""

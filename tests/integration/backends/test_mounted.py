@@ -13,7 +13,7 @@ import pytest
 
 from backends.conformance.suite import FOLDER, SCOPE, SESSION, op, path, put
 from backends.contract import Volume
-from backends.mounted.descriptor import SharedDescriptor
+from backends.descriptor import SharedDescriptor
 from backends.mounted.usage import Count
 from backends.observer import SilentObserver
 from backends.registry import Site, driver

@@ -1,0 +1,74 @@
+"""A staging file open for appending."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from backends.descriptor import SharedDescriptor
+from backends.intake import SocketIntake
+from backends.mounted import staging
+from backends.mounted.durable import start_writeback
+from backends.mounted.errors import translated
+from backends.threads import VolumeThreads
+from domain.errors import Subject
+
+#: Bytes after which the kernel is asked to begin writing to the disk.
+_WRITEBACK_BYTES: Final = 8 << 20
+#: Bytes taken from a socket at once.
+_RECEIVE_BYTES: Final = 1 << 20
+#: How long one call may go on taking, so that others get their turn, in seconds.
+_RECEIVE_SECONDS: Final = 0.1
+_local = threading.local()
+
+
+def _buffer() -> memoryview:
+    """This thread's own; what is in it means nothing to the next call."""
+    if not hasattr(_local, "buffer"):
+        _local.buffer = memoryview(bytearray(_RECEIVE_BYTES))
+    found: memoryview = _local.buffer
+    return found
+
+
+class MountedStaging:
+    """Writes behind what is there; what comes from a socket is moved on the thread that writes it."""
+
+    def __init__(self, descriptor: SharedDescriptor, size: int, threads: VolumeThreads) -> None:
+        self._descriptor = descriptor
+        self._threads = threads
+        self._written_back = size
+        self.offset = size
+
+    async def append(self, chunks: Sequence[bytes | memoryview]) -> None:
+        """Write behind what is there."""
+        await self._threads.run(self._append, chunks)
+
+    def _append(self, chunks: Sequence[bytes | memoryview]) -> None:
+        with self._descriptor.use() as fd, translated("uploading", Subject.UPLOAD):
+            try:
+                self.offset += staging.write(fd, chunks, self.offset)
+            except OSError:
+                self.offset = os.fstat(fd).st_size
+                raise
+            if self.offset - self._written_back >= _WRITEBACK_BYTES:
+                start_writeback(fd, self._written_back, self.offset - self._written_back)
+                self._written_back = self.offset
+
+    async def receive(self, intake: SocketIntake) -> None:
+        """Write what a socket has behind what is there."""
+        await self._threads.run(self._receive, intake)
+
+    def _receive(self, intake: SocketIntake) -> None:
+        buffer = _buffer()
+        until = time.monotonic() + _RECEIVE_SECONDS
+        while intake.left and (count := intake.take(buffer)):
+            self._append([buffer[:count]])
+            if time.monotonic() > until:
+                return
+
+    async def close(self) -> None:
+        """Close, or leave that to a write that still runs."""
+        await self._threads.finish(self._descriptor.close)

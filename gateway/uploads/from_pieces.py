@@ -1,0 +1,117 @@
+"""Storing a body that comes in pieces from the HTTP library.
+
+Reading from the connection and writing to storage overlap; at most two batches are in memory. When the sender goes
+away, stands still or sends too much, what came before is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+from backends.contract import Staging
+from bus.contract import Lease
+from domain.errors import PenstockError, TooLargeError
+from gateway.transfer.receive import Body
+
+#: How long bytes may wait for more before they are written, in seconds.
+_GATHER_SECONDS: Final = 0.05
+
+
+class PiecesBody:
+    """One body on its way from the HTTP library to staging."""
+
+    def __init__(
+        self,
+        body: Body,
+        limit: int,
+        batch_bytes: int,
+        lease: Lease,
+        heard: Callable[[], None],
+        stored: Callable[[int], None],
+    ) -> None:
+        self._body = body
+        #: Bytes that may still come.
+        self._limit = limit
+        self._batch_bytes = batch_bytes
+        self._lease = lease
+        #: Called when bytes came, and with how many were stored.
+        self._heard = heard
+        self._stored = stored
+        self._failure: PenstockError | ConnectionError | None = None
+
+    async def store(self, staging: Staging) -> None:
+        """Append the body to a staging file.
+
+        Raises:
+            TooLargeError: there were more bytes than may be.
+            FencedError: the lease is lost.
+            ConnectionError: the sender is gone or stands still.
+            PenstockError: the storage failed.
+        """
+        send, receive = anyio.create_memory_object_stream[list[bytes]](0)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._write, staging, receive, tasks.cancel_scope)
+            async with send:
+                await self._read(send)
+        if self._failure is not None:
+            raise self._failure
+
+    async def _read(self, send: MemoryObjectSendStream[list[bytes]]) -> None:
+        batch: list[bytes] = []
+        size = 0
+        try:
+            while self._failure is None:
+                chunk = await self._next(pending=bool(batch))
+                if chunk == b"":
+                    break
+                if chunk is not None:
+                    taken = self._within(chunk)
+                    self._limit -= len(taken)
+                    size += len(taken)
+                    batch.append(taken)
+                if chunk is None or size >= self._batch_bytes:
+                    await send.send(batch)
+                    batch, size = [], 0
+        except (PenstockError, ConnectionError) as error:
+            self._failure = error
+        if batch:
+            await send.send(batch)
+
+    async def _next(self, *, pending: bool) -> bytes | None:
+        """The next bytes; None if none came for a moment and those gathered before should not wait for them."""
+        if not pending:
+            chunk = await self._body.read()
+        else:
+            with anyio.move_on_after(_GATHER_SECONDS) as waiting:
+                chunk = await self._body.read()
+            if waiting.cancelled_caught:
+                return None
+        self._heard()
+        return chunk
+
+    def _within(self, chunk: bytes) -> bytes:
+        if len(chunk) <= self._limit:
+            return chunk
+        self._failure = TooLargeError("more bytes than the upload's length")
+        return chunk[: self._limit]
+
+    async def _write(
+        self,
+        staging: Staging,
+        receive: MemoryObjectReceiveStream[list[bytes]],
+        everything: anyio.CancelScope,
+    ) -> None:
+        try:
+            async with receive:
+                async for batch in receive:
+                    await self._lease.confirm()
+                    before = staging.offset
+                    await staging.append(batch)
+                    self._stored(staging.offset - before)
+        except PenstockError as error:
+            self._failure = error
+        everything.cancel()
