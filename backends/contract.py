@@ -87,6 +87,19 @@ class Committed:
     replaced_bytes: int | None
 
 
+class Hasher(Protocol):
+    """Something of `hashlib`, or like it."""
+
+    def update(self, data: bytes | memoryview, /) -> None:
+        """Take in more bytes."""
+
+    def digest(self) -> bytes:
+        """The digest of all bytes so far."""
+
+    def copy(self) -> Hasher:
+        """Another one that has seen the same bytes."""
+
+
 class ReadHandle(Protocol):
     """An open file, as it was when it was opened: a file that takes its name later does not show."""
 
@@ -96,6 +109,12 @@ class ReadHandle(Protocol):
 
     async def read(self, offset: int, count: int) -> bytes:
         """Read up to `count` bytes; fewer only at the end of the file."""
+
+    async def sha256(self) -> bytes | None:
+        """The digest that was kept with the file, if it still is of the bytes there."""
+
+    async def keep_sha256(self, digest: bytes) -> None:
+        """Keep the digest of the bytes there with the file, as long as they do not change."""
 
     async def close(self) -> None:
         """Give it back. Repeat-safe."""
@@ -108,12 +127,19 @@ class Staging(Protocol):
     def offset(self) -> int:
         """Bytes stored so far; a crash of this process loses none of them."""
 
+    @property
+    def hashers(self) -> list[Hasher]:
+        """Fed with all bytes stored from now on, in order, by the thread that stores them. Change between calls."""
+
     async def append(self, chunks: Sequence[bytes]) -> None:
         """Store bytes behind those stored before.
 
         Raises:
             QuotaExceededError, StorageFullError: no room; `offset` tells how much was stored.
         """
+
+    async def truncate(self, offset: int) -> None:
+        """Drop the bytes behind an offset. What hashers were fed is not taken back."""
 
     async def close(self) -> None:
         """Give it back; what was stored stays. Repeat-safe."""
@@ -163,8 +189,15 @@ class FileAccess(Protocol):
     async def staged_bytes(self, session: str) -> int:
         """Bytes stored so far. Raises NotFoundError (subject upload)."""
 
-    async def commit_staging(self, session: str, destination: RelativePath) -> Committed:
+    async def read_staging(self, session: str) -> ReadHandle:
+        """Open what is stored so far for reading. Raises NotFoundError (subject upload)."""
+
+    async def commit_staging(
+        self, session: str, destination: RelativePath, *, sha256: bytes | None = None
+    ) -> Committed:
         """Make a staged file durable and put it at its destination, whole or not at all; parents are made.
+
+        Its digest, if given, is kept with it.
 
         A file there is replaced. Raises NotFoundError (subject upload) if the staging is gone, as it is after
         it was committed.

@@ -7,12 +7,15 @@ PenstockError
 ├── UnauthenticatedError       no proof of identity, or one that does not hold
 ├── ForbiddenError             known, but not allowed to do this
 ├── NotFoundError              the named thing is not there
+│   └── GoneError              it was there, and will not be again
 ├── ConflictError              the named thing is in the way, or in another state than the caller thinks
 ├── QuotaExceededError         the owner's limit would be passed
 ├── StorageFullError           the volume itself has no room left
+├── ChecksumMismatchError      the bytes that came are not those that were announced; none of them were kept
 ├── TooLargeError              more bytes than announced, or than any upload may have
 ├── UnsupportedError           this backend cannot do that
 ├── BusyError                  too much waits already; come back after `retry_after_seconds`
+│   └── TooManyError           its owner has too many of them already
 ├── DeadlineExceededError      no answer in time; whether it happened is unknown until asked again
 ├── BackendUnavailableError    the storage does not answer now
 ├── BackendFaultError          the storage answered with a fault
@@ -51,12 +54,15 @@ class ErrorCode(StrEnum):
     UNAUTHENTICATED = "unauthenticated"
     FORBIDDEN = "forbidden"
     NOT_FOUND = "not-found"
+    GONE = "gone"
     CONFLICT = "conflict"
     QUOTA_EXCEEDED = "quota-exceeded"
     STORAGE_FULL = "storage-full"
+    CHECKSUM_MISMATCH = "checksum-mismatch"
     TOO_LARGE = "too-large"
     UNSUPPORTED = "unsupported"
     BUSY = "busy"
+    TOO_MANY = "too-many"
     DEADLINE_EXCEEDED = "deadline-exceeded"
     BACKEND_UNAVAILABLE = "backend-unavailable"
     BACKEND_FAULT = "backend-fault"
@@ -132,6 +138,12 @@ class NotFoundError(PenstockError):
     retry = Retry.NEVER
 
 
+class GoneError(NotFoundError):
+    """The named thing was there, and will not be again."""
+
+    code = ErrorCode.GONE
+
+
 class ConflictError(PenstockError):
     """The named thing exists already, is not empty, is held, or is in another state."""
 
@@ -150,6 +162,13 @@ class StorageFullError(PenstockError):
     """The volume has no room left, whoever asks."""
 
     code = ErrorCode.STORAGE_FULL
+    retry = Retry.LATER
+
+
+class ChecksumMismatchError(PenstockError):
+    """The bytes that came are not those that were announced; none of them were kept."""
+
+    code = ErrorCode.CHECKSUM_MISMATCH
     retry = Retry.LATER
 
 
@@ -176,6 +195,12 @@ class BusyError(PenstockError):
     def __init__(self, message: str, *, retry_after_seconds: float) -> None:
         super().__init__(message, retry_after_seconds=retry_after_seconds)
         self.retry_after_seconds = retry_after_seconds
+
+
+class TooManyError(BusyError):
+    """One owner has too many of them already. Nothing was accepted."""
+
+    code = ErrorCode.TOO_MANY
 
 
 class DeadlineExceededError(PenstockError):

@@ -164,6 +164,7 @@ class FileUploaded(_FileEvent):
     size_bytes: int = Field(description="length of the file in bytes")
     replaced_bytes: int | None = Field(None, description="length of the file it replaced, in bytes; absent: none")
     session: str = Field(description="id of the upload session, 32 hex digits")
+    sha256: str = Field("", description="SHA-256 of the file, 64 hex digits; empty: not computed")
 
 
 class FileDeleted(_FileEvent):

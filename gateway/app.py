@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from gateway.client import downloads, tus_answers, uploads
+from gateway.client import downloads, token_uploads, tus_answers, tus_collection
 from gateway.client.status import StatusRoutes as ClientStatusRoutes
 from gateway.cors import Cors
 from gateway.gate import Gate
@@ -51,7 +51,8 @@ def client_app(gate: Gate) -> web.Application:
     for part in (
         ClientStatusRoutes(gate, cors),
         downloads.DownloadRoutes(gate, cors),
-        uploads.UploadRoutes(gate, cors),
+        token_uploads.TokenUploadRoutes(gate),
+        tus_collection.CollectionRoutes(gate, cors),
     ):
         app.router.add_routes(part.routes())
     return app

@@ -77,14 +77,17 @@ _BY_CODE: Final[Mapping[ErrorCode, _Row]] = {
     ErrorCode.UNAUTHENTICATED: _Row(401, "Invalid API parameters", "storage-proxy_auth_unauthorized"),
     ErrorCode.FORBIDDEN: _Row(403, "Forbidden", "storage-proxy_auth_forbidden"),
     ErrorCode.NOT_FOUND: _Row(404, "Not Found", "storage-proxy_access_not-found"),
+    ErrorCode.GONE: _Row(410, "Gone", "storage-proxy_read_not-found"),
     ErrorCode.CONFLICT: _Row(409, "Conflict", "storage-proxy_update_conflict"),
     ErrorCode.QUOTA_EXCEEDED: _Row(413, "Quota Exceeded", "quota-scope_update_quota-exceeded"),
     ErrorCode.STORAGE_FULL: _Row(507, "Insufficient Storage", "storage_update_insufficient-storage"),
+    ErrorCode.CHECKSUM_MISMATCH: _Row(460, "Checksum Mismatch", "storage-proxy_update_invalid-data-format"),
     ErrorCode.TOO_LARGE: _Row(413, "Content Too Large", "storage-proxy_request_too-large"),
     ErrorCode.UNSUPPORTED: _Row(
         400, "Unsupported operation by the storage backend", "storage_request_not-implemented"
     ),
     ErrorCode.BUSY: _Row(503, "Busy", "storage-proxy_request_unavailable"),
+    ErrorCode.TOO_MANY: _Row(429, "Too Many Uploads", "storage-proxy_request_rate-limit-exceeded"),
     ErrorCode.DEADLINE_EXCEEDED: _Row(504, "No answer in time", "storage-proxy_request_task-timeout"),
     ErrorCode.BACKEND_UNAVAILABLE: _Row(503, "Storage unavailable", "storage_access_unavailable"),
     ErrorCode.BACKEND_FAULT: _Row(502, "Storage fault", "storage_access_internal-error"),
@@ -138,7 +141,7 @@ def _peer(status: int, path: str, title: str, code: str, error: PenstockError) -
 def _own(error: PenstockError) -> Problem:
     row = _BY_CODE[error.code]
     headers: dict[str, str] = {}
-    if row.status == 503:
+    if row.status in (429, 503):
         after = error.retry_after_seconds if isinstance(error, BusyError) else _RETRY_AFTER_SECONDS
         headers["Retry-After"] = str(max(1, round(after)))
     numbers = {key: value for key, value in error.facts.items() if isinstance(value, int)}

@@ -69,6 +69,12 @@ class GatewaySettings(BaseModel):
         60.0, gt=0, description="how often expired and interrupted uploads are looked for, in seconds"
     )
     max_upload_bytes: int = Field(100 << 30, ge=1, description="largest file an upload may have, in bytes")
+    upload_digests: bool = Field(
+        True, description="whether the SHA-256 of every upload is computed, kept with its file and told"
+    )
+    uploads_per_owner: int = Field(
+        1000, ge=1, description="unfinished uploads one owner of `upload-below` tokens may have"
+    )
     max_body_bytes: int = Field(_MIB, ge=1024, description="largest JSON body, in bytes")
     write_bytes: int = Field(
         _MIB, ge=4096, le=64 * _MIB, description="bytes of an upload gathered before they are written at once"

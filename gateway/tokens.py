@@ -6,7 +6,8 @@ A token names one operation on one path of one folder. It is all a client needs,
 from __future__ import annotations
 
 import time
-from typing import Any, ClassVar, Final, Literal, TypeVar
+from collections import OrderedDict
+from typing import Any, ClassVar, Final, Literal, TypeVar, cast
 
 import jwt
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
@@ -47,6 +48,16 @@ class UploadClaims(Claims):
     session: str = Field(pattern=r"^[0-9a-f]{32}$")
 
 
+class CollectionClaims(Claims):
+    """Any number of uploads below one directory."""
+
+    operation = "upload-below"
+
+    op: Literal["upload-below"] = "upload-below"
+    #: Whose uploads they are; one owner's tokens may use each other's uploads.
+    owner: str = Field(min_length=1, max_length=128)
+
+
 class DownloadClaims(Claims):
     """Reading one file, or one directory as an archive."""
 
@@ -59,6 +70,9 @@ class DownloadClaims(Claims):
 
 
 C = TypeVar("C", bound=Claims)
+D = TypeVar("D", bound=Claims)
+#: Good tokens remembered at most.
+_REMEMBERED: Final = 2000
 
 
 class Tokens:
@@ -67,6 +81,8 @@ class Tokens:
     def __init__(self, secret: SecretStr, valid_seconds: float) -> None:
         self._secret = secret
         self._valid_seconds = valid_seconds
+        #: Tokens that were found good, by their text: a client that sends many requests sends one token.
+        self._known: OrderedDict[tuple[str, type[Claims]], Claims] = OrderedDict()
 
     def expiry(self) -> int:
         """`exp` of a token made now."""
@@ -77,18 +93,42 @@ class Tokens:
         payload = claims.model_dump(mode="json")
         return jwt.encode(payload, self._secret.get_secret_value(), algorithm=_ALGORITHM)
 
-    def read(self, token: str, model: type[C]) -> C:
+    def read(self, token: str, model: type[C], *, even_expired: bool = False) -> C:
         """Check a token and read what it says.
+
+        Args:
+            even_expired: it may be past its time, because what it is for has begun before and still goes on.
 
         Raises:
             UnauthenticatedError: no token, a wrong signature, or expired.
             ForbiddenError: a good token for something else.
         """
-        payload = self._verified(token)
+        known = self._known.get((token, model))
+        if known is None:
+            known = self._parse(self._verified(token), model)
+            self._remember(token, model, known)
+        if not even_expired and known.exp <= time.time() - _LEEWAY_SECONDS:
+            raise UnauthenticatedError("cannot decode the given value as JWT: Signature has expired")
+        return cast("C", known)
+
+    def read_any(self, token: str, one: type[C], other: type[D], *, even_expired: bool = False) -> C | D:
+        """Check a token of either kind. Raises as `read`."""
+        try:
+            return self.read(token, one, even_expired=even_expired)
+        except ForbiddenError:
+            return self.read(token, other, even_expired=even_expired)
+
+    @staticmethod
+    def _parse(payload: dict[str, Any], model: type[C]) -> C:
         try:
             return model.model_validate(payload)
         except ValidationError as error:
             raise ForbiddenError(f"the token is not for {model.operation}", token=told(error)) from error
+
+    def _remember(self, token: str, model: type[Claims], claims: Claims) -> None:
+        self._known[token, model] = claims
+        while len(self._known) > _REMEMBERED:
+            self._known.popitem(last=False)
 
     def _verified(self, token: str) -> dict[str, Any]:
         try:
@@ -97,7 +137,7 @@ class Tokens:
                 self._secret.get_secret_value(),
                 algorithms=[_ALGORITHM],
                 leeway=_LEEWAY_SECONDS,
-                options={"require": ["exp"]},
+                options={"require": ["exp"], "verify_exp": False},
             )
         except jwt.InvalidTokenError as error:
             raise UnauthenticatedError(f"cannot decode the given value as JWT: {error}") from error

@@ -81,6 +81,7 @@ async def run_gateway(settings: Settings, stop: anyio.Event) -> None:
         options = server_options(settings.gateway.write_bytes)
         options["shutdown_timeout"] = settings.gateway.stop_seconds
         async with anyio.create_task_group() as tasks:
+            tasks.start_soon(gate.uploads.opened.run)
             tasks.start_soon(sweep_for_ever, gate.uploads, settings.gateway.sweep_seconds)
             tasks.start_soon(gate.quotas.limits.follow)
             async with (

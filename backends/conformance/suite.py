@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from uuid import UUID, uuid4
@@ -49,6 +50,15 @@ async def put(files: FileAccess, name: str, data: bytes = b"x") -> None:
     await staging.append([data])
     await staging.close()
     await files.commit_staging(session, path(name))
+
+
+async def kept(files: FileAccess, name: str) -> bytes | None:
+    """The digest kept with a file."""
+    handle = await files.open_read(path(name))
+    try:
+        return await handle.sha256()
+    finally:
+        await handle.close()
 
 
 async def get(files: FileAccess, name: str) -> bytes:
@@ -454,6 +464,42 @@ class BackendConformance:
             await files.commit_staging(SESSION, path("a"))
             assert await get(files, "a") == b"abcdefgh"
 
+    async def test_what_is_truncated_is_gone_and_hashers_see_what_is_stored(self) -> None:
+        async with self.with_folder() as (_, files):
+            await files.create_staging(SESSION, destination=path("a"), length=8)
+            staging = await files.open_staging(SESSION)
+            hasher = hashlib.sha256()
+            staging.hashers.append(hasher)
+            await staging.append([b"01", b"23"])
+            staging.hashers.clear()
+            await staging.append([b"xxxxxx"])
+            await staging.truncate(4)
+            assert staging.offset == 4
+            await staging.append([b"45"])
+            await staging.close()
+            assert hasher.digest() == hashlib.sha256(b"0123").digest()
+            handle = await files.read_staging(SESSION)
+            assert await handle.read(1, 100) == b"12345"
+            await handle.close()
+            await files.commit_staging(SESSION, path("a"))
+            assert await get(files, "a") == b"012345"
+
+    async def test_a_digest_stays_with_its_file(self) -> None:
+        async with self.with_folder() as (_, files):
+            digest = hashlib.sha256(b"12").digest()
+            await files.create_staging(SESSION, destination=path("a"), length=2)
+            staging = await files.open_staging(SESSION)
+            await staging.append([b"12"])
+            await staging.close()
+            await files.commit_staging(SESSION, path("a"), sha256=digest)
+            assert await kept(files, "a") == digest
+            await put(files, "a", b"34")
+            assert await kept(files, "a") is None
+            handle = await files.open_read(path("a"))
+            await handle.keep_sha256(digest)
+            await handle.close()
+            assert await kept(files, "a") == digest
+
     async def test_many_small_chunks_are_one_file(self) -> None:
         async with self.with_folder() as (_, files):
             await files.create_staging(SESSION, destination=path("a"), length=3000)
@@ -510,6 +556,7 @@ class BackendConformance:
                 for call in (
                     files.open_staging(session),
                     files.staged_bytes(session),
+                    files.read_staging(session),
                     files.commit_staging(session, path("c")),
                 ):
                     with pytest.raises(NotFoundError) as caught:

@@ -95,10 +95,7 @@ class Bucket:
         """Store full parts and keep the rest as the tail."""
         upload = self._upload(session)
         taken = self._room.take(len(data))
-        upload.tail += data[:taken]
-        while len(upload.tail) >= self._part_bytes:
-            upload.parts.append(upload.tail[: self._part_bytes])
-            upload.tail = upload.tail[self._part_bytes :]
+        self._fill(upload, data[:taken])
         if taken < len(data):
             raise refuse(session)
         return upload.size
@@ -107,12 +104,32 @@ class Bucket:
         """Bytes stored of an upload."""
         return self._upload(session).size
 
-    def commit(self, session: str, destination: RelativePath) -> Committed:
+    def truncate(self, session: str, offset: int) -> None:
+        """Drop what was stored of an upload behind an offset; a piece of a part becomes the tail."""
+        upload = self._upload(session)
+        self._room.give(max(upload.size - offset, 0))
+        data = self.staged_data(session)[:offset]
+        upload.parts, upload.tail = [], b""
+        self._fill(upload, data)
+
+    def staged_data(self, session: str) -> bytes:
+        """What was stored of an upload."""
+        upload = self._upload(session)
+        return b"".join((*upload.parts, upload.tail))
+
+    def _fill(self, upload: Multipart, data: bytes) -> None:
+        upload.tail += data
+        while len(upload.tail) >= self._part_bytes:
+            upload.parts.append(upload.tail[: self._part_bytes])
+            upload.tail = upload.tail[self._part_bytes :]
+
+    def commit(self, session: str, destination: RelativePath, sha256: bytes | None) -> Committed:
         """Complete the upload; an object meant for another key is copied there by the store."""
         upload = self._upload(session)
         self._check_parents(destination)
         replaced = self._check_target(destination)
-        self._put(_key(destination), Stored(b"".join((*upload.parts, upload.tail))), taken=True)
+        stored = Stored(self.staged_data(session), digests=[sha256] if sha256 else [])
+        self._put(_key(destination), stored, taken=True)
         del self._uploads[session]
         return Committed(upload.size, replaced)
 

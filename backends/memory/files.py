@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import anyio
 
-from backends.contract import Committed, EntryKind, FileStat, Listing
+from backends.contract import Committed, EntryKind, FileStat, Hasher, Listing
 from backends.memory.plane import Plane, Stored, conflict
 from domain.errors import InvalidPathError, NotFoundError, Subject
 from domain.paths import RelativePath
@@ -90,12 +90,18 @@ class MemoryFiles:
         """Bytes stored so far."""
         return (await self._plane()).staged(session)
 
-    async def commit_staging(self, session: str, destination: RelativePath) -> Committed:
+    async def read_staging(self, session: str) -> MemoryReadHandle:
+        """Open what is stored so far."""
+        return MemoryReadHandle(Stored((await self._plane()).staged_data(session)))
+
+    async def commit_staging(
+        self, session: str, destination: RelativePath, *, sha256: bytes | None = None
+    ) -> Committed:
         """Finish an upload."""
         plane = await self._plane()
         if destination.is_root:
             raise InvalidPathError("the folder itself cannot be changed this way", subject=Subject.FILE)
-        return plane.commit(session, destination)
+        return plane.commit(session, destination, sha256)
 
     async def discard_staging(self, session: str) -> None:
         """Drop an upload."""
@@ -107,12 +113,23 @@ class MemoryReadHandle:
 
     def __init__(self, stored: Stored) -> None:
         self._data = stored.data
+        self._digests = stored.digests
         self.stat = stored.stat
 
     async def read(self, offset: int, count: int) -> bytes:
         """Read up to `count` bytes."""
         await anyio.lowlevel.checkpoint()
         return self._data[offset : offset + count]
+
+    async def sha256(self) -> bytes | None:
+        """The digest that was kept."""
+        await anyio.lowlevel.checkpoint()
+        return self._digests[0] if self._digests else None
+
+    async def keep_sha256(self, digest: bytes) -> None:
+        """Keep a digest."""
+        await anyio.lowlevel.checkpoint()
+        self._digests[:] = [digest]
 
     async def close(self) -> None:
         """Give it back."""
@@ -126,14 +143,24 @@ class MemoryStaging:
         self._plane = plane
         self._session = session
         self.offset = offset
+        self.hashers: list[Hasher] = []
 
     async def append(self, chunks: Sequence[bytes]) -> None:
         """Add bytes."""
         await anyio.lowlevel.checkpoint()
+        before, data = self.offset, b"".join(chunks)
         try:
-            self._plane.append(self._session, b"".join(chunks))
+            self._plane.append(self._session, data)
         finally:
             self.offset = self._plane.staged(self._session)
+            for hasher in self.hashers:
+                hasher.update(data[: self.offset - before])
+
+    async def truncate(self, offset: int) -> None:
+        """Drop what is behind an offset."""
+        await anyio.lowlevel.checkpoint()
+        self._plane.truncate(self._session, offset)
+        self.offset = self._plane.staged(self._session)
 
     async def close(self) -> None:
         """Give it back."""

@@ -32,6 +32,8 @@ class Stored:
     data: bytes
     time_ns: int = field(default_factory=time.time_ns)
     identity: int = field(default_factory=lambda: next(_identities))
+    #: Kept digest, at most one.
+    digests: list[bytes] = field(default_factory=list)
 
     @property
     def stat(self) -> FileStat:
@@ -96,7 +98,13 @@ class Plane(Protocol):
     def staged(self, session: str) -> int:
         """Bytes stored of an upload."""
 
-    def commit(self, session: str, destination: RelativePath) -> Committed:
+    def truncate(self, session: str, offset: int) -> None:
+        """Drop what was stored of an upload behind an offset."""
+
+    def staged_data(self, session: str) -> bytes:
+        """What was stored of an upload."""
+
+    def commit(self, session: str, destination: RelativePath, sha256: bytes | None) -> Committed:
         """Finish an upload."""
 
     def abort(self, session: str) -> None:

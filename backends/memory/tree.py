@@ -76,7 +76,17 @@ class Tree:
         """Bytes stored of an upload."""
         return len(self._staged(session))
 
-    def commit(self, session: str, destination: RelativePath) -> Committed:
+    def truncate(self, session: str, offset: int) -> None:
+        """Drop what was stored of an upload behind an offset."""
+        staged = self._staged(session)
+        self._room.give(max(len(staged) - offset, 0))
+        del staged[offset:]
+
+    def staged_data(self, session: str) -> bytes:
+        """What was stored of an upload."""
+        return bytes(self._staged(session))
+
+    def commit(self, session: str, destination: RelativePath, sha256: bytes | None) -> Committed:
         """Put the staged bytes at their destination in one step."""
         data = bytes(self._staged(session))
         replaced = self._check_target(destination)
@@ -85,7 +95,7 @@ class Tree:
             if parent not in self._nodes:
                 self._nodes[parent] = None
             self._require_directory(RelativePath(parent))
-        self._put(destination, Stored(data))
+        self._put(destination, Stored(data, digests=[sha256] if sha256 else []))
         del self._staging[session]
         return Committed(len(data), replaced)
 

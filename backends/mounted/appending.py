@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
+from backends.contract import Hasher
 from backends.descriptor import SharedDescriptor
 from backends.intake import SocketIntake
 from backends.mounted import staging
@@ -41,6 +42,7 @@ class MountedStaging:
         self._threads = threads
         self._written_back = size
         self.offset = size
+        self.hashers: list[Hasher] = []
 
     async def append(self, chunks: Sequence[bytes | memoryview]) -> None:
         """Write behind what is there."""
@@ -48,14 +50,34 @@ class MountedStaging:
 
     def _append(self, chunks: Sequence[bytes | memoryview]) -> None:
         with self._descriptor.use() as fd, translated("uploading", Subject.UPLOAD):
+            before = self.offset
             try:
-                self.offset += staging.write(fd, chunks, self.offset)
+                self.offset += staging.write(fd, chunks, before)
             except OSError:
                 self.offset = os.fstat(fd).st_size
                 raise
+            finally:
+                if self.hashers:
+                    self._hash(chunks, self.offset - before)
             if self.offset - self._written_back >= _WRITEBACK_BYTES:
                 start_writeback(fd, self._written_back, self.offset - self._written_back)
                 self._written_back = self.offset
+
+    def _hash(self, chunks: Sequence[bytes | memoryview], stored: int) -> None:
+        for chunk in chunks:
+            for hasher in self.hashers:
+                hasher.update(chunk[:stored])
+            stored = max(stored - len(chunk), 0)
+
+    async def truncate(self, offset: int) -> None:
+        """Drop what is behind an offset, for good."""
+        await self._threads.run(self._truncate, offset)
+
+    def _truncate(self, offset: int) -> None:
+        with self._descriptor.use() as fd, translated("uploading", Subject.UPLOAD):
+            os.ftruncate(fd, offset)
+            self.offset = offset
+            self._written_back = min(self._written_back, offset)
 
     async def receive(self, intake: SocketIntake) -> None:
         """Write what a socket has behind what is there."""

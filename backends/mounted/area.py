@@ -6,6 +6,7 @@ trash/<op id>          a deleted folder; emptied in the background
 trash/<op id>.json     which folder it was
 done/<op id>           trace of an operation that leaves no other, kept for two days
 journal/               outcomes of the last commands, see `journal.py`
+digests/<xx>/          digests of files, where they cannot lie with the files; see `digests.py`
 lost/                  what a stopped owner left that nobody can account for; never removed by itself
 """
 
@@ -32,7 +33,8 @@ TRASH: Final = "trash"
 DONE: Final = "done"
 LOST: Final = "lost"
 JOURNAL: Final = "journal"
-_PLACES: Final = (SCOPES, TRASH, DONE, LOST, JOURNAL)
+DIGESTS: Final = "digests"
+_PLACES: Final = (SCOPES, TRASH, DONE, LOST, JOURNAL, DIGESTS)
 _AREA_MODE: Final = 0o700
 _FILE_MODE: Final = 0o600
 #: How long a trace of a done operation is kept; a command is not delivered again after that.

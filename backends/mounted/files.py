@@ -9,7 +9,7 @@ from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from backends.contract import Committed, FileStat, Listing
 from backends.descriptor import SharedDescriptor
-from backends.mounted import names, staging
+from backends.mounted import digests, names, staging
 from backends.mounted.appending import MountedStaging
 from backends.mounted.beneath import Beneath
 from backends.mounted.errors import missing, translated
@@ -63,7 +63,7 @@ class MountedFiles:
     async def open_read(self, path: RelativePath) -> MountedReadHandle:
         """Open a regular file; a link inside the folder is followed."""
         descriptor, known = await self._run(names.open_file, path)
-        return MountedReadHandle(descriptor, known, self._threads)
+        return MountedReadHandle(descriptor, known, self._mount, self._threads)
 
     async def make_directory(self, path: RelativePath, *, parents: bool, exist_ok: bool) -> None:
         """Make a directory."""
@@ -99,9 +99,16 @@ class MountedFiles:
         """Bytes stored so far."""
         return await self._run(staging.staged_bytes, session)
 
-    async def commit_staging(self, session: str, destination: RelativePath) -> Committed:
+    async def read_staging(self, session: str) -> MountedReadHandle:
+        """Open what is stored so far."""
+        descriptor, known = await self._run(staging.open_for_reading, session)
+        return MountedReadHandle(descriptor, known, self._mount, self._threads)
+
+    async def commit_staging(
+        self, session: str, destination: RelativePath, *, sha256: bytes | None = None
+    ) -> Committed:
         """Make a staged file durable and rename it to its destination."""
-        return await self._run(staging.commit, session, destination)
+        return await self._run(staging.commit, session, destination, self._mount, sha256)
 
     async def discard_staging(self, session: str) -> None:
         """Remove a staging file."""
@@ -111,8 +118,11 @@ class MountedFiles:
 class MountedReadHandle:
     """An open file; also sends to a socket inside the kernel."""
 
-    def __init__(self, descriptor: SharedDescriptor, known: FileStat, threads: VolumeThreads) -> None:
+    def __init__(
+        self, descriptor: SharedDescriptor, known: FileStat, mount: Beneath, threads: VolumeThreads
+    ) -> None:
         self._descriptor = descriptor
+        self._mount = mount
         self._threads = threads
         self.stat = known
 
@@ -128,6 +138,22 @@ class MountedReadHandle:
                 offset += len(part)
                 count -= len(part)
             return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def sha256(self) -> bytes | None:
+        """The digest that was kept with the file."""
+        return await self._threads.run(self._sha256)
+
+    def _sha256(self) -> bytes | None:
+        with self._descriptor.use() as fd, translated("reading"):
+            return digests.kept(self._mount, fd)
+
+    async def keep_sha256(self, digest: bytes) -> None:
+        """Keep a digest with the file."""
+        await self._threads.run(self._keep_sha256, digest)
+
+    def _keep_sha256(self, digest: bytes) -> None:
+        with self._descriptor.use() as fd, translated("reading"):
+            digests.keep(self._mount, fd, digest)
 
     async def send(self, socket_fd: int, offset: int, count: int) -> int:
         """Send up to `count` bytes to a socket; fewer if it takes no more now."""

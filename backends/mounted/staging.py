@@ -13,12 +13,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Final
 
-from backends.contract import Committed
+from backends.contract import Committed, FileStat
 from backends.descriptor import SharedDescriptor
+from backends.mounted import digests
 from backends.mounted.beneath import Beneath, opened
 from backends.mounted.durable import make_parents, sync_directory
 from backends.mounted.errors import conflict, missing, translated
-from backends.mounted.names import DIRECTORY_MODE, parent_of
+from backends.mounted.names import DIRECTORY_MODE, file_stat, parent_of
 from domain.errors import BackendUnavailableError, InvalidRequestError, StorageFullError, Subject
 from domain.paths import STAGING_NAME, RelativePath
 
@@ -65,6 +66,13 @@ def open_for_append(root: Beneath, session: str) -> tuple[SharedDescriptor, int]
         return SharedDescriptor(fd), os.fstat(fd).st_size
 
 
+def open_for_reading(root: Beneath, session: str) -> tuple[SharedDescriptor, FileStat]:
+    """Open a staging file for reading."""
+    with _area(root, session) as (area, name):
+        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=area)
+        return SharedDescriptor(fd), file_stat(os.fstat(fd))
+
+
 def staged_bytes(root: Beneath, session: str) -> int:
     """Size of a staging file."""
     with _area(root, session) as (area, name):
@@ -97,10 +105,14 @@ def _after(views: Sequence[memoryview], count: int) -> list[memoryview]:
     return rest
 
 
-def commit(root: Beneath, session: str, destination: RelativePath) -> Committed:
-    """Make a staging file durable and rename it to its destination."""
+def commit(
+    root: Beneath, session: str, destination: RelativePath, mount: Beneath, sha256: bytes | None
+) -> Committed:
+    """Make a staging file durable, its digest with it, and rename it to its destination."""
     with _area(root, session) as (area, name):
         with opened(os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=area)) as fd:
+            if sha256 is not None:
+                digests.keep(mount, fd, sha256)
             os.fsync(fd)
             size = os.fstat(fd).st_size
         with translated(destination):

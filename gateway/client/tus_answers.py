@@ -19,11 +19,16 @@ async def sign(request: web.Request, response: web.StreamResponse) -> None:
 
 def state_headers(upload: UploadView, dialect: Dialect) -> dict[str, str]:
     """How far an upload is."""
-    headers = {
-        "Upload-Offset": str(upload.offset),
-        "Upload-Length": str(upload.length),
-    }
+    headers: dict[str, str] = {}
+    if upload.offset is not None:
+        headers["Upload-Offset"] = str(upload.offset)
+    if upload.length is not None:
+        headers["Upload-Length"] = str(upload.length)
+    elif not upload.is_final:
+        headers["Upload-Defer-Length"] = "1"
     if dialect is Dialect.STANDARD:
+        if upload.concat:
+            headers["Upload-Concat"] = upload.concat
         if upload.metadata:
             headers["Upload-Metadata"] = upload.metadata
         if upload.expires is not None:
@@ -47,5 +52,7 @@ def _problem(refuse: Refuse) -> Problem:
             return own_problem(412, "tus-version", "Precondition Failed", refuse.message)
         case Reason.CONTENT_TYPE:
             return own_problem(415, "content-type", "Unsupported Media Type", refuse.message)
+        case Reason.FINAL:
+            return own_problem(403, "final-upload", "Forbidden", refuse.message)
         case Reason.OFFSET_MISMATCH:
             return offset_mismatch(refuse.message, refuse.facts)

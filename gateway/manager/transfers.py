@@ -9,9 +9,10 @@ from pydantic import Field
 
 from domain.errors import UnsupportedError
 from domain.ids import VFolderId
+from domain.paths import ROOT, RelativePath
 from gateway.gate import Gate
 from gateway.parameters import Bool, Parameters, PathText, Text
-from gateway.tokens import DownloadClaims, UploadClaims
+from gateway.tokens import CollectionClaims, DownloadClaims, UploadClaims
 from gateway.uploads.uploads import upload_path
 
 
@@ -22,6 +23,15 @@ class UploadParameters(Parameters):
     vfid: VFolderId
     relpath: PathText
     size: int = Field(ge=0)
+
+
+class UploadBelowParameters(Parameters):
+    """Files to come, below a directory."""
+
+    volume: Text
+    vfid: VFolderId
+    relpath: PathText = "."
+    owner: str = Field("", max_length=128)
 
 
 class DownloadParameters(Parameters):
@@ -44,6 +54,7 @@ class TransferRoutes:
         """What this serves."""
         return [
             web.post("/folder/file/upload", self.upload),
+            web.post("/folder/file/upload-below", self.upload_below),
             web.post("/folder/file/download", self.download),
         ]
 
@@ -60,6 +71,19 @@ class TransferRoutes:
             exp=self._gate.tokens.expiry(),
         )
         await self._gate.uploads.create(claims)
+        return web.json_response({"token": self._gate.tokens.sign(claims)})
+
+    async def upload_below(self, request: web.Request) -> web.Response:
+        """Make a token for any number of uploads below a directory, whose names their uploader chooses."""
+        parameters = await self._gate.body(request, UploadBelowParameters)
+        claims = CollectionClaims(
+            volume=self._gate.volume(parameters.volume).name,
+            vfid=parameters.vfid,
+            relpath=str(RelativePath.parse(parameters.relpath)),
+            owner=parameters.owner or secrets.token_hex(16),
+            exp=self._gate.tokens.expiry(),
+        )
+        await self._gate.files(claims.volume, claims.vfid).stat(ROOT)
         return web.json_response({"token": self._gate.tokens.sign(claims)})
 
     async def download(self, request: web.Request) -> web.Response:

@@ -7,8 +7,6 @@ was created beforehand by the manager.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,13 +14,22 @@ from enum import StrEnum
 from typing import Final
 
 from domain.errors import InvalidRequestError, TooLargeError
+from gateway.protocol.checksum import Checksum, parse_checksum
+from gateway.protocol.concat import Concat, parse_concat
 
 VERSION: Final = "1.0.0"
 #: Extensions of the collection, as `Tus-Extension` lists them.
-EXTENSIONS: Final = ("creation", "creation-with-upload", "termination", "expiration")
+EXTENSIONS: Final = (
+    "creation",
+    "creation-with-upload",
+    "creation-defer-length",
+    "termination",
+    "expiration",
+    "checksum",
+    "concatenation",
+    "concatenation-unfinished",
+)
 CONTENT_TYPE: Final = "application/offset+octet-stream"
-#: Longest Upload-Metadata taken, in bytes.
-_METADATA_BYTES: Final = 8192
 _NUMBER: Final = re.compile(r"[0-9]{1,19}")
 
 
@@ -37,11 +44,26 @@ class Dialect(StrEnum):
 class UploadView:
     """What the protocol needs to know of an upload."""
 
-    offset: int
-    length: int
+    #: None: a final upload whose parts are not all there.
+    offset: int | None
+    #: None: not known yet.
+    length: int | None
     metadata: str = ""
     #: Unix time after which it may be dropped; None: it is finished.
     expires: float | None = None
+    #: Upload-Concat as it was given.
+    concat: str = ""
+    is_final: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Creation:
+    """What a POST asks for."""
+
+    #: None: to be told later.
+    length: int | None
+    metadata: str
+    concat: Concat | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +72,9 @@ class Accept:
 
     offset: int
     limit: int
+    #: Length of the upload if this request tells it for the first time.
+    length: int | None = None
+    checksum: Checksum | None = None
 
 
 class Reason(StrEnum):
@@ -58,6 +83,7 @@ class Reason(StrEnum):
     VERSION = "version"
     CONTENT_TYPE = "content-type"
     OFFSET_MISMATCH = "offset-mismatch"
+    FINAL = "final"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +103,51 @@ def check_version(request: Mapping[str, str], dialect: Dialect) -> Refuse | None
     return None
 
 
-def decide_patch(request: Mapping[str, str], upload: UploadView, dialect: Dialect) -> Accept | Refuse:
+def read_creation(request: Mapping[str, str], max_bytes: int) -> Creation:
+    """Read what a POST asks for.
+
+    Raises:
+        InvalidRequestError: fields that make no sense, by themselves or together.
+        TooLargeError: longer than any upload may be.
+    """
+    concat = parse_concat(request.get("Upload-Concat"))
+    metadata = request.get("Upload-Metadata", "")
+    if concat is not None and concat.parts is not None:
+        for name in ("Upload-Length", "Upload-Defer-Length"):
+            if name in request:
+                raise InvalidRequestError("a final upload is as long as its parts", field=name)
+        return Creation(None, metadata, concat)
+    return Creation(_announced_length(request, max_bytes), metadata, concat)
+
+
+def _announced_length(request: Mapping[str, str], max_bytes: int) -> int | None:
+    given, deferred = request.get("Upload-Length"), request.get("Upload-Defer-Length")
+    if deferred is not None and (deferred != "1" or given is not None):
+        raise InvalidRequestError("must be 1, and not beside Upload-Length", field="Upload-Defer-Length")
+    if deferred is not None:
+        return None
+    if given is None:
+        raise InvalidRequestError("Upload-Length is required", field="Upload-Length")
+    return _checked_length(given, max_bytes)
+
+
+def _checked_length(given: str, max_bytes: int) -> int:
+    length = _number(given, "Upload-Length")
+    if length > max_bytes:
+        raise TooLargeError(f"{length} bytes are more than {max_bytes}", max_bytes=max_bytes)
+    return length
+
+
+def decide_patch(
+    request: Mapping[str, str], upload: UploadView, dialect: Dialect, max_bytes: int
+) -> Accept | Refuse:
     """Decide on a PATCH.
 
     Raises:
-        InvalidRequestError: Upload-Offset or Content-Length is missing or no number.
-        TooLargeError: the body would pass the upload's length.
+        InvalidRequestError: a field is missing, is no number, or contradicts what is known.
+        TooLargeError: the body would pass the upload's length, or that any upload may have.
     """
-    refused = check_version(request, dialect) or _check_content_type(request, dialect)
+    refused = check_version(request, dialect) or _check_final(upload) or _check_content_type(request, dialect)
     if refused is not None:
         return refused
     offset = _offset(request)
@@ -94,26 +157,51 @@ def decide_patch(request: Mapping[str, str], upload: UploadView, dialect: Dialec
             f"Upload offset mismatch: expected {upload.offset}, got {offset}",
             {"expected-offset": upload.offset, "provided-offset": offset},
         )
-    return _accept(request, upload)
+    return _accept(request, upload, offset, _told_length(request, upload, offset, max_bytes), max_bytes)
 
 
-def decide_create_with_upload(request: Mapping[str, str], upload: UploadView) -> Accept | Refuse | None:
-    """Decide on the body of a POST (extension creation-with-upload); None: it has none."""
+def decide_create_with_upload(
+    request: Mapping[str, str], upload: UploadView, max_bytes: int
+) -> Accept | Refuse | None:
+    """Decide on the body of a POST (extension creation-with-upload); None: it has none.
+
+    Raises as `decide_patch`.
+    """
     if request.get("Content-Length", "0") == "0" and "Transfer-Encoding" not in request:
         return None
-    refused = _check_content_type(request, Dialect.STANDARD)
-    return refused or _accept(request, upload)
+    refused = _check_final(upload) or _check_content_type(request, Dialect.STANDARD)
+    return refused or _accept(request, upload, 0, None, max_bytes)
 
 
-def _accept(request: Mapping[str, str], upload: UploadView) -> Accept:
-    limit = upload.length - upload.offset
+def _told_length(request: Mapping[str, str], upload: UploadView, offset: int, max_bytes: int) -> int | None:
+    """The length of a deferred upload if this request tells it; it may be told again, but not changed."""
+    given = request.get("Upload-Length")
+    if given is None:
+        return None
+    length = _checked_length(given, max_bytes)
+    if upload.length is not None and length != upload.length:
+        raise InvalidRequestError(f"the length is known to be {upload.length}", field="Upload-Length")
+    if length < offset:
+        raise InvalidRequestError(f"{offset} bytes are stored already", field="Upload-Length")
+    return length if upload.length is None else None
+
+
+def _accept(
+    request: Mapping[str, str], upload: UploadView, offset: int, told: int | None, max_bytes: int
+) -> Accept:
+    length = upload.length if told is None else told
+    limit = (max_bytes if length is None else length) - offset
     announced = request.get("Content-Length")
     if announced is not None and _number(announced, "Content-Length") > limit:
         raise TooLargeError(
-            f"{announced} bytes at offset {upload.offset} pass the upload's length of {upload.length}",
-            length=upload.length,
+            f"{announced} bytes at offset {offset} pass the upload's length of {offset + limit}",
+            length=offset + limit,
         )
-    return Accept(upload.offset, limit)
+    return Accept(offset, limit, told, parse_checksum(request))
+
+
+def _check_final(upload: UploadView) -> Refuse | None:
+    return Refuse(Reason.FINAL, "a final upload takes no bytes of its own") if upload.is_final else None
 
 
 def _check_content_type(request: Mapping[str, str], dialect: Dialect) -> Refuse | None:
@@ -130,40 +218,6 @@ def _offset(request: Mapping[str, str]) -> int:
             "Missing required Upload-Offset header for TUS PATCH request", field="Upload-Offset"
         )
     return _number(given, "Upload-Offset")
-
-
-def parse_length(request: Mapping[str, str]) -> int:
-    """Read Upload-Length of a creation.
-
-    Raises:
-        InvalidRequestError: missing, no whole number, or given together with Upload-Defer-Length.
-    """
-    if "Upload-Defer-Length" in request:
-        raise InvalidRequestError("Upload-Defer-Length is not supported here", field="Upload-Defer-Length")
-    given = request.get("Upload-Length")
-    if given is None:
-        raise InvalidRequestError("Upload-Length is required", field="Upload-Length")
-    return _number(given, "Upload-Length")
-
-
-def parse_metadata(value: str) -> dict[str, str]:
-    """Read Upload-Metadata: comma-separated pairs of a key and a Base64 value, which may be left out.
-
-    Raises:
-        InvalidRequestError: a key twice, bad Base64, no UTF-8, or too long.
-    """
-    if len(value) > _METADATA_BYTES:
-        raise InvalidRequestError(f"longer than {_METADATA_BYTES} bytes", field="Upload-Metadata")
-    pairs: dict[str, str] = {}
-    for part in value.split(",") if value.strip() else ():
-        key, _, encoded = part.strip().partition(" ")
-        if not key or key in pairs:
-            raise InvalidRequestError(f"key missing or given twice: {key[:40]!r}", field="Upload-Metadata")
-        try:
-            pairs[key] = base64.b64decode(encoded.strip(), validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError) as error:
-            raise InvalidRequestError(f"no Base64 of UTF-8: {key[:40]!r}", field="Upload-Metadata") from error
-    return pairs
 
 
 def _number(value: str, name: str) -> int:

@@ -23,6 +23,10 @@ class Body(Protocol):
     def idle_seconds(self) -> float:
         """How long its sender may stand still."""
 
+    @property
+    def length(self) -> int | None:
+        """Its length in bytes, if that was announced."""
+
     async def read(self) -> bytes:
         """The next bytes; empty at the end. Raises ConnectionError if the sender is gone or stands still."""
 
@@ -38,6 +42,11 @@ class RequestBody:
         self._content = request.content
         #: How long a sender may stand still, in seconds.
         self.idle_seconds = idle_seconds
+
+    @property
+    def length(self) -> int | None:
+        """Its length in bytes, if that was announced."""
+        return None if "Transfer-Encoding" in self._request.headers else self._request.content_length
 
     def handover(self) -> Handover | None:
         """Offer the rest of the body as it comes from the socket, where that can be done and is worth it."""

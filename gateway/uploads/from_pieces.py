@@ -14,7 +14,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from backends.contract import Staging
 from bus.contract import Lease
-from domain.errors import PenstockError, TooLargeError
+from domain.errors import PenstockError
 from gateway.transfer.receive import Body
 
 #: How long bytes may wait for more before they are written, in seconds.
@@ -28,6 +28,7 @@ class PiecesBody:
         self,
         body: Body,
         limit: int,
+        too_many: PenstockError,
         batch_bytes: int,
         lease: Lease,
         heard: Callable[[], None],
@@ -36,6 +37,8 @@ class PiecesBody:
         self._body = body
         #: Bytes that may still come.
         self._limit = limit
+        #: What is wrong if more come.
+        self._too_many = too_many
         self._batch_bytes = batch_bytes
         self._lease = lease
         #: Called when bytes came, and with how many were stored.
@@ -47,7 +50,7 @@ class PiecesBody:
         """Append the body to a staging file.
 
         Raises:
-            TooLargeError: there were more bytes than may be.
+            PenstockError: `too_many`, if more bytes came than may be.
             FencedError: the lease is lost.
             ConnectionError: the sender is gone or stands still.
             PenstockError: the storage failed.
@@ -96,7 +99,7 @@ class PiecesBody:
     def _within(self, chunk: bytes) -> bytes:
         if len(chunk) <= self._limit:
             return chunk
-        self._failure = TooLargeError("more bytes than the upload's length")
+        self._failure = self._too_many
         return chunk[: self._limit]
 
     async def _write(

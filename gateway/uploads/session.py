@@ -1,8 +1,4 @@
-"""An upload's shared record.
-
-open -> committing -> committed. `committing` is written before the rename and names its destination: from then
-on only the rename takes the staged bytes away, so whoever finds them gone knows that it has happened.
-"""
+"""What is recorded of one upload, shared by all gateways."""
 
 from __future__ import annotations
 
@@ -21,6 +17,8 @@ class UploadState(StrEnum):
     OPEN = "open"
     COMMITTING = "committing"
     COMMITTED = "committed"
+    #: Expired, dropped, or put into another upload as a part of it.
+    GONE = "gone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,47 +28,90 @@ class UploadSession:
     id: str
     volume: VolumeName
     folder: VFolderId
-    #: Where the file is to be; what the token says, below what the request adds.
-    destination: RelativePath
-    length: int
+    #: Where the file is to be; None: it is a part of another upload.
+    destination: RelativePath | None
+    #: Length in bytes; None: not told yet.
+    length: int | None
     #: Unix time after which it may be dropped, unless it is finished.
     expires: float
+    #: Unix time at which it was begun; only tokens that were valid then may use it.
+    begun: float = 0.0
     state: UploadState = UploadState.OPEN
     #: Upload-Metadata as it was given.
     metadata: str = ""
     #: Size of the file that stood at the destination when committing began.
     replaced_bytes: int | None = None
+    #: Whose token may use it; empty: the token made for this very upload.
+    owner: str = ""
+    #: Upload-Concat as it was given.
+    concat: str = ""
+    #: Ids of the uploads this one is put together from, in order.
+    parts: tuple[str, ...] = ()
+    #: Id of the upload that waits for this part.
+    final: str = ""
+    #: Bytes stored behind this were not compared with their checksum and count for nothing; None: all count.
+    floor: int | None = None
+    #: Bytes counted against the owner's quota while it is unfinished.
+    reserved_bytes: int = 0
+    #: SHA-256 the whole file is announced to have, and the one it has once that is known; hexadecimal.
+    announced_sha256: str = ""
+    sha256: str = ""
 
     @property
     def record(self) -> str:
         """Name of the shared record."""
         return f"upload:{self.id}"
 
+    @property
+    def is_part(self) -> bool:
+        """Whether it becomes no file by itself."""
+        return self.destination is None
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it is put together from parts."""
+        return bool(self.parts)
+
     def document(self) -> dict[str, object]:
-        """As it is stored."""
+        """As it is stored; what is as usual is left out."""
         return {
             "id": self.id,
             "volume": self.volume,
             "folder": str(self.folder),
-            "destination": str(self.destination),
+            "destination": None if self.destination is None else str(self.destination),
             "length": self.length,
             "expires": self.expires,
+            "begun": self.begun,
             "state": self.state.value,
             "metadata": self.metadata,
             "replaced_bytes": self.replaced_bytes,
+            **{name: value for name, value in self._rare().items() if value not in ("", (), None, 0)},
+            **({"floor": self.floor} if self.floor is not None else {}),
+        }
+
+    def _rare(self) -> dict[str, object]:
+        return {
+            "owner": self.owner,
+            "concat": self.concat,
+            "parts": list(self.parts) or None,
+            "final": self.final,
+            "reserved_bytes": self.reserved_bytes,
+            "announced_sha256": self.announced_sha256,
+            "sha256": self.sha256,
         }
 
     @classmethod
     def parse(cls, document: Mapping[str, Any]) -> Self:
-        """Read what `document` wrote."""
+        """Read what `document` wrote, or an earlier release."""
+        known = {name: document[name] for name in cls.__dataclass_fields__ if name in document}
+        destination = document["destination"]
         return cls(
-            id=document["id"],
-            volume=VolumeName(document["volume"]),
-            folder=VFolderId.parse(document["folder"]),
-            destination=RelativePath.parse(document["destination"]),
-            length=document["length"],
-            expires=document["expires"],
-            state=UploadState(document["state"]),
-            metadata=document["metadata"],
-            replaced_bytes=document["replaced_bytes"],
+            **{
+                **known,
+                "volume": VolumeName(document["volume"]),
+                "folder": VFolderId.parse(document["folder"]),
+                "destination": None if destination is None else RelativePath.parse(destination),
+                "state": UploadState(document["state"]),
+                "parts": tuple(document.get("parts", ())),
+            }
         )

@@ -7,69 +7,161 @@ byte is stored. How bytes get from the connection to storage: `from_socket` and 
 from __future__ import annotations
 
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Final
 
 import anyio
 
-from backends.contract import Staging
+from backends.contract import Hasher, Staging
 from backends.powers import ReceivesFromSocket
-from bus.contract import Lease
-from domain.errors import ConflictError, FencedError, PenstockError, Subject, TooLargeError
+from domain.errors import (
+    ChecksumMismatchError,
+    ConflictError,
+    FencedError,
+    PenstockError,
+    QuotaExceededError,
+    Subject,
+    TooLargeError,
+)
 from gateway.observer import GatewayObserver
+from gateway.protocol.checksum import Checksum
+from gateway.protocol.tus import Accept
+from gateway.quotas import Quotas
 from gateway.transfer.receive import Body
 from gateway.uploads.from_pieces import PiecesBody
 from gateway.uploads.from_socket import SocketBody
-from gateway.uploads.session import UploadSession
+from gateway.uploads.opened import OpenUpload
+from gateway.uploads.sessions import Sessions
 
 #: How long a sender may be silent before another request of the same upload is preferred, in seconds.
 _SILENCE_SECONDS: Final = 1.0
+#: How long dropping bytes that do not count may take when their request was cancelled, in seconds.
+_UNDO_SECONDS: Final = 10.0
 
 
 class Writer:
-    """The only writer of one upload, for as long as it holds the lease."""
+    """Stores bodies in open uploads."""
 
-    def __init__(
-        self, session: UploadSession, staging: Staging | None, lease: Lease, observer: GatewayObserver
-    ) -> None:
-        self.session = session
-        self._staging = staging
-        self._lease = lease
+    def __init__(self, sessions: Sessions, quotas: Quotas, observer: GatewayObserver, batch_bytes: int) -> None:
+        self._sessions = sessions
+        self._quotas = quotas
         self._observer = observer
-        self._failure: PenstockError | ConnectionError | None = None
-        self._last_byte = 0.0
+        self._batch_bytes = batch_bytes
 
-    @property
-    def offset(self) -> int:
-        """Bytes stored; all of them if the upload is finished."""
-        return self.session.length if self._staging is None else self._staging.offset
-
-    async def store(self, body: Body, limit: int, batch_bytes: int) -> None:
-        """Store up to `limit` bytes of a body.
+    async def store(self, opened: OpenUpload, body: Body, accept: Accept) -> None:
+        """Store a body that was accepted.
 
         Raises:
-            TooLargeError: there were more.
+            TooLargeError, QuotaExceededError: more bytes than may be.
+            ChecksumMismatchError: other bytes than announced; none of them count.
             ConflictError: another request took the upload over.
-            ConnectionError: the sender is gone; `offset` tells how much was stored.
+            ConnectionError: the sender is gone; the upload's offset tells how much was stored.
             PenstockError: the storage failed; likewise.
         """
-        if self._staging is None:
+        if opened.staging is None:
             await _refuse_bytes(body)
             return
+        if accept.length is not None:
+            await self._tell_length(opened, accept.length)
+        limit, too_many = await self._limit(opened, body, accept)
+        storing = _Storing(opened, self._observer, limit, too_many, self._batch_bytes)
+        if accept.checksum is None:
+            await storing.store(opened.staging, body)
+            return
+        async with self._verified(opened, opened.staging, accept.checksum):
+            await storing.store(opened.staging, body)
+
+    async def _tell_length(self, opened: OpenUpload, length: int) -> None:
+        session = opened.session
+        told = replace(session, length=length, reserved_bytes=length)
+        await self._quotas.reserve(told)
+        await opened.change(self._sessions, told)
+
+    async def _limit(self, opened: OpenUpload, body: Body, accept: Accept) -> tuple[int, PenstockError]:
+        """How many bytes the body may have, and what is wrong if it has more."""
+        too_large = TooLargeError("more bytes than the upload's length")
+        if opened.session.length is not None:
+            return accept.limit, too_large
+        room = await self._quotas.room(opened.session)
+        if room is None or room - accept.offset >= accept.limit:
+            return accept.limit, too_large
+        exceeded = QuotaExceededError("the owner's limit would be passed", subject=Subject.QUOTA_SCOPE)
+        limit = max(room - accept.offset, 0)
+        if body.length is not None and body.length > limit:
+            raise exceeded
+        return limit, exceeded
+
+    @asynccontextmanager
+    async def _verified(self, opened: OpenUpload, staging: Staging, checksum: Checksum) -> AsyncIterator[None]:
+        """What is stored meanwhile counts if it is what the checksum says, also after a crash."""
+        start = staging.offset
+        digest = opened.digest.copy() if opened.digest is not None else None
+        hasher = checksum.hasher()
+        await opened.change(self._sessions, replace(opened.session, floor=start))
+        staging.hashers.append(hasher)
+        try:
+            yield
+        except BaseException:
+            with anyio.move_on_after(_UNDO_SECONDS, shield=True):
+                await self._undo(opened, staging, start, digest)
+            raise
+        finally:
+            staging.hashers.remove(hasher)
+        if hasher.digest() != checksum.digest:
+            await self._undo(opened, staging, start, digest)
+            raise ChecksumMismatchError(f"the body's {checksum.algorithm} is not the one announced", offset=start)
+        await opened.change(self._sessions, replace(opened.session, floor=None))
+
+    async def _undo(self, opened: OpenUpload, staging: Staging, start: int, digest: Hasher | None) -> None:
+        await staging.truncate(start)
+        if opened.digest is not None:
+            staging.hashers.remove(opened.digest)
+        if digest is not None:
+            staging.hashers.append(digest)
+        opened.digest = digest
+        await opened.change(self._sessions, replace(opened.session, floor=None))
+
+
+class _Storing:
+    """One body being stored."""
+
+    def __init__(
+        self,
+        opened: OpenUpload,
+        observer: GatewayObserver,
+        limit: int,
+        too_many: PenstockError,
+        batch_bytes: int,
+    ) -> None:
+        self._volume = opened.session.volume
+        self._lease = opened.lease
+        self._observer = observer
+        self._limit = limit
+        self._too_many = too_many
+        self._batch_bytes = batch_bytes
+        self._failure: PenstockError | ConnectionError | None = None
         self._last_byte = time.monotonic()
+
+    async def store(self, staging: Staging, body: Body) -> None:
+        """Store it. Raises as `Writer.store`."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._yield_to_others, tasks.cancel_scope)
             tasks.start_soon(self._stop_when_lost, tasks.cancel_scope)
-            await self._store(self._staging, body, limit, batch_bytes)
+            await self._store(staging, body)
             tasks.cancel_scope.cancel()
         if self._failure is not None:
             raise self._failure
 
-    async def _store(self, staging: Staging, body: Body, limit: int, batch_bytes: int) -> None:
+    async def _store(self, staging: Staging, body: Body) -> None:
         try:
             if isinstance(staging, ReceivesFromSocket) and (handover := body.handover()) is not None:
                 await SocketBody(handover, body.idle_seconds, self._lease, self._moved).store(staging)
             else:
-                await PiecesBody(body, limit, batch_bytes, self._lease, self._heard, self._stored).store(staging)
+                await PiecesBody(
+                    body, self._limit, self._too_many, self._batch_bytes, self._lease, self._heard, self._stored
+                ).store(staging)
         except FencedError:
             self._failure = _taken_over()
         except (PenstockError, ConnectionError) as error:
@@ -79,7 +171,7 @@ class Writer:
         self._last_byte = time.monotonic()
 
     def _stored(self, count: int) -> None:
-        self._observer.received(self.session.volume, count)
+        self._observer.received(self._volume, count)
 
     def _moved(self, count: int) -> None:
         if count:

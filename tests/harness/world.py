@@ -200,6 +200,7 @@ async def open_world(path: Path, spans: Spans | None = None, **gateway: Any) -> 
         tasks.start_soon(fleet.run, stop)
         gate = build_gate(bus, {volume.name: volume}, settings, 0.4, watching, "1.2.3", spans)
         tasks.start_soon(gate.quotas.limits.follow)
+        tasks.start_soon(gate.uploads.opened.run)
         options = {**server_options(settings.write_bytes), "shutdown_timeout": 1.0}
         async with (
             port(client_app(gate), settings.client, options),

@@ -213,7 +213,9 @@ def tls_server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     with (tmp_path / "log").open("wb") as log:
         server = subprocess.Popen([debian_redis(), *flags], stdout=log, stderr=log)
     try:
-        until(lambda: b"Ready to accept" in (tmp_path / "log").read_bytes(), "the server is ready")
+        told = tmp_path / "log"
+        until(lambda: server.poll() is not None or b"Ready to accept" in told.read_bytes(), "the server is ready")
+        assert server.poll() is None, told.read_text()
         yield f"rediss://127.0.0.1:{port}/0", certificate
     finally:
         server.kill()

@@ -52,7 +52,17 @@ async def test_what_the_collection_can(world: World) -> None:
     assert answer.status == 204
     assert answer.headers["Tus-Version"] == "1.0.0"
     assert answer.headers["Tus-Max-Size"] == str(100 << 30)
-    assert answer.headers["Tus-Extension"] == "creation,creation-with-upload,termination,expiration"
+    assert set(answer.headers["Tus-Extension"].split(",")) == {
+        "creation",
+        "creation-with-upload",
+        "creation-defer-length",
+        "termination",
+        "expiration",
+        "checksum",
+        "concatenation",
+        "concatenation-unfinished",
+    }
+    assert answer.headers["Tus-Checksum-Algorithm"] == "sha1,sha256,sha512,md5,crc32"
 
 
 async def test_an_upload_from_creation_to_file(world: World) -> None:
@@ -213,7 +223,7 @@ async def test_an_upload_may_be_dropped(world: World) -> None:
     for method in ("HEAD", "PATCH", "DELETE"):
         headers = {**TUS, **auth, "Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
         answer = await world.client(method, url, headers=headers)
-        assert answer.status == 404
+        assert answer.status == 410
         assert "Upload-Offset" not in answer.headers
     assert world.events("file.uploaded") == []
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import anyio
 import pytest
 from harness.world import World, open_world
 
 from domain.errors import BusBrokenError
 from gateway.tokens import UploadClaims
 from gateway.uploads.session import UploadSession, UploadState
+from gateway.uploads.sessions import Known
 
 pytestmark = pytest.mark.anyio
 
@@ -56,11 +58,16 @@ async def staged(world: World, data: bytes) -> tuple[str, UploadSession]:
     """An upload with all bytes stored and nothing finished."""
     token = await world.upload_token("a", len(data))
     claims = world.gate.tokens.read(token, UploadClaims)
-    session = await world.gate.uploads.find(claims)
+    session = (await world.gate.uploads.create(claims)).session
     staging = await world.volume.files(session.folder).open_staging(session.id)
     await staging.append([data])
     await staging.close()
     return token, session
+
+
+async def finish(world: World, session: UploadSession) -> Known:
+    uploads = world.gate.uploads
+    return await uploads.finisher.finish(await uploads.sessions.require(session.id))
 
 
 STEPS = [
@@ -83,15 +90,13 @@ async def test_a_kill_at_any_step(
     uploads = world.gate.uploads
     with monkeypatch.context() as patched:
         if part == "records":
-            from dataclasses import replace
-
             records = Dying(world.bus.records, method, call, after=after)
-            patched.setattr(uploads, "_bus", replace(world.bus, records=records))
+            patched.setattr(uploads.sessions, "_records", records)
         else:
             files = Dying(world.volume.files(session.folder), method, call, after=after)
-            patched.setattr(uploads, "_files", lambda _: files)
+            patched.setattr(uploads.finisher, "_files", lambda _: files)
         with pytest.raises(Killed):
-            await uploads.finish(session)
+            await finish(world, session)
     if recovery in ("sweep", "all"):
         for stored in world.store.records.values():
             stored.due = 0.0 if stored.due is not None else None
@@ -113,12 +118,10 @@ async def test_a_kill_at_any_step(
 async def test_a_file_replaced_before_the_commit_was_recorded_is_told_once_and_kept(world: World) -> None:
     token, session = await staged(world, b"first")
     with pytest.MonkeyPatch.context() as patched:
-        from dataclasses import replace
-
         records = Dying(world.bus.records, "replace", 2, after=False)
-        patched.setattr(world.gate.uploads, "_bus", replace(world.bus, records=records))
+        patched.setattr(world.gate.uploads.sessions, "_records", records)
         with pytest.raises(Killed):
-            await world.gate.uploads.finish(session)
+            await finish(world, session)
     await world.upload("a", b"second")
     await world.client("HEAD", f"/upload?token={token}")
     assert (world.folder / "a").read_bytes() == b"second"
@@ -126,17 +129,15 @@ async def test_a_file_replaced_before_the_commit_was_recorded_is_told_once_and_k
 
 
 async def test_two_processes_finish_the_same_upload_at_once(world: World) -> None:
-    import anyio
-
     _, session = await staged(world, b"data")
     done: list[UploadSession] = []
 
-    async def finish() -> None:
-        done.append(await world.gate.uploads.finish(session))
+    async def one() -> None:
+        done.append((await finish(world, session)).session)
 
     async with anyio.create_task_group() as tasks:
         for _ in range(8):
-            tasks.start_soon(finish)
+            tasks.start_soon(one)
     assert {session.state for session in done} == {UploadState.COMMITTED}
     assert len(world.events("file.uploaded")) == 1
 

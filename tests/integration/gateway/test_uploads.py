@@ -389,7 +389,7 @@ async def test_expired_uploads_are_swept_and_their_bytes_freed(tmp_path: Path) -
         assert await head(world, token) == (5, 10)
         await anyio.sleep(1.1)
         await world.gate.uploads.sweep(100)
-        assert (await world.client("HEAD", f"/upload?token={token}")).status == 404
+        assert (await world.client("HEAD", f"/upload?token={token}")).status == 410
         assert list(world.folder.iterdir()) == []
         assert await ask(world, "b", 10) == 200
 

@@ -1,0 +1,92 @@
+"""SHA-256 digests kept with files, and how to see that they are still of the bytes there.
+
+A digest lies in the file's extended attribute `user.penstock.sha256`, together with length and modification time of
+the bytes it was made of: once either differs, it is of something else. Where a file system has no such attributes
+(NFS before 4.2, some FUSE), it lies in Penstock's area under the file's identity, length and time, so that
+renaming the file does not lose it. Blocking.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Final
+
+from backends.mounted.area import AREA_NAME, DIGESTS
+from backends.mounted.beneath import Beneath, opened
+
+_ATTRIBUTE: Final = "user.penstock.sha256"
+_DIGEST_BYTES: Final = 32
+_TEXT_BYTES: Final = 200
+_UNSUPPORTED: Final = (errno.ENOTSUP, errno.EPERM, errno.E2BIG, errno.ENOSPC)
+
+
+def keep(mount: Beneath, fd: int, sha256: bytes) -> None:
+    """Keep the digest of an open file's present bytes. What cannot be kept is not: a digest is an extra."""
+    stamp = _stamp(fd)
+    text = f"{sha256.hex()} {stamp}".encode()
+    try:
+        os.setxattr(fd, _ATTRIBUTE, text)
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
+        with suppress(OSError):
+            _keep_aside(mount, fd, stamp, text)
+
+
+def kept(mount: Beneath, fd: int) -> bytes | None:
+    """The digest of an open file's present bytes, if one was kept."""
+    try:
+        text = os.getxattr(fd, _ATTRIBUTE)
+    except OSError as error:
+        if error.errno not in (errno.ENODATA, *_UNSUPPORTED):
+            raise
+        text = _kept_aside(mount, fd)
+    digest, _, stamp = text.decode("ascii", "replace").partition(" ")
+    if stamp != _stamp(fd):
+        return None
+    with suppress(ValueError):
+        found = bytes.fromhex(digest)
+        return found if len(found) == _DIGEST_BYTES else None
+    return None
+
+
+def _stamp(fd: int) -> str:
+    known = os.fstat(fd)
+    return f"{known.st_size} {known.st_mtime_ns}"
+
+
+def _name(fd: int, stamp: str) -> tuple[str, str]:
+    inode = f"{os.fstat(fd).st_ino:x}"
+    return inode[-2:].zfill(2), f"{inode}-{stamp.replace(' ', '-')}"
+
+
+@contextmanager
+def _shelf(mount: Beneath, name: str, *, make: bool) -> Iterator[int]:
+    with mount.below((AREA_NAME, DIGESTS)) as place:
+        if make:
+            with suppress(FileExistsError):
+                os.mkdir(name, 0o700, dir_fd=place.fd)
+        with place.below((name,)) as shelf:
+            yield shelf.fd
+
+
+def _keep_aside(mount: Beneath, fd: int, stamp: str, text: bytes) -> None:
+    shelf_name, name = _name(fd, stamp)
+    with _shelf(mount, shelf_name, make=True) as shelf:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        with opened(os.open(name, flags, 0o600, dir_fd=shelf)) as aside:
+            os.write(aside, text)
+
+
+def _kept_aside(mount: Beneath, fd: int) -> bytes:
+    shelf_name, name = _name(fd, _stamp(fd))
+    try:
+        with _shelf(mount, shelf_name, make=False) as shelf:
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+            with opened(os.open(name, flags, dir_fd=shelf)) as aside:
+                return os.read(aside, _TEXT_BYTES)
+    except (FileNotFoundError, NotADirectoryError):
+        return b""

@@ -1,0 +1,68 @@
+"""`/upload?token=`: the URL Backend.AI's clients send their files to."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from domain.paths import RelativePath
+from gateway.client.tus_answers import state_headers
+from gateway.client.upload_flow import UploadFlow
+from gateway.gate import Gate
+from gateway.parameters import Parameters, Text, read_query
+from gateway.protocol import tus
+from gateway.protocol.tus import Dialect
+from gateway.tokens import UploadClaims
+from gateway.transfer.receive import expect_later
+from gateway.uploads.uploads import upload_path
+
+
+class TokenParameters(Parameters):
+    """A token, and a directory its path lies in."""
+
+    token: Text
+    dst_dir: str | None = None
+
+
+class TokenUploadRoutes:
+    """One upload, begun by the manager."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self._flow = UploadFlow(gate)
+
+    def routes(self) -> list[web.RouteDef]:
+        """What this serves."""
+        return [
+            web.options("/upload", self.options),
+            web.head("/upload", self.head),
+            web.patch("/upload", self.patch, expect_handler=expect_later),
+        ]
+
+    async def options(self, request: web.Request) -> web.Response:
+        """Say what this URL can; no token is needed."""
+        del request
+        return web.Response(
+            headers={
+                "Tus-Resumable": tus.VERSION,
+                "Tus-Version": tus.VERSION,
+                "Tus-Max-Size": str(self._gate.settings.max_upload_bytes),
+                "X-Content-Type-Options": "nosniff",
+            }
+        )
+
+    async def head(self, request: web.Request) -> web.Response:
+        """Tell how far the upload is."""
+        claims, destination = self._token(request)
+        view = await self._flow.look(claims, claims.session, destination)
+        return web.Response(headers=state_headers(view, Dialect.BACKEND_AI))
+
+    async def patch(self, request: web.Request) -> web.Response:
+        """Store bytes."""
+        claims, destination = self._token(request)
+        return await self._flow.store(request, claims, claims.session, Dialect.BACKEND_AI, destination)
+
+    def _token(self, request: web.Request) -> tuple[UploadClaims, RelativePath | None]:
+        parameters = read_query(request, TokenParameters)
+        claims = self._gate.tokens.read(parameters.token, UploadClaims, even_expired=True)
+        below = parameters.dst_dir
+        return claims, upload_path(claims.relpath, below) if below is not None else None

@@ -1,0 +1,98 @@
+"""What both fronts of tus do with an upload: tell how far it is, and store a request's body."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from domain.paths import RelativePath
+from gateway.client.tus_answers import refusal, state_headers
+from gateway.gate import Gate
+from gateway.protocol import tus
+from gateway.protocol.tus import Accept, Dialect, Refuse, UploadView
+from gateway.tokens import CollectionClaims, UploadClaims
+from gateway.transfer.receive import RequestBody, ask_for_body
+from gateway.uploads.opened import OpenUpload
+from gateway.uploads.session import UploadSession, UploadState
+
+
+class UploadFlow:
+    """Uploads as requests meet them."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self._uploads = gate.uploads
+
+    async def look(
+        self, claims: UploadClaims | CollectionClaims, session_id: str, destination: RelativePath | None
+    ) -> UploadView:
+        """How far an upload is; one whose last byte is stored is finished first."""
+        async with self._uploads.use(claims, session_id) as opened:
+            pass
+        known = await self._uploads.finish(opened, destination)
+        return await self.view(opened, known.session)
+
+    async def store(
+        self,
+        request: web.Request,
+        claims: UploadClaims | CollectionClaims,
+        session_id: str,
+        dialect: Dialect,
+        destination: RelativePath | None,
+    ) -> web.Response:
+        """Answer a PATCH."""
+        async with self._uploads.use(claims, session_id) as opened:
+            view = await self.view(opened, opened.session)
+            decision = tus.decide_patch(request.headers, view, dialect, self._gate.settings.max_upload_bytes)
+            if isinstance(decision, Refuse):
+                return refusal(decision)
+            await self._receive(request, opened, decision)
+        known = await self._uploads.finish(opened, destination)
+        view = await self.view(opened, known.session)
+        return web.Response(status=204, headers=state_headers(view, dialect))
+
+    async def store_first(
+        self, request: web.Request, claims: CollectionClaims | UploadClaims, session_id: str
+    ) -> UploadView:
+        """Store the body of a POST, if it has one.
+
+        Raises:
+            RefusedError: it cannot be taken.
+        """
+        async with self._uploads.use(claims, session_id) as opened:
+            view = await self.view(opened, opened.session)
+            accept = tus.decide_create_with_upload(request.headers, view, self._gate.settings.max_upload_bytes)
+            if isinstance(accept, Refuse):
+                raise RefusedError(accept)
+            if accept is not None and opened.offset == 0:
+                await self._receive(request, opened, accept)
+        known = await self._uploads.finish(opened)
+        return await self.view(opened, known.session)
+
+    async def view(self, opened: OpenUpload, session: UploadSession) -> UploadView:
+        """An upload as the protocol sees it."""
+        finished = session.state is UploadState.COMMITTED
+        return UploadView(
+            offset=session.length if finished else opened.offset,
+            length=await self._uploads.length(session) if not finished else session.length,
+            metadata=session.metadata,
+            expires=None if finished else session.expires,
+            concat=session.concat,
+            is_final=session.is_final,
+        )
+
+    async def _receive(self, request: web.Request, opened: OpenUpload, accept: Accept) -> None:
+        self._gate.observer.transferring("upload", 1)
+        try:
+            await ask_for_body(request)
+            body = RequestBody(request, self._gate.settings.idle_seconds)
+            await self._uploads.store(opened, body, accept)
+        finally:
+            self._gate.observer.transferring("upload", -1)
+
+
+class RefusedError(Exception):
+    """A request the protocol refuses."""
+
+    def __init__(self, refuse: Refuse) -> None:
+        super().__init__(refuse.message)
+        self.refuse = refuse

@@ -1,0 +1,58 @@
+"""Upload-Metadata of tus 1.0.0 (extension creation), and what clients put there."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from domain.errors import InvalidRequestError
+
+#: Longest Upload-Metadata taken, in bytes.
+_METADATA_BYTES: Final = 8192
+_SHA256: Final = re.compile(r"[0-9a-fA-F]{64}")
+#: Where the name of a file is looked for. Uppy writes the word `null` into what it does not know.
+_NAMES: Final = ("relativePath", "filename", "name")
+_NOTHING: Final = ("", "null", "undefined")
+
+
+def parse_metadata(value: str) -> dict[str, str]:
+    """Read comma-separated pairs of a key and a Base64 value, which may be left out.
+
+    Raises:
+        InvalidRequestError: a key twice, bad Base64, no UTF-8, or too long.
+    """
+    if len(value) > _METADATA_BYTES:
+        raise InvalidRequestError(f"longer than {_METADATA_BYTES} bytes", field="Upload-Metadata")
+    pairs: dict[str, str] = {}
+    for part in value.split(",") if value.strip() else ():
+        key, _, encoded = part.strip().partition(" ")
+        if not key or key in pairs:
+            raise InvalidRequestError(f"key missing or given twice: {key[:40]!r}", field="Upload-Metadata")
+        try:
+            pairs[key] = base64.b64decode(encoded.strip(), validate=True).decode()
+        except (binascii.Error, UnicodeDecodeError, ValueError) as error:
+            raise InvalidRequestError(f"no Base64 of UTF-8: {key[:40]!r}", field="Upload-Metadata") from error
+    return pairs
+
+
+def file_name(metadata: Mapping[str, str]) -> str | None:
+    """Where the uploader wants its file: `relativePath`, else `filename`, else `name`."""
+    for key in _NAMES:
+        if metadata.get(key, "") not in _NOTHING:
+            return metadata[key]
+    return None
+
+
+def whole_sha256(metadata: Mapping[str, str]) -> str:
+    """The SHA-256 the whole file is announced to have, in hexadecimal digits; empty if none is.
+
+    Raises:
+        InvalidRequestError: not 64 hexadecimal digits.
+    """
+    value = metadata.get("sha256", "")
+    if value and not _SHA256.fullmatch(value):
+        raise InvalidRequestError("sha256 must be 64 hexadecimal digits", field="Upload-Metadata")
+    return value.lower()

@@ -1,0 +1,56 @@
+"""SHA-256 of uploads, computed while their bytes are stored.
+
+The state of an unfinished digest is kept by the gateway that stored the last byte. Where another one stored some
+(or this one was restarted), the bytes are read once more when the upload is finished.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from typing import Final
+
+from anyio import to_thread
+
+from backends.contract import Hasher, ReadHandle, Staging
+
+#: Unfinished digests remembered at most.
+_REMEMBERED: Final = 10_000
+#: Bytes read at once.
+_READ_BYTES: Final = 4 << 20
+
+
+class Digests:
+    """Unfinished digests by upload: how many bytes they have seen, and their state."""
+
+    def __init__(self, *, enabled: bool) -> None:
+        self.enabled = enabled
+        self._known: OrderedDict[str, tuple[int, Hasher]] = OrderedDict()
+
+    def resume(self, session_id: str, staging: Staging) -> Hasher | None:
+        """Have the digest of an upload go on; None if the one there is has not seen all bytes so far."""
+        if not self.enabled:
+            return None
+        seen, hasher = self._known.pop(session_id, (0, None))
+        if seen != staging.offset:
+            return None
+        hasher = hasher or hashlib.sha256()
+        staging.hashers.append(hasher)
+        return hasher
+
+    def keep(self, session_id: str, offset: int, hasher: Hasher | None) -> None:
+        """Remember a digest that has seen the first `offset` bytes."""
+        if hasher is None:
+            return
+        self._known[session_id] = (offset, hasher)
+        while len(self._known) > _REMEMBERED:
+            self._known.popitem(last=False)
+
+
+async def read_sha256(handle: ReadHandle) -> bytes:
+    """Compute the digest of an open file by reading it, in constant memory."""
+    hasher, offset = hashlib.sha256(), 0
+    while piece := await handle.read(offset, _READ_BYTES):
+        offset += len(piece)
+        await to_thread.run_sync(hasher.update, piece)
+    return hasher.digest()

@@ -1,0 +1,203 @@
+"""Uploads this gateway is the only writer of.
+
+Taking an upload costs several questions to Redis and the storage. A client that sends its file in many requests
+comes back at once, so an upload stays open for a moment after a request: lease held, staging open. Whoever else
+asks for it meanwhile gets it at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from typing import Final
+
+import anyio
+from anyio.abc import TaskGroup
+
+from backends.contract import FileAccess, Hasher, Staging
+from bus.contract import Lease, Leases
+from domain.errors import BusBrokenError, FencedError
+from gateway.uploads.digesting import Digests
+from gateway.uploads.session import UploadSession, UploadState
+from gateway.uploads.sessions import Known, Sessions
+
+#: How long an upload nobody writes to stays open, in seconds, and how many do at most.
+_LINGER_SECONDS: Final = 2.0
+_LINGERING: Final = 1000
+#: How long giving an upload back may take when its request was cancelled, in seconds.
+_CLOSE_SECONDS: Final = 10.0
+
+
+class OpenUpload:
+    """One upload in the hands of this gateway.
+
+    Rules: one request at a time; `known` is changed only by who uses it.
+    """
+
+    def __init__(
+        self, known: Known, lease: Lease, staging: Staging | None, digest: Hasher | None, stack: AsyncExitStack
+    ) -> None:
+        self.known = known
+        self.lease = lease
+        #: None: nothing can be written to it, because it is finished or put together from parts.
+        self.staging = staging
+        #: Has seen every byte stored so far; None: it has not.
+        self.digest = digest
+        #: Nobody is to find it open again.
+        self.is_dropped = False
+        self.idle = anyio.CancelScope()
+        self._stack = stack
+
+    @property
+    def session(self) -> UploadSession:
+        """As it was last recorded."""
+        return self.known.session
+
+    @property
+    def offset(self) -> int | None:
+        """Bytes stored; all of them if it is finished. None: its parts are not all there."""
+        if self.staging is not None:
+            return self.staging.offset
+        return self.session.length if self.session.state is UploadState.COMMITTED else None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the last byte is stored."""
+        return self.offset is not None and self.offset == self.session.length
+
+    async def change(self, sessions: Sessions, session: UploadSession) -> None:
+        """Record a change.
+
+        Raises:
+            FencedError: somebody else changed the record, who cannot have without the lease.
+        """
+        changed = await sessions.replace(self.known, session)
+        if changed is None:
+            raise FencedError(f"upload {session.id} was changed by somebody else")
+        self.known = changed
+
+    async def close(self) -> None:
+        """Give staging and lease back."""
+        with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
+            await self._stack.aclose()
+
+
+class OpenUploads:
+    """Takes uploads, and keeps them open for a moment.
+
+    Args:
+        settle: finishes an upload whose commit somebody began.
+        patience_seconds: how long another holder is waited for.
+        keep_seconds: after which an upload may be dropped; none stays open for nearly as long.
+    """
+
+    def __init__(
+        self,
+        leases: Leases,
+        sessions: Sessions,
+        digests: Digests,
+        files: Callable[[UploadSession], FileAccess],
+        settle: Callable[[Known], Awaitable[Known]],
+        patience_seconds: float,
+        keep_seconds: float,
+    ) -> None:
+        self._leases = leases
+        self._sessions = sessions
+        self._digests = digests
+        self._files = files
+        self._settle = settle
+        self._patience = patience_seconds
+        self._linger_seconds = min(_LINGER_SECONDS, keep_seconds / 4)
+        self._idle: dict[str, OpenUpload] = {}
+        self._tasks: TaskGroup | None = None
+
+    async def run(self) -> None:
+        """Keep uploads open for a moment, from now until this is cancelled."""
+        async with anyio.create_task_group() as tasks:
+            self._tasks = tasks
+            try:
+                await anyio.sleep_forever()
+            finally:
+                self._tasks = None
+
+    @asynccontextmanager
+    async def use(self, session_id: str) -> AsyncIterator[OpenUpload]:
+        """Be the only writer of an upload; a writer on another connection is asked to let go.
+
+        Raises:
+            ConflictError: it did not let go in time.
+            NotFoundError (subject upload), GoneError: it is not there.
+        """
+        opened = await self._resume(session_id) or await self._open(session_id)
+        try:
+            yield opened
+        except BaseException:
+            await self._close(opened)
+            raise
+        await self._put_back(opened)
+
+    async def _resume(self, session_id: str) -> OpenUpload | None:
+        opened = self._idle.pop(session_id, None)
+        if opened is None:
+            return None
+        opened.idle.cancel()
+        try:
+            await opened.lease.confirm()
+            opened.known = await self._sessions.slide(opened.known)
+        except (FencedError, BusBrokenError):
+            await self._close(opened)
+            return None
+        return opened
+
+    async def _open(self, session_id: str) -> OpenUpload:
+        async with AsyncExitStack() as stack:
+            hold = self._leases.hold(f"upload:{session_id}", wait_seconds=self._patience)
+            lease = await stack.enter_async_context(hold)
+            known = await self._sessions.slide(await self._sessions.require(session_id))
+            if known.session.state is UploadState.COMMITTING:
+                # Somebody died between the two; its staged bytes may have been renamed away already.
+                known = await self._settle(known)
+            staging: Staging | None = None
+            if known.session.state is UploadState.OPEN and not known.session.is_final:
+                staging = await self._files(known.session).open_staging(session_id)
+                stack.push_async_callback(staging.close)
+                known = await self._drop_unverified(known, staging)
+            digest = self._digests.resume(session_id, staging) if staging is not None else None
+            return OpenUpload(known, lease, staging, digest, stack.pop_all())
+        raise AssertionError  # an exit stack swallows nothing here
+
+    async def _drop_unverified(self, known: Known, staging: Staging) -> Known:
+        floor = known.session.floor
+        if floor is None:
+            return known
+        if staging.offset > floor:
+            await staging.truncate(floor)
+        return await self._sessions.replace(known, replace(known.session, floor=None)) or known
+
+    async def _put_back(self, opened: OpenUpload) -> None:
+        is_wanted = opened.staging is not None and not opened.is_complete and not opened.is_dropped
+        lingers = is_wanted and len(self._idle) < _LINGERING
+        if self._tasks is None:
+            await self._close(opened)
+        elif not lingers:
+            self._tasks.start_soon(self._close, opened)
+        else:
+            opened.idle = anyio.CancelScope()
+            self._idle[opened.session.id] = opened
+            self._tasks.start_soon(self._linger, opened, opened.idle)
+
+    async def _linger(self, opened: OpenUpload, idle: anyio.CancelScope) -> None:
+        """Wait until it is used again, somebody else wants it, or a moment is over."""
+        try:
+            with idle, anyio.move_on_after(self._linger_seconds):
+                await opened.lease.wait_asked()
+        finally:
+            if self._idle.get(opened.session.id) is opened:
+                del self._idle[opened.session.id]
+                await self._close(opened)
+
+    async def _close(self, opened: OpenUpload) -> None:
+        if opened.staging is not None and not opened.is_complete:
+            self._digests.keep(opened.session.id, opened.staging.offset, opened.digest)
+        await opened.close()

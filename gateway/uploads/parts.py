@@ -1,0 +1,133 @@
+"""Files put together from uploads side by side (extension concatenation of tus 1.0.0)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from backends.contract import FileAccess, Staging
+from bus.contract import Lease
+from domain.errors import InvalidRequestError, NotFoundError
+from gateway.uploads.digesting import Digests
+from gateway.uploads.finishing import Finisher
+from gateway.uploads.opened import OpenUpload, OpenUploads
+from gateway.uploads.session import UploadSession, UploadState
+from gateway.uploads.sessions import Known, Sessions
+
+#: Bytes copied at once.
+_COPY_BYTES: Final = 4 << 20
+
+
+class Parts:
+    """Puts final uploads together. Repeat-safe: a copy that was broken off goes on where it ended."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        opened: OpenUploads,
+        finisher: Finisher,
+        digests: Digests,
+        files: Callable[[UploadSession], FileAccess],
+    ) -> None:
+        self._sessions = sessions
+        self._opened = opened
+        self._finisher = finisher
+        self._digests = digests
+        self._files = files
+
+    async def check(self, final: UploadSession) -> None:
+        """See that the parts of a final upload are there and may be used for it.
+
+        Raises:
+            InvalidRequestError: one is not there, is no part, or belongs to somebody else.
+        """
+        for part in await self._load(final):
+            same = part is not None and (part.owner, part.volume, part.folder) == (
+                final.owner,
+                final.volume,
+                final.folder,
+            )
+            if part is None or not same or not part.is_part or part.state is not UploadState.OPEN:
+                raise InvalidRequestError("not an upload that can be a part of this one", field="Upload-Concat")
+
+    async def bind(self, final: UploadSession) -> None:
+        """Have the parts know who waits for them."""
+        for part_id in set(final.parts):
+            while (known := await self._sessions.load(part_id)) is not None and known.session.final != final.id:
+                if await self._sessions.replace(known, replace(known.session, final=final.id)):
+                    break
+
+    async def length(self, final: UploadSession) -> int | None:
+        """Length of the whole, if the lengths of all parts are known."""
+        total = 0
+        for part in await self._load(final):
+            if part is None or part.length is None:
+                return None
+            total += part.length
+        return total
+
+    async def assemble(self, final_id: str) -> Known | None:
+        """Put a final upload together and finish it; None if parts are still missing.
+
+        Raises as `Finisher.finish`.
+        """
+        async with self._opened.use(final_id) as opened:
+            final = opened.session
+            if final.state is UploadState.COMMITTED:
+                return opened.known
+            total = await self.length(final)
+            if total is None or not await self._are_complete(final):
+                return None
+            sha256 = await self._copy(opened, final)
+            await opened.change(self._sessions, replace(opened.session, length=total))
+            done = await self._finisher.finish(opened.known, sha256=sha256)
+            opened.known = done
+        for part in await self._load(final):
+            if part is not None and part.state is UploadState.OPEN:
+                await self._finisher.discard(part)
+        return done
+
+    async def _load(self, final: UploadSession) -> Sequence[UploadSession | None]:
+        found = {part_id: await self._sessions.load(part_id) for part_id in dict.fromkeys(final.parts)}
+        known = [found[part_id] for part_id in final.parts]
+        return [None if one is None else one.session for one in known]
+
+    async def _are_complete(self, final: UploadSession) -> bool:
+        files = self._files(final)
+        for part in await self._load(final):
+            try:
+                if part is None or part.floor is not None or await files.staged_bytes(part.id) != part.length:
+                    return False
+            except NotFoundError:
+                return False
+        return True
+
+    async def _copy(self, opened: OpenUpload, final: UploadSession) -> bytes | None:
+        """Append what is missing of every part; returns the digest of the whole, if it was computed on the way."""
+        files = self._files(final)
+        assert final.destination is not None
+        await files.create_staging(final.id, destination=final.destination, length=None)
+        staging = await files.open_staging(final.id)
+        try:
+            hasher = self._digests.resume(final.id, staging)
+            begin = 0
+            for part_id in final.parts:
+                begin = await self._append(files, part_id, staging, begin, opened.lease)
+            return None if hasher is None else hasher.digest()
+        finally:
+            await staging.close()
+
+    @staticmethod
+    async def _append(files: FileAccess, part_id: str, staging: Staging, begin: int, lease: Lease) -> int:
+        """Append a part that lies at `begin` of the whole; returns where it ends."""
+        handle = await files.read_staging(part_id)
+        try:
+            end = begin + handle.stat.size_bytes
+            while staging.offset < end:
+                await lease.confirm()
+                piece = await handle.read(staging.offset - begin, _COPY_BYTES)
+                await staging.append([piece])
+            return end
+        finally:
+            await handle.close()

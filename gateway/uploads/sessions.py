@@ -1,0 +1,128 @@
+"""The shared records of uploads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from bus.contract import Bus
+from domain.envelope import Envelope
+from domain.errors import GoneError, NotFoundError, Subject
+from gateway.uploads.session import UploadSession, UploadState
+
+#: How soon the sweeper looks after an upload whose commit was begun, in seconds.
+_COMMIT_SECONDS: Final = 10.0
+#: How long a record outlives the moment its upload may be dropped, so that the sweeper surely sees it.
+_GRACE_SECONDS: Final = 7 * 24 * 3600.0
+#: A record is written anew only when its expiry moved by more than this, in seconds.
+_SLIDE_SECONDS: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """An upload as it was recorded at one revision."""
+
+    session: UploadSession
+    revision: int
+
+
+class Sessions:
+    """Reads and writes records of uploads.
+
+    Args:
+        open_seconds: how long an upload is kept after its last byte.
+        finished_seconds: how long one that is finished, or gone, can still be asked about.
+    """
+
+    def __init__(self, bus: Bus, open_seconds: float, finished_seconds: float) -> None:
+        self._records = bus.records
+        self._clock = bus.clock
+        self._open_seconds = open_seconds
+        self._finished_seconds = finished_seconds
+
+    @property
+    def expiry(self) -> float:
+        """When an upload that was just written to may be dropped (Unix time)."""
+        return self._clock.now() + self._open_seconds
+
+    async def create(self, session: UploadSession) -> Known | None:
+        """Record a new upload; None if there is one of its id."""
+        keep, due = self._times(session)
+        created = await self._records.create(session.record, session.document(), keep_seconds=keep, due=due)
+        return await self.load(session.id) if created else None
+
+    async def load(self, session_id: str) -> Known | None:
+        """Look one up."""
+        record = await self._records.load(f"upload:{session_id}")
+        return None if record is None else Known(UploadSession.parse(record.document), record.revision)
+
+    async def require(self, session_id: str) -> Known:
+        """Look up one that is there.
+
+        Raises:
+            NotFoundError (subject upload): never heard of it.
+            GoneError: it was there.
+        """
+        known = await self.load(session_id)
+        if known is None:
+            raise NotFoundError(f"{session_id}: not there", subject=Subject.UPLOAD)
+        if known.session.state is UploadState.GONE:
+            raise GoneError(f"{session_id}: expired or dropped", subject=Subject.UPLOAD)
+        return known
+
+    async def revive(self, session: UploadSession) -> Known:
+        """Look up one that was there a moment ago; where Redis has lost the record, it is made anew.
+
+        Raises:
+            GoneError: somebody dropped it.
+        """
+        if await self.load(session.id) is None:
+            await self.create(session)
+        return await self.require(session.id)
+
+    async def replace(self, known: Known, session: UploadSession, event: Envelope | None = None) -> Known | None:
+        """Record a change, and append an event in the same step; None if somebody else was faster."""
+        keep, due = self._times(session)
+        replaced = await self._records.replace(
+            session.record,
+            session.document(),
+            revision=known.revision,
+            keep_seconds=keep,
+            due=due,
+            event=event,
+        )
+        return Known(session, known.revision + 1) if replaced else None
+
+    async def slide(self, known: Known) -> Known:
+        """Keep an open upload for longer, if its record is clearly behind."""
+        session = known.session
+        if session.state is not UploadState.OPEN or self.expiry - session.expires <= _SLIDE_SECONDS:
+            return known
+        return await self.replace(known, replace(session, expires=self.expiry)) or known
+
+    async def bury(self, session: UploadSession) -> None:
+        """Record that an upload is gone, whatever it was before."""
+        while (known := await self.load(session.id)) is not None:
+            if await self.replace(known, replace(known.session, state=UploadState.GONE, expires=self._clock.now())):
+                return
+
+    async def forget(self, session_id: str) -> None:
+        """Drop a record."""
+        await self._records.remove(f"upload:{session_id}")
+
+    async def due(self, limit: int) -> Sequence[str]:
+        """Ids of uploads somebody has to look after now, the most urgent first."""
+        names = await self._records.due("upload", before=self._clock.now(), limit=limit)
+        return [name.partition(":")[2] for name in names]
+
+    def _times(self, session: UploadSession) -> tuple[float, float | None]:
+        """How long the record is kept, and when the sweeper is to look at it."""
+        now = self._clock.now()
+        match session.state:
+            case UploadState.OPEN:
+                return max(session.expires - now, 0) + _GRACE_SECONDS, session.expires
+            case UploadState.COMMITTING:
+                return max(session.expires - now, 0) + _GRACE_SECONDS, now + _COMMIT_SECONDS
+            case UploadState.COMMITTED | UploadState.GONE:
+                return self._finished_seconds, None

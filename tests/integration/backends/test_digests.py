@@ -1,0 +1,71 @@
+"""Digests kept with files on a mounted volume, with and without extended attributes."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from backends.mounted import digests
+from backends.mounted.area import Area
+from backends.mounted.beneath import Beneath, open_root
+
+DIGEST = hashlib.sha256(b"12345").digest()
+
+
+@pytest.fixture
+def mount(tmp_path: Path) -> Iterator[Beneath]:
+    with open_root(tmp_path) as opened:
+        Area(opened).prepare()
+        yield opened
+
+
+@pytest.fixture(params=["attribute", "aside"])
+def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == "aside":
+
+        def refused(*_: object) -> bytes:
+            raise OSError(errno.ENOTSUP, "not supported")
+
+        monkeypatch.setattr(digests.os, "setxattr", refused)
+        monkeypatch.setattr(digests.os, "getxattr", refused)
+    return str(request.param)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Iterator[int]:
+    (tmp_path / "a").write_bytes(b"12345")
+    fd = os.open(tmp_path / "a", os.O_RDWR)
+    yield fd
+    os.close(fd)
+
+
+def test_a_digest_is_of_the_bytes_there(mount: Beneath, place: str, file: int, tmp_path: Path) -> None:
+    assert digests.kept(mount, file) is None
+    digests.keep(mount, file, DIGEST)
+    assert digests.kept(mount, file) == DIGEST
+    os.rename(tmp_path / "a", tmp_path / "b")
+    assert digests.kept(mount, file) == DIGEST
+    assert any((tmp_path / ".penstock" / "digests").iterdir()) == (place == "aside")
+
+
+@pytest.mark.parametrize("change", ["length", "time"])
+def test_a_digest_of_other_bytes_is_none(mount: Beneath, place: str, file: int, change: str) -> None:
+    digests.keep(mount, file, DIGEST)
+    if change == "length":
+        os.ftruncate(file, 4)
+        os.utime(file, ns=(0, 0))
+    else:
+        os.utime(file, ns=(0, os.fstat(file).st_mtime_ns + 1))
+    assert digests.kept(mount, file) is None
+
+
+@pytest.mark.parametrize("text", [b"", b"zz 5 0", b"\xff\xff 5", b"00ff"])
+def test_garbage_is_no_digest(mount: Beneath, file: int, text: bytes) -> None:
+    stamp = f" 5 {os.fstat(file).st_mtime_ns}".encode()
+    os.setxattr(file, "user.penstock.sha256", text + stamp)
+    assert digests.kept(mount, file) is None
