@@ -31,26 +31,29 @@ class SocketIntake:
         #: Whether the socket had nothing more at the last look.
         self.is_dry = False
 
-    def take(self, buffer: memoryview) -> int:
-        """Read into a buffer; 0 if nothing comes for a moment, or never again. Blocking, for threads.
+    def fill(self, buffer: memoryview) -> int:
+        """Read what is there into a buffer; 0 if nothing comes for a moment, or never again. Blocking, for threads.
 
         Raises:
             ConnectionError: the connection is broken.
         """
+        filled = 0
         with self._descriptor.use() as fd:
             ready = select.poll()
             ready.register(fd, select.POLLIN)
             self.is_dry = not ready.poll(_PATIENCE_MS)
-            if self.is_dry:
-                return 0
-            try:
-                count = os.readv(fd, [buffer[: self.left]])
-            except BlockingIOError:  # readiness that was taken back, e.g. by a bad checksum
-                self.is_dry = True
-                return 0
-        self.ended = count == 0
-        self.left -= count
-        return count
+            while not self.is_dry and (room := min(self.left, len(buffer) - filled)):
+                try:
+                    count = os.readv(fd, [buffer[filled : filled + room]])
+                except BlockingIOError:
+                    self.is_dry = filled == 0  # else there may be more by the time these bytes are dealt with
+                    break
+                filled += count
+                self.left -= count
+                if count == 0:
+                    self.ended = True
+                    break
+        return filled
 
     async def wait(self, least: int) -> None:
         """Wait until that many bytes are there, or all that are to come, or the connection ended."""

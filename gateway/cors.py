@@ -18,8 +18,8 @@ _UPLOAD_HEADERS: Final = (
     "Upload-Defer-Length, Upload-Concat, Upload-Checksum, X-HTTP-Method-Override, X-Request-ID, X-Requested-With"
 )
 _UPLOAD_EXPOSED: Final = (
-    "Upload-Offset, Upload-Length, Upload-Metadata, Upload-Expires, Location, Tus-Resumable, Tus-Version, "
-    "Tus-Extension, Tus-Max-Size, X-Request-ID"
+    "Upload-Offset, Upload-Length, Upload-Metadata, Upload-Expires, Upload-Defer-Length, Upload-Concat, Location, "
+    "Tus-Resumable, Tus-Version, Tus-Extension, Tus-Max-Size, Tus-Checksum-Algorithm, Retry-After, X-Request-ID"
 )
 _DOWNLOAD_HEADERS: Final = "Range, If-Range, If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since"
 _DOWNLOAD_EXPOSED: Final = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 import time
@@ -10,6 +11,7 @@ from typing import Final
 
 from backends.contract import Hasher
 from backends.descriptor import SharedDescriptor
+from backends.hashing import Hashing
 from backends.intake import SocketIntake
 from backends.mounted import staging
 from backends.mounted.durable import start_writeback
@@ -20,17 +22,17 @@ from domain.errors import Subject
 #: Bytes after which the kernel is asked to begin writing to the disk.
 _WRITEBACK_BYTES: Final = 8 << 20
 #: Bytes taken from a socket at once.
-_RECEIVE_BYTES: Final = 1 << 20
+_RECEIVE_BYTES: Final = 512 << 10
 #: How long one call may go on taking, so that others get their turn, in seconds.
 _RECEIVE_SECONDS: Final = 0.1
 _local = threading.local()
 
 
-def _buffer() -> memoryview:
-    """This thread's own; what is in it means nothing to the next call."""
-    if not hasattr(_local, "buffer"):
-        _local.buffer = memoryview(bytearray(_RECEIVE_BYTES))
-    found: memoryview = _local.buffer
+def _buffers() -> Sequence[memoryview]:
+    """This thread's own: one is filled while the other is hashed."""
+    if not hasattr(_local, "buffers"):
+        _local.buffers = [memoryview(bytearray(_RECEIVE_BYTES)) for _ in range(2)]
+    found: Sequence[memoryview] = _local.buffers
     return found
 
 
@@ -49,6 +51,15 @@ class MountedStaging:
         await self._threads.run(self._append, chunks)
 
     def _append(self, chunks: Sequence[bytes | memoryview]) -> None:
+        before = self.offset
+        try:
+            self._write(chunks)
+        finally:
+            if self.hashers:
+                self._hash(chunks, self.offset - before)
+
+    def _write(self, chunks: Sequence[bytes | memoryview]) -> int:
+        """Write all chunks; returns how many bytes they had."""
         with self._descriptor.use() as fd, translated("uploading", Subject.UPLOAD):
             before = self.offset
             try:
@@ -56,12 +67,10 @@ class MountedStaging:
             except OSError:
                 self.offset = os.fstat(fd).st_size
                 raise
-            finally:
-                if self.hashers:
-                    self._hash(chunks, self.offset - before)
             if self.offset - self._written_back >= _WRITEBACK_BYTES:
                 start_writeback(fd, self._written_back, self.offset - self._written_back)
                 self._written_back = self.offset
+            return self.offset - before
 
     def _hash(self, chunks: Sequence[bytes | memoryview], stored: int) -> None:
         for chunk in chunks:
@@ -84,12 +93,19 @@ class MountedStaging:
         await self._threads.run(self._receive, intake)
 
     def _receive(self, intake: SocketIntake) -> None:
-        buffer = _buffer()
         until = time.monotonic() + _RECEIVE_SECONDS
-        while intake.left and (count := intake.take(buffer)):
-            self._append([buffer[:count]])
-            if time.monotonic() > until:
-                return
+        hashing = Hashing(self.hashers)
+        try:
+            for buffer in itertools.cycle(_buffers()):
+                count = intake.fill(buffer) if intake.left else 0
+                if count == 0:
+                    break
+                stored = self._write([buffer[:count]])
+                hashing.update(buffer[:stored])
+                if time.monotonic() > until:
+                    break
+        finally:
+            hashing.finish()
 
     async def close(self) -> None:
         """Close, or leave that to a write that still runs."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import anyio
 from anyio.abc import TaskGroup
@@ -66,15 +66,18 @@ class OpenUpload:
         """Whether the last byte is stored."""
         return self.offset is not None and self.offset == self.session.length
 
-    async def change(self, sessions: Sessions, session: UploadSession) -> None:
-        """Record a change.
+    async def change(self, sessions: Sessions, **changes: Any) -> None:
+        """Record changes of some fields.
+
+        Others change fields of their own without the lease, e.g. which upload waits for this part.
 
         Raises:
-            FencedError: somebody else changed the record, who cannot have without the lease.
+            FencedError: it is not open any more.
         """
-        changed = await sessions.replace(self.known, session)
-        if changed is None:
-            raise FencedError(f"upload {session.id} was changed by somebody else")
+        while (changed := await sessions.replace(self.known, replace(self.session, **changes))) is None:
+            self.known = await sessions.require(self.session.id)
+            if self.session.state is not UploadState.OPEN:
+                raise FencedError(f"upload {self.session.id} is {self.session.state}")
         self.known = changed
 
     async def close(self) -> None:

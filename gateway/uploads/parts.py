@@ -80,7 +80,7 @@ class Parts:
             if total is None or not await self._are_complete(final):
                 return None
             sha256 = await self._copy(opened, final)
-            await opened.change(self._sessions, replace(opened.session, length=total))
+            await opened.change(self._sessions, length=total)
             done = await self._finisher.finish(opened.known, sha256=sha256)
             opened.known = done
         for part in await self._load(final):

@@ -230,9 +230,11 @@ class Uploads:
         if not opened.is_complete and not session.is_final:
             return opened.known
         if session.is_part:
-            if session.final:
-                await self._parts.assemble(session.final)
-            return opened.known
+            # Who waits for it may have come while it was written.
+            known = await self.sessions.require(session.id)
+            if known.session.final:
+                await self._parts.assemble(known.session.final)
+            return known
         if session.is_final and session.state is UploadState.OPEN:
             return await self._parts.assemble(session.id) or opened.known
         sha256 = opened.digest.digest() if opened.digest is not None else None

@@ -74,10 +74,8 @@ class Writer:
             await storing.store(opened.staging, body)
 
     async def _tell_length(self, opened: OpenUpload, length: int) -> None:
-        session = opened.session
-        told = replace(session, length=length, reserved_bytes=length)
-        await self._quotas.reserve(told)
-        await opened.change(self._sessions, told)
+        await self._quotas.reserve(replace(opened.session, length=length, reserved_bytes=length))
+        await opened.change(self._sessions, length=length, reserved_bytes=length)
 
     async def _limit(self, opened: OpenUpload, body: Body, accept: Accept) -> tuple[int, PenstockError]:
         """How many bytes the body may have, and what is wrong if it has more."""
@@ -99,7 +97,7 @@ class Writer:
         start = staging.offset
         digest = opened.digest.copy() if opened.digest is not None else None
         hasher = checksum.hasher()
-        await opened.change(self._sessions, replace(opened.session, floor=start))
+        await opened.change(self._sessions, floor=start)
         staging.hashers.append(hasher)
         try:
             yield
@@ -112,7 +110,7 @@ class Writer:
         if hasher.digest() != checksum.digest:
             await self._undo(opened, staging, start, digest)
             raise ChecksumMismatchError(f"the body's {checksum.algorithm} is not the one announced", offset=start)
-        await opened.change(self._sessions, replace(opened.session, floor=None))
+        await opened.change(self._sessions, floor=None)
 
     async def _undo(self, opened: OpenUpload, staging: Staging, start: int, digest: Hasher | None) -> None:
         await staging.truncate(start)
@@ -121,7 +119,7 @@ class Writer:
         if digest is not None:
             staging.hashers.append(digest)
         opened.digest = digest
-        await opened.change(self._sessions, replace(opened.session, floor=None))
+        await opened.change(self._sessions, floor=None)
 
 
 class _Storing:

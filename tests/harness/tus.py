@@ -1,0 +1,62 @@
+"""A tus client for tests: each request by hand, so that nothing is hidden."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import Any
+
+from harness.world import FOLDER, Answer, World
+
+TUS = {"Tus-Resumable": "1.0.0"}
+BODY = {**TUS, "Content-Type": "application/offset+octet-stream"}
+
+
+def metadata(**pairs: str) -> str:
+    """An Upload-Metadata field."""
+    return ",".join(f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in pairs.items())
+
+
+@dataclass
+class Collection:
+    """The collection, with one token for all uploads below a directory."""
+
+    world: World
+    token: str
+
+    @classmethod
+    async def open(cls, world: World, owner: str = "somebody", relpath: str = ".") -> Collection:
+        body = {"volume": "disk", "vfid": FOLDER, "relpath": relpath, "owner": owner}
+        answer = await world.manager("POST", "/folder/file/upload-below", body)
+        assert answer.status == 200, answer.body
+        return cls(world, answer.json["token"])
+
+    async def ask(self, method: str, url: str, headers: dict[str, str], data: Any = None) -> Answer:
+        fields = {"Authorization": f"Bearer {self.token}", **headers}
+        return await self.world.client(method, url, headers=fields, data=data)
+
+    async def create(self, length: object, name: str | None = "a", **headers: str) -> Answer:
+        """POST; `Upload_Concat` stands for `Upload-Concat`."""
+        fields = {**TUS, **({} if length is None else {"Upload-Length": str(length)})}
+        if name is not None:
+            fields["Upload-Metadata"] = metadata(filename=name)
+        return await self.ask("POST", "/files", {**fields, **_dashed(headers)})
+
+    async def begin(self, length: object, name: str | None = "a", **headers: str) -> str:
+        """URL of a new upload."""
+        answer = await self.create(length, name, **headers)
+        assert answer.status == 201, answer.body
+        return "/" + answer.headers["Location"]
+
+    async def patch(self, url: str, offset: object, data: Any, **headers: str) -> Answer:
+        return await self.ask("PATCH", url, {**BODY, "Upload-Offset": str(offset), **_dashed(headers)}, data)
+
+    async def head(self, url: str) -> Answer:
+        return await self.ask("HEAD", url, dict(TUS))
+
+    async def delete(self, url: str) -> Answer:
+        return await self.ask("DELETE", url, dict(TUS))
+
+
+def _dashed(headers: dict[str, str]) -> dict[str, str]:
+    return {name.replace("_", "-"): value for name, value in headers.items()}
