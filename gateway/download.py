@@ -1,19 +1,23 @@
-"""Answering with a file."""
+"""Answering with bytes that can be asked for in parts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
-from backends.contract import ReadHandle
 from domain.errors import BackendFaultError
 from domain.ids import VFolderId
 from domain.paths import RelativePath
 from gateway.gate import Gate
+from gateway.protocol.digest import repr_digest, wants_sha256
 from gateway.protocol.disposition import attachment
-from gateway.protocol.download import DownloadPlan, plan_download
+from gateway.protocol.download import Representation, file_representation, plan_download
+from gateway.protocol.ranges import ByteRange
 from gateway.transfer.send import Outlet
+
+#: Sends a part of a representation as the body of a prepared response.
+SendPart = Callable[[web.StreamResponse, ByteRange, Outlet], Awaitable[None]]
 
 
 async def send_file(
@@ -36,34 +40,44 @@ async def send_file(
         NotFoundError, ConflictError, InvalidPathError: nothing that could be sent.
     """
     handle = await gate.files(volume, folder).open_read(path)
+
+    async def send(response: web.StreamResponse, part: ByteRange, out: Outlet) -> None:
+        await gate.sender.send(response, handle, part, out)
+
     try:
-        plan = plan_download(handle.stat, {} if whole else request.headers, request.method)
-        return await _respond(gate, request, handle, plan, Outlet(request, volume), path, headers or {})
+        more = {**(headers or {}), "Content-Disposition": attachment(path.name)}
+        if wants_sha256(request.headers) and (sha256 := await handle.sha256()) is not None:
+            more["Repr-Digest"] = repr_digest(sha256)
+        known = file_representation(handle.stat)
+        return await respond(request, known, send, Outlet(request, volume), more, whole=whole)
     finally:
         await handle.close()
 
 
-async def _respond(
-    gate: Gate,
+async def respond(
     request: web.Request,
-    handle: ReadHandle,
-    plan: DownloadPlan,
+    known: Representation,
+    send: SendPart,
     out: Outlet,
-    path: RelativePath,
     headers: Mapping[str, str],
+    *,
+    whole: bool = False,
 ) -> web.StreamResponse:
-    response = web.StreamResponse(status=plan.status, headers={**plan.headers, **headers})
-    response.content_type = "application/octet-stream"
-    response.headers["Content-Disposition"] = attachment(path.name)
+    """Answer a request for a representation. A body that cannot be sent to its end breaks the connection."""
+    plan = plan_download(known, {} if whole else request.headers, request.method)
+    response = web.StreamResponse(status=plan.status, headers={**headers, **plan.headers})
     response.headers["X-Content-Type-Options"] = "nosniff"
     if plan.content_length is not None:
         response.content_length = plan.content_length
     await response.prepare(request)
-    if plan.body is not None:
-        try:
-            await gate.sender.send(response, handle, plan.body, out)
-        except BackendFaultError as error:
-            out.cut()
-            raise ConnectionResetError(str(error)) from error
+    try:
+        for item in plan.body:
+            if isinstance(item, bytes):
+                await response.write(item)
+            else:
+                await send(response, item, out)
+    except BackendFaultError as error:
+        out.cut()
+        raise ConnectionResetError(str(error)) from error
     await response.write_eof()
     return response

@@ -1,73 +1,103 @@
-"""What to answer to a GET or HEAD of a file (RFC 9110 sections 13 and 14): preconditions, then ranges."""
+"""What to answer to a GET or HEAD (RFC 9110 sections 13 and 14): preconditions, then ranges."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
 
 from backends.contract import FileStat
-from gateway.protocol.ranges import ByteRange, UnsatisfiableError, parse_range
+from gateway.protocol.ranges import ByteRange, UnsatisfiableError, parse_ranges
 from gateway.protocol.validators import EntityTag, http_date, parse_date, parse_tags
 
-_NS = 1_000_000_000
+_NS: Final = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Representation:
+    """Bytes that can be asked for."""
+
+    tag: EntityTag
+    #: Unix time of the last change, in seconds.
+    modified: int
+    size: int
+    media_type: str = "application/octet-stream"
 
 
 @dataclass(frozen=True, slots=True)
 class DownloadPlan:
-    """A status, header fields, and the bytes to send (None: no body)."""
+    """A status, header fields, and what to send: bytes as they are, and parts of the representation."""
 
     status: int
     headers: Mapping[str, str]
-    body: ByteRange | None = None
+    body: Sequence[bytes | ByteRange] = ()
     #: Length the body would have; also told without a body where that is right.
-    content_length: int | None = field(default=None)
+    content_length: int | None = None
 
 
-def entity_tag(known: FileStat) -> EntityTag:
-    """The tag of a file: other bytes, another file of the name, or another length give another one."""
-    return EntityTag(f"{known.modified_ns:x}-{known.size_bytes:x}-{known.identity:x}")
+def file_representation(known: FileStat) -> Representation:
+    """A file: other bytes, another file of the name, or another length give another tag."""
+    tag = EntityTag(f"{known.modified_ns:x}-{known.size_bytes:x}-{known.identity:x}")
+    return Representation(tag, known.modified_ns // _NS, known.size_bytes)
 
 
-def plan_download(known: FileStat, request: Mapping[str, str], method: str) -> DownloadPlan:
-    """Decide on a request for a file. `request` holds its header fields, case-insensitively."""
-    tag = entity_tag(known)
-    modified = known.modified_ns // _NS
-    validators = {"ETag": str(tag), "Last-Modified": http_date(modified)}
-    status = _preconditions(tag, modified, request)
+def plan_download(known: Representation, request: Mapping[str, str], method: str) -> DownloadPlan:
+    """Decide on a request. `request` holds its header fields, case-insensitively."""
+    validators = {"ETag": str(known.tag), "Last-Modified": http_date(known.modified)}
+    status = _preconditions(known, request)
     if status is not None:
-        # A 304 repeats what a 200 would have said of the file; a 412 has nothing to say of it.
+        # A 304 repeats what a 200 would have said; a 412 has nothing to say of it.
         return DownloadPlan(
             status, validators if status == 304 else {}, content_length=None if status == 304 else 0
         )
-    headers = {**validators, "Accept-Ranges": "bytes"}
-    size = known.size_bytes
-    whole = ByteRange(0, size) if size else None
+    headers = {**validators, "Accept-Ranges": "bytes", "Content-Type": known.media_type}
     if method == "HEAD":
-        return DownloadPlan(200, headers, content_length=size)
-    if not _range_applies(tag, modified, request):
-        return DownloadPlan(200, headers, whole, size)
+        return DownloadPlan(200, headers, content_length=known.size)
     try:
-        part = parse_range(request.get("Range"), size)
+        parts = parse_ranges(request.get("Range"), known.size) if _range_applies(known, request) else None
     except UnsatisfiableError:
-        return DownloadPlan(416, {**validators, "Content-Range": f"bytes */{size}"}, content_length=0)
-    if part is None:
-        return DownloadPlan(200, headers, whole, size)
-    return DownloadPlan(206, {**headers, "Content-Range": part.content_range(size)}, part, part.count)
+        unsatisfied = {**validators, "Content-Range": f"bytes */{known.size}"}
+        return DownloadPlan(416, unsatisfied, content_length=0)
+    if parts is None:
+        whole = [ByteRange(0, known.size)] if known.size else []
+        return DownloadPlan(200, headers, whole, known.size)
+    if len(parts) == 1:
+        single = {**headers, "Content-Range": parts[0].content_range(known.size)}
+        return DownloadPlan(206, single, parts, parts[0].count)
+    return _multipart(known, headers, parts)
 
 
-def _preconditions(tag: EntityTag, modified: int, request: Mapping[str, str]) -> int | None:
+def _multipart(known: Representation, headers: Mapping[str, str], parts: Sequence[ByteRange]) -> DownloadPlan:
+    """Several ranges in one body (section 14.6)."""
+    boundary = secrets.token_hex(16)
+    body: list[bytes | ByteRange] = []
+    for part in parts:
+        head = (
+            f"\r\n--{boundary}\r\nContent-Type: {known.media_type}\r\n"
+            f"Content-Range: {part.content_range(known.size)}\r\n\r\n"
+        )
+        body += [head.encode(), part]
+    body.append(f"\r\n--{boundary}--\r\n".encode())
+    length = sum(len(item) if isinstance(item, bytes) else item.count for item in body)
+    return DownloadPlan(
+        206, {**headers, "Content-Type": f"multipart/byteranges; boundary={boundary}"}, body, length
+    )
+
+
+def _preconditions(known: Representation, request: Mapping[str, str]) -> int | None:
     """Evaluate in the order of section 13.2.2; a status ends the matter."""
     if_match = request.get("If-Match")
     if if_match is not None:
-        if not _listed(tag, if_match, weakly=False):
+        if not _listed(known.tag, if_match, weakly=False):
             return 412
-    elif (unmodified_since := _date(request, "If-Unmodified-Since")) is not None and modified > unmodified_since:
+    elif (since := _date(request, "If-Unmodified-Since")) is not None and known.modified > since:
         return 412
     if_none_match = request.get("If-None-Match")
     if if_none_match is not None:
-        if _listed(tag, if_none_match, weakly=True):
+        if _listed(known.tag, if_none_match, weakly=True):
             return 304
-    elif (modified_since := _date(request, "If-Modified-Since")) is not None and modified <= modified_since:
+    elif (modified_since := _date(request, "If-Modified-Since")) is not None and known.modified <= modified_since:
         return 304
     return None
 
@@ -79,15 +109,15 @@ def _listed(tag: EntityTag, value: str, *, weakly: bool) -> bool:
     return any(tag.matches_weakly(other) if weakly else tag.matches_strongly(other) for other in tags)
 
 
-def _range_applies(tag: EntityTag, modified: int, request: Mapping[str, str]) -> bool:
-    """Whether Range is to be honoured: If-Range must name exactly this file (section 13.1.5)."""
+def _range_applies(known: Representation, request: Mapping[str, str]) -> bool:
+    """Whether Range is to be honoured: If-Range must name exactly these bytes (section 13.1.5)."""
     value = request.get("If-Range")
     if value is None:
         return True
     if value.lstrip().startswith(('"', "W/")):
         tags = parse_tags(value) or []
-        return len(tags) == 1 and tag.matches_strongly(tags[0])
-    return parse_date(value) == modified
+        return len(tags) == 1 and known.tag.matches_strongly(tags[0])
+    return parse_date(value) == known.modified
 
 
 def _date(request: Mapping[str, str], name: str) -> int | None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 _SPEC: Final = re.compile(r"([0-9]{1,20})-([0-9]{0,20})|-([0-9]{1,20})")
+#: Ranges one request may ask for; more are no use, and a known way to keep servers busy.
+_MOST: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,38 +20,70 @@ class ByteRange:
     start: int
     count: int
 
+    @property
+    def end(self) -> int:
+        """Where the byte behind the last one would be."""
+        return self.start + self.count
+
     def content_range(self, size: int) -> str:
         """Value of the Content-Range field."""
-        return f"bytes {self.start}-{self.start + self.count - 1}/{size}"
+        return f"bytes {self.start}-{self.end - 1}/{size}"
 
 
 class UnsatisfiableError(Exception):
-    """No part of the asked-for range is there."""
+    """No part of the asked-for ranges is there."""
 
 
-def parse_range(value: str | None, size: int) -> ByteRange | None:
-    """Read a Range field for a file of `size` bytes; None: send the whole file.
+def parse_ranges(value: str | None, size: int) -> Sequence[ByteRange] | None:
+    """Read a Range field for `size` bytes; None: send them all.
 
-    A field that is malformed, has an unknown unit or asks for several ranges is passed over, as section 14.2
-    allows.
+    A field that is malformed, has an unknown unit or asks for too much is passed over, as section 14.2 allows.
+    Ranges that overlap or touch become one; else they stay in the order they were asked for.
 
     Raises:
-        UnsatisfiableError: a well-formed range that begins behind the end.
+        UnsatisfiableError: well-formed, but all ranges begin behind the end.
     """
-    unit, equals, spec = (value or "").partition("=")
-    match = _SPEC.fullmatch(spec.strip())
-    if unit.strip().lower() != "bytes" or not equals or match is None:
+    unit, equals, specs = (value or "").partition("=")
+    if unit.strip().lower() != "bytes" or not equals:
         return None
+    matches = [_SPEC.fullmatch(spec.strip()) for spec in specs.split(",") if spec.strip()]
+    if not 1 <= len(matches) <= _MOST or None in matches:
+        return None
+    try:
+        found = [part for match in matches if match and (part := _resolve(match, size)) is not None]
+    except ValueError:
+        return None
+    if not found:
+        raise UnsatisfiableError
+    if sum(part.count for part in found) > size:
+        return None
+    return _coalesced(found)
+
+
+def _resolve(match: re.Match[str], size: int) -> ByteRange | None:
+    """One range of `size` bytes; None if it is not there. Raises ValueError if its end is before its start."""
     first, last, suffix = match.groups()
     if suffix is not None:
         count = min(int(suffix), size)
-        if count == 0:
-            raise UnsatisfiableError
-        return ByteRange(size - count, count)
+        return ByteRange(size - count, count) if count else None
     start = int(first)
     if last and int(last) < start:
-        return None
+        raise ValueError(match[0])
     if start >= size:
-        raise UnsatisfiableError
+        return None
     end = min(int(last), size - 1) if last else size - 1
     return ByteRange(start, end - start + 1)
+
+
+def _coalesced(parts: Sequence[ByteRange]) -> Sequence[ByteRange]:
+    ordered = sorted(parts, key=lambda part: part.start)
+    if all(after.start > before.end for before, after in itertools.pairwise(ordered)):
+        return parts
+    merged = [ordered[0]]
+    for part in ordered[1:]:
+        last = merged[-1]
+        if part.start <= last.end:
+            merged[-1] = ByteRange(last.start, max(last.end, part.end) - last.start)
+        else:
+            merged.append(part)
+    return merged

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import email
+import email.policy
+import hashlib
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -73,11 +77,50 @@ async def test_a_range_that_is_not_there(world: World, value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["items=0-1", "bytes=abc", "bytes=9-0", "bytes=", "bytes", "bytes=0-1,5-6", "bytes=1-2-3", "bytes=--1"]
+    "value", ["items=0-1", "bytes=abc", "bytes=9-0", "bytes=", "bytes", "bytes=1-2-3", "bytes=--1"]
 )
 async def test_ranges_that_are_passed_over(world: World, value: str) -> None:
     answer = await world.download("f.bin", {"Range": value})
     assert (answer.status, answer.body) == (200, DATA)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("bytes=0-1,5-6", [(0, 2), (5, 7)]),
+        ("bytes=-3, 0-0 ,2000-", [(1021, 1024), (0, 1)]),
+        ("bytes=0-9,5-19,30-39", [(0, 20), (30, 40)]),
+    ],
+)
+async def test_several_ranges(world: World, value: str, expected: list[tuple[int, int]]) -> None:
+    answer = await world.download("f.bin", {"Range": value})
+    assert answer.status == 206
+    assert "Content-Range" not in answer.headers
+    assert int(answer.headers["Content-Length"]) == len(answer.body)
+    text = b"Content-Type: " + answer.headers["Content-Type"].encode() + b"\r\n\r\n" + answer.body
+    parts = email.message_from_bytes(text, policy=email.policy.HTTP).get_payload()
+    found = [(part["Content-Range"], part.get_payload(decode=True)) for part in parts]
+    assert found == [(f"bytes {start}-{end - 1}/1024", DATA[start:end]) for start, end in expected]
+    assert {part["Content-Type"] for part in parts} == {"application/octet-stream"}
+
+
+@pytest.mark.parametrize(
+    "value", ["bytes=" + ",".join(f"{n}-{n}" for n in range(0, 100, 3)), "bytes=0-,0-,0-", "bytes=0-1000,1-1001"]
+)
+async def test_floods_of_ranges_get_the_whole(world: World, value: str) -> None:
+    answer = await world.download("f.bin", {"Range": value})
+    assert (answer.status, answer.body) == (200, DATA)
+
+
+async def test_the_digest_of_the_whole_is_told_to_who_wants_it(world: World) -> None:
+    expected = f"sha-256=:{base64.b64encode(hashlib.sha256(b'abc').digest()).decode()}:"
+    await world.upload("kept", b"abc")
+    for headers in ({}, {"Range": "bytes=1-1"}):
+        answer = await world.download("kept", {"Want-Repr-Digest": "sha-512=3, sha-256=10", **headers})
+        assert answer.headers["Repr-Digest"] == expected
+    assert "Repr-Digest" not in (await world.download("kept", {"Want-Repr-Digest": "sha-256=0"})).headers
+    (world.folder / "kept").write_bytes(b"xyz")
+    assert "Repr-Digest" not in (await world.download("kept", {"Want-Repr-Digest": "sha-256=1"})).headers
 
 
 async def test_conditions(world: World) -> None:
