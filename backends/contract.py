@@ -162,6 +162,14 @@ class FileAccess(Protocol):
     async def open_read(self, path: RelativePath) -> ReadHandle:
         """Open a regular file; a link inside the folder is followed."""
 
+    async def read_many(
+        self, paths: Sequence[RelativePath], *, max_bytes: int
+    ) -> Sequence[tuple[FileStat, bytes] | None]:
+        """Read small files whole, in one go; None for what is no regular file, is gone, or is longer.
+
+        A link is not followed. Many files cost little more than one.
+        """
+
     async def make_directory(self, path: RelativePath, *, parents: bool, exist_ok: bool) -> None:
         """Make a directory."""
 

@@ -16,6 +16,7 @@ from domain.envelope import wrap_event
 from domain.ids import VFolderId, VolumeName
 from domain.messages import Event
 from domain.spans import NoSpans, Spans
+from gateway.archive.layout import Checksums
 from gateway.commands import Commander
 from gateway.middlewares import origin_of
 from gateway.observer import GatewayObserver
@@ -43,6 +44,7 @@ class Gate:
     quotas: Quotas
     uploads: Uploads
     sender: Sender
+    checksums: Checksums
     version: str
     #: Set when the gateway stops; answers that would never end by themselves end then.
     stopping: anyio.Event
@@ -89,6 +91,7 @@ def build_gate(
         quotas=quotas,
         uploads=Uploads(bus, volumes, quotas, settings, upload_lease_seconds, observer),
         sender=Sender(settings.read_bytes, settings.idle_seconds, observer),
+        checksums=Checksums(),
         version=version,
         stopping=anyio.Event(),
         spans=spans or NoSpans(),

@@ -98,6 +98,9 @@ class GatewaySettings(BaseModel):
     stop_seconds: float = Field(
         30.0, ge=0, description="how long running transfers may go on when the process stops, in seconds"
     )
+    archive_limit: int = Field(
+        200_000, ge=1, description="most files and directories one archive holds; about 0.5 KiB of memory each"
+    )
     list_limit: int = Field(100_000, ge=1, description="most entries one listing shows")
     usage_max_age_seconds: float = Field(
         300.0,

@@ -9,6 +9,7 @@ need() { # need COMMAND PACKAGE
 need redis-server redis-server
 need curl curl
 need openssl openssl
+need unzip unzip
 need wget wget
 need aria2c aria2
 need nginx nginx-light

@@ -500,6 +500,18 @@ class BackendConformance:
             await handle.close()
             assert await kept(files, "a") == digest
 
+    async def test_many_files_are_read_in_one_go(self) -> None:
+        async with self.with_folder() as (_, files):
+            await put(files, "a", b"1")
+            await put(files, "d/b", b"22")
+            await put(files, "empty", b"")
+            await put(files, "long", b"4444")
+            names = ["a", "d/b", "nothing", "d", "empty", "long", "a/x"]
+            found = await files.read_many([path(name) for name in names], max_bytes=3)
+            assert [read and read[1] for read in found] == [b"1", b"22", None, None, b"", None, None]
+            assert found[1] is not None
+            assert found[1][0] == await files.stat(path("d/b"))
+
     async def test_many_small_chunks_are_one_file(self) -> None:
         async with self.with_folder() as (_, files):
             await files.create_staging(SESSION, destination=path("a"), length=3000)

@@ -8,7 +8,7 @@ import anyio
 
 from backends.contract import Committed, EntryKind, FileStat, Hasher, Listing
 from backends.memory.plane import Plane, Stored, conflict
-from domain.errors import InvalidPathError, NotFoundError, Subject
+from domain.errors import ConflictError, InvalidPathError, NotFoundError, Subject
 from domain.paths import RelativePath
 
 
@@ -35,6 +35,21 @@ class MemoryFiles:
     async def open_read(self, path: RelativePath) -> MemoryReadHandle:
         """Open a file."""
         return MemoryReadHandle((await self._plane()).read(path))
+
+    async def read_many(
+        self, paths: Sequence[RelativePath], *, max_bytes: int
+    ) -> Sequence[tuple[FileStat, bytes] | None]:
+        """Read small files whole."""
+        plane = await self._plane()
+        found: list[tuple[FileStat, bytes] | None] = []
+        for path in paths:
+            try:
+                stored = plane.read(path)
+            except (NotFoundError, ConflictError):
+                found.append(None)
+            else:
+                found.append((stored.stat, stored.data) if len(stored.data) <= max_bytes else None)
+        return found
 
     async def make_directory(self, path: RelativePath, *, parents: bool, exist_ok: bool) -> None:
         """Make a directory."""

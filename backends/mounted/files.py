@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import select
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from backends.contract import Committed, FileStat, Listing
 from backends.descriptor import SharedDescriptor
-from backends.mounted import digests, names, staging
+from backends.mounted import digests, names, reading, staging
 from backends.mounted.appending import MountedStaging
 from backends.mounted.beneath import Beneath
 from backends.mounted.errors import missing, translated
@@ -62,8 +62,14 @@ class MountedFiles:
 
     async def open_read(self, path: RelativePath) -> MountedReadHandle:
         """Open a regular file; a link inside the folder is followed."""
-        descriptor, known = await self._run(names.open_file, path)
+        descriptor, known = await self._run(reading.open_file, path)
         return MountedReadHandle(descriptor, known, self._mount, self._threads)
+
+    async def read_many(
+        self, paths: Sequence[RelativePath], *, max_bytes: int
+    ) -> Sequence[tuple[FileStat, bytes] | None]:
+        """Read small files whole, all on one thread."""
+        return await self._run(reading.read_many, paths, max_bytes)
 
     async def make_directory(self, path: RelativePath, *, parents: bool, exist_ok: bool) -> None:
         """Make a directory."""

@@ -12,7 +12,6 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from backends.contract import Entry, EntryKind, FileStat, Listing
-from backends.descriptor import SharedDescriptor
 from backends.mounted.beneath import Beneath, opened
 from backends.mounted.durable import make_parents, sync_directory
 from backends.mounted.errors import conflict, translated
@@ -225,14 +224,3 @@ class Deletion:
 
 def _open_directory(parent: int, name: str) -> int:
     return os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
-
-
-def open_file(root: Beneath, path: RelativePath) -> tuple[SharedDescriptor, FileStat]:
-    """Open a regular file for reading; never hangs on a FIFO or touches a device."""
-    with translated(path):
-        fd = root.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
-        known = file_stat(os.fstat(fd))
-        if known.kind is EntryKind.FILE:
-            return SharedDescriptor(fd), known
-        os.close(fd)
-        raise conflict("is-a-directory" if known.kind is EntryKind.DIRECTORY else "not-a-file", str(path))

@@ -12,7 +12,7 @@ from domain.ids import VFolderId
 from domain.paths import ROOT, RelativePath
 from gateway.gate import Gate
 from gateway.parameters import Bool, Parameters, PathText, Text
-from gateway.tokens import CollectionClaims, DownloadClaims, UploadClaims
+from gateway.tokens import ArchiveClaims, CollectionClaims, DownloadClaims, UploadClaims
 from gateway.uploads.uploads import upload_path
 
 
@@ -44,6 +44,15 @@ class DownloadParameters(Parameters):
     unmanaged_path: str | None = None
 
 
+class ArchiveParameters(Parameters):
+    """Several files to go."""
+
+    volume: Text
+    virtual_folder_id: VFolderId
+    files: list[PathText] = Field(min_length=1, max_length=1000)
+    filename: str | None = Field(None, max_length=255)
+
+
 class TransferRoutes:
     """`/folder/file/upload` and `/folder/file/download`."""
 
@@ -56,6 +65,7 @@ class TransferRoutes:
             web.post("/folder/file/upload", self.upload),
             web.post("/folder/file/upload-below", self.upload_below),
             web.post("/folder/file/download", self.download),
+            web.post("/folder/file/archive-download-token", self.archive),
         ]
 
     async def upload(self, request: web.Request) -> web.Response:
@@ -96,6 +106,18 @@ class TransferRoutes:
             vfid=parameters.vfid,
             relpath=parameters.relpath,
             archive=parameters.archive,
+            exp=self._gate.tokens.expiry(),
+        )
+        return web.json_response({"token": self._gate.tokens.sign(claims)})
+
+    async def archive(self, request: web.Request) -> web.Response:
+        """Make the token of several files and directories; which of them are there shows when it is used."""
+        parameters = await self._gate.body(request, ArchiveParameters)
+        claims = ArchiveClaims(
+            volume=self._gate.volume(parameters.volume).name,
+            virtual_folder_id=parameters.virtual_folder_id,
+            files=tuple(str(RelativePath.parse(path)) for path in parameters.files),
+            filename=parameters.filename,
             exp=self._gate.tokens.expiry(),
         )
         return web.json_response({"token": self._gate.tokens.sign(claims)})

@@ -8,6 +8,7 @@ thread. With TLS, or from storage without local files, it is read and written in
 from __future__ import annotations
 
 import os
+from collections.abc import AsyncIterator
 from typing import Final
 
 import anyio
@@ -45,6 +46,23 @@ class Sender:
                 await self._by_kernel(handle, part, out, out.socket_fd)
             else:
                 await self._by_pieces(response, handle, part, out)
+        except TimeoutError as error:
+            raise ConnectionResetError(f"the receiver took nothing for {self._idle_seconds:g} s") from error
+        finally:
+            self._observer.transferring("download", -1)
+
+    async def send_pieces(self, response: web.StreamResponse, pieces: AsyncIterator[bytes], out: Outlet) -> None:
+        """Send bytes that are made on the way.
+
+        Raises:
+            ConnectionError: the receiver is gone or stands still.
+        """
+        self._observer.transferring("download", 1)
+        try:
+            async for piece in pieces:
+                with anyio.fail_after(self._idle_seconds):
+                    await response.write(piece)
+                self._observer.sent(out.volume, len(piece))
         except TimeoutError as error:
             raise ConnectionResetError(f"the receiver took nothing for {self._idle_seconds:g} s") from error
         finally:

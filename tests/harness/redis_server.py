@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import socket
@@ -26,7 +27,7 @@ def free_port() -> int:
 
 def debian_redis() -> str:
     """Path of Debian's redis-server; its absence is an error, not a reason to skip."""
-    path = shutil.which("redis-server")
+    path = shutil.which("redis-server", path=os.defpath)  # a wheel may have put another one beside Python
     if path is None:
         raise RuntimeError("redis-server is not installed: run `make test`, or `apt-get install redis-server`")
     return path

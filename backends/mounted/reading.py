@@ -1,0 +1,43 @@
+"""Opening and reading regular files of a folder. Blocking."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from backends.contract import EntryKind, FileStat
+from backends.descriptor import SharedDescriptor
+from backends.mounted.beneath import Beneath, opened
+from backends.mounted.errors import conflict, translated
+from backends.mounted.names import file_stat
+from domain.paths import RelativePath
+
+
+def open_file(root: Beneath, path: RelativePath) -> tuple[SharedDescriptor, FileStat]:
+    """Open a regular file for reading; never hangs on a FIFO or touches a device."""
+    with translated(path):
+        fd = root.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        known = file_stat(os.fstat(fd))
+        if known.kind is EntryKind.FILE:
+            return SharedDescriptor(fd), known
+        os.close(fd)
+        raise conflict("is-a-directory" if known.kind is EntryKind.DIRECTORY else "not-a-file", str(path))
+
+
+def read_many(root: Beneath, paths: Sequence[RelativePath], max_bytes: int) -> list[tuple[FileStat, bytes] | None]:
+    """Read small files whole; None for what is no regular file, is gone, or is longer."""
+    return [_read_small(root, path, max_bytes) for path in paths]
+
+
+def _read_small(root: Beneath, path: RelativePath, max_bytes: int) -> tuple[FileStat, bytes] | None:
+    try:
+        fd = root.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    with opened(fd):
+        known = file_stat(os.fstat(fd))
+        if known.kind is not EntryKind.FILE or known.size_bytes > max_bytes:
+            return None
+        with translated(path):
+            data = os.pread(fd, known.size_bytes, 0) if known.size_bytes else b""
+        return (known, data) if len(data) == known.size_bytes else None

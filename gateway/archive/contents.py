@@ -1,0 +1,106 @@
+"""The bytes of members, read so that many small files cost little."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+from backends.contract import FileAccess, FileStat, ReadHandle
+from domain.errors import BackendFaultError, ConflictError, NotFoundError, Subject
+from gateway.archive.manifest import Member
+
+#: Files up to this size are read whole, many in one go.
+_SMALL_BYTES: Final = 256 << 10
+#: Bytes and files read ahead at once.
+_AHEAD_BYTES: Final = 4 << 20
+_AHEAD_FILES: Final = 256
+#: Bytes of a large file read at once.
+_READ_BYTES: Final = 1 << 20
+
+
+class ChangedError(BackendFaultError):
+    """A file is not any more what it was when the archive was planned."""
+
+
+class Contents:
+    """Reads members one after the other, in the order of a manifest."""
+
+    def __init__(self, files: FileAccess, members: Sequence[Member]) -> None:
+        self._files = files
+        self._members = members
+        self._ahead: dict[int, bytes | None] = {}
+
+    async def pieces(self, index: int, start: int, end: int) -> AsyncIterator[bytes]:
+        """Bytes of a member from `start` up to `end`.
+
+        Raises:
+            ChangedError: it is gone, or another one.
+        """
+        member = self._members[index]
+        if start >= end:
+            return
+        if member.data is not None:
+            yield member.data[start:end]
+        elif member.size <= _SMALL_BYTES:
+            yield (await self._small(index))[start:end]
+        else:
+            async with self.opened(member) as handle:
+                while start < end:
+                    piece = await handle.read(start, min(_READ_BYTES, end - start))
+                    if not piece:
+                        raise _changed(member)
+                    start += len(piece)
+                    yield piece
+
+    @asynccontextmanager
+    async def opened(self, member: Member) -> AsyncIterator[ReadHandle]:
+        """A member's file, if it still is the one of the manifest. Raises ChangedError."""
+        try:
+            handle = await self._files.open_read(member.path)
+        except (NotFoundError, ConflictError) as error:
+            raise _changed(member) from error
+        try:
+            if not _is_same(handle.stat, member):
+                raise _changed(member)
+            yield handle
+        finally:
+            await handle.close()
+
+    async def _small(self, index: int) -> bytes:
+        if index not in self._ahead:
+            await self._read_ahead(index)
+        data = self._ahead.pop(index)
+        if data is None:
+            raise _changed(self._members[index])
+        return data
+
+    async def _read_ahead(self, index: int) -> None:
+        """Read this small file and those that follow, up to a few MiB."""
+        wanted: list[int] = []
+        room = _AHEAD_BYTES
+        for number in range(index, min(index + _AHEAD_FILES, len(self._members))):
+            member = self._members[number]
+            if 0 < member.size <= min(_SMALL_BYTES, room) and member.data is None:
+                wanted.append(number)
+                room -= member.size
+        found = await self._files.read_many(
+            [self._members[number].path for number in wanted], max_bytes=_SMALL_BYTES
+        )
+        self._ahead = {
+            number: read[1] if read is not None and _is_same(read[0], self._members[number]) else None
+            for number, read in zip(wanted, found, strict=True)
+        }
+
+
+def _is_same(known: FileStat, member: Member) -> bool:
+    was = member.stat
+    return (known.identity, known.size_bytes, known.modified_ns) == (
+        was.identity,
+        was.size_bytes,
+        was.modified_ns,
+    )
+
+
+def _changed(member: Member) -> ChangedError:
+    return ChangedError(f"{member.name}: changed while the archive was sent", subject=Subject.FILE)

@@ -1,0 +1,172 @@
+"""Archives whose every byte has its place before one is sent: they have a length, a tag, and can be resumed."""
+
+from __future__ import annotations
+
+import zlib
+from array import array
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Sequence
+from typing import Final, Protocol
+
+from anyio import to_thread
+
+from backends.contract import EntryKind
+from gateway.archive.contents import Contents
+from gateway.archive.manifest import Member
+
+#: Bytes gathered before they are sent.
+_SEND_BYTES: Final = 1 << 20
+#: Checksums remembered at most.
+_REMEMBERED: Final = 200_000
+
+
+class Format(Protocol):
+    """How an archive is written down. Lengths of what these return depend on nothing but the members."""
+
+    media_type: str
+    needs_crc: bool
+
+    def head(self, member: Member) -> bytes:
+        """What stands before a member's bytes."""
+
+    def tail(self, member: Member, crc: int) -> bytes:
+        """What stands behind them."""
+
+    def entry(self, member: Member, offset: int, crc: int) -> bytes:
+        """What the directory at the end says of a member whose head is at `offset`."""
+
+    def end(self, count: int, begin: int, size: int) -> bytes:
+        """What stands behind the directory of `count` entries, which begins at `begin`."""
+
+
+class Checksums:
+    """CRC-32 of files, remembered by what tells a file's bytes from others."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[tuple[int, int, int], int] = OrderedDict()
+
+    def get(self, member: Member) -> int | None:
+        """The checksum of a member, if it is known."""
+        return self._known.get(_key(member)) if member.size else 0
+
+    def keep(self, member: Member, crc: int) -> None:
+        """Remember one."""
+        self._known[_key(member)] = crc
+        while len(self._known) > _REMEMBERED:
+            self._known.popitem(last=False)
+
+
+def _key(member: Member) -> tuple[int, int, int]:
+    if member.data is not None:
+        return (0, len(member.data), zlib.crc32(member.data))
+    return (member.stat.identity, member.stat.size_bytes, member.stat.modified_ns)
+
+
+class Layout:
+    """Where everything is in one archive."""
+
+    def __init__(self, members: Sequence[Member], form: Format) -> None:
+        self._members = members
+        self._form = form
+        #: Where each member's head begins, and where the directory does.
+        self._heads = array("Q", [0])
+        for member in members:
+            length = len(form.head(member)) + _size(member) + len(form.tail(member, 0))
+            self._heads.append(self._heads[-1] + length)
+        #: Where each entry of the directory begins, and where its end does.
+        self._entries = array("Q", [self._heads[-1]])
+        for index, member in enumerate(members):
+            self._entries.append(self._entries[-1] + len(form.entry(member, self._heads[index], 0)))
+        begin, size = self._heads[-1], self._entries[-1] - self._heads[-1]
+        self._end = form.end(len(members), begin, size)
+        self.size = self._entries[-1] + len(self._end)
+
+    @classmethod
+    async def plan(cls, members: Sequence[Member], form: Format) -> Layout:
+        """Plan an archive; on a thread, because there may be many members."""
+        return await to_thread.run_sync(cls, members, form)
+
+    async def pieces(self, contents: Contents, checksums: Checksums, start: int, end: int) -> AsyncIterator[bytes]:
+        """The archive's bytes from `start` up to `end`, in pieces of about a MiB.
+
+        Raises:
+            ChangedError: a file is not any more what it was.
+        """
+        gathered: list[bytes] = []
+        size = 0
+        async for piece in self._run(contents, checksums, start, end):
+            gathered.append(piece)
+            size += len(piece)
+            if size >= _SEND_BYTES:
+                yield b"".join(gathered)
+                gathered, size = [], 0
+        if gathered:
+            yield b"".join(gathered)
+
+    async def _run(self, contents: Contents, checksums: Checksums, start: int, end: int) -> AsyncIterator[bytes]:
+        if start < self._heads[-1]:
+            for index in range(bisect_right(self._heads, start) - 1, len(self._members)):
+                if self._heads[index] >= end:
+                    return
+                async for piece in self._member(index, contents, checksums, start, end):
+                    yield piece
+        if end > self._heads[-1]:
+            first = max(bisect_right(self._entries, start) - 1, 0)
+            for index in range(first, len(self._members)):
+                if self._entries[index] >= end:
+                    return
+                crc = await self._crc(index, contents, checksums)
+                entry = self._form.entry(self._members[index], self._heads[index], crc)
+                yield _cut(entry, self._entries[index], start, end)
+        yield _cut(self._end, self._entries[-1], start, end)
+
+    async def _member(
+        self, index: int, contents: Contents, checksums: Checksums, start: int, end: int
+    ) -> AsyncIterator[bytes]:
+        member, offset = self._members[index], self._heads[index]
+        head = self._form.head(member)
+        yield _cut(head, offset, start, end)
+        offset += len(head)
+        first, last = max(start - offset, 0), min(end - offset, _size(member))
+        if self._form.needs_crc and first == 0 and last == _size(member) and checksums.get(member) is None:
+            crc = 0
+            async for piece in _contents(contents, index, member, first, last):
+                crc = zlib.crc32(piece, crc)
+                yield piece
+            checksums.keep(member, crc)
+        else:
+            async for piece in _contents(contents, index, member, first, last):
+                yield piece
+        offset += _size(member)
+        if end > offset and start < self._heads[index + 1]:
+            crc = await self._crc(index, contents, checksums)
+            yield _cut(self._form.tail(member, crc), offset, start, end)
+
+    async def _crc(self, index: int, contents: Contents, checksums: Checksums) -> int:
+        """The checksum of a member; one whose bytes were sent in another request is read for it."""
+        if not self._form.needs_crc:
+            return 0
+        member = self._members[index]
+        crc = checksums.get(member)
+        if crc is None:
+            crc = 0
+            async for piece in _contents(contents, index, member, 0, _size(member)):
+                crc = zlib.crc32(piece, crc)
+            checksums.keep(member, crc)
+        return crc
+
+
+def _size(member: Member) -> int:
+    return member.size
+
+
+async def _contents(contents: Contents, index: int, member: Member, start: int, end: int) -> AsyncIterator[bytes]:
+    if member.stat.kind is EntryKind.FILE:
+        async for piece in contents.pieces(index, start, end):
+            yield piece
+
+
+def _cut(data: bytes, offset: int, start: int, end: int) -> bytes:
+    """The part of bytes lying at `offset` that is wanted."""
+    return data[max(start - offset, 0) : max(end - offset, 0)]

@@ -1,0 +1,178 @@
+"""What goes into an archive, found by looking once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from backends.contract import Entry, EntryKind, FileAccess, FileStat
+from domain.errors import ConflictError, NotFoundError, PenstockError, Subject, TooLargeError
+from domain.paths import STAGING_NAME, RelativePath
+
+#: Name of the member that tells what could not be put in.
+ERRORS_NAME: Final = "_ERRORS.txt"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One entry of an archive."""
+
+    #: Its name there, with `/` between and, for directories, at the end.
+    name: str
+    #: Where its bytes are.
+    path: RelativePath
+    stat: FileStat
+    #: For a link: where it leads, relative to its directory.
+    target: str = ""
+    #: Bytes that are no file's, e.g. the list of what is missing.
+    data: bytes | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of its contents."""
+        if self.data is not None:
+            return len(self.data)
+        return self.stat.size_bytes if self.stat.kind is EntryKind.FILE else 0
+
+    @property
+    def modified(self) -> int:
+        """Unix time of the last change, in whole seconds."""
+        return self.stat.modified_ns // 1_000_000_000
+
+
+@dataclass(slots=True)
+class Manifest:
+    """Members in the order of their names, and what was left out."""
+
+    members: list[Member] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def tag(self, salt: str) -> str:
+        """Text that changes with anything that would change the archive's bytes."""
+        digest = hashlib.sha256(salt.encode())
+        for member in self.members:
+            known = member.stat
+            row = (member.name, known.kind.value, member.size, known.modified_ns, known.identity, known.mode)
+            digest.update(repr((row, member.target, member.data)).encode())
+        return digest.hexdigest()[:32]
+
+    @property
+    def modified(self) -> int:
+        """Unix time of the last change of any member."""
+        return max((member.modified for member in self.members), default=0)
+
+
+def errors_member(errors: Sequence[str], modified_ns: int) -> Member:
+    """The member that tells what could not be put in."""
+    data = "".join(f"{line}\n" for line in errors).encode("utf-8", "surrogateescape")
+    known = FileStat(EntryKind.FILE, len(data), 0o100644, modified_ns, modified_ns, 0)
+    return Member(ERRORS_NAME, RelativePath(()), known, data=data)
+
+
+class Gatherer:
+    """Walks directories of one folder. Links are never followed.
+
+    Args:
+        most: members there may be.
+    """
+
+    def __init__(self, files: FileAccess, most: int) -> None:
+        self._files = files
+        self._most = most
+        self._found = Manifest()
+
+    async def directory(self, path: RelativePath) -> Manifest:
+        """Everything below a directory, named from there.
+
+        Raises:
+            NotFoundError, ConflictError: no directory there.
+            TooLargeError: more members than may be.
+        """
+        await self._below(path, len(path.parts), await self._entries(path))
+        return self._finished()
+
+    async def selection(self, paths: Sequence[RelativePath]) -> Manifest:
+        """Several files and directories, named from the folder's root; what is missing is told in the archive.
+
+        Raises:
+            NotFoundError: the folder is not there.
+            TooLargeError: more members than may be.
+        """
+        for path in sorted(set(paths), key=lambda item: item.parts):
+            if any(path != other and path.is_within(other) for other in paths):
+                continue  # it comes with the directory it is in
+            try:
+                await self._one(path)
+            except (NotFoundError, ConflictError) as error:
+                if error.subject is not Subject.FILE:
+                    raise
+                self._found.errors.append(f"{path}: not there")
+        return self._finished()
+
+    async def _one(self, path: RelativePath) -> None:
+        known = await self._files.stat(path)
+        if known.kind is EntryKind.DIRECTORY:
+            await self._below(path, 0, await self._entries(path))
+        elif known.kind is EntryKind.FILE:
+            self._add(Member("/".join(path.parts), path, known))
+        else:
+            self._found.errors.append(f"{path}: not a file")
+
+    def _finished(self) -> Manifest:
+        found = self._found
+        found.members.sort(key=lambda member: member.name)
+        if found.errors:
+            found.members.append(errors_member(found.errors, 0))
+        return found
+
+    async def _below(self, path: RelativePath, skip: int, entries: Sequence[Entry]) -> None:
+        """Add what is in a directory. Not recursive: trees may be deeper than the call stack."""
+        waiting = [(path, entries)]
+        while waiting:
+            directory, entries = waiting.pop()
+            if not entries and len(directory.parts) > skip:
+                known = await self._files.stat(directory)
+                self._add(Member("/".join(directory.parts[skip:]) + "/", directory, known))
+            for entry in entries:
+                below = RelativePath((*directory.parts, entry.name))
+                if entry.stat.kind is EntryKind.DIRECTORY:
+                    waiting.append((below, await self._try_entries(below)))
+                else:
+                    self._add_entry(below, skip, entry)
+
+    def _add_entry(self, path: RelativePath, skip: int, entry: Entry) -> None:
+        name = "/".join(path.parts[skip:])
+        if entry.stat.kind is EntryKind.FILE:
+            self._add(Member(name, path, entry.stat))
+        elif entry.stat.kind is EntryKind.SYMLINK and entry.link_target:
+            self._add(Member(name, path, entry.stat, target=entry.link_target))
+        else:
+            self._found.errors.append(f"{name}: a link out of its directory, or no file")
+
+    async def _try_entries(self, path: RelativePath) -> Sequence[Entry]:
+        try:
+            return await self._entries(path)
+        except PenstockError as error:
+            if isinstance(error, TooLargeError):
+                raise
+            self._found.errors.append(f"{path}: {error.code}")
+            return ()
+
+    async def _entries(self, path: RelativePath) -> Sequence[Entry]:
+        listing = await self._files.listing(path, limit=self._most + 1)
+        if listing.truncated or len(listing.entries) > self._most:
+            raise self._too_many()
+        return [entry for entry in listing.entries if not (path.is_root and entry.name == STAGING_NAME)]
+
+    def _add(self, member: Member) -> None:
+        if len(self._found.members) >= self._most:
+            raise self._too_many()
+        self._found.members.append(member)
+
+    def _too_many(self) -> TooLargeError:
+        return TooLargeError(f"more than {self._most} files", max_entries=self._most)
+
+
+Pieces = AsyncIterator[bytes]
