@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol, runtime_checkable
 
-from backends.contract import Operation, Staging, Volume
+from backends.contract import Operation, ReadHandle, Staging, Volume
 from backends.intake import SocketIntake
 from domain.ids import VFolderId
 from domain.paths import RelativePath
@@ -94,6 +94,17 @@ class ReceivesFromSocket(Staging, Protocol):
         """Append what the socket has, up to `intake.left` bytes; returns soon, with the intake telling why.
 
         Bytes that were taken when the storage fails count as taken. Raises as `Staging.append`.
+        """
+
+
+@runtime_checkable
+class CopiesFromFiles(Protocol):
+    """Power of a Staging: bytes of a file of the same volume get there without passing through Penstock."""
+
+    async def append_from(self, handle: ReadHandle, offset: int, count: int) -> int:
+        """Append bytes of an open file; returns how many, at least one. Hashers are not fed.
+
+        Shares the bytes where the storage can (reflinks). Raises as `Staging.append`.
         """
 
 

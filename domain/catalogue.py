@@ -236,6 +236,11 @@ def _(event: events.FileDeleted, time: float) -> tuple[Change, ...]:
 
 
 @_project.register
+def _(event: events.ArchiveUnpacked, time: float) -> tuple[Change, ...]:
+    return (Remove(usage_record(event.folder, event.volume)),)
+
+
+@_project.register
 def _(event: events.FileMoved, time: float) -> tuple[Change, ...]:
     return (Remove(usage_record(event.folder, event.volume)),) if event.replaced else ()
 

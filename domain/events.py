@@ -167,6 +167,28 @@ class FileUploaded(_FileEvent):
     sha256: str = Field("", description="SHA-256 of the file, 64 hex digits; empty: not computed")
 
 
+class ArchiveUnpacked(_FileEvent):
+    """An archive that was uploaded is unpacked. Published exactly once for each upload."""
+
+    type = "archive.unpacked"
+
+    path: str = Field(description="directory it was unpacked into, relative to the folder")
+    files: int = Field(description="files it became")
+    size_bytes: int = Field(description="length of these files in bytes")
+    session: str = Field(description="id of the upload session, 32 hex digits")
+
+
+class FileDamaged(_FileEvent):
+    """A file's bytes are not those its digest was kept of, though nobody is known to have changed it."""
+
+    type = "file.damaged"
+    publisher = "`penstock scrub`, or the gateway that was asked to verify it"
+
+    path: str = Field(description="the file, relative to the folder")
+    kept_sha256: str = Field(description="SHA-256 that was kept with the file, 64 hex digits")
+    found_sha256: str = Field(description="SHA-256 of the bytes that were read, 64 hex digits")
+
+
 class FileDeleted(_FileEvent):
     """Files or directories were removed."""
 

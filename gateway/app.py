@@ -10,6 +10,7 @@ from gateway.client import downloads, token_uploads, tus_answers, tus_collection
 from gateway.client.status import StatusRoutes as ClientStatusRoutes
 from gateway.cors import Cors
 from gateway.gate import Gate
+from gateway.manager.contents import ContentRoutes
 from gateway.manager.events import EventRoutes
 from gateway.manager.files import FileRoutes
 from gateway.manager.folders import FolderRoutes
@@ -37,6 +38,7 @@ def manager_app(gate: Gate) -> web.Application:
         FolderRoutes(gate),
         FileRoutes(gate),
         TransferRoutes(gate),
+        ContentRoutes(gate),
         EventRoutes(gate),
     ):
         app.router.add_routes(part.routes())

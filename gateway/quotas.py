@@ -101,6 +101,19 @@ class Quotas:
         if taken > limit:
             raise _exceeded(session, limit, taken)
 
+    async def confirm_more(self, session: UploadSession, more: int) -> None:
+        """Judge bytes that come in besides an upload's own.
+
+        Raises:
+            QuotaExceededError: they do not fit.
+        """
+        limit = await self._limit(session)
+        if limit is None:
+            return
+        taken = await self._taken(session) + more
+        if taken > limit:
+            raise _exceeded(session, limit, taken)
+
     async def _limit(self, session: UploadSession) -> int | None:
         scope = session.folder.scope
         return None if scope is None else (await self.limits.quota(session.volume, scope)).limit_bytes

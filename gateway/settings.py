@@ -101,6 +101,15 @@ class GatewaySettings(BaseModel):
     archive_limit: int = Field(
         200_000, ge=1, description="most files and directories one archive holds; about 0.5 KiB of memory each"
     )
+    unpack_entries: int = Field(
+        10_000, ge=1, description="most files and directories in an archive that is unpacked on the server"
+    )
+    unpack_bytes: int = Field(
+        100 << 30, ge=1, description="most bytes an archive that is unpacked on the server becomes"
+    )
+    unpack_ratio: int = Field(
+        200, ge=1, description="most bytes each byte of an archive becomes, where they are more than 16 MiB"
+    )
     list_limit: int = Field(100_000, ge=1, description="most entries one listing shows")
     usage_max_age_seconds: float = Field(
         300.0,

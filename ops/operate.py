@@ -13,15 +13,17 @@ from uuid import UUID
 from backends.contract import Volume
 from backends.observer import SilentObserver
 from backends.registry import open_volumes
+from backends.settings import VolumeSettings
 from bus.contract import Bus, Gap, Position
 from bus.filters import Filter
 from bus.folder_pages import ListedFolder
 from bus.streams import open_streams_bus
 from domain.errors import NotFoundError, Subject
-from domain.ids import QuotaScopeId, VolumeName
+from domain.ids import QuotaScopeId, VFolderId, VolumeName
 from ops.folders import list_folders
 from ops.rebuild import Rebuild, view_of
 from ops.replay import Execution, Range, copy, differences, printed, told
+from ops.scrub import Scrub
 from ops.settings import Settings
 
 #: Name of the command line among the bus's members; it owns nothing, so it need not be unique.
@@ -78,15 +80,45 @@ async def rebuild(
     Raises:
         NotFoundError: no such volume is configured.
     """
-    if volume is not None and volume not in settings.volumes:
-        raise NotFoundError(f"no volume {volume} is configured", subject=Subject.VOLUME)
-    chosen = {name: found for name, found in settings.volumes.items() if volume in (None, name)}
+    chosen = _chosen(settings, volume)
     async with open_volumes(chosen, SilentObserver()) as volumes, open_streams_bus(settings.bus, _NODE) as bus:
         view = await view_of(bus, Range("events", Filter(volume=volume or ""), list(chosen), archive=archive))
         work = Rebuild(bus, view, dry_run=dry_run, count=count)
         for opened in volumes.values():
             async for difference in work.from_volume(opened):
                 show(difference)
+
+
+async def scrub(
+    settings: Settings,
+    volume: VolumeName | None,
+    folder: VFolderId | None,
+    show: Callable[[Mapping[str, Any]], None],
+    *,
+    keep: bool,
+    quiet: bool,
+) -> str:
+    """Scrub volumes, showing each damaged file as it is found; returns a summary.
+
+    Raises:
+        NotFoundError: no such volume is configured.
+    """
+    chosen = _chosen(settings, volume)
+    async with AsyncExitStack() as stack:
+        volumes = await stack.enter_async_context(open_volumes(chosen, SilentObserver()))
+        bus = None if quiet else await stack.enter_async_context(open_streams_bus(settings.bus, _NODE))
+        work = Scrub(bus, keep=keep)
+        for opened in volumes.values():
+            async for damaged in work.volume(opened, folder):
+                show(damaged)
+    counts = ", ".join(f"{count} {found}" for found, count in sorted(work.found.items()))
+    return f"{work.read_bytes} bytes read; files: {counts or 'none'}"
+
+
+def _chosen(settings: Settings, volume: VolumeName | None) -> dict[VolumeName, VolumeSettings]:
+    if volume is not None and volume not in settings.volumes:
+        raise NotFoundError(f"no volume {volume} is configured", subject=Subject.VOLUME)
+    return {name: found for name, found in settings.volumes.items() if volume in (None, name)}
 
 
 async def tail(

@@ -9,15 +9,16 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from backends.contract import Hasher
+from backends.contract import Hasher, ReadHandle
 from backends.descriptor import SharedDescriptor
 from backends.hashing import Hashing
 from backends.intake import SocketIntake
 from backends.mounted import staging
+from backends.mounted.copying import HasDescriptor, copy_range, share_all
 from backends.mounted.durable import start_writeback
 from backends.mounted.errors import translated
 from backends.threads import VolumeThreads
-from domain.errors import Subject
+from domain.errors import Subject, UnsupportedError
 
 #: Bytes after which the kernel is asked to begin writing to the disk.
 _WRITEBACK_BYTES: Final = 8 << 20
@@ -87,6 +88,21 @@ class MountedStaging:
             os.ftruncate(fd, offset)
             self.offset = offset
             self._written_back = min(self._written_back, offset)
+
+    async def append_from(self, handle: ReadHandle, offset: int, count: int) -> int:
+        """Append bytes of an open file of this volume inside the kernel."""
+        if not isinstance(handle, HasDescriptor):
+            raise UnsupportedError("not a file of this volume", subject=Subject.FILE)
+        return await self._threads.run(self._append_from, handle.descriptor, offset, count)
+
+    def _append_from(self, source: SharedDescriptor, offset: int, count: int) -> int:
+        with source.use() as source_fd, self._descriptor.use() as fd, translated("copying", Subject.UPLOAD):
+            if offset == self.offset == 0 and share_all(source_fd, fd):
+                self.offset = os.fstat(fd).st_size
+                return self.offset
+            copied = copy_range(source_fd, fd, offset, self.offset, count)
+            self.offset += copied
+            return copied
 
     async def receive(self, intake: SocketIntake) -> None:
         """Write what a socket has behind what is there."""

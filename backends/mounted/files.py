@@ -127,7 +127,7 @@ class MountedReadHandle:
     def __init__(
         self, descriptor: SharedDescriptor, known: FileStat, mount: Beneath, threads: VolumeThreads
     ) -> None:
-        self._descriptor = descriptor
+        self.descriptor = descriptor
         self._mount = mount
         self._threads = threads
         self.stat = known
@@ -137,7 +137,7 @@ class MountedReadHandle:
         return await self._threads.run(self._read, offset, count)
 
     def _read(self, offset: int, count: int) -> bytes:
-        with self._descriptor.use() as fd, translated("reading"):
+        with self.descriptor.use() as fd, translated("reading"):
             parts: list[bytes] = []
             while count > 0 and (part := os.pread(fd, count, offset)):
                 parts.append(part)
@@ -150,7 +150,7 @@ class MountedReadHandle:
         return await self._threads.run(self._sha256)
 
     def _sha256(self) -> bytes | None:
-        with self._descriptor.use() as fd, translated("reading"):
+        with self.descriptor.use() as fd, translated("reading"):
             return digests.kept(self._mount, fd)
 
     async def keep_sha256(self, digest: bytes) -> None:
@@ -158,7 +158,7 @@ class MountedReadHandle:
         await self._threads.run(self._keep_sha256, digest)
 
     def _keep_sha256(self, digest: bytes) -> None:
-        with self._descriptor.use() as fd, translated("reading"):
+        with self.descriptor.use() as fd, translated("reading"):
             digests.keep(self._mount, fd, digest)
 
     async def send(self, socket_fd: int, offset: int, count: int) -> int:
@@ -169,7 +169,7 @@ class MountedReadHandle:
         ready = select.poll()
         ready.register(socket_fd, select.POLLOUT)
         sent = 0
-        with self._descriptor.use() as fd:
+        with self.descriptor.use() as fd:
             while sent < count:
                 part = _send_some(socket_fd, fd, offset + sent, count - sent)
                 if part is not None:
@@ -181,7 +181,7 @@ class MountedReadHandle:
 
     async def close(self) -> None:
         """Close, or leave that to a call that still uses the file."""
-        await self._threads.finish(self._descriptor.close)
+        await self._threads.finish(self.descriptor.close)
 
 
 def _send_some(socket_fd: int, fd: int, offset: int, count: int) -> int | None:

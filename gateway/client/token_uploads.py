@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from domain.paths import RelativePath
 from gateway.client.tus_answers import state_headers
-from gateway.client.upload_flow import UploadFlow
+from gateway.client.upload_flow import Ending, UploadFlow
 from gateway.gate import Gate
-from gateway.parameters import Parameters, Text, read_query
+from gateway.parameters import Bool, Parameters, Text, read_query
 from gateway.protocol import tus
 from gateway.protocol.tus import Dialect
 from gateway.tokens import UploadClaims
@@ -21,6 +20,7 @@ class TokenParameters(Parameters):
 
     token: Text
     dst_dir: str | None = None
+    extract: Bool = False
 
 
 class TokenUploadRoutes:
@@ -52,17 +52,18 @@ class TokenUploadRoutes:
 
     async def head(self, request: web.Request) -> web.Response:
         """Tell how far the upload is."""
-        claims, destination = self._token(request)
-        view = await self._flow.look(claims, claims.session, destination)
+        claims, ending = self._token(request)
+        view = await self._flow.look(claims, claims.session, ending)
         return web.Response(headers=state_headers(view, Dialect.BACKEND_AI))
 
     async def patch(self, request: web.Request) -> web.Response:
         """Store bytes."""
-        claims, destination = self._token(request)
-        return await self._flow.store(request, claims, claims.session, Dialect.BACKEND_AI, destination)
+        claims, ending = self._token(request)
+        return await self._flow.store(request, claims, claims.session, Dialect.BACKEND_AI, ending)
 
-    def _token(self, request: web.Request) -> tuple[UploadClaims, RelativePath | None]:
+    def _token(self, request: web.Request) -> tuple[UploadClaims, Ending]:
         parameters = read_query(request, TokenParameters)
         claims = self._gate.tokens.read(parameters.token, UploadClaims, even_expired=True)
         below = parameters.dst_dir
-        return claims, upload_path(claims.relpath, below) if below is not None else None
+        destination = upload_path(claims.relpath, below) if below is not None else None
+        return claims, Ending(destination, unpack=parameters.extract)

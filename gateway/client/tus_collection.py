@@ -106,13 +106,13 @@ class CollectionRoutes:
     async def head(self, request: web.Request) -> web.Response:
         """Tell how far an upload is."""
         claims, session_id = self._authorised(request)
-        view = await self._flow.look(claims, session_id, None)
+        view = await self._flow.look(claims, session_id)
         return web.Response(headers=state_headers(view, Dialect.STANDARD))
 
     async def patch(self, request: web.Request) -> web.Response:
         """Store bytes."""
         claims, session_id = self._authorised(request)
-        return await self._flow.store(request, claims, session_id, Dialect.STANDARD, None)
+        return await self._flow.store(request, claims, session_id, Dialect.STANDARD)
 
     async def terminate(self, request: web.Request) -> web.Response:
         """Drop an upload (extension termination)."""

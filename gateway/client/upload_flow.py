@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from aiohttp import web
 
 from domain.paths import RelativePath
@@ -15,6 +17,17 @@ from gateway.uploads.opened import OpenUpload
 from gateway.uploads.session import UploadSession, UploadState
 
 
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What a request says of how its upload ends, besides what was said when it began."""
+
+    destination: RelativePath | None = None
+    unpack: bool = False
+
+
+_AS_BEGUN = Ending()
+
+
 class UploadFlow:
     """Uploads as requests meet them."""
 
@@ -23,12 +36,12 @@ class UploadFlow:
         self._uploads = gate.uploads
 
     async def look(
-        self, claims: UploadClaims | CollectionClaims, session_id: str, destination: RelativePath | None
+        self, claims: UploadClaims | CollectionClaims, session_id: str, ending: Ending = _AS_BEGUN
     ) -> UploadView:
         """How far an upload is; one whose last byte is stored is finished first."""
         async with self._uploads.use(claims, session_id) as opened:
             pass
-        known = await self._uploads.finish(opened, destination)
+        known = await self._uploads.finish(opened, ending.destination, unpack=ending.unpack)
         return await self.view(opened, known.session)
 
     async def store(
@@ -37,7 +50,7 @@ class UploadFlow:
         claims: UploadClaims | CollectionClaims,
         session_id: str,
         dialect: Dialect,
-        destination: RelativePath | None,
+        ending: Ending = _AS_BEGUN,
     ) -> web.Response:
         """Answer a PATCH."""
         async with self._uploads.use(claims, session_id) as opened:
@@ -46,7 +59,7 @@ class UploadFlow:
             if isinstance(decision, Refuse):
                 return refusal(decision)
             await self._receive(request, opened, decision)
-        known = await self._uploads.finish(opened, destination)
+        known = await self._uploads.finish(opened, ending.destination, unpack=ending.unpack)
         view = await self.view(opened, known.session)
         return web.Response(status=204, headers=state_headers(view, dialect))
 

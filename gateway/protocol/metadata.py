@@ -46,6 +46,18 @@ def file_name(metadata: Mapping[str, str]) -> str | None:
     return None
 
 
+def wants_unpacking(metadata: Mapping[str, str]) -> bool:
+    """Whether the file is an archive to be unpacked.
+
+    Raises:
+        InvalidRequestError: neither yes nor no.
+    """
+    value = metadata.get("extract", "")
+    if value not in ("", "0", "1", "false", "true"):
+        raise InvalidRequestError("extract must be 1 or 0", field="Upload-Metadata")
+    return value in ("1", "true")
+
+
 def whole_sha256(metadata: Mapping[str, str]) -> str:
     """The SHA-256 the whole file is announced to have, in hexadecimal digits; empty if none is.
 

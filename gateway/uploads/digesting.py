@@ -10,14 +10,10 @@ import hashlib
 from collections import OrderedDict
 from typing import Final
 
-from anyio import to_thread
-
-from backends.contract import Hasher, ReadHandle, Staging
+from backends.contract import Hasher, Staging
 
 #: Unfinished digests remembered at most.
 _REMEMBERED: Final = 10_000
-#: Bytes read at once.
-_READ_BYTES: Final = 4 << 20
 
 
 class Digests:
@@ -45,12 +41,3 @@ class Digests:
         self._known[session_id] = (offset, hasher)
         while len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
-
-
-async def read_sha256(handle: ReadHandle) -> bytes:
-    """Compute the digest of an open file by reading it, in constant memory."""
-    hasher, offset = hashlib.sha256(), 0
-    while piece := await handle.read(offset, _READ_BYTES):
-        offset += len(piece)
-        await to_thread.run_sync(hasher.update, piece)
-    return hasher.digest()

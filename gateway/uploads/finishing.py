@@ -13,17 +13,19 @@ from dataclasses import replace
 from uuid import UUID
 
 from backends.contract import FileAccess
+from backends.integrity import read_sha256
 from bus.contract import Clock
 from domain.envelope import Envelope, wrap_event
 from domain.errors import ChecksumMismatchError, ConflictError, NotFoundError, Subject
-from domain.events import FileUploaded
+from domain.events import ArchiveUnpacked, FileUploaded
 from domain.ids import derived_id
+from domain.messages import Event
 from domain.paths import RelativePath
 from gateway.observer import GatewayObserver
 from gateway.quotas import Quotas
-from gateway.uploads.digesting import read_sha256
 from gateway.uploads.session import UploadSession, UploadState
 from gateway.uploads.sessions import Known, Sessions
+from gateway.uploads.unpacking import Unpacker
 
 
 class Finisher:
@@ -34,6 +36,7 @@ class Finisher:
         sessions: Sessions,
         files: Callable[[UploadSession], FileAccess],
         quotas: Quotas,
+        unpacker: Unpacker,
         clock: Clock,
         observer: GatewayObserver,
         *,
@@ -42,19 +45,28 @@ class Finisher:
         self._sessions = sessions
         self._files = files
         self._quotas = quotas
+        self._unpacker = unpacker
         self._clock = clock
         self._observer = observer
         #: Whether every file gets a digest, announced or not.
         self._digests = digests
 
     async def finish(
-        self, known: Known, destination: RelativePath | None = None, sha256: bytes | None = None
+        self,
+        known: Known,
+        destination: RelativePath | None = None,
+        sha256: bytes | None = None,
+        *,
+        unpack: bool = False,
+        compute: bool = True,
     ) -> Known:
         """Make a file of a fully stored upload: durable, whole, told once.
 
         Args:
             destination: where the file is to be, if not where the upload was meant for.
             sha256: digest of all its bytes, if somebody has computed it.
+            unpack: it is an archive to be unpacked there.
+            compute: read the bytes for a digest nobody has computed yet.
 
         Raises:
             ConflictError (subject file): a directory is in the way; the upload stays as it is.
@@ -64,20 +76,48 @@ class Finisher:
         while True:
             if known.session.state is UploadState.COMMITTED:
                 return known
-            done = await self._try(known, destination, sha256)
+            done = await self._try(known, destination, sha256, unpack=unpack, compute=compute)
             if done is not None:
                 return done
             known = await self._sessions.revive(known.session)
 
-    async def _try(self, known: Known, destination: RelativePath | None, sha256: bytes | None) -> Known | None:
+    async def _try(
+        self,
+        known: Known,
+        destination: RelativePath | None,
+        sha256: bytes | None,
+        *,
+        unpack: bool,
+        compute: bool,
+    ) -> Known | None:
         """One try to finish; None if somebody else changed the record meanwhile."""
         session = known.session
         target = destination or session.destination
         assert target is not None, "a part becomes no file"
         if session.state is UploadState.COMMITTING and await self._is_renamed(session):
             return await self._commit(known, session)
-        begun = await self._begin(known, target, sha256)
+        session = await self._digested(session, sha256, compute=compute)
+        if unpack or session.unpack:
+            return await self._unpack(known, replace(session, unpack=True, destination=target))
+        begun = await self._begin(known, session, target)
         return None if begun is None else await self._rename(begun, target)
+
+    async def _unpack(self, known: Known, session: UploadSession) -> Known | None:
+        """Unpack an archive; then it takes the way of any upload, but for its own bytes, which are freed."""
+        unpacked = await self._unpacker.unpack(session)
+        begun = await self._sessions.replace(
+            known,
+            replace(
+                session,
+                state=UploadState.COMMITTING,
+                unpacked_files=unpacked.files,
+                unpacked_bytes=unpacked.size_bytes,
+            ),
+        )
+        if begun is None:
+            return None
+        await self._files(session).discard_staging(session.id)
+        return await self._commit(begun, begun.session)
 
     async def _is_renamed(self, session: UploadSession) -> bool:
         try:
@@ -86,9 +126,8 @@ class Finisher:
             return True
         return False
 
-    async def _begin(self, known: Known, target: RelativePath, sha256: bytes | None) -> Known | None:
+    async def _begin(self, known: Known, session: UploadSession, target: RelativePath) -> Known | None:
         """Record what is going to happen, so that it can be told after a crash."""
-        session = await self._digested(known.session, sha256)
         await self._quotas.confirm(session)
         try:
             replaced = (await self._files(session).stat(target)).size_bytes
@@ -97,8 +136,9 @@ class Finisher:
         begun = replace(session, state=UploadState.COMMITTING, destination=target, replaced_bytes=replaced)
         return await self._sessions.replace(known, begun)
 
-    async def _digested(self, session: UploadSession, sha256: bytes | None) -> UploadSession:
-        if session.sha256 or not (self._digests or session.announced_sha256):
+    async def _digested(self, session: UploadSession, sha256: bytes | None, *, compute: bool) -> UploadSession:
+        wanted = self._digests and (compute or sha256 is not None)
+        if session.sha256 or not (wanted or session.announced_sha256):
             return session
         found = (sha256 or await self._read_sha256(session)).hex()
         if session.announced_sha256 and not hmac.compare_digest(found, session.announced_sha256):
@@ -137,7 +177,24 @@ class Finisher:
         return done
 
     def _event(self, session: UploadSession) -> Envelope:
-        event = FileUploaded(
+        event = self._unpacked(session) if session.unpack else self._uploaded(session)
+        return wrap_event(event, id=derived_id(UUID(session.id), 0), time=self._clock.now())
+
+    @staticmethod
+    def _unpacked(session: UploadSession) -> Event:
+        assert session.destination is not None, "a part becomes no file"
+        return ArchiveUnpacked(
+            volume=session.volume,
+            folder=session.folder,
+            path=str(session.destination.parent),
+            files=session.unpacked_files,
+            size_bytes=session.unpacked_bytes,
+            session=session.id,
+        )
+
+    @staticmethod
+    def _uploaded(session: UploadSession) -> Event:
+        return FileUploaded(
             volume=session.volume,
             folder=session.folder,
             path=str(session.destination),
@@ -146,7 +203,6 @@ class Finisher:
             session=session.id,
             sha256=session.sha256,
         )
-        return wrap_event(event, id=derived_id(UUID(session.id), 0), time=self._clock.now())
 
     async def adopt(self, known: Known) -> Known | None:
         """Finish an upload at once whose announced content is at its destination already; None if it is not."""

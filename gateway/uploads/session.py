@@ -53,6 +53,10 @@ class UploadSession:
     floor: int | None = None
     #: Bytes counted against the owner's quota while it is unfinished.
     reserved_bytes: int = 0
+    #: Whether it is an archive to be unpacked where it would be put; and what it became.
+    unpack: bool = False
+    unpacked_files: int = 0
+    unpacked_bytes: int = 0
     #: SHA-256 the whole file is announced to have, and the one it has once that is known; hexadecimal.
     announced_sha256: str = ""
     sha256: str = ""
@@ -85,7 +89,7 @@ class UploadSession:
             "state": self.state.value,
             "metadata": self.metadata,
             "replaced_bytes": self.replaced_bytes,
-            **{name: value for name, value in self._rare().items() if value not in ("", (), None, 0)},
+            **{name: value for name, value in self._rare().items() if value not in ("", None, 0)},
             **({"floor": self.floor} if self.floor is not None else {}),
         }
 
@@ -96,6 +100,9 @@ class UploadSession:
             "parts": list(self.parts) or None,
             "final": self.final,
             "reserved_bytes": self.reserved_bytes,
+            "unpack": self.unpack,
+            "unpacked_files": self.unpacked_files,
+            "unpacked_bytes": self.unpacked_bytes,
             "announced_sha256": self.announced_sha256,
             "sha256": self.sha256,
         }

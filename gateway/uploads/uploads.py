@@ -5,6 +5,8 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
 
 from loguru import logger
 
@@ -21,22 +23,36 @@ from domain.errors import (
     TooLargeError,
     UnauthenticatedError,
 )
-from domain.ids import VolumeName
+from domain.ids import VFolderId, VolumeName
 from domain.paths import ROOT, RelativePath
+from gateway.archive.unpack import UnpackLimits
 from gateway.observer import GatewayObserver
-from gateway.protocol.metadata import file_name, parse_metadata, whole_sha256
+from gateway.protocol.metadata import file_name, parse_metadata, wants_unpacking, whole_sha256
 from gateway.protocol.tus import Accept, Creation
 from gateway.quotas import Quotas
 from gateway.settings import GatewaySettings
 from gateway.tokens import CollectionClaims, UploadClaims
 from gateway.transfer.receive import Body
+from gateway.uploads.copying import Copier
 from gateway.uploads.digesting import Digests
 from gateway.uploads.finishing import Finisher
 from gateway.uploads.opened import OpenUpload, OpenUploads
 from gateway.uploads.parts import Parts
 from gateway.uploads.session import UploadSession, UploadState
 from gateway.uploads.sessions import Known, Sessions
+from gateway.uploads.unpacking import Unpacker
 from gateway.uploads.writer import Writer
+
+#: How long a copy that was broken off stays, in seconds.
+_COPY_SECONDS: Final = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class UploadSource:
+    """A file to be copied."""
+
+    folder: VFolderId
+    path: RelativePath
 
 
 class Uploads:
@@ -56,8 +72,10 @@ class Uploads:
         self._quotas = quotas
         self._settings = settings
         self.sessions = Sessions(bus, settings.upload_seconds, settings.finished_seconds)
+        limits = UnpackLimits(settings.unpack_entries, settings.unpack_bytes, settings.unpack_ratio)
+        unpacker = Unpacker(self._files, quotas, limits)
         self.finisher = Finisher(
-            self.sessions, self._files, quotas, bus.clock, observer, digests=settings.upload_digests
+            self.sessions, self._files, quotas, unpacker, bus.clock, observer, digests=settings.upload_digests
         )
         digests = Digests(enabled=settings.upload_digests)
         self.opened = OpenUploads(
@@ -70,6 +88,7 @@ class Uploads:
             settings.upload_seconds,
         )
         self._parts = Parts(self.sessions, self.opened, self.finisher, digests, self._files)
+        self._copier = Copier(self.opened, self.finisher)
         self._writer = Writer(self.sessions, quotas, observer, settings.write_bytes)
 
     # --- beginning --------------------------------------------------------------------------------
@@ -168,6 +187,7 @@ class Uploads:
             concat=creation.concat.text if creation.concat else "",
             parts=creation.concat.parts or () if creation.concat else (),
             reserved_bytes=creation.length or 0,
+            unpack=not is_part and wants_unpacking(metadata),
             announced_sha256="" if is_part else whole_sha256(metadata),
         )
 
@@ -221,7 +241,9 @@ class Uploads:
         """Store a request's body. Raises as `Writer.store`."""
         await self._writer.store(opened, body, accept)
 
-    async def finish(self, opened: OpenUpload, destination: RelativePath | None = None) -> Known:
+    async def finish(
+        self, opened: OpenUpload, destination: RelativePath | None = None, *, unpack: bool = False
+    ) -> Known:
         """Make a file of an upload if its last byte is stored; to be called when it is given back.
 
         Raises as `Finisher.finish`.
@@ -238,7 +260,35 @@ class Uploads:
         if session.is_final and session.state is UploadState.OPEN:
             return await self._parts.assemble(session.id) or opened.known
         sha256 = opened.digest.digest() if opened.digest is not None else None
-        return await self.finisher.finish(opened.known, destination, sha256)
+        return await self.finisher.finish(opened.known, destination, sha256, unpack=unpack)
+
+    async def copy(self, source: UploadSource, volume: VolumeName, folder: VFolderId, path: RelativePath) -> Known:
+        """Copy a file to another place on its volume. A file there is replaced.
+
+        Raises:
+            NotFoundError, ConflictError: nothing to copy, or no place for it.
+            QuotaExceededError, StorageFullError: no room.
+        """
+        handle = await self._volumes[volume].files(source.folder).open_read(source.path)
+        try:
+            session = UploadSession(
+                id=secrets.token_hex(16),
+                volume=volume,
+                folder=folder,
+                destination=path,
+                length=handle.stat.size_bytes,
+                expires=self._bus.clock.now() + _COPY_SECONDS,
+                begun=self._bus.clock.now(),
+                reserved_bytes=handle.stat.size_bytes,
+            )
+            await self._begin(session)
+            try:
+                return await self._copier.copy(session, handle)
+            except PenstockError:
+                await self.finisher.discard(session)
+                raise
+        finally:
+            await handle.close()
 
     async def length(self, session: UploadSession) -> int | None:
         """Length of an upload, as far as it is known."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -251,3 +252,25 @@ def test_the_catalogue_comes_back_from_events_and_volumes_with_every_difference_
     (uncounted,) = rows(site, "rebuild", "--count")
     assert uncounted["subject"].startswith(strange)
     assert rows(site, "rebuild", "--count") == []
+
+
+def test_a_scrub_finds_what_is_damaged(site: Site) -> None:
+    for name in ("good", "d/bad"):
+        site.api.upload(name, b"0123456789")
+    (site.folder / "foreign").write_bytes(b"nobody kept a digest")
+    assert rows(site, "scrub") == []
+    bad = site.folder / "d" / "bad"
+    known = bad.stat()
+    with bad.open("r+b") as file:
+        file.write(b"9")
+    os.utime(bad, ns=(known.st_atime_ns, known.st_mtime_ns))
+    (found,) = rows(site, "scrub", "--volume", "disk", code=3)
+    assert (found["vfid"], found["path"]) == (str(VFolderId.parse(FOLDER)), "d/bad")
+    assert len(rows(site, "replay", "events", "--type", "file.damaged")) == 1
+    assert len(rows(site, "scrub", "--folder", FOLDER, "--quiet", code=3)) == 1
+    assert rows(site, "scrub", "--folder", OTHER, code=0) == []
+    assert site.penstock("scrub", "--volume", "nope").returncode == 1
+    done = site.penstock("scrub", "--keep", "--quiet")
+    assert "1 unknown" in done.stderr
+    done = site.penstock("scrub", "--quiet")
+    assert (done.returncode, "2 intact" in done.stderr) == (3, True)

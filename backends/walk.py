@@ -1,0 +1,36 @@
+"""Walking through everything in a folder."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Final
+
+from backends.contract import EntryKind, FileAccess, FileStat
+from domain.errors import ConflictError, NotFoundError, Subject
+from domain.paths import ROOT, STAGING_NAME, RelativePath
+
+_LIMIT: Final = 1 << 31
+
+
+async def walk_files(files: FileAccess, top: RelativePath = ROOT) -> AsyncIterator[tuple[RelativePath, FileStat]]:
+    """Every regular file below a directory; links are not followed, unfinished uploads left out.
+
+    What vanishes meanwhile is left out as well. Raises NotFoundError if the folder is not there.
+    """
+    waiting = [top]
+    while waiting:
+        directory = waiting.pop()
+        try:
+            listing = await files.listing(directory, limit=_LIMIT)
+        except (NotFoundError, ConflictError) as error:
+            if error.subject is not Subject.FILE or directory == top:
+                raise
+            continue
+        for entry in listing.entries:
+            if directory.is_root and entry.name == STAGING_NAME:
+                continue
+            path = RelativePath((*directory.parts, entry.name))
+            if entry.stat.kind is EntryKind.DIRECTORY:
+                waiting.append(path)
+            elif entry.stat.kind is EntryKind.FILE:
+                yield path, entry.stat

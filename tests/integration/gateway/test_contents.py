@@ -1,0 +1,98 @@
+"""Copies and checks that bytes do not leave the storage for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from harness.world import FOLDER, OTHER, Answer, World, digest, open_world
+
+from backends.mounted import copying
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with open_world(tmp_path) as opened:
+        await opened.make_folder()
+        yield opened
+
+
+async def copy(world: World, source: str, target: str, **more: str) -> Answer:
+    body = {"volume": "disk", "vfid": FOLDER, "relpath": source, "dst_relpath": target, **more}
+    return await world.manager("POST", "/folder/file/copy", body)
+
+
+async def verify(world: World, path: str, **more: object) -> Answer:
+    body = {"volume": "disk", "vfid": FOLDER, "relpath": path, **more}
+    return await world.manager("POST", "/folder/file/verify", body)
+
+
+@pytest.fixture(params=["kernel", "by hand"])
+def by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param == "by hand":
+
+        def refused(*_: object, **__: object) -> int:
+            raise OSError(38, "no such call")
+
+        monkeypatch.setattr(copying.os, "copy_file_range", refused)
+
+
+@pytest.mark.usefixtures("by")
+async def test_a_file_is_copied(world: World) -> None:
+    data = os.urandom(700_000)
+    await world.upload("a", data)
+    answer = await copy(world, "a", "d/b")
+    assert answer.json == {"path": "d/b", "size": len(data), "sha256": digest(data)}
+    assert (world.folder / "d" / "b").read_bytes() == data
+    assert (await copy(world, "a", "d")).json["path"] == "d/a"
+    event = world.events("file.uploaded")[-1]
+    assert (event.body["path"], event.body["sha256"]) == ("d/a", digest(data))
+    await world.make_folder(OTHER)
+    assert (await copy(world, "a", "x", dst_vfid=OTHER)).status == 200
+    assert sorted(path.name for path in world.folder.iterdir()) == ["a", "d"], "nothing unfinished stays"
+
+
+async def test_copies_of_nothing_and_to_nowhere(world: World) -> None:
+    await world.upload("a", b"1")
+    (world.folder / "d").mkdir()
+    for source, target in (("nope", "b"), ("d", "b"), ("a", "../b"), ("a", ".upload/x"), ("a", "a/x")):
+        answer = await copy(world, source, target)
+        assert 400 <= answer.status < 500, (source, target)
+    assert (await copy(world, "a", "b", dst_vfid=OTHER)).status == 404
+    assert sorted(path.name for path in world.folder.iterdir()) == ["a", "d"]
+
+
+async def test_a_copy_counts_against_the_quota(world: World) -> None:
+    await world.upload("a", bytes(600))
+    scope = {"volume": "disk", "qsid": FOLDER.partition("/")[0], "options": {"limit_bytes": 1000}}
+    assert (await world.manager("PATCH", "/quota-scope", scope)).status == 204
+    assert (await copy(world, "a", "b")).status == 413
+    assert [path.name for path in world.folder.iterdir()] == ["a"]
+
+
+async def test_a_flipped_bit_is_found(world: World) -> None:
+    data = b"0123456789"
+    await world.upload("a", data)
+    assert (await verify(world, "a")).json == {
+        "integrity": "intact",
+        "sha256": digest(data),
+        "kept_sha256": digest(data),
+    }
+    known = os.stat(world.folder / "a")
+    with (world.folder / "a").open("r+b") as file:
+        file.write(b"1")
+    os.utime(world.folder / "a", ns=(known.st_atime_ns, known.st_mtime_ns))
+    found = (await verify(world, "a")).json
+    assert (found["integrity"], found["kept_sha256"]) == ("damaged", digest(data))
+    (event,) = world.events("file.damaged")
+    assert (event.body["path"], event.body["kept_sha256"]) == ("a", digest(data))
+    # Somebody who changes a file properly damages nothing.
+    (world.folder / "a").write_bytes(b"new")
+    assert (await verify(world, "a")).json["integrity"] == "unknown"
+    assert (await verify(world, "a", keep=True)).json["integrity"] == "unknown"
+    assert (await verify(world, "a")).json["integrity"] == "intact"
+    assert (await verify(world, "nope")).status == 400
