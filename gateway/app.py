@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from gateway.client import downloads, token_uploads, tus_answers, tus_collection
+from gateway.client import downloads, resumable, token_uploads, tus_answers, tus_collection
 from gateway.client.status import StatusRoutes as ClientStatusRoutes
 from gateway.cors import Cors
 from gateway.gate import Gate
@@ -55,6 +55,7 @@ def client_app(gate: Gate) -> web.Application:
         downloads.DownloadRoutes(gate, cors),
         token_uploads.TokenUploadRoutes(gate),
         tus_collection.CollectionRoutes(gate, cors),
+        resumable.ResumableRoutes(gate),
     ):
         app.router.add_routes(part.routes())
     return app

@@ -15,11 +15,13 @@ _MAX_AGE_SECONDS: Final = 86400
 _UPLOAD_METHODS: Final = "POST, HEAD, PATCH, DELETE, OPTIONS"
 _UPLOAD_HEADERS: Final = (
     "Authorization, Content-Type, Tus-Resumable, Upload-Length, Upload-Offset, Upload-Metadata, "
-    "Upload-Defer-Length, Upload-Concat, Upload-Checksum, X-HTTP-Method-Override, X-Request-ID, X-Requested-With"
+    "Upload-Defer-Length, Upload-Concat, Upload-Checksum, Upload-Complete, Upload-Draft-Interop-Version, "
+    "X-HTTP-Method-Override, X-Request-ID, X-Requested-With"
 )
 _UPLOAD_EXPOSED: Final = (
     "Upload-Offset, Upload-Length, Upload-Metadata, Upload-Expires, Upload-Defer-Length, Upload-Concat, Location, "
-    "Tus-Resumable, Tus-Version, Tus-Extension, Tus-Max-Size, Tus-Checksum-Algorithm, Retry-After, X-Request-ID"
+    "Tus-Resumable, Tus-Version, Tus-Extension, Tus-Max-Size, Tus-Checksum-Algorithm, Upload-Complete, Upload-Limit, "
+    "Retry-After, X-Request-ID"
 )
 _DOWNLOAD_HEADERS: Final = "Range, If-Range, If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since"
 _DOWNLOAD_EXPOSED: Final = (
@@ -49,7 +51,7 @@ class Cors:
         origin = self._allowed(request)
         if origin is None:
             return
-        upload = request.path.startswith("/files")
+        upload = request.path.startswith(("/files", "/uploads"))
         response.headers["Access-Control-Allow-Origin"] = origin
         response.headers["Access-Control-Allow-Credentials"] = "true"
         response.headers["Access-Control-Expose-Headers"] = _UPLOAD_EXPOSED if upload else _DOWNLOAD_EXPOSED

@@ -69,6 +69,9 @@ class GatewaySettings(BaseModel):
         60.0, gt=0, description="how often expired and interrupted uploads are looked for, in seconds"
     )
     max_upload_bytes: int = Field(100 << 30, ge=1, description="largest file an upload may have, in bytes")
+    resumable_uploads: bool = Field(
+        False, description="whether `/uploads` speaks draft-ietf-httpbis-resumable-upload-12 (interop version 8)"
+    )
     upload_digests: bool = Field(
         True, description="whether the SHA-256 of every upload is computed, kept with its file and told"
     )

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from domain.errors import InvalidRequestError, NotFoundError, Subject, UnauthenticatedError
+from domain.errors import InvalidRequestError
+from gateway.client.access import Access
 from gateway.client.tus_answers import refusal, state_headers
 from gateway.client.upload_flow import RefusedError, UploadFlow
 from gateway.cors import Cors
 from gateway.gate import Gate
-from gateway.parameters import Parameters, Text, read_query
 from gateway.protocol import tus
 from gateway.protocol.checksum import ALGORITHMS
 from gateway.protocol.tus import Creation, Dialect
@@ -24,18 +24,13 @@ from gateway.uploads.sessions import Known
 _OVERRIDE = "X-HTTP-Method-Override"
 
 
-class TokenParameters(Parameters):
-    """A token."""
-
-    token: Text
-
-
 class CollectionRoutes:
     """Creation, and the uploads created."""
 
     def __init__(self, gate: Gate, cors: Cors) -> None:
         self._gate = gate
         self._cors = cors
+        self._access = Access(gate)
         self._flow = UploadFlow(gate)
 
     def routes(self) -> list[web.RouteDef]:
@@ -76,7 +71,7 @@ class CollectionRoutes:
         refused = tus.check_version(request.headers, Dialect.STANDARD)
         if refused is not None:
             return refusal(refused)
-        claims = self._token(request, even_expired=False)
+        claims = self._access.token(request, even_expired=False)
         creation = tus.read_creation(request.headers, self._gate.settings.max_upload_bytes)
         known = await self._create(claims, creation)
         try:
@@ -84,7 +79,7 @@ class CollectionRoutes:
         except RefusedError as error:
             return refusal(error.refuse)
         response = web.Response(status=201, headers=state_headers(view, Dialect.STANDARD))
-        response.headers["Location"] = self._location(request, known.session.id)
+        response.headers["Location"] = self._access.location(request, "files", known.session.id)
         return response
 
     async def _create(self, claims: UploadClaims | CollectionClaims, creation: Creation) -> Known:
@@ -97,21 +92,15 @@ class CollectionRoutes:
             raise InvalidRequestError(f"the token is for {claims.size} bytes, not {length}", field="Upload-Length")
         return await self._gate.uploads.create(claims, creation.metadata)
 
-    @staticmethod
-    def _location(request: web.Request, session_id: str) -> str:
-        """Relative, so that it is right behind any proxy; with the token if that came in the query."""
-        token = request.query.get("token")
-        return f"files/{session_id}" + (f"?token={token}" if token else "")
-
     async def head(self, request: web.Request) -> web.Response:
         """Tell how far an upload is."""
-        claims, session_id = self._authorised(request)
+        claims, session_id = self._access.authorised(request)
         view = await self._flow.look(claims, session_id)
         return web.Response(headers=state_headers(view, Dialect.STANDARD))
 
     async def patch(self, request: web.Request) -> web.Response:
         """Store bytes."""
-        claims, session_id = self._authorised(request)
+        claims, session_id = self._access.authorised(request)
         return await self._flow.store(request, claims, session_id, Dialect.STANDARD)
 
     async def terminate(self, request: web.Request) -> web.Response:
@@ -119,23 +108,7 @@ class CollectionRoutes:
         refused = tus.check_version(request.headers, Dialect.STANDARD)
         if refused is not None:
             return refusal(refused)
-        claims, session_id = self._authorised(request)
+        claims, session_id = self._access.authorised(request)
         async with self._gate.uploads.use(claims, session_id) as opened:
             await self._gate.uploads.drop(opened)
         return web.Response(status=204)
-
-    def _authorised(self, request: web.Request) -> tuple[UploadClaims | CollectionClaims, str]:
-        session_id = request.match_info["session"]
-        claims = self._token(request, even_expired=True)
-        if isinstance(claims, UploadClaims) and session_id != claims.session:
-            # Whether somebody else's upload exists is nobody else's business.
-            raise NotFoundError("not the token's upload", subject=Subject.UPLOAD)
-        return claims, session_id
-
-    def _token(self, request: web.Request, *, even_expired: bool) -> UploadClaims | CollectionClaims:
-        kind, _, token = request.headers.get("Authorization", "").partition(" ")
-        if kind.lower() != "bearer":
-            if "token" not in request.query:
-                raise UnauthenticatedError("is required")
-            token = read_query(request, TokenParameters).token
-        return self._gate.tokens.read_any(token.strip(), UploadClaims, CollectionClaims, even_expired=even_expired)

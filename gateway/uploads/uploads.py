@@ -241,6 +241,10 @@ class Uploads:
         """Store a request's body. Raises as `Writer.store`."""
         await self._writer.store(opened, body, accept)
 
+    async def end_here(self, opened: OpenUpload) -> None:
+        """Have an upload be as long as what is stored of it. Raises QuotaExceededError."""
+        await self._writer.tell_length(opened, opened.offset or 0)
+
     async def finish(
         self, opened: OpenUpload, destination: RelativePath | None = None, *, unpack: bool = False
     ) -> Known:

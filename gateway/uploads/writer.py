@@ -64,7 +64,7 @@ class Writer:
             await _refuse_bytes(body)
             return
         if accept.length is not None:
-            await self._tell_length(opened, accept.length)
+            await self.tell_length(opened, accept.length)
         limit, too_many = await self._limit(opened, body, accept)
         storing = _Storing(opened, self._observer, limit, too_many, self._batch_bytes)
         if accept.checksum is None:
@@ -73,7 +73,8 @@ class Writer:
         async with self._verified(opened, opened.staging, accept.checksum):
             await storing.store(opened.staging, body)
 
-    async def _tell_length(self, opened: OpenUpload, length: int) -> None:
+    async def tell_length(self, opened: OpenUpload, length: int) -> None:
+        """Take note of the length of a deferred upload. Raises QuotaExceededError."""
         await self._quotas.reserve(replace(opened.session, length=length, reserved_bytes=length))
         await opened.change(self._sessions, length=length, reserved_bytes=length)
 

@@ -1,0 +1,52 @@
+"""Which token a request of an upload collection brings, and what it may touch."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from domain.errors import NotFoundError, Subject, UnauthenticatedError
+from gateway.gate import Gate
+from gateway.parameters import Parameters, Text, read_query
+from gateway.tokens import CollectionClaims, UploadClaims
+
+
+class TokenParameters(Parameters):
+    """A token."""
+
+    token: Text
+
+
+class Access:
+    """Bearer tokens (RFC 6750) and tokens in the query."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    def token(self, request: web.Request, *, even_expired: bool) -> UploadClaims | CollectionClaims:
+        """The token of a request.
+
+        Raises:
+            UnauthenticatedError: none, or one that does not hold.
+            ForbiddenError: one for something else.
+        """
+        kind, _, token = request.headers.get("Authorization", "").partition(" ")
+        if kind.lower() != "bearer":
+            if "token" not in request.query:
+                raise UnauthenticatedError("is required")
+            token = read_query(request, TokenParameters).token
+        return self._gate.tokens.read_any(token.strip(), UploadClaims, CollectionClaims, even_expired=even_expired)
+
+    def authorised(self, request: web.Request) -> tuple[UploadClaims | CollectionClaims, str]:
+        """The token of a request for one upload, and that upload's id. Raises as `token`, and NotFoundError."""
+        session_id = request.match_info["session"]
+        claims = self.token(request, even_expired=True)
+        if isinstance(claims, UploadClaims) and session_id != claims.session:
+            # Whether somebody else's upload exists is nobody else's business.
+            raise NotFoundError("not the token's upload", subject=Subject.UPLOAD)
+        return claims, session_id
+
+    @staticmethod
+    def location(request: web.Request, collection: str, session_id: str) -> str:
+        """Relative, so that it is right behind any proxy; with the token if that came in the query."""
+        token = request.query.get("token")
+        return f"{collection}/{session_id}" + (f"?token={token}" if token else "")
