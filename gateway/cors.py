@@ -20,8 +20,8 @@ _UPLOAD_HEADERS: Final = (
 )
 _UPLOAD_EXPOSED: Final = (
     "Upload-Offset, Upload-Length, Upload-Metadata, Upload-Expires, Upload-Defer-Length, Upload-Concat, Location, "
-    "Tus-Resumable, Tus-Version, Tus-Extension, Tus-Max-Size, Tus-Checksum-Algorithm, Upload-Complete, Upload-Limit, "
-    "Retry-After, X-Request-ID"
+    "Tus-Resumable, Tus-Version, Tus-Extension, Tus-Max-Size, Tus-Checksum-Algorithm, Upload-Complete, "
+    "Upload-Limit, Retry-After, X-Request-ID"
 )
 _DOWNLOAD_HEADERS: Final = "Range, If-Range, If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since"
 _DOWNLOAD_EXPOSED: Final = (

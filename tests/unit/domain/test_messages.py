@@ -188,6 +188,9 @@ def test_every_event_can_be_projected(name: str) -> None:
         "size_bytes": 1,
         "session": "0" * 32,
         "owner": "actor",
+        "files": 1,
+        "kept_sha256": "0" * 64,
+        "found_sha256": "1" * 64,
         "epoch": 1,
     }
     event = model.model_validate({key: value for key, value in samples.items() if key in model.model_fields})
