@@ -24,6 +24,8 @@ from gateway.middlewares import around, require_secret, signed
 _FIELD_BYTES: Final = 64 * 1024
 #: How long an idle connection is kept, in seconds.
 _KEEPALIVE_SECONDS: Final = 75.0
+#: Bytes of a body the HTTP library holds before it holds its sender back, twice; each connection may.
+_READ_BYTES: Final = 64 << 10
 
 
 def manager_app(gate: Gate) -> web.Application:
@@ -61,7 +63,7 @@ def client_app(gate: Gate) -> web.Application:
     return app
 
 
-def server_options(read_bytes: int) -> dict[str, Any]:
+def server_options() -> dict[str, Any]:
     """How aiohttp has to be run for these applications.
 
     Bodies are left as they were sent: inflating a `Content-Encoding` would store other bytes than the client
@@ -74,5 +76,5 @@ def server_options(read_bytes: int) -> dict[str, Any]:
         "keepalive_timeout": _KEEPALIVE_SECONDS,
         "max_line_size": _FIELD_BYTES,
         "max_field_size": _FIELD_BYTES,
-        "read_bufsize": read_bytes,
+        "read_bufsize": _READ_BYTES,
     }

@@ -78,7 +78,7 @@ async def run_gateway(settings: Settings, stop: anyio.Event) -> None:
             VERSION,
             configured_spans("gateway"),
         )
-        options = server_options(settings.gateway.write_bytes)
+        options = server_options()
         options["shutdown_timeout"] = settings.gateway.stop_seconds
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(gate.uploads.opened.run)

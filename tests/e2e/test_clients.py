@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import random
 import shutil
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from harness.cutter import open_cutter
-from harness.processes import Site
+from harness.processes import FOLDER, Site
 
 CLIENTS = Path(__file__).parent / "clients"
 SIZE = 64 << 20
@@ -22,9 +23,9 @@ pytestmark = pytest.mark.timeout(120)
 
 @pytest.fixture(scope="module")
 def node_client(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """tus-js-client from npm, in the versions of the lock file."""
+    """tus-js-client and Uppy from npm, in the versions of the lock file."""
     folder = tmp_path_factory.mktemp("node")
-    for name in ("package.json", "package-lock.json", "upload.mjs"):
+    for name in ("package.json", "package-lock.json", "upload.mjs", "uppy.mjs"):
         shutil.copy(CLIENTS / name, folder)
     subprocess.run(["npm", "ci", "--silent", "--no-audit", "--no-fund"], cwd=folder, check=True, timeout=100)
     return folder / "upload.mjs"
@@ -41,6 +42,11 @@ def check_upload(site: Site, source: Path, name: str) -> None:
     assert digest(site.folder / name) == digest(source)
     (told,) = site.events("file.uploaded")
     assert told.body["path"] == name
+
+
+def collection_token(site: Site) -> str:
+    body = {"volume": "disk", "vfid": FOLDER, "owner": "somebody"}
+    return site.api.manager("POST", "/folder/file/upload-below", body).json["token"]
 
 
 def digest(path: Path) -> str:
@@ -69,6 +75,29 @@ def test_tus_js_client(site: Site, source: Path, node_client: Path) -> None:
         run("node", node_client, f"http://127.0.0.1:{cutter.port}/files", token, source)
         assert cutter.cuts == 1
     check_upload(site, source, "node.bin")
+
+
+@pytest.mark.parametrize(
+    "option", [{"parallelUploads": 4}, {"uploadLengthDeferred": True, "chunkSize": 10_000_000}]
+)
+def test_tus_js_client_names_its_file(site: Site, source: Path, node_client: Path, option: dict) -> None:
+    options = json.dumps({**option, "uploadSize": None})
+    run("node", node_client, f"{site.api.client_url}/files", collection_token(site), source, options)
+    check_upload(site, source, "from-node.bin")
+
+
+def test_uppy(site: Site, node_client: Path) -> None:
+    run("node", node_client.with_name("uppy.mjs"), f"{site.api.client_url}/files", collection_token(site), "30")
+    for number in range(30):
+        assert (site.folder / f"file {number}.bin").read_bytes() == bytes([number]) * (100_000 + number)
+    assert len(site.events("file.uploaded")) == 30
+
+
+@pytest.mark.parametrize("parallel", ["1", "4"])
+def test_resumable_upload(site: Site, source: Path, parallel: str) -> None:
+    client = CLIENTS / "resumable_upload_client.py"
+    run(sys.executable, client, f"{site.api.client_url}/files", collection_token(site), source, parallel)
+    check_upload(site, source, f"resumable-{parallel}.bin")
 
 
 def test_aiotusclient(site: Site, source: Path) -> None:

@@ -4,36 +4,14 @@ from __future__ import annotations
 
 import http.client
 import os
-import threading
 from pathlib import Path
 
 import pytest
+from harness.peak import Peak
 from harness.processes import Api, Site
 
 GIB = 1 << 30
 LIMIT = 100 << 20
-
-
-class Peak:
-    """Highest memory of a role while something runs."""
-
-    def __init__(self, site: Site) -> None:
-        self._gateway = site.running[-1]
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
-        self.idle = self.bytes = self._gateway.rss_bytes()
-
-    def __enter__(self) -> Peak:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._stop.wait(0.02):
-            self.bytes = max(self.bytes, self._gateway.rss_bytes())
 
 
 @pytest.mark.timeout(180)

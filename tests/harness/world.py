@@ -201,7 +201,7 @@ async def open_world(path: Path, spans: Spans | None = None, **gateway: Any) -> 
         gate = build_gate(bus, {volume.name: volume}, settings, 0.4, watching, "1.2.3", spans)
         tasks.start_soon(gate.quotas.limits.follow)
         tasks.start_soon(gate.uploads.opened.run)
-        options = {**server_options(settings.write_bytes), "shutdown_timeout": 1.0}
+        options = {**server_options(), "shutdown_timeout": 1.0}
         async with (
             port(client_app(gate), settings.client, options),
             port(manager_app(gate), settings.manager, options),
