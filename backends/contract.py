@@ -10,7 +10,7 @@ folder by the storage itself, so a link or a race never leads out of it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -161,6 +161,16 @@ class FileAccess(Protocol):
 
     async def open_read(self, path: RelativePath) -> ReadHandle:
         """Open a regular file; a link inside the folder is followed."""
+
+    async def open_or_read(
+        self, path: RelativePath, few: Callable[[FileStat], tuple[int, int] | None]
+    ) -> tuple[FileStat, bytes | ReadHandle]:
+        """Open a regular file like `open_read`, or read some of its bytes at once.
+
+        Args:
+            few: told what is known of the file, says which bytes (offset, count) are all that is wanted of it;
+                None: it is to be opened. May be called on another thread.
+        """
 
     async def read_many(
         self, paths: Sequence[RelativePath], *, max_bytes: int

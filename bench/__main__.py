@@ -11,13 +11,15 @@ from pathlib import Path
 from bench.bus import bus
 from bench.commands import commands
 from bench.comparison import Comparison
-from bench.transfers import MIB, downloads, large_uploads, small_uploads
+from bench.transfers import MIB, archives, downloads, large_uploads, ranges, small_uploads
 
 Suite = Callable[[Path, argparse.Namespace], Iterator[Comparison]]
 
 SUITES: Mapping[str, Suite] = {
     "upload": lambda folder, asked: large_uploads(folder, asked.size * MIB, asked.rounds),
     "download": lambda folder, asked: downloads(folder, asked.size * MIB, asked.rounds),
+    "ranges": lambda folder, asked: ranges(folder, asked.size * MIB, asked.count, asked.rounds),
+    "archive": lambda folder, asked: archives(folder, 20 * asked.count, asked.rounds),
     "small": lambda folder, asked: small_uploads(folder, asked.count, asked.rounds),
     "bus": lambda folder, asked: bus(folder, asked.count, asked.rounds),
     "commands": lambda folder, asked: commands(folder, asked.count, asked.rounds),

@@ -120,18 +120,20 @@ class Penstock:
 
 
 @contextmanager
-def penstock(folder: Path, processes: int = 1) -> Iterator[Penstock]:
-    """Penstock with one volume and one folder."""
+def penstock(parent: Path, *, digests: bool = False) -> Iterator[Penstock]:
+    """Penstock with one volume and one folder; without digests it does what its peers do."""
+    folder = parent / ("penstock-digests" if digests else "penstock")
     volume = folder / "volume"
-    volume.mkdir()
+    volume.mkdir(parents=True)
     client, manager = free_port(), free_port()
     internal = {role: free_port() for role in ("gateway", "actor")}
     config = folder / "penstock.toml"
     with ExitStack() as stack:
         url = stack.enter_context(redis_server(folder))
         config.write_text(
-            f'[bus]\nurl = "{url}"\n[gateway]\nprocesses = {processes}\nmanager_secret = "{SECRET}"\n'
-            f'token_secret = "{SECRET}"\n[gateway.client]\nport = {client}\n[gateway.manager]\nport = {manager}\n'
+            f'[bus]\nurl = "{url}"\n[gateway]\nmanager_secret = "{SECRET}"\n'
+            f'token_secret = "{SECRET}"\nupload_digests = {str(digests).lower()}\n'
+            f"[gateway.client]\nport = {client}\n[gateway.manager]\nport = {manager}\n"
             f'[volumes.disk]\nbackend = "vfs"\npath = "{volume}"\n[log]\nlevel = "WARNING"\n'
         )
         roles = {}
@@ -163,6 +165,29 @@ def tus_server(folder: Path) -> Iterator[Peer]:
     subprocess.run(["npm", "ci", "--silent", "--no-audit", "--no-fund"], cwd=code, check=True)
     with started("node", code / "server.mjs", str(port), data, log=folder / "tus.log", ports=[port]) as process:
         yield Peer(Program([process]), port, data)
+
+
+_FILE_RESPONSE = """
+import sys
+from aiohttp import web
+app = web.Application()
+async def get(request):
+    return web.FileResponse(sys.argv[2] + "/" + request.match_info["name"])
+app.router.add_get("/{name}", get)
+import uvloop
+uvloop.install()
+web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]), access_log=None, print=None)
+"""
+
+
+@contextmanager
+def file_response(folder: Path, root: Path) -> Iterator[Peer]:
+    """The stock way to serve files with aiohttp."""
+    port, script = free_port(), folder / "file_response.py"
+    script.write_text(_FILE_RESPONSE)
+    command = (sys.executable, script, str(port), root)
+    with started(*command, log=folder / "file_response.log", ports=[port]) as process:
+        yield Peer(Program([process]), port, root)
 
 
 _NGINX = """

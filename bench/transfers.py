@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import os
+import random
 import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,13 +15,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.comparison import Aim, Comparison
-from bench.servers import Peer, Penstock, Program, nginx, penstock, tus_server
+from bench.servers import Peer, Penstock, Program, file_response, nginx, penstock, tus_server
 from bench.wire import Connection, header
 
 MIB = 1 << 20
 _TUS = {"Tus-Resumable": "1.0.0"}
 _BODY = {**_TUS, "Content-Type": "application/offset+octet-stream"}
 _SMALL = 4096
+_RANGE = 65536
+_ARCHIVED = 32 << 10
 
 
 @dataclass
@@ -80,31 +84,60 @@ class Uploader:
 
 
 def large_uploads(folder: Path, size: int, rounds: int) -> Iterator[Comparison]:
-    """One large file, in one PATCH and in PATCHes of 8 MiB."""
+    """One large file, in one PATCH, in PATCHes of 8 MiB, and eight side by side."""
     source = make_source(folder, size)
-    with penstock(folder) as ours, tus_server(folder) as peer:
-        uploader = Uploader(ours, peer, source)
+    with penstock(folder) as ours, penstock(folder, digests=True) as hashing, tus_server(folder) as peer:
+        plain, hashed = Uploader(ours, peer, source), Uploader(hashing, peer, source)
         for piece, words in ((size, "one PATCH"), (8 * MIB, "PATCHes of 8 MiB")):
-            comparison = _large_upload(uploader, size, piece, words)
+            comparison = _large_upload(plain, hashed, size, piece, words)
             comparison.run(rounds)
             yield comparison
+        comparison = _parallel_upload(plain, hashed, size // 8)
+        comparison.run(rounds)
+        yield comparison
 
 
-def _large_upload(uploader: Uploader, size: int, piece: int, words: str) -> Comparison:
-    us, them = Usage(uploader.penstock.gateway), Usage(uploader.peer.program)
-    source, target = uploader.source, uploader.source.with_name("copy")
+def _large_upload(plain: Uploader, hashed: Uploader, size: int, piece: int, words: str) -> Comparison:
+    us, with_digest = Usage(plain.penstock.gateway), Usage(hashed.penstock.gateway)
+    them = Usage(plain.peer.program)
+    source, target = plain.source, plain.source.with_name("copy")
     return Comparison(
         f"upload of {size / MIB:,.0f} MiB in {words}",
         "MiB/s",
         {
-            "Penstock": lambda: _cleared(uploader, rate(size, lambda: _up(uploader, us, size, piece))),
-            "@tus/server": lambda: _cleared(uploader, rate(size, lambda: _up_peer(uploader, them, size, piece))),
+            "Penstock": lambda: _cleared(plain, rate(size, lambda: _up(plain, us, size, piece))),
+            "Penstock, with SHA-256": lambda: _cleared(
+                hashed, rate(size, lambda: _up(hashed, with_digest, size, piece))
+            ),
+            "@tus/server": lambda: _cleared(plain, rate(size, lambda: _up_peer(plain, them, size, piece))),
             "cp": lambda: rate(size, lambda: copy(source, target, sync=False)),
             "cp, and sync of the file": lambda: rate(size, lambda: copy(source, target, sync=True)),
         },
         [Aim("@tus/server", 1.5), Aim("cp", 0.5)],
         memory_bytes=size + size // 4,
-        notes=lambda: f"Penstock {us}; @tus/server {them}",
+        notes=lambda: f"Penstock {us}; with SHA-256 {with_digest}; @tus/server {them}",
+    )
+
+
+def _parallel_upload(plain: Uploader, hashed: Uploader, size: int) -> Comparison:
+    def ours(uploader: Uploader) -> float:
+        us = Usage(uploader.penstock.gateway)
+        return _cleared(uploader, throughput(8, 8, lambda _: _up(uploader, us, size, size)) * size / MIB)
+
+    def theirs() -> float:
+        them = Usage(plain.peer.program)
+        return _cleared(plain, throughput(8, 8, lambda _: _up_peer(plain, them, size, size)) * size / MIB)
+
+    return Comparison(
+        f"upload of 8 files of {size / MIB:,.0f} MiB side by side",
+        "MiB/s",
+        {
+            "Penstock": lambda: ours(plain),
+            "Penstock, with SHA-256": lambda: ours(hashed),
+            "@tus/server": theirs,
+        },
+        [Aim("@tus/server", 1.5)],
+        memory_bytes=size * 10,
     )
 
 
@@ -195,7 +228,7 @@ def downloads(folder: Path, size: int, rounds: int) -> Iterator[Comparison]:
                     "Penstock": lambda: watched(us, get_ours("big")),
                     "nginx": lambda: watched(them, get_peer("big")),
                 },
-                [Aim("nginx", 0.9)],
+                [Aim("nginx", 0.95)],
                 notes=lambda: f"Penstock {us}; nginx {them}",
             ),
             Comparison(
@@ -216,6 +249,80 @@ def downloads(folder: Path, size: int, rounds: int) -> Iterator[Comparison]:
             ),
         )
         for comparison in comparisons:
+            comparison.run(rounds)
+            yield comparison
+
+
+def ranges(folder: Path, size: int, count: int, rounds: int) -> Iterator[Comparison]:
+    """64 KiB from anywhere in a large file, by one connection and by eight."""
+    source = make_source(folder, size)
+    with penstock(folder) as ours, file_response(folder, ours.folder) as peer:
+        shutil.copy(source, ours.folder / "big")
+        with Connection(ours.manager_port) as manager:
+            token = ours.ask(manager, "/folder/file/download", relpath="big")["token"]
+        places = random.Random(7)
+        starts = [places.randrange(size - _RANGE) for _ in range(count)]
+
+        def get(port: int, target: str) -> Callable[[int], None]:
+            def some(number: int) -> None:
+                with Connection(port) as connection:
+                    for start in starts[:number]:
+                        connection.fetch(target, {"Range": f"bytes={start}-{start + _RANGE - 1}"})
+
+            return some
+
+        for connections in (1, 8):
+            comparison = Comparison(
+                f"ranges of 64 KiB by {connections} connection(s)",
+                "ranges/s",
+                {
+                    "Penstock": lambda number=connections: throughput(
+                        count, number, get(ours.client_port, f"/download?token={token}")
+                    ),
+                    "aiohttp's FileResponse": lambda number=connections: throughput(
+                        count, number, get(peer.port, "/big")
+                    ),
+                },
+                [Aim("aiohttp's FileResponse", 3.0)],
+            )
+            comparison.run(rounds)
+            yield comparison
+
+
+def archives(folder: Path, files: int, rounds: int) -> Iterator[Comparison]:
+    """A directory of many files as one archive, against reading them and against tar."""
+    with penstock(folder) as ours:
+        place = ours.folder / "many"
+        data = os.urandom(_ARCHIVED)
+        for number in range(files):
+            path = place / f"{number // 1000}" / f"{number}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        with Connection(ours.manager_port) as manager:
+            token = ours.ask(manager, "/folder/file/download", relpath="many")["token"]
+        total = files * _ARCHIVED
+
+        def get(form: str) -> None:
+            _get(ours.client_port, f"/download?token={token}&archive=1&format={form}", 1)
+
+        def read_all() -> None:
+            for path in place.rglob("*"):
+                if path.is_file():
+                    path.read_bytes()
+
+        def tar() -> None:
+            subprocess.run(f"tar -cf - -C {place} . | cat > /dev/null", shell=True, check=True)
+
+        for form in ("zip", "tar"):
+            comparison = Comparison(
+                f"{form} of {files:,} files of 32 KiB",
+                "MiB/s",
+                {
+                    "Penstock": lambda form=form: rate(total, lambda: get(form)),
+                    "tar through a pipe": lambda: rate(total, tar),
+                    "reading the files": lambda: rate(total, read_all),
+                },
+            )
             comparison.run(rounds)
             yield comparison
 

@@ -44,11 +44,11 @@ class Connection:
             offset += os.sendfile(self._socket.fileno(), file.fileno(), offset, end - offset)
         return self._answer()[0]
 
-    def fetch(self, target: str) -> int:
+    def fetch(self, target: str, headers: Mapping[str, str] | None = None) -> int:
         """A GET whose body is thrown away; gives its length."""
-        self._socket.sendall(self._head("GET", target, {}, 0))
+        self._socket.sendall(self._head("GET", target, headers or {}, 0))
         head, early = self._read_head()
-        if int(head.split(" ", 2)[1]) != 200:
+        if int(head.split(" ", 2)[1]) not in (200, 206):
             raise RuntimeError(head)
         left = _length(head) - len(early)
         while left > 0:

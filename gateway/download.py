@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
 
 from aiohttp import web
 
+from backends.contract import FileStat
 from domain.errors import BackendFaultError
 from domain.ids import VFolderId
 from domain.paths import RelativePath
 from gateway.gate import Gate
 from gateway.protocol.digest import repr_digest, wants_sha256
 from gateway.protocol.disposition import attachment
-from gateway.protocol.download import Representation, file_representation, plan_download
+from gateway.protocol.download import DownloadPlan, Representation, file_representation, plan_download
 from gateway.protocol.ranges import ByteRange
 from gateway.transfer.send import Outlet
 
+#: Answers up to this length are read in one go and sent with their head, in bytes.
+_SMALL_BYTES: Final = 256 << 10
 #: Sends a part of a representation as the body of a prepared response.
 SendPart = Callable[[web.StreamResponse, ByteRange, Outlet], Awaitable[None]]
 
@@ -39,19 +43,57 @@ async def send_file(
     Raises:
         NotFoundError, ConflictError, InvalidPathError: nothing that could be sent.
     """
-    handle = await gate.files(volume, folder).open_read(path)
+    more = {**(headers or {}), "Content-Disposition": attachment(path.name)}
+    small = _Small(request, whole=whole)
+    known, found = await gate.files(volume, folder).open_or_read(path, small.wanted)
+    if isinstance(found, bytes):
+        gate.observer.sent(volume, len(found))
+        return small.response(found, more)
+    handle = found
 
     async def send(response: web.StreamResponse, part: ByteRange, out: Outlet) -> None:
         await gate.sender.send(response, handle, part, out)
 
     try:
-        more = {**(headers or {}), "Content-Disposition": attachment(path.name)}
         if wants_sha256(request.headers) and (sha256 := await handle.sha256()) is not None:
             more["Repr-Digest"] = repr_digest(sha256)
-        known = file_representation(handle.stat)
-        return await respond(request, known, send, Outlet(request, volume), more, whole=whole)
+        return await respond(request, file_representation(known), send, Outlet(request, volume), more, whole=whole)
     finally:
         await handle.close()
+
+
+class _Small:
+    """A request that few bytes answer: they are read where the file is opened, and sent with the head."""
+
+    def __init__(self, request: web.Request, *, whole: bool) -> None:
+        self._request = request
+        self._whole = whole
+        self._plan: DownloadPlan | None = None
+
+    def wanted(self, known: FileStat) -> tuple[int, int] | None:
+        """Which bytes; None: it is no such request."""
+        headers = {} if self._whole else self._request.headers
+        if self._request.method == "HEAD" or wants_sha256(self._request.headers):
+            return None
+        self._plan = plan_download(file_representation(known), headers, self._request.method)
+        if len(self._plan.body) != 1:
+            return None
+        part = self._plan.body[0]
+        return (part.start, part.count) if isinstance(part, ByteRange) and part.count <= _SMALL_BYTES else None
+
+    def response(self, data: bytes, headers: Mapping[str, str]) -> web.Response:
+        """The answer.
+
+        Raises:
+            ConnectionError: the file became shorter since it was opened.
+        """
+        assert self._plan is not None, "what was not planned was not read"
+        if len(data) != self._plan.content_length:
+            Outlet(self._request, "").cut()
+            raise ConnectionResetError("the file became shorter while it was read")
+        response = web.Response(status=self._plan.status, headers={**headers, **self._plan.headers}, body=data)
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        return response
 
 
 async def respond(

@@ -500,6 +500,19 @@ class BackendConformance:
             await handle.close()
             assert await kept(files, "a") == digest
 
+    async def test_few_bytes_are_read_at_once(self) -> None:
+        async with self.with_folder() as (_, files):
+            await put(files, "a", b"012345")
+            known, found = await files.open_or_read(path("a"), lambda stat: (stat.size_bytes - 2, 2))
+            assert (known.size_bytes, found) == (6, b"45")
+            assert (await files.open_or_read(path("a"), lambda _: (0, 0)))[1] == b""
+            _, handle = await files.open_or_read(path("a"), lambda _: None)
+            assert not isinstance(handle, bytes)
+            assert await handle.read(1, 2) == b"12"
+            await handle.close()
+            with pytest.raises(NotFoundError):
+                await files.open_or_read(path("b"), lambda _: None)
+
     async def test_many_files_are_read_in_one_go(self) -> None:
         async with self.with_folder() as (_, files):
             await put(files, "a", b"1")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import anyio
 
-from backends.contract import Committed, EntryKind, FileStat, Hasher, Listing
+from backends.contract import Committed, EntryKind, FileStat, Hasher, Listing, ReadHandle
 from backends.memory.plane import Plane, Stored, conflict
 from domain.errors import ConflictError, InvalidPathError, NotFoundError, Subject
 from domain.paths import RelativePath
@@ -35,6 +35,14 @@ class MemoryFiles:
     async def open_read(self, path: RelativePath) -> MemoryReadHandle:
         """Open a file."""
         return MemoryReadHandle((await self._plane()).read(path))
+
+    async def open_or_read(
+        self, path: RelativePath, few: Callable[[FileStat], tuple[int, int] | None]
+    ) -> tuple[FileStat, bytes | ReadHandle]:
+        """Open a file, or read some of its bytes."""
+        handle = await self.open_read(path)
+        wanted = few(handle.stat)
+        return handle.stat, handle if wanted is None else await handle.read(*wanted)
 
     async def read_many(
         self, paths: Sequence[RelativePath], *, max_bytes: int

@@ -7,7 +7,7 @@ import select
 from collections.abc import Callable, Sequence
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
-from backends.contract import Committed, FileStat, Listing
+from backends.contract import Committed, FileStat, Listing, ReadHandle
 from backends.descriptor import SharedDescriptor
 from backends.mounted import digests, names, reading, staging
 from backends.mounted.appending import MountedStaging
@@ -64,6 +64,15 @@ class MountedFiles:
         """Open a regular file; a link inside the folder is followed."""
         descriptor, known = await self._run(reading.open_file, path)
         return MountedReadHandle(descriptor, known, self._mount, self._threads)
+
+    async def open_or_read(
+        self, path: RelativePath, few: Callable[[FileStat], tuple[int, int] | None]
+    ) -> tuple[FileStat, bytes | ReadHandle]:
+        """Open a file, or read some of its bytes; all on one thread."""
+        known, found = await self._run(reading.open_or_read, path, few)
+        if isinstance(found, bytes):
+            return known, found
+        return known, MountedReadHandle(found, known, self._mount, self._threads)
 
     async def read_many(
         self, paths: Sequence[RelativePath], *, max_bytes: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from backends.contract import EntryKind, FileStat
 from backends.descriptor import SharedDescriptor
@@ -41,3 +41,18 @@ def _read_small(root: Beneath, path: RelativePath, max_bytes: int) -> tuple[File
         with translated(path):
             data = os.pread(fd, known.size_bytes, 0) if known.size_bytes else b""
         return (known, data) if len(data) == known.size_bytes else None
+
+
+def open_or_read(
+    root: Beneath, path: RelativePath, few: Callable[[FileStat], tuple[int, int] | None]
+) -> tuple[FileStat, bytes | SharedDescriptor]:
+    """Open a regular file; where few bytes of it are wanted, read them and close it."""
+    descriptor, known = open_file(root, path)
+    wanted = few(known)
+    if wanted is None:
+        return known, descriptor
+    try:
+        with descriptor.use() as fd, translated(path):
+            return known, os.pread(fd, wanted[1], wanted[0]) if wanted[1] else b""
+    finally:
+        descriptor.close()
