@@ -42,8 +42,8 @@ class Contents:
             return
         if member.data is not None:
             yield member.data[start:end]
-        elif member.size <= _SMALL_BYTES:
-            yield (await self._small(index))[start:end]
+        elif self.is_small(index):
+            yield (await self.small(index))[start:end]
         else:
             async with self.opened(member) as handle:
                 while start < end:
@@ -67,7 +67,13 @@ class Contents:
         finally:
             await handle.close()
 
-    async def _small(self, index: int) -> bytes:
+    def is_small(self, index: int) -> bool:
+        """Whether a member's bytes are read in one go, with those of others."""
+        member = self._members[index]
+        return member.data is None and 0 < member.size <= _SMALL_BYTES
+
+    async def small(self, index: int) -> bytes:
+        """All bytes of a small member. Raises ChangedError."""
         if index not in self._ahead:
             await self._read_ahead(index)
         data = self._ahead.pop(index)
@@ -81,7 +87,7 @@ class Contents:
         room = _AHEAD_BYTES
         for number in range(index, min(index + _AHEAD_FILES, len(self._members))):
             member = self._members[number]
-            if 0 < member.size <= min(_SMALL_BYTES, room) and member.data is None:
+            if self.is_small(number) and member.size <= room:
                 wanted.append(number)
                 room -= member.size
         found = await self._files.read_many(

@@ -22,7 +22,7 @@ _REMEMBERED: Final = 200_000
 
 
 class Format(Protocol):
-    """How an archive is written down. Lengths of what these return depend on nothing but the members."""
+    """How an archive is written down. Lengths depend on nothing but the members."""
 
     media_type: str
     needs_crc: bool
@@ -38,6 +38,15 @@ class Format(Protocol):
 
     def end(self, count: int, begin: int, size: int) -> bytes:
         """What stands behind the directory of `count` entries, which begins at `begin`."""
+
+    def head_length(self, member: Member) -> int:
+        """Length of `head`."""
+
+    def tail_length(self, member: Member) -> int:
+        """Length of `tail`."""
+
+    def entry_length(self, member: Member, offset: int) -> int:
+        """Length of `entry`."""
 
 
 class Checksums:
@@ -72,12 +81,12 @@ class Layout:
         #: Where each member's head begins, and where the directory does.
         self._heads = array("Q", [0])
         for member in members:
-            length = len(form.head(member)) + _size(member) + len(form.tail(member, 0))
+            length = form.head_length(member) + member.size + form.tail_length(member)
             self._heads.append(self._heads[-1] + length)
         #: Where each entry of the directory begins, and where its end does.
         self._entries = array("Q", [self._heads[-1]])
         for index, member in enumerate(members):
-            self._entries.append(self._entries[-1] + len(form.entry(member, self._heads[index], 0)))
+            self._entries.append(self._entries[-1] + form.entry_length(member, self._heads[index]))
         begin, size = self._heads[-1], self._entries[-1] - self._heads[-1]
         self._end = form.end(len(members), begin, size)
         self.size = self._entries[-1] + len(self._end)
@@ -109,6 +118,9 @@ class Layout:
             for index in range(bisect_right(self._heads, start) - 1, len(self._members)):
                 if self._heads[index] >= end:
                     return
+                if self._heads[index] >= start and self._heads[index + 1] <= end and contents.is_small(index):
+                    yield self._small(index, await contents.small(index), checksums)
+                    continue
                 async for piece in self._member(index, contents, checksums, start, end):
                     yield piece
         if end > self._heads[-1]:
@@ -121,6 +133,14 @@ class Layout:
                 yield _cut(entry, self._entries[index], start, end)
         yield _cut(self._end, self._entries[-1], start, end)
 
+    def _small(self, index: int, data: bytes, checksums: Checksums) -> bytes:
+        """All of a member whose bytes were read in one go."""
+        member, crc = self._members[index], 0
+        if self._form.needs_crc:
+            crc = zlib.crc32(data)
+            checksums.keep(member, crc)
+        return self._form.head(member) + data + self._form.tail(member, crc)
+
     async def _member(
         self, index: int, contents: Contents, checksums: Checksums, start: int, end: int
     ) -> AsyncIterator[bytes]:
@@ -128,8 +148,8 @@ class Layout:
         head = self._form.head(member)
         yield _cut(head, offset, start, end)
         offset += len(head)
-        first, last = max(start - offset, 0), min(end - offset, _size(member))
-        if self._form.needs_crc and first == 0 and last == _size(member) and checksums.get(member) is None:
+        first, last = max(start - offset, 0), min(end - offset, member.size)
+        if self._form.needs_crc and first == 0 and last == member.size and checksums.get(member) is None:
             crc = 0
             async for piece in _contents(contents, index, member, first, last):
                 crc = zlib.crc32(piece, crc)
@@ -138,7 +158,7 @@ class Layout:
         else:
             async for piece in _contents(contents, index, member, first, last):
                 yield piece
-        offset += _size(member)
+        offset += member.size
         if end > offset and start < self._heads[index + 1]:
             crc = await self._crc(index, contents, checksums)
             yield _cut(self._form.tail(member, crc), offset, start, end)
@@ -151,14 +171,10 @@ class Layout:
         crc = checksums.get(member)
         if crc is None:
             crc = 0
-            async for piece in _contents(contents, index, member, 0, _size(member)):
+            async for piece in _contents(contents, index, member, 0, member.size):
                 crc = zlib.crc32(piece, crc)
             checksums.keep(member, crc)
         return crc
-
-
-def _size(member: Member) -> int:
-    return member.size
 
 
 async def _contents(contents: Contents, index: int, member: Member, start: int, end: int) -> AsyncIterator[bytes]:

@@ -59,6 +59,19 @@ class Zip:
             + extra
         )
 
+    def head_length(self, member: Member) -> int:
+        """Length of the local header."""
+        return 30 + len(_name(member)) + len(_time_extra(member)) + (20 if self._is_wide(member) else 0)
+
+    def tail_length(self, member: Member) -> int:
+        """Length of the data descriptor."""
+        return 24 if self._is_wide(member) else 16
+
+    def entry_length(self, member: Member, offset: int) -> int:
+        """Length of an entry of the central directory."""
+        numbers = (16 if self._is_wide(member) else 0) + (8 if offset >= _LIMIT else 0)
+        return 46 + len(_name(member)) + len(_time_extra(member)) + (numbers and numbers + 4)
+
     def tail(self, member: Member, crc: int) -> bytes:
         """The data descriptor behind a member's bytes."""
         return self.descriptor(member, crc, member.size, member.size)

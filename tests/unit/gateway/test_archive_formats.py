@@ -1,0 +1,33 @@
+"""What is said of an archive's layout is what is written."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backends.contract import EntryKind, FileStat
+from domain.paths import RelativePath
+from gateway.archive.layout import Format
+from gateway.archive.manifest import Member
+from gateway.archive.tar import Tar
+from gateway.archive.zip import Zip
+
+names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0/"), min_size=1, max_size=300)
+sizes = st.integers(0, 1000) | st.sampled_from([8**11 - 1, 8**11, 2**32 - 2, 2**32 - 1, 2**32, 2**40])
+times = st.integers(-(10**10), 10**11)
+kinds = st.sampled_from([EntryKind.FILE, EntryKind.DIRECTORY, EntryKind.SYMLINK])
+
+
+@pytest.mark.parametrize("form", [Tar(), Zip()])
+@given(names, sizes, times, kinds, names, st.sampled_from([0, 2**32 - 2, 2**32 - 1, 2**40]))
+def test_lengths_are_told_as_they_are(
+    form: Format, name: str, size: int, time: int, kind: EntryKind, target: str, offset: int
+) -> None:
+    known = FileStat(kind, size, 0o644, time * 10**9, time * 10**9, 1)
+    link = target if kind is EntryKind.SYMLINK else ""
+    member = Member(name + ("/" if kind is EntryKind.DIRECTORY else ""), RelativePath(()), known, target=link)
+    assert form.head_length(member) == len(form.head(member))
+    assert form.entry_length(member, offset) == len(form.entry(member, offset, 7))
+    if member.size < 10**6:
+        assert form.tail_length(member) == len(form.tail(member, 7))
