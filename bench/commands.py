@@ -10,9 +10,10 @@ import multiprocessing
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import anyio
@@ -67,6 +68,11 @@ def commands(folder: Path, count: int, rounds: int) -> Iterator[Comparison]:
         yield many
 
 
+def _run(work: Callable[..., Awaitable[Any]], *args: object) -> Any:
+    """Run on uvloop, as the roles do; peers as well."""
+    return anyio.run(work, *args, backend_options={"use_uvloop": True})
+
+
 def median_ms(seconds: list[float]) -> float:
     return 1000 * statistics.median(seconds)
 
@@ -82,11 +88,11 @@ def _settings(url: str) -> BusSettings:
 
 
 def _request(url: str, volume: str, count: int) -> list[float]:
-    return anyio.run(_request_async, url, volume, count, 1)
+    return _run(_request_async, url, volume, count, 1)
 
 
 def _requests(url: str, volume: str, count: int) -> list[float]:
-    return anyio.run(_request_async, url, volume, count, _WAITING)
+    return _run(_request_async, url, volume, count, _WAITING)
 
 
 async def _request_async(url: str, volume: str, count: int, waiting: int) -> list[float]:
@@ -111,11 +117,11 @@ async def _request_async(url: str, volume: str, count: int, waiting: int) -> lis
 
 
 def _raw(url: str, count: int) -> list[float]:
-    return anyio.run(_raw_async, url, count, 1)
+    return _run(_raw_async, url, count, 1)
 
 
 def _raws(url: str, count: int) -> list[float]:
-    return anyio.run(_raw_async, url, count, _WAITING)
+    return _run(_raw_async, url, count, _WAITING)
 
 
 async def _raw_async(url: str, count: int, waiting: int) -> list[float]:
@@ -152,7 +158,7 @@ def beside(work: Callable[[str], None], url: str) -> Iterator[None]:
 
 def _echo(url: str) -> None:
     """The other end of the bare loop."""
-    anyio.run(_echo_async, url)
+    _run(_echo_async, url)
 
 
 async def _echo_async(url: str) -> None:
@@ -172,7 +178,7 @@ class _NoJobs:
 
 def _actor(url: str) -> None:
     """An actor whose storage is memory."""
-    anyio.run(_actor_async, url)
+    _run(_actor_async, url)
 
 
 async def _actor_async(url: str) -> None:

@@ -14,7 +14,7 @@ from bus.settings import BusSettings
 from bus.streams.bells import Bells
 from bus.streams.clock import RedisClock
 from bus.streams.command_queue import StreamQueue
-from bus.streams.connection import Connections, translated
+from bus.streams.connection import Connections
 from bus.streams.dead_letters import StreamDeadLetters
 from bus.streams.events import StreamEvents
 from bus.streams.history import StreamHistory
@@ -98,8 +98,7 @@ async def _linked(*links: Link) -> AsyncIterator[None]:
 
 
 async def _set_clock(connections: Connections, clock: RedisClock) -> None:
-    async with connections.blocking(connections.settings.connect_timeout_seconds) as client:
+    async with connections.blocking(connections.settings.connect_timeout_seconds) as redis:
         asked = time.monotonic()
-        with translated():
-            seconds, microseconds = await client.time()
-        clock.heard(seconds * 1000 + microseconds // 1000, asked)
+        seconds, microseconds = await redis.ask("TIME")
+        clock.heard(int(seconds) * 1000 + int(microseconds) // 1000, asked)

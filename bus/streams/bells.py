@@ -6,18 +6,17 @@ Rules: a doorbell may be lost, late or doubled; whoever waits for one also looks
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 import anyio
 from loguru import logger
-from redis.asyncio.client import PubSub
 
 from bus.observer import BusObserver
-from bus.streams.connection import Connections, translated
+from bus.streams.connection import Connections, Conversation
 from domain.errors import BusBrokenError
 
-#: How long one wait for a message lasts before the connection is checked, in seconds.
+#: How often the connection is tried, in seconds; how long a silence may last follows from it.
 _LISTEN_SECONDS: Final = 5.0
 _PAUSE_SECONDS: Final = 0.2
 
@@ -43,33 +42,30 @@ class Bells:
         while True:
             try:
                 await self._listen()
-            except BusBrokenError as error:
+            except* BusBrokenError as errors:
                 self._observer.broken("bells")
-                logger.debug("doorbells: {}", error)
-                await anyio.sleep(_PAUSE_SECONDS)
+                logger.debug("doorbells: {}", errors.exceptions[0])
+            await anyio.sleep(_PAUSE_SECONDS)
 
     async def _listen(self) -> None:
-        async with self._connections.blocking(_LISTEN_SECONDS) as client:
-            pubsub = client.pubsub()
-            try:
-                with translated():
-                    await pubsub.subscribe(*self._listeners)
-                while True:
-                    await self._next(pubsub)
-            finally:
-                with anyio.CancelScope(shield=True):
-                    await pubsub.aclose()  # type: ignore[no-untyped-call]
+        async with self._connections.blocking(_LISTEN_SECONDS) as redis, anyio.create_task_group() as tasks:
+            await redis.say("SUBSCRIBE", *self._listeners)
+            tasks.start_soon(self._ping, redis)
+            while True:
+                self._hear(await redis.hear())
 
-    async def _next(self, pubsub: PubSub) -> None:
-        with translated():
-            message = await pubsub.get_message(timeout=_LISTEN_SECONDS)
-            if message is None:
-                await pubsub.ping()
-        if message is None:
-            return
-        if message["type"] == "message":
-            self._deliver(message["channel"].decode(), message["data"])
-        elif message["type"] == "subscribe" and message["data"] == len(self._listeners):
+    @staticmethod
+    async def _ping(redis: Conversation) -> None:
+        """Have Redis say something now and then, so that a dead connection is noticed."""
+        while True:
+            await anyio.sleep(_LISTEN_SECONDS)
+            await redis.say("PING")
+
+    def _hear(self, said: Sequence[Any]) -> None:
+        kind, channel, data = said[0], said[1], said[-1]
+        if kind == b"message":
+            self._deliver(channel.decode(), data)
+        elif kind == b"subscribe" and data == len(self._listeners):
             self.listening.set()
 
     def _deliver(self, channel: str, data: bytes) -> None:

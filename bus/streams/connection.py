@@ -11,8 +11,9 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 
 import anyio
+import hiredis
 from redis import DriverInfo, __version__, exceptions
-from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio import ConnectionPool
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -50,17 +51,18 @@ class Connections:
                 await connection.disconnect(nowait=True)
 
     @asynccontextmanager
-    async def blocking(self, block_seconds: float) -> AsyncIterator[Redis]:
-        """A client of its own for one task that blocks up to this long; closed even when cancelled."""
+    async def blocking(self, block_seconds: float) -> AsyncIterator[Conversation]:
+        """A connection of its own for one task that blocks up to this long; closed even when cancelled."""
         with translated():
             pool = await self._pool(block_seconds + _BLOCK_MARGIN_SECONDS)
-        client: Redis = Redis(connection_pool=pool, single_connection_client=True)
+        connection: AbstractConnection = pool.make_connection()  # type: ignore[no-untyped-call]
         try:
-            yield client
+            with translated(), anyio.fail_after(self.settings.connect_timeout_seconds):
+                await connection.connect()  # type: ignore[no-untyped-call]
+            yield Conversation(connection)
         finally:
             with anyio.CancelScope(shield=True):
-                await client.aclose()
-                await pool.aclose()
+                await connection.disconnect(nowait=True)
 
     async def _pool(self, socket_timeout: float | None) -> ConnectionPool:
         patience = self.settings.connect_timeout_seconds
@@ -76,6 +78,33 @@ class Connections:
             "driver_info": _DRIVER,
         }
         return await self._server.pool(options, patience)
+
+
+class Conversation:
+    """Commands and answers on a connection nobody else uses. What is said may block, and is said once."""
+
+    def __init__(self, connection: AbstractConnection) -> None:
+        self._connection = connection
+
+    async def ask(self, *command: str | bytes | int) -> Any:
+        """Say a command and wait for its answer.
+
+        Raises:
+            BusBrokenError: Redis is away, refuses, or did not answer within the block and some seconds.
+        """
+        await self.say(*command)
+        return await self.hear()
+
+    async def say(self, *command: str | bytes | int) -> None:
+        """Send a command."""
+        with translated():
+            packed = hiredis.pack_command(command)  # type: ignore[arg-type]  # its stub says one
+            await self._connection.send_packed_command([packed], check_health=False)
+
+    async def hear(self) -> Any:
+        """Wait for the next thing Redis says."""
+        with translated():
+            return await self._connection.read_response()
 
 
 @contextmanager

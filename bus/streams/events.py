@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Final
 from uuid import uuid4
 
 import anyio
 from loguru import logger
-from redis.asyncio import Redis
 
 from bus.codec import decode_envelope
 from bus.contract import Broadcasted, Gap, Position
 from bus.streams import keys
 from bus.streams.changes import Call
-from bus.streams.connection import translated
+from bus.streams.connection import Conversation
+from bus.streams.reader import Entry, read_streams
 from bus.streams.wiring import Wiring
 from domain.envelope import Envelope
 from domain.errors import BusBrokenError, InvalidRequestError, MalformedEventError
@@ -116,14 +116,14 @@ class StreamSubscription:
     async def _read_on(self) -> AsyncGenerator[Broadcasted | Gap, None]:
         while True:
             try:
-                async with self._wiring.connections.blocking(_BLOCK_SECONDS) as client:
-                    entries: Any = ()
+                async with self._wiring.connections.blocking(_BLOCK_SECONDS) as redis:
+                    entries: Sequence[Entry] = ()
                     while True:
                         # Where events come, none is missing between them; a silence may hide a loss.
                         if not entries and (gap := await self.look()) is not None:
                             yield gap
                         await self._show()
-                        entries = await self._read(client)
+                        entries = await self._read(redis)
                         for entry, fields in entries:
                             self._position = entry.decode()
                             event = self._event(fields)
@@ -149,9 +149,6 @@ class StreamSubscription:
             logger.warning("broadcast {}: {}", self._position, error)
             return None
 
-    async def _read(self, client: Redis) -> Any:
-        with translated():
-            answer = await client.xread(
-                {keys.BROADCAST: self._position}, count=_COUNT, block=int(_BLOCK_SECONDS * 1000)
-            )
-        return answer[0][1] if answer else ()
+    async def _read(self, redis: Conversation) -> Sequence[Entry]:
+        found = await read_streams(redis, [(keys.BROADCAST, self._position)], _COUNT, _BLOCK_SECONDS)
+        return found.get(keys.BROADCAST, ())

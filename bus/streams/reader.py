@@ -7,16 +7,15 @@ blocks, `CLIENT UNBLOCK` from the shared connection makes it come back at once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol
 
 import anyio
 from loguru import logger
-from redis.asyncio import Redis
 
 from bus.observer import BusObserver
-from bus.streams.connection import Connections, translated
-from bus.streams.link import Link
+from bus.streams.connection import Connections, Conversation
+from bus.streams.link import Link, paired
 from domain.errors import BusBrokenError
 
 #: Longest block of one read, in seconds; nothing waits for it to end.
@@ -24,7 +23,7 @@ _BLOCK_SECONDS: Final = 5.0
 _PAUSE_SECONDS: Final = 0.2
 _POKE_SECONDS: Final = 0.002
 
-#: A stream entry as redis-py gives it: id and fields.
+#: A stream entry: id and fields.
 Entry = tuple[bytes, dict[bytes, bytes]]
 
 
@@ -85,36 +84,35 @@ class StreamReader:
 
     async def _read(self) -> None:
         try:
-            async with self._connections.blocking(_BLOCK_SECONDS) as client:
-                with translated():
-                    client_id = await client.client_id()
+            async with self._connections.blocking(_BLOCK_SECONDS) as redis:
+                client_id = await redis.ask("CLIENT", "ID")
                 while True:
-                    await self._read_once(client, client_id)
+                    await self._read_once(redis, client_id)
         finally:
             self._client_id = None
 
-    async def _read_once(self, client: Redis, client_id: int) -> None:
+    async def _read_once(self, redis: Conversation, client_id: int) -> None:
         self._changed = anyio.Event()
         asked = [source for source in self._sources.values() if source.room() > 0]
         if not asked:
             await self._changed.wait()
             return
-        streams: dict[Any, Any] = {source.stream: source.position for source in asked}
         self._client_id = client_id
-        self._reading = frozenset(streams)
+        self._reading = frozenset(source.stream for source in asked)
         try:
-            with translated():
-                answer = await client.xread(streams, count=self._count, block=int(_BLOCK_SECONDS * 1000))
+            found = await read_streams(
+                redis, [(source.stream, source.position) for source in asked], self._count, _BLOCK_SECONDS
+            )
         finally:
             self._reading = frozenset()
         self._client_id = None
-        self._feed(asked, answer)
+        self._feed(asked, found)
 
-    def _feed(self, asked: Sequence[Source], answer: Sequence[tuple[bytes, Sequence[Entry]]]) -> None:
+    def _feed(self, asked: Sequence[Source], found: Mapping[str, Sequence[Entry]]) -> None:
         """Hand entries to the very source they were read for: a newer one of that stream has its own position."""
         by_stream = {source.stream: source for source in asked}
-        for stream, entries in answer:
-            source = by_stream[stream.decode()]
+        for stream, entries in found.items():
+            source = by_stream[stream]
             if self._sources.get(source.stream) is source:
                 source.feed(entries)
 
@@ -131,6 +129,18 @@ class StreamReader:
                 await anyio.sleep(_POKE_SECONDS)
             if changed is self._changed:
                 await anyio.sleep(_POKE_SECONDS)
+
+
+async def read_streams(
+    redis: Conversation, positions: Sequence[tuple[str, str]], count: int, block_seconds: float
+) -> Mapping[str, Sequence[Entry]]:
+    """Entries of streams behind the given positions, up to `count` of each; waits until there is one."""
+    streams, after = zip(*positions, strict=True)
+    block = int(block_seconds * 1000)
+    answer = await redis.ask("XREAD", "COUNT", count, "BLOCK", block, "STREAMS", *streams, *after)
+    return {
+        stream.decode(): [(entry, paired(fields)) for entry, fields in entries] for stream, entries in answer or ()
+    }
 
 
 def parse_entry(entry: str) -> tuple[int, int]:
