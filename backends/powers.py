@@ -98,6 +98,14 @@ class ReceivesFromSocket(Staging, Protocol):
 
 
 @runtime_checkable
+class KnowsItsPlace(Protocol):
+    """Power of a ReadHandle: it is a file on the volume's mount, which others may see as well."""
+
+    async def place(self) -> str | None:
+        """Its path below the volume's root, without links; None: there is none that can be told."""
+
+
+@runtime_checkable
 class CopiesFromFiles(Protocol):
     """Power of a Staging: bytes of a file of the same volume get there without passing through Penstock."""
 

@@ -16,6 +16,7 @@ from gateway.protocol.digest import repr_digest, wants_sha256
 from gateway.protocol.disposition import attachment
 from gateway.protocol.download import DownloadPlan, Representation, file_representation, plan_download
 from gateway.protocol.ranges import ByteRange
+from gateway.transfer.pace import UNLIMITED, Pace
 from gateway.transfer.send import Outlet
 
 #: Answers up to this length are read in one go and sent with their head, in bytes.
@@ -33,12 +34,14 @@ async def send_file(
     *,
     whole: bool = False,
     headers: Mapping[str, str] | None = None,
+    pace: Pace = UNLIMITED,
 ) -> web.StreamResponse:
     """Send a file, or what the request's conditions and range ask of it.
 
     Args:
         whole: pass over conditions and range; for requests that are no GET.
         headers: more header fields of the answer.
+        pace: how fast.
 
     Raises:
         NotFoundError, ConflictError, InvalidPathError: nothing that could be sent.
@@ -48,6 +51,7 @@ async def send_file(
     known, found = await gate.files(volume, folder).open_or_read(path, small.wanted)
     if isinstance(found, bytes):
         gate.observer.sent(volume, len(found))
+        await pace.after(len(found))
         return small.response(found, more)
     handle = found
 
@@ -55,11 +59,22 @@ async def send_file(
         await gate.sender.send(response, handle, part, out)
 
     try:
+        offloaded = None if whole else await gate.offload.fields(gate.volume(volume).name, handle)
+        if offloaded is not None:
+            return _handed_over({**more, **offloaded})
         if wants_sha256(request.headers) and (sha256 := await handle.sha256()) is not None:
             more["Repr-Digest"] = repr_digest(sha256)
-        return await respond(request, file_representation(known), send, Outlet(request, volume), more, whole=whole)
+        out = Outlet(request, volume, pace)
+        return await respond(request, file_representation(known), send, out, more, whole=whole)
     finally:
         await handle.close()
+
+
+def _handed_over(headers: Mapping[str, str]) -> web.Response:
+    """An answer whose body comes from the server in front."""
+    response = web.Response(headers={**headers, "X-Content-Type-Options": "nosniff"})
+    response.content_type = "application/octet-stream"
+    return response
 
 
 class _Small:

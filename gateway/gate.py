@@ -25,6 +25,8 @@ from gateway.quotas import Quotas
 from gateway.repetitions import Repetitions
 from gateway.settings import GatewaySettings
 from gateway.tokens import Tokens
+from gateway.transfer.offload import Offload
+from gateway.transfer.pace import Paces
 from gateway.transfer.send import Sender
 from gateway.uploads.uploads import Uploads, volume_of
 
@@ -45,6 +47,8 @@ class Gate:
     uploads: Uploads
     sender: Sender
     checksums: Checksums
+    offload: Offload
+    paces: Paces
     version: str
     #: Set when the gateway stops; answers that would never end by themselves end then.
     stopping: anyio.Event
@@ -92,6 +96,8 @@ def build_gate(
         uploads=Uploads(bus, volumes, quotas, settings, upload_lease_seconds, observer),
         sender=Sender(settings.read_bytes, settings.idle_seconds, observer),
         checksums=Checksums(),
+        offload=Offload(settings.offload, settings.offload_prefix),
+        paces=Paces(),
         version=version,
         stopping=anyio.Event(),
         spans=spans or NoSpans(),

@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from gateway.transfer.offload import OffloadHeader
+
 _MIB = 1 << 20
 
 
@@ -71,6 +73,16 @@ class GatewaySettings(BaseModel):
     max_upload_bytes: int = Field(100 << 30, ge=1, description="largest file an upload may have, in bytes")
     resumable_uploads: bool = Field(
         False, description="whether `/uploads` speaks draft-ietf-httpbis-resumable-upload-12 (interop version 8)"
+    )
+    offload: OffloadHeader = Field(
+        OffloadHeader.NONE,
+        description="have the web server in front send files: `X-Accel-Redirect` (nginx) or `X-Sendfile` "
+        "(Apache, lighttpd); empty: they are sent from here",
+    )
+    offload_prefix: str = Field(
+        "/volumes",
+        description="what stands before `<volume>/<path>` in that header: a location of the server in front, "
+        "or for X-Sendfile a directory that holds the volumes",
     )
     upload_digests: bool = Field(
         True, description="whether the SHA-256 of every upload is computed, kept with its file and told"

@@ -65,6 +65,8 @@ class DownloadClaims(Claims):
 
     op: Literal["download"] = "download"
     archive: bool = False
+    #: Bytes a second all downloads with this token may have together.
+    rate: int | None = Field(None, ge=1)
     #: Backend.AI's way to name a path outside of any volume: a token that asks for it is for nothing here.
     unmanaged_path: None = None
 
@@ -80,6 +82,8 @@ class ArchiveClaims(BaseModel):
     files: tuple[str, ...] = Field(min_length=1, max_length=1000)
     #: Name the archive is offered under.
     filename: str | None = None
+    #: Bytes a second all downloads with this token may have together.
+    rate: int | None = Field(None, ge=1)
     exp: int
 
 

@@ -170,6 +170,18 @@ class MountedReadHandle:
         with self.descriptor.use() as fd, translated("reading"):
             digests.keep(self._mount, fd, digest)
 
+    async def place(self) -> str | None:
+        """Where the file is below the volume's root."""
+        return await self._threads.run(self._place)
+
+    def _place(self) -> str | None:
+        with self.descriptor.use() as fd:
+            found, root = os.readlink(f"/proc/self/fd/{fd}"), os.readlink(f"/proc/self/fd/{self._mount.fd}")
+        below = found.removeprefix(f"{root.rstrip('/')}/")
+        # Header fields hold no line breaks; and the kernel marks names that are gone.
+        usable = below != found and below.isprintable() and not found.endswith(" (deleted)")
+        return below if usable else None
+
     async def send(self, socket_fd: int, offset: int, count: int) -> int:
         """Send up to `count` bytes to a socket; fewer if it takes no more now."""
         return await self._threads.run(self._send, socket_fd, offset, count)

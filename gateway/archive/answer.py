@@ -24,6 +24,7 @@ from gateway.protocol.disposition import attachment
 from gateway.protocol.download import Representation
 from gateway.protocol.ranges import ByteRange
 from gateway.protocol.validators import EntityTag
+from gateway.transfer.pace import UNLIMITED, Pace
 from gateway.transfer.send import Outlet
 
 
@@ -62,12 +63,13 @@ class ArchiveOf:
     packing: Packing
     #: Without its ending.
     name: str
+    pace: Pace = UNLIMITED
 
 
 async def send_archive(gate: Gate, request: web.Request, archive: ArchiveOf) -> web.StreamResponse:
     """Send an archive; one with a fixed layout also by ranges, and only as its conditions say."""
     headers = {"Content-Disposition": attachment(f"{archive.name}{archive.packing.suffix}")}
-    out = Outlet(request, archive.volume)
+    out = Outlet(request, archive.volume, archive.pace)
     if archive.packing in _SIZED:
         return await _sized(gate, request, archive, out, headers)
     return await _flowing(gate, request, archive, out, headers)

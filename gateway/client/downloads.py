@@ -73,8 +73,11 @@ class DownloadRoutes:
         try:
             path = RelativePath.parse(parameters.dst_dir or "") / RelativePath.parse(claims.relpath)
             if parameters.archive or claims.archive:
-                return await self._directory(request, claims.volume, claims.vfid, path, parameters)
-            return await send_file(self._gate, request, claims.volume, claims.vfid, path, headers=headers)
+                return await self._directory(request, claims, path, parameters)
+            pace = self._gate.paces.of(parameters.token, claims.rate)
+            return await send_file(
+                self._gate, request, claims.volume, claims.vfid, path, headers=headers, pace=pace
+            )
         except InvalidPathError:
             return file_not_found().response()
         except NotFoundError as error:
@@ -83,17 +86,20 @@ class DownloadRoutes:
             raise
 
     async def _directory(
-        self, request: web.Request, volume: str, folder: VFolderId, path: RelativePath, how: ArchiveParameters
+        self, request: web.Request, claims: DownloadClaims, path: RelativePath, how: ArchiveParameters
     ) -> web.StreamResponse:
         """Send a directory; a file is what it would be without the wish for an archive."""
+        volume, folder = claims.volume, claims.vfid
+        pace = self._gate.paces.of(how.token, claims.rate)
         try:
             manifest = await self._gatherer(volume, folder).directory(path)
         except ConflictError as error:
             if error.facts.get("reason") != "not-a-directory":
                 raise
-            return await send_file(self._gate, request, volume, folder, path)
+            return await send_file(self._gate, request, volume, folder, path, pace=pace)
         name = how.filename or path.name if not path.is_root else how.filename or folder.uuid.hex
-        return await send_archive(self._gate, request, ArchiveOf(volume, folder, manifest, how.packing, name))
+        archive = ArchiveOf(volume, folder, manifest, how.packing, name, pace)
+        return await send_archive(self._gate, request, archive)
 
     async def selection(self, request: web.Request) -> web.StreamResponse:
         """Send several files and directories."""
@@ -105,7 +111,8 @@ class DownloadRoutes:
         if not any(member.data is None for member in manifest.members):
             return file_not_found().response()
         name = parameters.filename or claims.filename or "download"
-        archive = ArchiveOf(claims.volume, folder, manifest, parameters.packing, name.removesuffix(".zip"))
+        pace = self._gate.paces.of(parameters.token, claims.rate)
+        archive = ArchiveOf(claims.volume, folder, manifest, parameters.packing, name.removesuffix(".zip"), pace)
         return await send_archive(self._gate, request, archive)
 
     def _gatherer(self, volume: str, folder: VFolderId) -> Gatherer:

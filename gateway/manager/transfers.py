@@ -42,6 +42,7 @@ class DownloadParameters(Parameters):
     relpath: PathText
     archive: Bool = False
     unmanaged_path: str | None = None
+    rate: int | None = Field(None, ge=1024)
 
 
 class ArchiveParameters(Parameters):
@@ -51,6 +52,7 @@ class ArchiveParameters(Parameters):
     virtual_folder_id: VFolderId
     files: list[PathText] = Field(min_length=1, max_length=1000)
     filename: str | None = Field(None, max_length=255)
+    rate: int | None = Field(None, ge=1024)
 
 
 class TransferRoutes:
@@ -106,6 +108,7 @@ class TransferRoutes:
             vfid=parameters.vfid,
             relpath=parameters.relpath,
             archive=parameters.archive,
+            rate=parameters.rate,
             exp=self._gate.tokens.expiry(),
         )
         return web.json_response({"token": self._gate.tokens.sign(claims)})
@@ -118,6 +121,7 @@ class TransferRoutes:
             virtual_folder_id=parameters.virtual_folder_id,
             files=tuple(str(RelativePath.parse(path)) for path in parameters.files),
             filename=parameters.filename,
+            rate=parameters.rate,
             exp=self._gate.tokens.expiry(),
         )
         return web.json_response({"token": self._gate.tokens.sign(claims)})

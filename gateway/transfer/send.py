@@ -19,6 +19,7 @@ from backends.powers import SendsToSocket
 from domain.errors import BackendFaultError, Subject
 from gateway.observer import GatewayObserver
 from gateway.protocol.ranges import ByteRange
+from gateway.transfer.pace import UNLIMITED, Pace
 
 #: Bytes one call of the kernel sends at most; bounds how long a thread is taken.
 _SEND_BYTES: Final = 8 << 20
@@ -60,9 +61,13 @@ class Sender:
         self._observer.transferring("download", 1)
         try:
             async for piece in pieces:
-                with anyio.fail_after(self._idle_seconds):
-                    await response.write(piece)
-                self._observer.sent(out.volume, len(piece))
+                step = out.pace.step(len(piece))
+                for start in range(0, len(piece), max(step, 1)):
+                    part = piece[start : start + step]
+                    with anyio.fail_after(self._idle_seconds):
+                        await response.write(part)
+                    self._observer.sent(out.volume, len(part))
+                    await out.pace.after(len(part))
         except TimeoutError as error:
             raise ConnectionResetError(f"the receiver took nothing for {self._idle_seconds:g} s") from error
         finally:
@@ -76,10 +81,12 @@ class Sender:
         try:
             done = 0
             while done < part.count:
-                sent = await handle.send(fd, part.start + done, min(_SEND_BYTES, part.count - done))
+                wanted = out.pace.step(min(_SEND_BYTES, part.count - done))
+                sent = await handle.send(fd, part.start + done, wanted)
                 done += sent
                 self._observer.sent(out.volume, sent)
-                if done < part.count and sent < _SEND_BYTES:
+                await out.pace.after(sent)
+                if done < part.count and sent < wanted:
                     with anyio.fail_after(self._idle_seconds):
                         await anyio.wait_writable(fd)
         finally:
@@ -90,21 +97,24 @@ class Sender:
     ) -> None:
         done = 0
         while done < part.count:
-            piece = await handle.read(part.start + done, min(self._read_bytes, part.count - done))
+            wanted = out.pace.step(min(self._read_bytes, part.count - done))
+            piece = await handle.read(part.start + done, wanted)
             if not piece:
                 raise BackendFaultError("the file became shorter while it was sent", subject=Subject.FILE)
             with anyio.fail_after(self._idle_seconds):
                 await response.write(piece)
             done += len(piece)
             self._observer.sent(out.volume, len(piece))
+            await out.pace.after(len(piece))
 
 
 class Outlet:
     """Where the bytes go: a connection, and the volume they are counted for."""
 
-    def __init__(self, request: web.Request, volume: str) -> None:
+    def __init__(self, request: web.Request, volume: str, pace: Pace = UNLIMITED) -> None:
         self._transport = request.transport
         self.volume = volume
+        self.pace = pace
 
     @property
     def socket_fd(self) -> int | None:

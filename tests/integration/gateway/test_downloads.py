@@ -7,11 +7,13 @@ import email
 import email.policy
 import hashlib
 import os
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import anyio
 import pytest
-from harness.world import World, open_world
+from harness.world import FOLDER, World, open_world
 
 from gateway.protocol.disposition import attachment
 
@@ -283,3 +285,17 @@ def test_any_name_makes_a_header(name: str, plain: str) -> None:
     assert "\n" not in value
     encoded = value.partition("UTF-8''")[2]
     assert all(sign not in encoded for sign in "'()* \"")
+
+
+@pytest.mark.parametrize("target", ["file", "archive"])
+async def test_a_token_may_say_how_fast(world: World, target: str) -> None:
+    (world.folder / "d").mkdir()
+    (world.folder / "d" / "big").write_bytes(bytes(1_000_000))
+    body = {"volume": "disk", "vfid": FOLDER, "relpath": "d/big" if target == "file" else "d", "rate": 1_000_000}
+    token = (await world.manager("POST", "/folder/file/download", body)).json["token"]
+    more = "" if target == "file" else "&archive=1"
+    started = time.monotonic()
+    async with anyio.create_task_group() as tasks:
+        for _ in range(2):
+            tasks.start_soon(world.client, "GET", f"/download?token={token}{more}")
+    assert 1.2 < time.monotonic() - started < 6, "both together a million bytes a second"

@@ -1,0 +1,46 @@
+"""Letting the web server in front send a file: nginx by `X-Accel-Redirect`, Apache and lighttpd by `X-Sendfile`.
+
+The gateway checks the token and finds the file; the server in front, which sees the volume as well, sends it and
+answers ranges and conditions by its own lights. It is told where the file really is, after all links were followed.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from urllib.parse import quote
+
+from backends.contract import ReadHandle
+from backends.powers import KnowsItsPlace
+from domain.ids import VolumeName
+
+
+class OffloadHeader(StrEnum):
+    """How the server in front is told."""
+
+    NONE = ""
+    ACCEL = "X-Accel-Redirect"
+    SENDFILE = "X-Sendfile"
+
+
+class Offload:
+    """Where the server in front finds files of volumes.
+
+    Args:
+        prefix: what stands before `<volume>/<path>`: a location (X-Accel-Redirect) or a directory (X-Sendfile).
+    """
+
+    def __init__(self, header: OffloadHeader, prefix: str) -> None:
+        self._header = header
+        self._prefix = prefix.rstrip("/")
+
+    async def fields(self, volume: VolumeName, handle: ReadHandle) -> dict[str, str] | None:
+        """Header fields that hand an open file over; None: it is sent from here."""
+        if self._header is OffloadHeader.NONE or not isinstance(handle, KnowsItsPlace):
+            return None
+        place = await handle.place()
+        if place is None:
+            return None
+        path = f"{volume}/{place}"
+        # A location is a URI; a file name is taken as it stands.
+        found = quote(path) if self._header is OffloadHeader.ACCEL else path
+        return {self._header.value: f"{self._prefix}/{found}"}

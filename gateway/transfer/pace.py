@@ -1,0 +1,56 @@
+"""How fast the downloads of one token may be, all its connections together."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from typing import Final
+
+import anyio
+
+#: Paces remembered at most.
+_REMEMBERED: Final = 2000
+#: Part of a second's bytes sent at once, so that a slow pace is no stutter.
+_STEP: Final = 0.25
+_LEAST_STEP: Final = 16 << 10
+
+
+class Pace:
+    """Bytes a second; None: as fast as it goes."""
+
+    def __init__(self, rate: int | None) -> None:
+        self._rate = rate
+        #: When the bytes sent so far are due to have arrived, on the monotonic clock.
+        self._due = 0.0
+
+    def step(self, count: int) -> int:
+        """How many of `count` bytes to send at once."""
+        return count if self._rate is None else min(count, max(int(self._rate * _STEP), _LEAST_STEP))
+
+    async def after(self, count: int) -> None:
+        """Wait as long as `count` bytes that were sent take."""
+        if self._rate is None:
+            return
+        now = time.monotonic()
+        self._due = max(self._due, now) + count / self._rate
+        await anyio.sleep(self._due - now)
+
+
+UNLIMITED: Final = Pace(None)
+
+
+class Paces:
+    """Paces by token."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[str, Pace] = OrderedDict()
+
+    def of(self, token: str, rate: int | None) -> Pace:
+        """The pace of a token; the same for all requests with it."""
+        if rate is None:
+            return UNLIMITED
+        pace = self._known.setdefault(token, Pace(rate))
+        self._known.move_to_end(token)
+        while len(self._known) > _REMEMBERED:
+            self._known.popitem(last=False)
+        return pace

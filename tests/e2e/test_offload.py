@@ -1,0 +1,100 @@
+"""Downloads sent by a real nginx in front of the gateway."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from harness.processes import Site, ask, open_site, until
+from harness.redis_server import free_port
+
+CONFIG = """
+daemon off;
+worker_processes 1;
+pid {path}/nginx.pid;
+error_log {path}/error.log;
+events {{ worker_connections 64; }}
+http {{
+  access_log {path}/access.log;
+  client_body_temp_path {path}/t1;
+  proxy_temp_path {path}/t2;
+  fastcgi_temp_path {path}/t3;
+  uwsgi_temp_path {path}/t4;
+  scgi_temp_path {path}/t5;
+  server {{
+    listen 127.0.0.1:{port};
+    location / {{ proxy_pass http://127.0.0.1:{gateway}; }}
+    location /volumes/ {{ internal; alias {volumes}/; }}
+  }}
+}}
+"""
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    tmp_path.chmod(0o755)
+    with open_site(tmp_path, gateway__offload="X-Accel-Redirect") as opened:
+        opened.start("actor")
+        opened.start("gateway")
+        opened.api.make_folder()
+        yield opened
+
+
+@pytest.fixture
+def front(site: Site) -> Iterator[int]:
+    """Port of an nginx in front."""
+    port, binary = free_port(), shutil.which("nginx", path=f"{os.defpath}:/usr/sbin")
+    assert binary is not None, "nginx is not installed: run `make test`"
+    config = site.path / "nginx.conf"
+    # Its worker gives up root; all directories above the volume must let it in.
+    text = CONFIG.format(path=site.path, port=port, gateway=site.api.client_port, volumes=site.path / "volumes")
+    config.write_text("user root;\n" + text)
+    process = subprocess.Popen([binary, "-c", config, "-p", site.path])
+    try:
+        until(lambda: _listens(port), "nginx listens")
+        yield port
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_nginx_sends_what_the_gateway_finds(site: Site, front: int) -> None:
+    data = os.urandom(3 << 20)
+    site.api.upload("d/한글 100%.bin", data)
+    target = site.api.download_url("d/한글 100%.bin")
+    direct = ask(site.api.client_port, "GET", target)
+    assert (direct.status, direct.body) == (200, b"")
+    assert direct.headers["x-accel-redirect"].startswith("/volumes/disk/")
+    whole = ask(front, "GET", target)
+    assert (whole.status, whole.body) == (200, data)
+    assert "filename*=UTF-8''" in whole.headers["content-disposition"]
+    assert whole.headers["server"].startswith("nginx")
+    part = ask(front, "GET", target, headers={"Range": "bytes=1000000-1000009"})
+    assert (part.status, part.body) == (206, data[1_000_000:1_000_010])
+    assert ask(front, "GET", "/volumes/disk/x").status == 404, "nobody gets in without a token"
+
+
+def test_a_link_is_followed_before_nginx_is_told(site: Site, front: int) -> None:
+    data = os.urandom(1 << 20)
+    site.api.upload("real", data)
+    (site.folder / "link").symlink_to("real")
+    (site.folder / "out").symlink_to("/etc/passwd")
+    assert ask(front, "GET", site.api.download_url("link")).body == data
+    assert ask(front, "GET", site.api.download_url("out")).status == 404
+
+
+def test_small_files_and_other_things_come_from_the_gateway(site: Site, front: int) -> None:
+    site.api.upload("small", b"abc")
+    answer = ask(front, "GET", site.api.download_url("small"))
+    assert (answer.status, answer.body) == (200, b"abc")
+    assert ask(front, "GET", site.api.download_url("nope")).status == 404
