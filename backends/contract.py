@@ -195,11 +195,19 @@ class FileAccess(Protocol):
         The folder itself is emptied, not removed. A directory needs `recursive`, else `is-a-directory`.
         """
 
-    async def create_staging(self, session: str, *, destination: RelativePath, length: int | None) -> None:
+    async def create_staging(
+        self, session: str, *, destination: RelativePath, length: int | None, note: bytes = b""
+    ) -> None:
         """Begin an upload of `length` bytes (None: not known yet) that is meant for `destination`.
+
+        Args:
+            note: what to keep beside its bytes, up to some 3 KiB, for the day on which all else is lost.
 
         Repeat-safe. Raises StorageFullError at once when the volume could not hold it.
         """
+
+    async def staging_note(self, session: str) -> bytes:
+        """The note of an upload; empty if none could be kept. Raises NotFoundError (subject upload)."""
 
     async def open_staging(self, session: str) -> Staging:
         """Open an upload for appending. Raises NotFoundError (subject upload)."""

@@ -525,6 +525,18 @@ class BackendConformance:
             assert found[1] is not None
             assert found[1][0] == await files.stat(path("d/b"))
 
+    async def test_a_note_stays_with_an_upload_until_it_is_a_file(self) -> None:
+        async with self.with_folder() as (_, files):
+            for note in (b"first", b"second"):
+                await files.create_staging(SESSION, destination=path("a"), length=1, note=note)
+            assert await files.staging_note(SESSION) in (b"first", b""), "where attributes cannot be kept: nothing"
+            await files.create_staging("0" * 32, destination=path("b"), length=1)
+            assert await files.staging_note("0" * 32) == b""
+            await files.commit_staging(SESSION, path("a"))
+            with pytest.raises(NotFoundError) as caught:
+                await files.staging_note(SESSION)
+            assert caught.value.subject is Subject.UPLOAD
+
     async def test_many_small_chunks_are_one_file(self) -> None:
         async with self.with_folder() as (_, files):
             await files.create_staging(SESSION, destination=path("a"), length=3000)

@@ -37,6 +37,7 @@ class Bucket:
         self._part_bytes = part_bytes
         self._objects: dict[str, Stored] = {}
         self._uploads: dict[str, Multipart] = {}
+        self.notes: dict[str, bytes] = {}
 
     def stat(self, path: RelativePath) -> FileStat:
         """Look at an object, or at what lies below a prefix."""

@@ -99,10 +99,20 @@ class MemoryFiles:
         plane.remove(path)
         return True
 
-    async def create_staging(self, session: str, *, destination: RelativePath, length: int | None) -> None:
+    async def create_staging(
+        self, session: str, *, destination: RelativePath, length: int | None, note: bytes = b""
+    ) -> None:
         """Begin an upload."""
         del length
-        (await self._plane()).begin(session, destination)
+        plane = await self._plane()
+        plane.begin(session, destination)
+        plane.notes.setdefault(session, note)
+
+    async def staging_note(self, session: str) -> bytes:
+        """The note of an upload."""
+        plane = await self._plane()
+        plane.staged(session)
+        return plane.notes.get(session, b"")
 
     async def open_staging(self, session: str) -> MemoryStaging:
         """Open an upload for appending."""

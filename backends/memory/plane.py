@@ -71,6 +71,9 @@ def refuse(what: str) -> QuotaExceededError:
 class Plane(Protocol):
     """Bytes and names of one folder."""
 
+    #: Notes of uploads by their session; those of ended ones do no harm.
+    notes: dict[str, bytes]
+
     def stat(self, path: RelativePath) -> FileStat:
         """Look at an entry."""
 

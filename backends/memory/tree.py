@@ -17,6 +17,7 @@ class Tree:
         self._room = room
         self._nodes: dict[_Parts, Stored | None] = {(): None}
         self._staging: dict[str, bytearray] = {}
+        self.notes: dict[str, bytes] = {}
 
     def stat(self, path: RelativePath) -> FileStat:
         """Look at an entry."""

@@ -100,10 +100,16 @@ class MountedFiles:
             return deletion.removed > 0
         return True
 
-    async def create_staging(self, session: str, *, destination: RelativePath, length: int | None) -> None:
+    async def create_staging(
+        self, session: str, *, destination: RelativePath, length: int | None, note: bytes = b""
+    ) -> None:
         """Make an empty staging file; where it is meant for makes no difference on a file system."""
         del destination
-        await self._run(staging.create, session, length)
+        await self._run(staging.create, session, length, note)
+
+    async def staging_note(self, session: str) -> bytes:
+        """The note of an upload."""
+        return await self._run(staging.note_of, session)
 
     async def open_staging(self, session: str) -> MountedStaging:
         """Open an upload for appending."""

@@ -24,6 +24,8 @@ from domain.errors import BackendUnavailableError, InvalidRequestError, StorageF
 from domain.paths import STAGING_NAME, RelativePath
 
 _FILE_MODE: Final = 0o644
+#: Extended attribute that says whose upload a staging file is; taken off when it becomes a file of the user's.
+_NOTE: Final = "user.penstock.upload"
 _SESSION_CHARACTERS: Final = frozenset("0123456789abcdef")
 #: Tries to put a file into an area that others take away when they leave it empty.
 _MAX_RACES: Final = 16
@@ -31,7 +33,7 @@ _MAX_RACES: Final = 16
 _IOV_MAX: Final = 1024
 
 
-def create(root: Beneath, session: str, length: int | None) -> None:
+def create(root: Beneath, session: str, length: int | None, note: bytes) -> None:
     """Make an empty staging file; one that is there already stays."""
     name = _name(session)
     with translated(session, Subject.UPLOAD):
@@ -42,9 +44,33 @@ def create(root: Beneath, session: str, length: int | None) -> None:
             with suppress(FileNotFoundError):  # the last upload before this one has just taken the area away
                 with root.below((STAGING_NAME,)) as area:
                     flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-                    os.close(os.open(name, flags, _FILE_MODE, dir_fd=area.fd))
+                    with opened(os.open(name, flags, _FILE_MODE, dir_fd=area.fd)) as fd:
+                        _keep_note(fd, note)
                 return
         raise BackendUnavailableError("the staging area keeps vanishing", subject=Subject.UPLOAD)
+
+
+def _keep_note(fd: int, note: bytes) -> None:
+    """Keep a note with a staging file, where the file system can: without it only a rare recovery is missing."""
+    if not note:
+        return
+    try:
+        os.setxattr(fd, _NOTE, note, os.XATTR_CREATE)
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTSUP, errno.EPERM, errno.E2BIG, errno.ENOSPC, errno.ERANGE):
+            raise
+
+
+def note_of(root: Beneath, session: str) -> bytes:
+    """The note of a staging file; empty if there is none."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+    with _area(root, session) as (area, name), opened(os.open(name, flags, dir_fd=area)) as fd:
+        try:
+            return os.getxattr(fd, _NOTE)
+        except OSError as error:
+            if error.errno not in (errno.ENODATA, errno.ENOTSUP):
+                raise
+            return b""
 
 
 def _check_room(root: Beneath, length: int | None) -> None:
@@ -111,6 +137,7 @@ def commit(
     """Make a staging file durable, its digest with it, and rename it to its destination."""
     with _area(root, session) as (area, name):
         with opened(os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=area)) as fd:
+            _drop_note(fd)
             if sha256 is not None:
                 digests.keep(mount, fd, sha256)
             os.fsync(fd)
@@ -123,6 +150,14 @@ def commit(
                 sync_directory(target)
         _drop_area(root)
     return Committed(size, replaced)
+
+
+def _drop_note(fd: int) -> None:
+    try:
+        os.removexattr(fd, _NOTE)
+    except OSError as error:
+        if error.errno not in (errno.ENODATA, errno.ENOTSUP):
+            raise
 
 
 def _rename(area: int, name: str, target: int, target_name: str, session: str) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Final, Self
 
+from domain.errors import PenstockError
 from domain.ids import VFolderId, VolumeName
 from domain.paths import RelativePath
+
+#: Longest note, in bytes: file systems keep some 4 KiB of attributes with a file.
+_NOTE_BYTES: Final = 3000
 
 
 class UploadState(StrEnum):
@@ -92,6 +97,19 @@ class UploadSession:
             **{name: value for name, value in self._rare().items() if value not in ("", None, 0)},
             **({"floor": self.floor} if self.floor is not None else {}),
         }
+
+    def note(self) -> bytes:
+        """What is kept beside its bytes, from which `from_note` makes it anew."""
+        text = json.dumps(self.document()).encode()
+        return text if len(text) <= _NOTE_BYTES else json.dumps(replace(self, metadata="").document()).encode()
+
+    @classmethod
+    def from_note(cls, note: bytes) -> Self | None:
+        """Read what `note` wrote; None if it is something else."""
+        try:
+            return cls.parse(json.loads(note))
+        except (ValueError, KeyError, TypeError, PenstockError):
+            return None
 
     def _rare(self) -> dict[str, object]:
         return {

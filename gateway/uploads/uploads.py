@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from loguru import logger
@@ -149,7 +149,7 @@ class Uploads:
             return await self.sessions.require(session.id)
         try:
             await self._files(session).create_staging(
-                session.id, destination=session.destination or ROOT, length=session.length
+                session.id, destination=session.destination or ROOT, length=session.length, note=session.note()
             )
         except Exception:
             await self.sessions.forget(session.id)
@@ -197,7 +197,7 @@ class Uploads:
     async def use(self, claims: UploadClaims | CollectionClaims, session_id: str) -> AsyncIterator[OpenUpload]:
         """Be the only writer of an upload a token may use.
 
-        Where Redis has lost the record of a single upload but the volume still has the bytes, it is made anew.
+        Where Redis has lost the record but the volume still has the bytes, it is made anew.
 
         Raises:
             NotFoundError (subject upload): never begun, or not the token's.
@@ -209,17 +209,25 @@ class Uploads:
             try:
                 opened = await stack.enter_async_context(self.opened.use(session_id))
             except NotFoundError as error:
-                if isinstance(error, GoneError) or not isinstance(claims, UploadClaims):
+                if isinstance(error, GoneError):
                     raise
-                await self._recover(claims)
+                await self._recover(claims, session_id)
                 opened = await stack.enter_async_context(self.opened.use(session_id))
             self._check(claims, opened.session)
             yield opened
 
-    async def _recover(self, claims: UploadClaims) -> None:
-        session = self._named(claims, "")
-        await self._files(session).staged_bytes(session.id)
-        await self._begin(session)
+    async def _recover(self, claims: UploadClaims | CollectionClaims, session_id: str) -> None:
+        """Make a lost record anew: of what the token says, or of what is noted beside the bytes."""
+        files = self._volumes[VolumeName(claims.volume)].files(claims.vfid)
+        noted = _usable(UploadSession.from_note(await files.staging_note(session_id)), session_id)
+        if isinstance(claims, UploadClaims):
+            session = noted or self._named(claims, "")
+        elif noted is None:
+            raise NotFoundError("its record was lost", subject=Subject.UPLOAD)
+        else:
+            session = noted
+        self._check(claims, session)
+        await self._begin(replace(session, expires=self.sessions.expiry))
 
     @staticmethod
     def _check(claims: UploadClaims | CollectionClaims, session: UploadSession) -> None:
@@ -337,6 +345,15 @@ class Uploads:
 
     def _files(self, session: UploadSession) -> FileAccess:
         return self._volumes[session.volume].files(session.folder)
+
+
+def _usable(noted: UploadSession | None, session_id: str) -> UploadSession | None:
+    """What a note says, as far as it may be believed: who mounts the folder could have written it."""
+    if noted is None or noted.id != session_id or noted.state is not UploadState.OPEN:
+        return None
+    if noted.destination is not None and (noted.destination.is_root or noted.destination.is_reserved):
+        return None
+    return replace(noted, reserved_bytes=noted.length or 0, sha256="", floor=None)
 
 
 def volume_of(volumes: Mapping[VolumeName, Volume], name: str) -> Volume:
