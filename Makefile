@@ -36,6 +36,7 @@ docs: $(VENV)/.test
 	$(BIN)/python -m ops.reference
 
 bench: system $(VENV)/.test
+	$(BIN)/python -m pip install --quiet --group bench
 	$(BIN)/python -m bench
 
 system:
