@@ -1,4 +1,4 @@
-"""Walking through everything in a folder."""
+"""Looking through folders."""
 
 from __future__ import annotations
 
@@ -34,3 +34,13 @@ async def walk_files(files: FileAccess, top: RelativePath = ROOT) -> AsyncIterat
                 waiting.append(path)
             elif entry.stat.kind is EntryKind.FILE:
                 yield path, entry.stat
+
+
+async def is_directory(files: FileAccess, path: RelativePath) -> bool:
+    """Whether a directory is there. Raises NotFoundError if not even the folder is."""
+    try:
+        return (await files.stat(path)).kind is EntryKind.DIRECTORY
+    except NotFoundError as error:
+        if error.subject is Subject.VFOLDER:
+            raise
+        return False

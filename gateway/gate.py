@@ -28,7 +28,8 @@ from gateway.tokens import Tokens
 from gateway.transfer.offload import Offload
 from gateway.transfer.pace import Paces
 from gateway.transfer.send import Sender
-from gateway.uploads.uploads import Uploads, volume_of
+from gateway.uploads.places import volume_of
+from gateway.uploads.uploads import Uploads
 
 M = TypeVar("M", bound=BaseModel)
 

@@ -73,10 +73,10 @@ class ResumableRoutes:
             f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in pairs.items() if value
         )
         if isinstance(claims, UploadClaims):
-            return await self._gate.uploads.create(claims, metadata)
+            return await self._gate.uploads.beginner.create(claims, metadata)
         if "filename" not in metadata:
             raise InvalidRequestError("must name the file", field="Content-Disposition")
-        return await self._gate.uploads.create_below(claims, Creation(append.length, metadata, None))
+        return await self._gate.uploads.beginner.create_below(claims, Creation(append.length, metadata, None))
 
     async def _tell_location(self, request: web.Request, location: str, session: UploadSession) -> None:
         """104 (Upload Resumption Supported): from now on the client can come back (section 5)."""

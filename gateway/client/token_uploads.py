@@ -12,7 +12,7 @@ from gateway.protocol import tus
 from gateway.protocol.tus import Dialect
 from gateway.tokens import UploadClaims
 from gateway.transfer.receive import expect_later
-from gateway.uploads.uploads import upload_path
+from gateway.uploads.places import upload_path
 
 
 class TokenParameters(Parameters):

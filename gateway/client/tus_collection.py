@@ -84,13 +84,13 @@ class CollectionRoutes:
 
     async def _create(self, claims: UploadClaims | CollectionClaims, creation: Creation) -> Known:
         if isinstance(claims, CollectionClaims):
-            return await self._gate.uploads.create_below(claims, creation)
+            return await self._gate.uploads.beginner.create_below(claims, creation)
         if creation.concat is not None:
             raise InvalidRequestError("the token is for one upload in one piece", field="Upload-Concat")
         if creation.length != claims.size:
             length = "one that is told later" if creation.length is None else creation.length
             raise InvalidRequestError(f"the token is for {claims.size} bytes, not {length}", field="Upload-Length")
-        return await self._gate.uploads.create(claims, creation.metadata)
+        return await self._gate.uploads.beginner.create(claims, creation.metadata)
 
     async def head(self, request: web.Request) -> web.Response:
         """Tell how far an upload is."""

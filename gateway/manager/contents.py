@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from backends.contract import EntryKind, FileAccess
 from backends.integrity import Integrity, verify
-from domain.errors import NotFoundError, Subject
+from backends.walk import is_directory
 from domain.events import FileDamaged
 from domain.ids import VFolderId
 from domain.paths import RelativePath
 from gateway.gate import Gate
 from gateway.parameters import Bool, Parameters, PathText, Text
-from gateway.uploads.uploads import UploadSource, upload_path
+from gateway.uploads.places import upload_path
+from gateway.uploads.uploads import UploadSource
 
 
 class CopyParameters(Parameters):
@@ -51,7 +51,7 @@ class ContentRoutes:
         source = RelativePath.parse(parameters.relpath)
         folder = parameters.dst_vfid or parameters.vfid
         target = RelativePath.parse(parameters.dst_relpath)
-        if await _is_directory(volume.files(folder), target):
+        if await is_directory(volume.files(folder), target):
             target /= RelativePath((source.name,))
         copied = await self._gate.uploads.copy(
             UploadSource(parameters.vfid, source), volume.name, folder, upload_path(str(target))
@@ -80,12 +80,3 @@ class ContentRoutes:
             )
             await self._gate.tell(request, event)
         return web.json_response({"integrity": found.integrity, "sha256": found.sha256.hex(), "kept_sha256": kept})
-
-
-async def _is_directory(files: FileAccess, path: RelativePath) -> bool:
-    try:
-        return (await files.stat(path)).kind is EntryKind.DIRECTORY
-    except NotFoundError as error:
-        if error.subject is Subject.VFOLDER:
-            raise
-        return False

@@ -9,6 +9,7 @@ from aiohttp import web
 from pydantic import Field
 
 from backends.contract import Entry, EntryKind, FileAccess
+from backends.walk import is_directory
 from domain.errors import ConflictError, InvalidPathError, NotFoundError, PenstockError, Subject
 from domain.events import DirectoryCreated, FileDeleted, FileMoved
 from domain.ids import VFolderId
@@ -139,7 +140,7 @@ class FileRoutes:
     ) -> None:
         """Move; onto a directory means into it, as Backend.AI does."""
         files = self._gate.files(parameters.volume, parameters.vfid)
-        if source != target and not target.is_within(source) and await _is_directory(files, target):
+        if source != target and not target.is_within(source) and await is_directory(files, target):
             target /= RelativePath((source.name,))
             await _refuse_existing(files, target)
         if target.is_reserved:
@@ -205,15 +206,6 @@ def _changeable(text: str, *, root: bool = False) -> RelativePath:
 
 def _reserved(path: RelativePath) -> InvalidPathError:
     return InvalidPathError("reserved for unfinished uploads", subject=Subject.FILE, path=str(path))
-
-
-async def _is_directory(files: FileAccess, path: RelativePath) -> bool:
-    try:
-        return (await files.stat(path)).kind is EntryKind.DIRECTORY
-    except NotFoundError as error:
-        if error.subject is Subject.VFOLDER:
-            raise
-        return False
 
 
 async def _refuse_existing(files: FileAccess, path: RelativePath) -> None:

@@ -13,7 +13,7 @@ from domain.paths import ROOT, RelativePath
 from gateway.gate import Gate
 from gateway.parameters import Bool, Parameters, PathText, Text
 from gateway.tokens import ArchiveClaims, CollectionClaims, DownloadClaims, UploadClaims
-from gateway.uploads.uploads import upload_path
+from gateway.uploads.places import upload_path
 
 
 class UploadParameters(Parameters):
@@ -82,7 +82,7 @@ class TransferRoutes:
             session=secrets.token_hex(16),
             exp=self._gate.tokens.expiry(),
         )
-        await self._gate.uploads.create(claims)
+        await self._gate.uploads.beginner.create(claims)
         return web.json_response({"token": self._gate.tokens.sign(claims)})
 
     async def upload_below(self, request: web.Request) -> web.Response:

@@ -1,4 +1,4 @@
-"""All uploads a gateway can touch: beginning, writing, finishing, dropping, and looking after them."""
+"""All uploads a gateway can touch: writing, finishing, dropping, and looking after them."""
 
 from __future__ import annotations
 
@@ -15,29 +15,26 @@ from bus.contract import Bus
 from domain.errors import (
     ConflictError,
     GoneError,
-    InvalidPathError,
-    InvalidRequestError,
     NotFoundError,
     PenstockError,
     Subject,
-    TooLargeError,
-    UnauthenticatedError,
 )
 from domain.ids import VFolderId, VolumeName
-from domain.paths import ROOT, RelativePath
+from domain.paths import RelativePath
 from gateway.archive.unpack import UnpackLimits
 from gateway.observer import GatewayObserver
-from gateway.protocol.metadata import file_name, parse_metadata, wants_unpacking, whole_sha256
-from gateway.protocol.tus import Accept, Creation
+from gateway.protocol.tus import Accept
 from gateway.quotas import Quotas
 from gateway.settings import GatewaySettings
 from gateway.tokens import CollectionClaims, UploadClaims
 from gateway.transfer.receive import Body
+from gateway.uploads.beginning import Beginner, check_claims
 from gateway.uploads.copying import Copier
 from gateway.uploads.digesting import Digests
 from gateway.uploads.finishing import Finisher
 from gateway.uploads.opened import OpenUpload, OpenUploads
 from gateway.uploads.parts import Parts
+from gateway.uploads.places import volume_of
 from gateway.uploads.session import UploadSession, UploadState
 from gateway.uploads.sessions import Known, Sessions
 from gateway.uploads.unpacking import Unpacker
@@ -88,108 +85,11 @@ class Uploads:
             settings.upload_seconds,
         )
         self._parts = Parts(self.sessions, self.opened, self.finisher, digests, self._files)
+        self.beginner = Beginner(
+            volumes, settings, self.sessions, quotas, self.finisher, self._parts, self._files, bus.clock
+        )
         self._copier = Copier(self.opened, self.finisher)
         self._writer = Writer(self.sessions, quotas, observer, settings.write_bytes)
-
-    # --- beginning --------------------------------------------------------------------------------
-
-    async def create(self, claims: UploadClaims, metadata: str = "") -> Known:
-        """Begin the upload a token stands for; one that was begun before goes on.
-
-        An empty file is there at once, for its uploader may never send a request with a body.
-
-        Raises:
-            TooLargeError: longer than any upload may be.
-            QuotaExceededError, StorageFullError: no room.
-            NotFoundError: no such volume or folder.
-            GoneError: it was dropped.
-            InvalidPathError: nothing may be uploaded there.
-        """
-        if claims.size > self._settings.max_upload_bytes:
-            raise TooLargeError(
-                f"{claims.size} bytes are more than {self._settings.max_upload_bytes}",
-                max_bytes=self._settings.max_upload_bytes,
-            )
-        session = self._named(claims, metadata)
-        known = await self.sessions.load(session.id)
-        if known is None:
-            await self._files(session).stat(ROOT)  # the folder is there, or this raises
-            known = await self._begin(session)
-        self._check(claims, known.session)
-        return await self.finisher.finish(known) if known.session.length == 0 else known
-
-    async def create_below(self, claims: CollectionClaims, creation: Creation) -> Known:
-        """Begin a new upload below the directory a token stands for.
-
-        Raises as `create`, and:
-            InvalidRequestError: no name for the file, or parts that cannot be used.
-            TooManyError: the token's owner has too many unfinished uploads.
-        """
-        session = self._unnamed(claims, creation)
-        await self._files(session).stat(ROOT)
-        if session.is_final:
-            await self._parts.check(session)
-        await self._quotas.admit(session, self._settings.uploads_per_owner)
-        try:
-            known = await self._begin(session)
-        except Exception:
-            await self._quotas.release(session)
-            raise
-        if session.is_final:
-            await self._parts.bind(session)
-            return await self._parts.assemble(session.id) or known
-        if session.length == 0 and not session.is_part:
-            return await self.finisher.finish(known)
-        return await self.finisher.adopt(known) or known
-
-    async def _begin(self, session: UploadSession) -> Known:
-        await self._quotas.reserve(session)
-        known = await self.sessions.create(session)
-        if known is None:
-            return await self.sessions.require(session.id)
-        try:
-            await self._files(session).create_staging(
-                session.id, destination=session.destination or ROOT, length=session.length, note=session.note()
-            )
-        except Exception:
-            await self.sessions.forget(session.id)
-            await self._quotas.release(session)
-            raise
-        return known
-
-    def _named(self, claims: UploadClaims, metadata: str) -> UploadSession:
-        return UploadSession(
-            id=claims.session,
-            volume=volume_of(self._volumes, claims.volume).name,
-            folder=claims.vfid,
-            destination=upload_path(claims.relpath),
-            length=claims.size,
-            expires=self.sessions.expiry,
-            begun=self._bus.clock.now(),
-            metadata=metadata,
-            reserved_bytes=claims.size,
-            announced_sha256=whole_sha256(parse_metadata(metadata)),
-        )
-
-    def _unnamed(self, claims: CollectionClaims, creation: Creation) -> UploadSession:
-        metadata = parse_metadata(creation.metadata)
-        is_part = creation.concat is not None and creation.concat.parts is None
-        return UploadSession(
-            id=secrets.token_hex(16),
-            volume=volume_of(self._volumes, claims.volume).name,
-            folder=claims.vfid,
-            destination=None if is_part else _below(claims, metadata),
-            length=creation.length,
-            expires=self.sessions.expiry,
-            begun=self._bus.clock.now(),
-            metadata=creation.metadata,
-            owner=claims.owner,
-            concat=creation.concat.text if creation.concat else "",
-            parts=creation.concat.parts or () if creation.concat else (),
-            reserved_bytes=creation.length or 0,
-            unpack=not is_part and wants_unpacking(metadata),
-            announced_sha256="" if is_part else whole_sha256(metadata),
-        )
 
     # --- using ------------------------------------------------------------------------------------
 
@@ -213,7 +113,7 @@ class Uploads:
                     raise
                 await self._recover(claims, session_id)
                 opened = await stack.enter_async_context(self.opened.use(session_id))
-            self._check(claims, opened.session)
+            check_claims(claims, opened.session)
             yield opened
 
     async def _recover(self, claims: UploadClaims | CollectionClaims, session_id: str) -> None:
@@ -221,29 +121,13 @@ class Uploads:
         files = self._volumes[VolumeName(claims.volume)].files(claims.vfid)
         noted = _usable(UploadSession.from_note(await files.staging_note(session_id)), session_id)
         if isinstance(claims, UploadClaims):
-            session = noted or self._named(claims, "")
+            session = noted or self.beginner.named(claims, "")
         elif noted is None:
             raise NotFoundError("its record was lost", subject=Subject.UPLOAD)
         else:
             session = noted
-        self._check(claims, session)
-        await self._begin(replace(session, expires=self.sessions.expiry))
-
-    @staticmethod
-    def _check(claims: UploadClaims | CollectionClaims, session: UploadSession) -> None:
-        """See that a token is for an upload."""
-        same = (session.volume, session.folder) == (claims.volume, claims.vfid)
-        if isinstance(claims, UploadClaims):
-            same = same and (session.id, session.length) == (claims.session, claims.size)
-        else:
-            same = same and session.owner == claims.owner
-        if not same:
-            # Whether somebody else's upload exists is nobody else's business.
-            raise NotFoundError("not the token's upload", subject=Subject.UPLOAD)
-        if claims.exp < session.begun:
-            raise UnauthenticatedError("cannot decode the given value as JWT: Signature has expired")
-        if session.state is UploadState.GONE:
-            raise GoneError("expired or dropped", subject=Subject.UPLOAD)
+        check_claims(claims, session)
+        await self.beginner.begin(replace(session, expires=self.sessions.expiry))
 
     async def store(self, opened: OpenUpload, body: Body, accept: Accept) -> None:
         """Store a request's body. Raises as `Writer.store`."""
@@ -293,7 +177,7 @@ class Uploads:
                 begun=self._bus.clock.now(),
                 reserved_bytes=handle.stat.size_bytes,
             )
-            await self._begin(session)
+            await self.beginner.begin(session)
             try:
                 return await self._copier.copy(session, handle)
             except PenstockError:
@@ -354,39 +238,3 @@ def _usable(noted: UploadSession | None, session_id: str) -> UploadSession | Non
     if noted.destination is not None and (noted.destination.is_root or noted.destination.is_reserved):
         return None
     return replace(noted, reserved_bytes=noted.length or 0, sha256="", floor=None)
-
-
-def volume_of(volumes: Mapping[VolumeName, Volume], name: str) -> Volume:
-    """Find a volume by the name a client gave.
-
-    Raises:
-        NotFoundError (subject volume): no such volume.
-    """
-    for known, volume in volumes.items():
-        if known == name:
-            return volume
-    raise NotFoundError(name[:80], subject=Subject.VOLUME)
-
-
-def upload_path(text: str, below: str | None = None) -> RelativePath:
-    """Where an upload may end: a path in the folder, below a directory the request adds.
-
-    Raises:
-        InvalidPathError: the folder itself, a reserved place, or no path in it.
-    """
-    path = RelativePath.parse(below or "") / RelativePath.parse(text)
-    if path.is_root or path.is_reserved:
-        raise InvalidPathError("nothing can be uploaded there", subject=Subject.FILE, path=str(path))
-    return path
-
-
-def _below(claims: CollectionClaims, metadata: Mapping[str, str]) -> RelativePath:
-    """Where the uploader wants its file, beneath the token's directory."""
-    name = file_name(metadata)
-    if name is None:
-        raise InvalidRequestError("filename or relativePath is required", field="Upload-Metadata")
-    base = RelativePath.parse(claims.relpath)
-    path = upload_path(name, claims.relpath)
-    if path == base or not path.is_within(base):
-        raise InvalidPathError("it leads out of the token's directory", subject=Subject.FILE, path=name[:200])
-    return path

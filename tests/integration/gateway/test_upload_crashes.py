@@ -58,7 +58,7 @@ async def staged(world: World, data: bytes) -> tuple[str, UploadSession]:
     """An upload with all bytes stored and nothing finished."""
     token = await world.upload_token("a", len(data))
     claims = world.gate.tokens.read(token, UploadClaims)
-    session = (await world.gate.uploads.create(claims)).session
+    session = (await world.gate.uploads.beginner.create(claims)).session
     staging = await world.volume.files(session.folder).open_staging(session.id)
     await staging.append([data])
     await staging.close()
