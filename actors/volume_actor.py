@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from math import inf
 from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
-from anyio.streams.memory import MemoryObjectReceiveStream
 from loguru import logger
 
 from actors.caution import Caution
+from actors.outbox import Outbox
 from actors.policy import Policy
 from actors.quarantine import Quarantine
 from actors.schedule import Item, Schedule
@@ -81,8 +80,7 @@ class VolumeActor:
         self._caution = Caution(self._lane, policy.settings.crash_limit, pace.solo)
         self._quarantine = Quarantine(self._lane)
         self._schedule: Schedule[Work] = Schedule(pace.parallel)
-        # Not bounded by itself: the lane's window bounds what can be under way.
-        self._outcomes, self._to_commit = anyio.create_memory_object_stream[Outcome](inf)
+        self._outcomes = Outbox()
         self._lost = False
 
     async def run(self, stop: anyio.Event) -> bool:
@@ -90,8 +88,7 @@ class VolumeActor:
 
         Returns False if the volume went to another owner before that.
         """
-        # Closed here as well: a part that is cancelled before it began closes nothing.
-        async with self._outcomes, self._to_commit, anyio.create_task_group() as tasks:
+        async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._guarded, tasks, self._commit_all)
             tasks.start_soon(self._guarded, tasks, lambda: self._handle_all(stop))
         return not self._lost
@@ -104,11 +101,14 @@ class VolumeActor:
             tasks.cancel_scope.cancel()
 
     async def _handle_all(self, stop: anyio.Event) -> None:
-        async with self._outcomes, anyio.create_task_group() as workers:
-            await self._quarantine.load()
-            await self._receive(stop, workers)
-            self._schedule.drop_waiting()
-            workers.cancel_scope.deadline = anyio.current_time() + self._pace.drain_seconds
+        try:
+            async with anyio.create_task_group() as workers:
+                await self._quarantine.load()
+                await self._receive(stop, workers)
+                self._schedule.drop_waiting()
+                workers.cancel_scope.deadline = anyio.current_time() + self._pace.drain_seconds
+        finally:
+            self._outcomes.close()
 
     async def _receive(self, stop: anyio.Event, workers: TaskGroup) -> None:
         async with anyio.create_task_group() as receiving:
@@ -121,7 +121,7 @@ class VolumeActor:
     def _take(self, delivery: Delivery) -> None:
         envelope = delivery.envelope
         if envelope is None:
-            self._outcomes.send_nowait(self._set_aside(delivery, delivery.fault))
+            self._outcomes.put(self._set_aside(delivery, delivery.fault))
             return
         try:
             command = self._vocabulary.open_command(envelope)
@@ -160,7 +160,7 @@ class VolumeActor:
         self._quarantine.settled(outcome)
         await self._caution.after(work.delivery)
         self._schedule.end(item)
-        self._outcomes.send_nowait(outcome)
+        self._outcomes.put(outcome)
         self._start(workers)
 
     async def _settle(self, work: Work) -> Outcome:
@@ -183,24 +183,11 @@ class VolumeActor:
             return await self._policy.settle(delivery, traced, command)
 
     async def _commit_all(self) -> None:
-        async with self._to_commit:
-            async for outcome in self._to_commit:
-                batch = [outcome, *_more(self._to_commit, self._pace.batch - 1)]
-                await self._policy.journal.write(batch)
-                await self._lane.commit(batch)
-                self._quarantine.committed(batch)
-                self._listeners.committed(batch)
-
-
-def _more(stream: MemoryObjectReceiveStream[Outcome], count: int) -> list[Outcome]:
-    """What else is ready now: under load commits grow by themselves, without waiting for company."""
-    ready: list[Outcome] = []
-    while len(ready) < count:
-        try:
-            ready.append(stream.receive_nowait())
-        except (anyio.WouldBlock, anyio.EndOfStream):
-            break
-    return ready
+        while batch := await self._outcomes.take(self._pace.batch):
+            await self._policy.journal.write(batch)
+            await self._lane.commit(batch)
+            self._quarantine.committed(batch)
+            self._listeners.committed(batch)
 
 
 async def _cancel_on(stop: anyio.Event, group: TaskGroup) -> None:

@@ -167,7 +167,7 @@ def project(envelope: Envelope) -> tuple[Change, ...]:
         UnsupportedError: the event's type or version is not known here.
         MalformedEventError: its body does not fit.
     """
-    return _project(open_event(envelope), envelope.time)
+    return _project(envelope.event or open_event(envelope), envelope.time)
 
 
 @singledispatch

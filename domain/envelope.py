@@ -70,6 +70,8 @@ class Envelope:
     #: Channel on which somebody waits for the reply; empty: nobody.
     reply_to: str = ""
     flags: Flag = Flag.NONE
+    #: The event it was made of, where that was here: it need not be read from its own body again.
+    event: Event | None = field(default=None, compare=False, repr=False)
 
     def caused(self, event: Event, number: int, time: float) -> Envelope:
         """Wrap the n-th event of this command; its id, trace and origin follow from it."""
@@ -83,6 +85,7 @@ class Envelope:
             body=event.body(),
             time=time,
             origin=origin,
+            event=event,
         )
 
 
@@ -118,6 +121,7 @@ def wrap_event(event: Event, *, id: UUID, time: float, origin: Origin | None = N
         body=event.body(),
         time=time,
         origin=origin or Origin(),
+        event=event,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import replace
 from typing import Final
@@ -155,6 +156,6 @@ class _Waiter:
     """Somebody, or several, waiting for one reply."""
 
     def __init__(self) -> None:
-        self.event = anyio.Event()
+        self.event = asyncio.Event()
         self.reply: Reply | None = None
         self.users = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -166,7 +167,7 @@ class StreamLane:
         self._lanes = lanes
         self._limit = settings.window
         self._fed: deque[Entry] = deque()
-        self._wake = anyio.Event()
+        self._wake = asyncio.Event()
 
     def room(self) -> int:
         """How many more entries are wanted now."""
@@ -193,7 +194,7 @@ class StreamLane:
                 if deliveries:
                     return deliveries
                 continue
-            self._wake = anyio.Event()
+            self._wake.clear()
             await self._wake.wait()
 
     async def _undone(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:

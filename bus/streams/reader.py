@@ -92,7 +92,8 @@ class StreamReader:
             self._client_id = None
 
     async def _read_once(self, redis: Conversation, client_id: int) -> None:
-        self._changed = anyio.Event()
+        if self._changed.is_set():
+            self._changed = anyio.Event()
         asked = [source for source in self._sources.values() if source.room() > 0]
         if not asked:
             await self._changed.wait()
