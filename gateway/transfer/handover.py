@@ -43,7 +43,8 @@ class Handover:
         length = request.content_length
         if transport is None or length is None or length - request.content.total_bytes < least:
             return None
-        if transport.get_extra_info("sslcontext") is not None or transport.get_extra_info("socket") is None:
+        plain = transport.get_extra_info("socket")
+        if transport.get_extra_info("sslcontext") is not None or plain is None or plain.fileno() < 0:
             return None
         if "Transfer-Encoding" in request.headers or request.content.exception() is not None:
             return None

@@ -196,7 +196,8 @@ class OpenUploads:
             with idle, anyio.move_on_after(self._linger_seconds):
                 await opened.lease.wait_asked()
         finally:
-            if self._idle.get(opened.session.id) is opened:
+            # It may have been used and given back before this task noticed; then it waits anew, with another scope.
+            if opened.idle is idle and self._idle.get(opened.session.id) is opened:
                 del self._idle[opened.session.id]
                 await self._close(opened)
 

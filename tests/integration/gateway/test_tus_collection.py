@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import jwt
 import pytest
 from harness.tus import BODY, TUS, Collection, metadata
@@ -476,3 +477,15 @@ async def test_what_expired_is_gone(tmp_path: Path) -> None:
         assert (await files.head(url)).status == 410
         assert (await files.patch(url, 3, b"def")).status == 410
         assert list(world.folder.iterdir()) == []
+
+
+async def test_an_upload_is_given_back_and_taken_again_many_times(world: World, files: Collection) -> None:
+    url = await files.begin(200)
+    for offset in range(0, 200, 2):
+        assert (await files.head(url)).headers["Upload-Offset"] == str(offset)
+        assert (await files.patch(url, offset, b"ab")).status == 204
+        if offset % 50 == 0:
+            await anyio.lowlevel.checkpoint()
+    assert (world.folder / "a").read_bytes() == b"ab" * 100
+    await anyio.sleep(0.1)
+    assert not world.store.leases, "nothing is held any more"
