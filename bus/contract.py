@@ -286,13 +286,20 @@ class Record:
     revision: int
 
 
+#: Revision of a document nobody has changed.
+FIRST_REVISION: Final = 1
+
+
 class Records(Protocol):
     """Small shared documents, changed by compare-and-set. Names look like `upload:<id>`."""
 
     async def create(
         self, name: str, document: Mapping[str, object], *, keep_seconds: float, due: float | None
     ) -> bool:
-        """Make a document; False if it is there. `due()` names it from Unix time `due` on; None: never."""
+        """Make a document, at `FIRST_REVISION`; False if it is there.
+
+        `due()` names it from Unix time `due` on; None: never.
+        """
 
     async def load(self, name: str) -> Record | None:
         """Read a document."""

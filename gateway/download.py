@@ -13,8 +13,8 @@ from domain.ids import VFolderId
 from domain.paths import RelativePath
 from gateway.gate import Gate
 from gateway.protocol.digest import repr_digest, wants_sha256
-from gateway.protocol.disposition import attachment
-from gateway.protocol.download import DownloadPlan, Representation, file_representation, plan_download
+from gateway.protocol.disposition import offered
+from gateway.protocol.download import DownloadPlan, file_representation, plan_download
 from gateway.protocol.ranges import ByteRange
 from gateway.transfer.pace import UNLIMITED, Pace
 from gateway.transfer.send import Outlet
@@ -46,13 +46,13 @@ async def send_file(
     Raises:
         NotFoundError, ConflictError, InvalidPathError: nothing that could be sent.
     """
-    more = {**(headers or {}), "Content-Disposition": attachment(path.name)}
-    small = _Small(request, whole=whole)
-    known, found = await gate.files(volume, folder).open_or_read(path, small.wanted)
+    planned = _Planned(request, whole=whole)
+    more = {**(headers or {}), **offered(path.name)}
+    _, found = await gate.files(volume, folder).open_or_read(path, planned.few)
     if isinstance(found, bytes):
         gate.observer.sent(volume, len(found))
         await pace.after(len(found))
-        return small.response(found, more)
+        return planned.small_answer(found, more)
     handle = found
 
     async def send(response: web.StreamResponse, part: ByteRange, out: Outlet) -> None:
@@ -64,66 +64,56 @@ async def send_file(
             return _handed_over({**more, **offloaded})
         if wants_sha256(request.headers) and (sha256 := await handle.sha256()) is not None:
             more["Repr-Digest"] = repr_digest(sha256)
-        out = Outlet(request, volume, pace)
-        return await respond(request, file_representation(known), send, out, more, whole=whole)
+        return await respond(request, planned.plan, send, Outlet(request, volume, pace), more)
     finally:
         await handle.close()
 
 
 def _handed_over(headers: Mapping[str, str]) -> web.Response:
     """An answer whose body comes from the server in front."""
-    response = web.Response(headers={**headers, "X-Content-Type-Options": "nosniff"})
+    response = web.Response(headers=headers)
     response.content_type = "application/octet-stream"
     return response
 
 
-class _Small:
-    """A request that few bytes answer: they are read where the file is opened, and sent with the head."""
+class _Planned:
+    """The answer to a request for a file, decided where it is opened, so that few bytes are read there."""
 
     def __init__(self, request: web.Request, *, whole: bool) -> None:
         self._request = request
         self._whole = whole
-        self._plan: DownloadPlan | None = None
+        self.plan = DownloadPlan(200, {})
 
-    def wanted(self, known: FileStat) -> tuple[int, int] | None:
-        """Which bytes; None: it is no such request."""
+    def few(self, known: FileStat) -> tuple[int, int] | None:
+        """Plan; returns which bytes are all that is wanted of the file, None if it has to be opened."""
         headers = {} if self._whole else self._request.headers
-        if self._request.method == "HEAD" or wants_sha256(self._request.headers):
+        self.plan = plan_download(file_representation(known), headers, self._request.method)
+        if len(self.plan.body) != 1 or wants_sha256(self._request.headers):
             return None
-        self._plan = plan_download(file_representation(known), headers, self._request.method)
-        if len(self._plan.body) != 1:
-            return None
-        part = self._plan.body[0]
+        part = self.plan.body[0]
         return (part.start, part.count) if isinstance(part, ByteRange) and part.count <= _SMALL_BYTES else None
 
-    def response(self, data: bytes, headers: Mapping[str, str]) -> web.Response:
-        """The answer.
+    def small_answer(self, data: bytes, headers: Mapping[str, str]) -> web.Response:
+        """The answer with the bytes that were read.
 
         Raises:
             ConnectionError: the file became shorter since it was opened.
         """
-        assert self._plan is not None, "what was not planned was not read"
-        if len(data) != self._plan.content_length:
+        if len(data) != self.plan.content_length:
             Outlet(self._request, "").cut()
             raise ConnectionResetError("the file became shorter while it was read")
-        response = web.Response(status=self._plan.status, headers={**headers, **self._plan.headers}, body=data)
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        return response
+        return web.Response(status=self.plan.status, headers={**headers, **self.plan.headers}, body=data)
 
 
 async def respond(
     request: web.Request,
-    known: Representation,
+    plan: DownloadPlan,
     send: SendPart,
     out: Outlet,
     headers: Mapping[str, str],
-    *,
-    whole: bool = False,
 ) -> web.StreamResponse:
-    """Answer a request for a representation. A body that cannot be sent to its end breaks the connection."""
-    plan = plan_download(known, {} if whole else request.headers, request.method)
+    """Answer as planned. A body that cannot be sent to its end breaks the connection."""
     response = web.StreamResponse(status=plan.status, headers={**headers, **plan.headers})
-    response.headers["X-Content-Type-Options"] = "nosniff"
     if plan.content_length is not None:
         response.content_length = plan.content_length
     await response.prepare(request)

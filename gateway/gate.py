@@ -47,7 +47,8 @@ class Gate:
     quotas: Quotas
     uploads: Uploads
     sender: Sender
-    checksums: Checksums
+    #: CRC-32 of files by volume: what tells files apart does so within one volume only.
+    checksums: Mapping[VolumeName, Checksums]
     offload: Offload
     paces: Paces
     version: str
@@ -96,7 +97,7 @@ def build_gate(
         quotas=quotas,
         uploads=Uploads(bus, volumes, quotas, settings, upload_lease_seconds, observer),
         sender=Sender(settings.read_bytes, settings.idle_seconds, observer),
-        checksums=Checksums(),
+        checksums={name: Checksums() for name in volumes},
         offload=Offload(settings.offload, settings.offload_prefix),
         paces=Paces(),
         version=version,

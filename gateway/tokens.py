@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from typing import Any, ClassVar, Final, Literal, TypeVar, cast
+from typing import Any, ClassVar, Final, Literal, TypeVar
 
 import jwt
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
@@ -26,20 +26,26 @@ class Claims(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    operation: ClassVar[str]
+    #: What a token is for, in messages.
+    purpose: ClassVar[str]
 
-    op: str
     volume: str
-    vfid: VFolderId
-    relpath: str
     #: Unix time after which the token is worth nothing.
     exp: int
 
 
-class UploadClaims(Claims):
+class PathClaims(Claims):
+    """One operation on one path of one folder."""
+
+    op: str
+    vfid: VFolderId
+    relpath: str
+
+
+class UploadClaims(PathClaims):
     """One upload of one file."""
 
-    operation = "upload"
+    purpose = "upload"
 
     op: Literal["upload"] = "upload"
     #: Length of the file in bytes.
@@ -48,20 +54,20 @@ class UploadClaims(Claims):
     session: str = Field(pattern=r"^[0-9a-f]{32}$")
 
 
-class CollectionClaims(Claims):
+class CollectionClaims(PathClaims):
     """Any number of uploads below one directory."""
 
-    operation = "upload-below"
+    purpose = "upload-below"
 
     op: Literal["upload-below"] = "upload-below"
     #: Whose uploads they are; one owner's tokens may use each other's uploads.
     owner: str = Field(min_length=1, max_length=128)
 
 
-class DownloadClaims(Claims):
+class DownloadClaims(PathClaims):
     """Reading one file, or one directory as an archive."""
 
-    operation = "download"
+    purpose = "download"
 
     op: Literal["download"] = "download"
     archive: bool = False
@@ -71,20 +77,18 @@ class DownloadClaims(Claims):
     unmanaged_path: None = None
 
 
-class ArchiveClaims(BaseModel):
+class ArchiveClaims(Claims):
     """Reading several files and directories as one archive, in the words of Backend.AI 26."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    purpose = "an archive"
 
     operation: Literal["download"] = "download"
-    volume: str
     virtual_folder_id: VFolderId
     files: tuple[str, ...] = Field(min_length=1, max_length=1000)
     #: Name the archive is offered under.
     filename: str | None = None
     #: Bytes a second all downloads with this token may have together.
     rate: int | None = Field(None, ge=1)
-    exp: int
 
 
 C = TypeVar("C", bound=Claims)
@@ -99,14 +103,14 @@ class Tokens:
     def __init__(self, secret: SecretStr, valid_seconds: float) -> None:
         self._secret = secret
         self._valid_seconds = valid_seconds
-        #: Tokens that were found good, by their text: a client that sends many requests sends one token.
-        self._known: OrderedDict[tuple[str, type[Claims]], Claims] = OrderedDict()
+        #: What tokens say whose signature was found good: a client that sends many requests sends one token.
+        self._known: OrderedDict[str, dict[str, Any]] = OrderedDict()
 
     def expiry(self) -> int:
         """`exp` of a token made now."""
         return int(time.time() + self._valid_seconds)
 
-    def sign(self, claims: Claims | ArchiveClaims) -> str:
+    def sign(self, claims: Claims) -> str:
         """Make a token."""
         payload = claims.model_dump(mode="json", exclude_none=True)
         return jwt.encode(payload, self._secret.get_secret_value(), algorithm=_ALGORITHM)
@@ -121,13 +125,17 @@ class Tokens:
             UnauthenticatedError: no token, a wrong signature, or expired.
             ForbiddenError: a good token for something else.
         """
-        known = self._known.get((token, model))
-        if known is None:
-            known = self._parse(self._verified(token), model)
-            self._remember(token, model, known)
-        if not even_expired:
-            self._check_time(known.exp)
-        return cast("C", known)
+        payload = self._known.get(token)
+        if payload is None:
+            payload = self._verified(token)
+            self._remember(token, payload)
+        try:
+            claims = model.model_validate(payload)
+        except ValidationError as error:
+            raise ForbiddenError(f"the token is not for {model.purpose}", token=told(error)) from error
+        if not even_expired and claims.exp <= time.time() - _LEEWAY_SECONDS:
+            raise UnauthenticatedError("cannot decode the given value as JWT: Signature has expired")
+        return claims
 
     def read_any(self, token: str, one: type[C], other: type[D], *, even_expired: bool = False) -> C | D:
         """Check a token of either kind. Raises as `read`."""
@@ -136,30 +144,8 @@ class Tokens:
         except ForbiddenError:
             return self.read(token, other, even_expired=even_expired)
 
-    def read_archive(self, token: str) -> ArchiveClaims:
-        """Check a token for several files. Raises as `read`."""
-        payload = self._verified(token)
-        try:
-            claims = ArchiveClaims.model_validate(payload)
-        except ValidationError as error:
-            raise ForbiddenError("the token is not for an archive", token=told(error)) from error
-        self._check_time(claims.exp)
-        return claims
-
-    @staticmethod
-    def _check_time(expiry: int) -> None:
-        if expiry <= time.time() - _LEEWAY_SECONDS:
-            raise UnauthenticatedError("cannot decode the given value as JWT: Signature has expired")
-
-    @staticmethod
-    def _parse(payload: dict[str, Any], model: type[C]) -> C:
-        try:
-            return model.model_validate(payload)
-        except ValidationError as error:
-            raise ForbiddenError(f"the token is not for {model.operation}", token=told(error)) from error
-
-    def _remember(self, token: str, model: type[Claims], claims: Claims) -> None:
-        self._known[token, model] = claims
+    def _remember(self, token: str, payload: dict[str, Any]) -> None:
+        self._known[token] = payload
         while len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
 

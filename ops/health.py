@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -30,6 +31,16 @@ class HealthRoutes:
         self._bus = bus
         self._volumes = volumes
         self._version = version
+        self._serving = False
+
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        """While this lasts, the process does its work; before and after, it is not ready."""
+        self._serving = True
+        try:
+            yield
+        finally:
+            self._serving = False
 
     def app(self) -> web.Application:
         """The internal port's application."""
@@ -52,10 +63,10 @@ class HealthRoutes:
         return web.json_response({"status": "ok"})
 
     async def readyz(self, request: web.Request) -> web.Response:
-        """Whether Redis and every volume answer."""
+        """Whether the process does its work, and Redis and every volume answer."""
         del request
         checks = await self._checks()
-        ready = all(check["is_healthy"] for check in checks)
+        ready = self._serving and all(check["is_healthy"] for check in checks)
         body = {"status": "ok" if ready else "unavailable", "checks": checks}
         return web.json_response(body, status=200 if ready else 503)
 

@@ -85,7 +85,7 @@ async def run_gateway(settings: Settings, stop: anyio.Event) -> None:
             tasks.start_soon(sweep_for_ever, gate.uploads, settings.gateway.sweep_seconds)
             tasks.start_soon(gate.quotas.limits.follow)
             async with (
-                internal_port(parts, settings.internal.gateway),
+                internal_port(parts, settings.internal.gateway) as health,
                 port(client_app(gate), settings.gateway.client, options),
                 port(manager_app(gate), settings.gateway.manager, options),
             ):
@@ -94,7 +94,8 @@ async def run_gateway(settings: Settings, stop: anyio.Event) -> None:
                     settings.gateway.client.port,
                     settings.gateway.manager.port,
                 )
-                await stop.wait()
+                with health.serving():
+                    await stop.wait()
                 gate.stopping.set()
             tasks.cancel_scope.cancel()
 
@@ -112,8 +113,9 @@ async def run_actor(settings: Settings, stop: anyio.Event) -> None:
             observer=ActorMetrics(parts.registry),
             spans=configured_spans("actor"),
         )
-        async with internal_port(parts, settings.internal.actor):
-            await fleet.run(stop)
+        async with internal_port(parts, settings.internal.actor) as health:
+            with health.serving():
+                await fleet.run(stop)
         await anyio.to_thread.run_sync(broker.close)
 
 
@@ -121,7 +123,7 @@ async def run_worker(settings: Settings, stop: anyio.Event) -> None:
     """Do jobs until `stop` is set; one that is cut short is begun again by whoever looks next."""
     async with (
         opened(settings, "worker") as parts,
-        internal_port(parts, settings.internal.worker),
+        internal_port(parts, settings.internal.worker) as health,
         BlockingPortal() as portal,
     ):
         broker = open_broker(jobs_url(settings))
@@ -133,7 +135,8 @@ async def run_worker(settings: Settings, stop: anyio.Event) -> None:
         worker = dramatiq.Worker(broker, worker_threads=settings.worker.threads)
         await anyio.to_thread.run_sync(worker.start)
         try:
-            await stop.wait()
+            with health.serving():
+                await stop.wait()
         finally:
             with anyio.CancelScope(shield=True):
                 await portal.stop(cancel_remaining=True)
@@ -165,11 +168,11 @@ async def _purge(parts: Parts, message: Mapping[str, Any]) -> None:
 
 
 @asynccontextmanager
-async def internal_port(parts: Parts, listen: Listen) -> AsyncIterator[None]:
-    """Answer about this process."""
+async def internal_port(parts: Parts, listen: Listen) -> AsyncIterator[HealthRoutes]:
+    """Answer about this process, which says when it is serving."""
     routes = HealthRoutes(parts.registry, parts.bus, parts.volumes, VERSION)
     async with port(routes.app(), listen, {"access_log": None}):
-        yield
+        yield routes
 
 
 @asynccontextmanager

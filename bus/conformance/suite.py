@@ -10,7 +10,19 @@ import anyio
 import pytest
 
 from bus.conformance.words import SCOPE, VOLUME, a_command, a_folder, an_upload, done
-from bus.contract import Broadcasted, Bus, Delivery, Gap, Lane, Member, Outcome, Position, Subscription, Verdict
+from bus.contract import (
+    FIRST_REVISION,
+    Broadcasted,
+    Bus,
+    Delivery,
+    Gap,
+    Lane,
+    Member,
+    Outcome,
+    Position,
+    Subscription,
+    Verdict,
+)
 from bus.memo import Memo
 from bus.settings import BusSettings
 from domain.catalogue import (
@@ -573,7 +585,7 @@ class BusConformance:
             assert not await bus.records.create("upload:1", {"n": 2}, keep_seconds=60, due=0)
             record = await bus.records.load("upload:1")
             assert record is not None
-            assert record.document == {"n": 1}
+            assert (record.document, record.revision) == ({"n": 1}, FIRST_REVISION)
             change = {"revision": record.revision, "keep_seconds": 60, "due": None}
             assert await bus.records.replace("upload:1", {"n": 3}, **change)  # type: ignore[arg-type]
             assert not await bus.records.replace("upload:1", {"n": 4}, **change)  # type: ignore[arg-type]

@@ -20,8 +20,8 @@ from gateway.archive.tar import Tar
 from gateway.archive.zip import Zip
 from gateway.download import respond
 from gateway.gate import Gate
-from gateway.protocol.disposition import attachment
-from gateway.protocol.download import Representation
+from gateway.protocol.disposition import offered
+from gateway.protocol.download import Representation, plan_download
 from gateway.protocol.ranges import ByteRange
 from gateway.protocol.validators import EntityTag
 from gateway.transfer.pace import UNLIMITED, Pace
@@ -68,7 +68,7 @@ class ArchiveOf:
 
 async def send_archive(gate: Gate, request: web.Request, archive: ArchiveOf) -> web.StreamResponse:
     """Send an archive; one with a fixed layout also by ranges, and only as its conditions say."""
-    headers = {"Content-Disposition": attachment(f"{archive.name}{archive.packing.suffix}")}
+    headers = offered(f"{archive.name}{archive.packing.suffix}")
     out = Outlet(request, archive.volume, archive.pace)
     if archive.packing in _SIZED:
         return await _sized(gate, request, archive, out, headers)
@@ -84,18 +84,19 @@ async def _sized(
     contents = Contents(gate.files(archive.volume, archive.folder), members)
     tag = EntityTag(archive.manifest.tag(f"{_SALT} {archive.packing}"))
     known = Representation(tag, archive.manifest.modified, layout.size, form.media_type)
+    checksums = gate.checksums[gate.volume(archive.volume).name]
 
     async def send(response: web.StreamResponse, part: ByteRange, out: Outlet) -> None:
-        pieces = layout.pieces(contents, gate.checksums, part.start, part.end)
+        pieces = layout.pieces(contents, checksums, part.start, part.end)
         await gate.sender.send_pieces(response, pieces, out)
 
-    return await respond(request, known, send, out, headers)
+    return await respond(request, plan_download(known, request.headers, request.method), send, out, headers)
 
 
 async def _flowing(
     gate: Gate, request: web.Request, archive: ArchiveOf, out: Outlet, headers: dict[str, str]
 ) -> web.StreamResponse:
-    response = web.StreamResponse(headers={**headers, "X-Content-Type-Options": "nosniff"})
+    response = web.StreamResponse(headers=headers)
     response.content_type = _MEDIA_TYPES[archive.packing]
     response.enable_chunked_encoding()
     await response.prepare(request)

@@ -13,7 +13,6 @@ from typing import Final, Protocol
 import zstandard
 from anyio import to_thread
 
-from backends.contract import EntryKind
 from gateway.archive.contents import ChangedError, Contents
 from gateway.archive.manifest import ERRORS_NAME, Member, errors_member
 from gateway.archive.tar import Tar
@@ -119,7 +118,7 @@ async def _readable(
     for index, member in enumerate(members):
         if member.name == ERRORS_NAME and member.data is not None:
             continue
-        pieces = contents.pieces(index, 0, member.size if member.stat.kind is EntryKind.FILE else 0)
+        pieces = contents.pieces(index, 0, member.size)
         try:
             first = await anext(pieces, b"")
         except ChangedError:

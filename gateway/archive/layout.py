@@ -11,7 +11,6 @@ from typing import Final, Protocol
 
 from anyio import to_thread
 
-from backends.contract import EntryKind
 from gateway.archive.contents import Contents
 from gateway.archive.manifest import Member
 
@@ -50,7 +49,7 @@ class Format(Protocol):
 
 
 class Checksums:
-    """CRC-32 of files, remembered by what tells a file's bytes from others."""
+    """CRC-32 of files of one volume, remembered by what tells a file's bytes from others."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[tuple[int, int, int], int] = OrderedDict()
@@ -151,12 +150,12 @@ class Layout:
         first, last = max(start - offset, 0), min(end - offset, member.size)
         if self._form.needs_crc and first == 0 and last == member.size and checksums.get(member) is None:
             crc = 0
-            async for piece in _contents(contents, index, member, first, last):
+            async for piece in contents.pieces(index, first, last):
                 crc = zlib.crc32(piece, crc)
                 yield piece
             checksums.keep(member, crc)
         else:
-            async for piece in _contents(contents, index, member, first, last):
+            async for piece in contents.pieces(index, first, last):
                 yield piece
         offset += member.size
         if end > offset and start < self._heads[index + 1]:
@@ -171,16 +170,10 @@ class Layout:
         crc = checksums.get(member)
         if crc is None:
             crc = 0
-            async for piece in _contents(contents, index, member, 0, member.size):
+            async for piece in contents.pieces(index, 0, member.size):
                 crc = zlib.crc32(piece, crc)
             checksums.keep(member, crc)
         return crc
-
-
-async def _contents(contents: Contents, index: int, member: Member, start: int, end: int) -> AsyncIterator[bytes]:
-    if member.stat.kind is EntryKind.FILE:
-        async for piece in contents.pieces(index, start, end):
-            yield piece
 
 
 def _cut(data: bytes, offset: int, start: int, end: int) -> bytes:

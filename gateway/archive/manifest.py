@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -173,6 +173,3 @@ class Gatherer:
 
     def _too_many(self) -> TooLargeError:
         return TooLargeError(f"more than {self._most} files", max_entries=self._most)
-
-
-Pieces = AsyncIterator[bytes]

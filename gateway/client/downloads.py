@@ -16,7 +16,7 @@ from gateway.download import send_file
 from gateway.gate import Gate
 from gateway.parameters import Bool, Parameters, Text, read_query
 from gateway.problems import file_not_found
-from gateway.tokens import DownloadClaims
+from gateway.tokens import ArchiveClaims, DownloadClaims
 
 
 class ArchiveParameters(Parameters):
@@ -97,14 +97,14 @@ class DownloadRoutes:
             if error.facts.get("reason") != "not-a-directory":
                 raise
             return await send_file(self._gate, request, volume, folder, path, pace=pace)
-        name = how.filename or path.name if not path.is_root else how.filename or folder.uuid.hex
+        name = how.filename or (folder.uuid.hex if path.is_root else path.name)
         archive = ArchiveOf(volume, folder, manifest, how.packing, name, pace)
         return await send_archive(self._gate, request, archive)
 
     async def selection(self, request: web.Request) -> web.StreamResponse:
         """Send several files and directories."""
         parameters = read_query(request, ArchiveParameters)
-        claims = self._gate.tokens.read_archive(parameters.token)
+        claims = self._gate.tokens.read(parameters.token, ArchiveClaims)
         folder = claims.virtual_folder_id
         paths = [RelativePath.parse(name) for name in claims.files]
         manifest = await self._gatherer(claims.volume, folder).selection(paths)

@@ -9,13 +9,14 @@ from aiohttp import web
 
 from domain.errors import InvalidRequestError
 from gateway.client.access import Access
+from gateway.client.upload_flow import UploadFlow
 from gateway.gate import Gate
 from gateway.problems import Problem
 from gateway.protocol import resumable
 from gateway.protocol.resumable import Append, InconsistentLengthError, boolean
 from gateway.protocol.tus import Accept, Creation
 from gateway.tokens import CollectionClaims, UploadClaims
-from gateway.transfer.receive import RequestBody, ask_for_body, expect_later
+from gateway.transfer.receive import expect_later
 from gateway.uploads.opened import OpenUpload
 from gateway.uploads.session import UploadSession, UploadState
 from gateway.uploads.sessions import Known
@@ -29,6 +30,7 @@ class ResumableRoutes:
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
         self._access = Access(gate)
+        self._flow = UploadFlow(gate)
         self._max_bytes = gate.settings.max_upload_bytes
 
     def routes(self) -> list[web.RouteDef]:
@@ -58,9 +60,12 @@ class ResumableRoutes:
         known = await self._begin(request, claims, append)
         location = self._access.location(request, "uploads", known.session.id)
         await self._tell_location(request, location, known.session)
-        done = await self._store(request, claims, known.session.id, append, 0)
-        status = 201 if not append.complete else 200
-        return web.Response(status=status, headers={**self._headers(done), "Location": location})
+        async with self._gate.uploads.use(claims, known.session.id) as opened:
+            if opened.offset == 0:
+                await self._receive(request, opened, append, 0)
+        await self._gate.uploads.finish(opened)
+        status = 200 if append.complete else 201
+        return web.Response(status=status, headers={**self._headers(opened), "Location": location})
 
     @staticmethod
     def _size(claims: UploadClaims | CollectionClaims) -> int | None:
@@ -95,8 +100,8 @@ class ResumableRoutes:
         claims, session_id = self._access.authorised(request)
         async with self._gate.uploads.use(claims, session_id) as opened:
             pass
-        known = await self._gate.uploads.finish(opened)
-        return web.Response(status=204, headers=self._headers(opened, known.session))
+        await self._gate.uploads.finish(opened)
+        return web.Response(status=204, headers=self._headers(opened))
 
     async def append(self, request: web.Request) -> web.StreamResponse:
         """Store more bytes (section 4.4)."""
@@ -113,31 +118,14 @@ class ResumableRoutes:
             except InconsistentLengthError as error:
                 return _inconsistent(error)
             await self._receive(request, opened, append, offset)
-        known = await self._gate.uploads.finish(opened)
+        await self._gate.uploads.finish(opened)
         status = 200 if append.complete else 204
-        return web.Response(status=status, headers=self._headers(opened, known.session))
-
-    async def _store(
-        self,
-        request: web.Request,
-        claims: UploadClaims | CollectionClaims,
-        session_id: str,
-        append: Append,
-        offset: int,
-    ) -> OpenUpload:
-        async with self._gate.uploads.use(claims, session_id) as opened:
-            if opened.offset == offset:
-                await self._receive(request, opened, append, offset)
-        opened.known = await self._gate.uploads.finish(opened)
-        return opened
+        return web.Response(status=status, headers=self._headers(opened))
 
     async def _receive(self, request: web.Request, opened: OpenUpload, append: Append, offset: int) -> None:
-        session = opened.session
-        told = append.length if session.length is None else None
+        told = append.length if opened.session.length is None else None
         limit = (append.length if append.length is not None else self._max_bytes) - offset
-        await ask_for_body(request)
-        body = RequestBody(request, self._gate.settings.idle_seconds)
-        await self._gate.uploads.store(opened, body, Accept(offset, limit, told))
+        await self._flow.receive(request, opened, Accept(offset, limit, told))
         if append.complete and opened.session.length is None:
             await self._gate.uploads.end_here(opened)
 
@@ -148,8 +136,8 @@ class ResumableRoutes:
             await self._gate.uploads.drop(opened)
         return web.Response(status=204)
 
-    def _headers(self, opened: OpenUpload, session: UploadSession | None = None) -> dict[str, str]:
-        session = session or opened.session
+    def _headers(self, opened: OpenUpload) -> dict[str, str]:
+        session = opened.session
         complete = session.state is UploadState.COMMITTED
         offset = session.length if complete else opened.offset
         age = None if complete else session.expires - self._gate.bus.clock.now()

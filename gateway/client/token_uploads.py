@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from gateway.client.access import TokenParameters
 from gateway.client.tus_answers import state_headers
 from gateway.client.upload_flow import Ending, UploadFlow
 from gateway.gate import Gate
-from gateway.parameters import Bool, Parameters, Text, read_query
+from gateway.parameters import Bool, read_query
 from gateway.protocol import tus
 from gateway.protocol.tus import Dialect
 from gateway.tokens import UploadClaims
@@ -15,10 +16,9 @@ from gateway.transfer.receive import expect_later
 from gateway.uploads.places import upload_path
 
 
-class TokenParameters(Parameters):
+class UploadParameters(TokenParameters):
     """A token, and a directory its path lies in."""
 
-    token: Text
     dst_dir: str | None = None
     extract: Bool = False
 
@@ -62,7 +62,7 @@ class TokenUploadRoutes:
         return await self._flow.store(request, claims, claims.session, Dialect.BACKEND_AI, ending)
 
     def _token(self, request: web.Request) -> tuple[UploadClaims, Ending]:
-        parameters = read_query(request, TokenParameters)
+        parameters = read_query(request, UploadParameters)
         claims = self._gate.tokens.read(parameters.token, UploadClaims, even_expired=True)
         below = parameters.dst_dir
         destination = upload_path(claims.relpath, below) if below is not None else None

@@ -14,7 +14,7 @@ from gateway.protocol.tus import Accept, Dialect, Refuse, UploadView
 from gateway.tokens import CollectionClaims, UploadClaims
 from gateway.transfer.receive import RequestBody, ask_for_body
 from gateway.uploads.opened import OpenUpload
-from gateway.uploads.session import UploadSession, UploadState
+from gateway.uploads.session import UploadState
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,8 @@ class UploadFlow:
         """How far an upload is; one whose last byte is stored is finished first."""
         async with self._uploads.use(claims, session_id) as opened:
             pass
-        known = await self._uploads.finish(opened, ending.destination, unpack=ending.unpack)
-        return await self.view(opened, known.session)
+        await self._uploads.finish(opened, ending.destination, unpack=ending.unpack)
+        return await self.view(opened)
 
     async def store(
         self,
@@ -54,13 +54,13 @@ class UploadFlow:
     ) -> web.Response:
         """Answer a PATCH."""
         async with self._uploads.use(claims, session_id) as opened:
-            view = await self.view(opened, opened.session)
+            view = await self.view(opened)
             decision = tus.decide_patch(request.headers, view, dialect, self._gate.settings.max_upload_bytes)
             if isinstance(decision, Refuse):
                 return refusal(decision)
-            await self._receive(request, opened, decision)
-        known = await self._uploads.finish(opened, ending.destination, unpack=ending.unpack)
-        view = await self.view(opened, known.session)
+            await self.receive(request, opened, decision)
+        await self._uploads.finish(opened, ending.destination, unpack=ending.unpack)
+        view = await self.view(opened)
         return web.Response(status=204, headers=state_headers(view, dialect))
 
     async def store_first(
@@ -72,17 +72,18 @@ class UploadFlow:
             RefusedError: it cannot be taken.
         """
         async with self._uploads.use(claims, session_id) as opened:
-            view = await self.view(opened, opened.session)
+            view = await self.view(opened)
             accept = tus.decide_create_with_upload(request.headers, view, self._gate.settings.max_upload_bytes)
             if isinstance(accept, Refuse):
                 raise RefusedError(accept)
             if accept is not None and opened.offset == 0:
-                await self._receive(request, opened, accept)
-        known = await self._uploads.finish(opened)
-        return await self.view(opened, known.session)
+                await self.receive(request, opened, accept)
+        await self._uploads.finish(opened)
+        return await self.view(opened)
 
-    async def view(self, opened: OpenUpload, session: UploadSession) -> UploadView:
+    async def view(self, opened: OpenUpload) -> UploadView:
         """An upload as the protocol sees it."""
+        session = opened.session
         finished = session.state is UploadState.COMMITTED
         return UploadView(
             offset=session.length if finished else opened.offset,
@@ -93,7 +94,8 @@ class UploadFlow:
             is_final=session.is_final,
         )
 
-    async def _receive(self, request: web.Request, opened: OpenUpload, accept: Accept) -> None:
+    async def receive(self, request: web.Request, opened: OpenUpload, accept: Accept) -> None:
+        """Store the body of a request. Raises as `Uploads.store`."""
         self._gate.observer.transferring("upload", 1)
         try:
             await ask_for_body(request)

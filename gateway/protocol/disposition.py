@@ -23,6 +23,11 @@ def attachment(name: str) -> str:
     return f"attachment;filename=\"{plain}\"; filename*=UTF-8''{encoded}"
 
 
+def offered(name: str) -> dict[str, str]:
+    """Header fields of anything that is offered to be saved, and never to be shown by a guess at what it is."""
+    return {"Content-Disposition": attachment(name), "X-Content-Type-Options": "nosniff"}
+
+
 def _shortened(name: str) -> str:
     if len(name.encode("utf-8", "replace")) <= _MAX_BYTES:
         return name

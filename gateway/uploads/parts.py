@@ -60,12 +60,7 @@ class Parts:
 
     async def length(self, final: UploadSession) -> int | None:
         """Length of the whole, if the lengths of all parts are known."""
-        total = 0
-        for part in await self._load(final):
-            if part is None or part.length is None:
-                return None
-            total += part.length
-        return total
+        return _total(await self._load(final))
 
     async def assemble(self, final_id: str) -> Known | None:
         """Put a final upload together and finish it; None if parts are still missing.
@@ -76,15 +71,16 @@ class Parts:
             final = opened.session
             if final.state is UploadState.COMMITTED:
                 return opened.known
-            total = await self.length(final)
-            if total is None or not await self._are_complete(final):
+            parts = await self._load(final)
+            total = _total(parts)
+            if total is None or not await self._are_complete(final, parts):
                 return None
             sha256 = await self._copy(opened, final)
             await opened.change(self._sessions, length=total)
             done = await self._finisher.finish(opened.known, sha256=sha256)
             opened.known = done
-        for part in await self._load(final):
-            if part is not None and part.state is UploadState.OPEN:
+        for part in dict.fromkeys(parts):
+            if part is not None:
                 await self._finisher.discard(part)
         return done
 
@@ -93,9 +89,9 @@ class Parts:
         known = [found[part_id] for part_id in final.parts]
         return [None if one is None else one.session for one in known]
 
-    async def _are_complete(self, final: UploadSession) -> bool:
+    async def _are_complete(self, final: UploadSession, parts: Sequence[UploadSession | None]) -> bool:
         files = self._files(final)
-        for part in await self._load(final):
+        for part in parts:
             try:
                 if part is None or part.floor is not None or await files.staged_bytes(part.id) != part.length:
                     return False
@@ -131,3 +127,13 @@ class Parts:
             return end
         finally:
             await handle.close()
+
+
+def _total(parts: Sequence[UploadSession | None]) -> int | None:
+    """Length of all parts together; None: one is not there, or does not know its own."""
+    total = 0
+    for part in parts:
+        if part is None or part.length is None:
+            return None
+        total += part.length
+    return total

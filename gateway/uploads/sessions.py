@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from bus.contract import Bus
+from bus.contract import FIRST_REVISION, Bus
 from domain.envelope import Envelope
 from domain.errors import GoneError, NotFoundError, Subject
 from gateway.uploads.session import UploadSession, UploadState
@@ -50,7 +50,7 @@ class Sessions:
         """Record a new upload; None if there is one of its id."""
         keep, due = self._times(session)
         created = await self._records.create(session.record, session.document(), keep_seconds=keep, due=due)
-        return await self.load(session.id) if created else None
+        return Known(session, FIRST_REVISION) if created else None
 
     async def load(self, session_id: str) -> Known | None:
         """Look one up."""

@@ -66,8 +66,6 @@ class Uploads:
     ) -> None:
         self._bus = bus
         self._volumes = volumes
-        self._quotas = quotas
-        self._settings = settings
         self.sessions = Sessions(bus, settings.upload_seconds, settings.finished_seconds)
         limits = UnpackLimits(settings.unpack_entries, settings.unpack_bytes, settings.unpack_ratio)
         unpacker = Unpacker(self._files, quotas, limits)
@@ -139,24 +137,22 @@ class Uploads:
 
     async def finish(
         self, opened: OpenUpload, destination: RelativePath | None = None, *, unpack: bool = False
-    ) -> Known:
+    ) -> None:
         """Make a file of an upload if its last byte is stored; to be called when it is given back.
 
         Raises as `Finisher.finish`.
         """
         session = opened.session
-        if not opened.is_complete and not session.is_final:
-            return opened.known
-        if session.is_part:
+        if session.is_part and opened.is_complete:
             # Who waits for it may have come while it was written.
-            known = await self.sessions.require(session.id)
-            if known.session.final:
-                await self._parts.assemble(known.session.final)
-            return known
-        if session.is_final and session.state is UploadState.OPEN:
-            return await self._parts.assemble(session.id) or opened.known
-        sha256 = opened.digest.digest() if opened.digest is not None else None
-        return await self.finisher.finish(opened.known, destination, sha256, unpack=unpack)
+            opened.known = await self.sessions.require(session.id)
+            if opened.session.final:
+                await self._parts.assemble(opened.session.final)
+        elif session.is_final and session.state is UploadState.OPEN:
+            opened.known = await self._parts.assemble(session.id) or opened.known
+        elif opened.is_complete:
+            sha256 = opened.digest.digest() if opened.digest is not None else None
+            opened.known = await self.finisher.finish(opened.known, destination, sha256, unpack=unpack)
 
     async def copy(self, source: UploadSource, volume: VolumeName, folder: VFolderId, path: RelativePath) -> Known:
         """Copy a file to another place on its volume. A file there is replaced.

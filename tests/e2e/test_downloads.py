@@ -24,9 +24,12 @@ def data(site: Site) -> bytes:
     return data
 
 
-def run(*command: str | Path, ok: bool = True) -> None:
+def run(*command: str | Path, ok: bool = True) -> str:
+    """Run a program that succeeds, or fails if it should; returns what it said."""
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=100, check=False)
-    assert (done.returncode == 0) is ok, done.stdout + done.stderr
+    said = done.stdout + done.stderr
+    assert (done.returncode == 0) is ok, said
+    return said
 
 
 def check(path: Path, data: bytes) -> None:
@@ -50,8 +53,8 @@ def test_wget(site: Site, data: bytes, tmp_path: Path) -> None:
     with open_cutter(site.api.client_port) as cutter:
         url = f"http://127.0.0.1:{cutter.port}{site.api.download_url('big.bin')}"
         cutter.cut_after(CUT)
-        run("wget", "-q", "-t", "1", "-O", target, url, ok=False)
-        assert 0 < target.stat().st_size < SIZE
+        told = run("wget", "-nv", "-S", "-t", "1", "-O", target, url, ok=False)
+        assert 0 < target.stat().st_size < SIZE, f"{told}\n{site.log('gateway')}"
         run("wget", "-q", "-c", "-O", target, url)
         assert cutter.cuts == 1
     check(target, data)

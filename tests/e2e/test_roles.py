@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import re
+import signal
 import subprocess
 import threading
 from pathlib import Path
@@ -113,7 +114,11 @@ def test_a_graceful_stop_keeps_the_bytes_of_an_upload(site: Site) -> None:
     connection.endheaders()
     connection.send(data[: 3 << 20])
     until(lambda: staged(site) == 3 << 20, "three MiB are stored")
-    assert site.running[-1].stop(40) == 0
+    gateway = site.running[-1]
+    gateway.process.send_signal(signal.SIGTERM)
+    until(lambda: ask(gateway.internal_port, "GET", "/readyz").status == 503, "no more requests are to come")
+    assert ask(gateway.internal_port, "GET", "/livez").status == 200, "the upload is still given time"
+    assert gateway.process.wait(40) == 0
     connection.close()
     site.start("gateway")
     assert site.api.offset(token) == 3 << 20
