@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= var
 
-.PHONY: run test check unit integration e2e fault soak wheel docs bench system clean
+.PHONY: run test check unit integration e2e fault wire soak wheel docs bench system clean
 
 run: $(VENV)/.run
 	$(BIN)/penstock serve --config configs/standalone.toml --data $(DATA)
@@ -19,7 +19,7 @@ check: $(VENV)/.test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-unit integration e2e fault: $(VENV)/.test
+unit integration e2e fault wire: $(VENV)/.test
 	$(BIN)/python -m pytest tests/$@
 
 # Fault runs for longer: so many seeds, each so many minutes.

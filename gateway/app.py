@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from gateway.client import downloads, resumable, token_uploads, tus_answers, tus_collection
 from gateway.client.status import StatusRoutes as ClientStatusRoutes
@@ -14,11 +15,15 @@ from gateway.manager.contents import ContentRoutes
 from gateway.manager.events import EventRoutes
 from gateway.manager.files import FileRoutes
 from gateway.manager.folders import FolderRoutes
+from gateway.manager.keyed import KeyedRoutes
 from gateway.manager.quota_scopes import QuotaScopeRoutes
 from gateway.manager.status import StatusRoutes
 from gateway.manager.transfers import TransferRoutes
+from gateway.manager.vestiges import VestigeRoutes
 from gateway.manager.volumes import VolumeRoutes
 from gateway.middlewares import around, require_secret, signed
+from gateway.peers import Peers, limit_peers
+from gateway.settings import GatewaySettings
 
 #: Longest request line and header field taken, in bytes: tokens stand in the query.
 _FIELD_BYTES: Final = 64 * 1024
@@ -30,8 +35,10 @@ _READ_BYTES: Final = 64 << 10
 
 def manager_app(gate: Gate) -> web.Application:
     """The manager's port."""
-    secret = require_secret(gate.settings.manager_secret, StatusRoutes.PATHS)
-    app = web.Application(middlewares=[around("manager", gate.observer, gate.spans), secret])
+    secret = require_secret(gate.settings.manager_secrets, StatusRoutes.PATHS)
+    app = web.Application(
+        middlewares=[around("manager", gate.observer, gate.spans), _peer_limits(gate.settings), secret]
+    )
     app.on_response_prepare.append(signed(gate.version))
     for part in (
         StatusRoutes(gate),
@@ -42,6 +49,8 @@ def manager_app(gate: Gate) -> web.Application:
         TransferRoutes(gate),
         ContentRoutes(gate),
         EventRoutes(gate),
+        KeyedRoutes(gate),
+        VestigeRoutes(gate),
     ):
         app.router.add_routes(part.routes())
     return app
@@ -50,7 +59,7 @@ def manager_app(gate: Gate) -> web.Application:
 def client_app(gate: Gate) -> web.Application:
     """The clients' port."""
     cors = Cors(gate.settings.allow_origins)
-    app = web.Application(middlewares=[around("client", gate.observer, gate.spans)])
+    app = web.Application(middlewares=[around("client", gate.observer, gate.spans), _peer_limits(gate.settings)])
     app.on_response_prepare.extend((signed(gate.version), cors.sign, tus_answers.sign))
     for part in (
         ClientStatusRoutes(gate, cors),
@@ -61,6 +70,10 @@ def client_app(gate: Gate) -> web.Application:
     ):
         app.router.add_routes(part.routes())
     return app
+
+
+def _peer_limits(settings: GatewaySettings) -> Middleware:
+    return limit_peers(Peers(settings.peer_requests, settings.peer_rate), settings.trusted_proxies)
 
 
 def server_options() -> dict[str, Any]:

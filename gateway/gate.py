@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import anyio
 from aiohttp import web
@@ -18,6 +18,7 @@ from domain.messages import Event
 from domain.spans import NoSpans, Spans
 from gateway.archive.layout import Checksums
 from gateway.commands import Commander
+from gateway.keys import Keyring
 from gateway.middlewares import origin_of
 from gateway.observer import GatewayObserver
 from gateway.parameters import read_body
@@ -52,6 +53,8 @@ class Gate:
     offload: Offload
     paces: Paces
     version: str
+    #: How what this process depends on is, as a document.
+    health: Callable[[], Awaitable[dict[str, Any]]]
     #: Set when the gateway stops; answers that would never end by themselves end then.
     stopping: anyio.Event
     spans: Spans
@@ -76,6 +79,15 @@ class Gate:
         )
 
 
+def _keyring(settings: GatewaySettings) -> Keyring:
+    return Keyring(
+        settings.token_secret,
+        settings.token_secrets_old,
+        audience=settings.token_audience,
+        skew_seconds=settings.token_skew_seconds,
+    )
+
+
 def build_gate(
     bus: Bus,
     volumes: Mapping[VolumeName, Volume],
@@ -83,6 +95,7 @@ def build_gate(
     upload_lease_seconds: float,
     observer: GatewayObserver,
     version: str,
+    health: Callable[[], Awaitable[dict[str, Any]]],
     spans: Spans | None = None,
 ) -> Gate:
     """Wire a gateway's parts."""
@@ -93,7 +106,7 @@ def build_gate(
         settings=settings,
         observer=observer,
         commander=Commander(bus, settings.command_seconds, Repetitions(bus, settings.idempotency_seconds)),
-        tokens=Tokens(settings.token_secret, settings.token_seconds),
+        tokens=Tokens(_keyring(settings), settings.token_seconds, settings.token_skew_seconds),
         quotas=quotas,
         uploads=Uploads(bus, volumes, quotas, settings, upload_lease_seconds, observer),
         sender=Sender(settings.read_bytes, settings.idle_seconds, observer),
@@ -101,6 +114,7 @@ def build_gate(
         offload=Offload(settings.offload, settings.offload_prefix),
         paces=Paces(),
         version=version,
+        health=health,
         stopping=anyio.Event(),
         spans=spans or NoSpans(),
     )

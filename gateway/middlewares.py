@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 from uuid import uuid4
 
@@ -119,9 +119,9 @@ def _cut(request: web.Request, error: ConnectionError) -> web.Response:
     return web.Response(status=_PEER_GONE)
 
 
-def require_secret(secret: SecretStr, open_paths: frozenset[str]) -> Middleware:
-    """Refuse whoever does not know the manager's secret, before anything else is looked at."""
-    expected = secret.get_secret_value().encode()
+def require_secret(secrets: Sequence[SecretStr], open_paths: frozenset[str]) -> Middleware:
+    """Refuse whoever knows none of the manager's secrets, before anything else is looked at."""
+    expected = [secret.get_secret_value().encode() for secret in secrets]
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -130,7 +130,8 @@ def require_secret(secret: SecretStr, open_paths: frozenset[str]) -> Middleware:
         given = request.headers.get(SECRET_HEADER)
         if given is None:
             return forbidden("missing auth token").response()
-        if not hmac.compare_digest(given.encode("utf-8", "surrogateescape"), expected):
+        # All of them are compared, so that the time taken does not tell which one it was.
+        if not sum(hmac.compare_digest(given.encode("utf-8", "surrogateescape"), one) for one in expected):
             return forbidden("invalid auth token").response()
         return await handler(request)
 

@@ -87,7 +87,7 @@ _BY_CODE: Final[Mapping[ErrorCode, _Row]] = {
         400, "Unsupported operation by the storage backend", "storage_request_not-implemented"
     ),
     ErrorCode.BUSY: _Row(503, "Busy", "storage-proxy_request_unavailable"),
-    ErrorCode.TOO_MANY: _Row(429, "Too Many Uploads", "storage-proxy_request_rate-limit-exceeded"),
+    ErrorCode.TOO_MANY: _Row(429, "Too Many Requests", "storage-proxy_request_rate-limit-exceeded"),
     ErrorCode.DEADLINE_EXCEEDED: _Row(504, "No answer in time", "storage-proxy_request_task-timeout"),
     ErrorCode.BACKEND_UNAVAILABLE: _Row(503, "Storage unavailable", "storage_access_unavailable"),
     ErrorCode.BACKEND_FAULT: _Row(502, "Storage fault", "storage_access_internal-error"),

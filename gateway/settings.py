@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 from gateway.transfer.offload import OffloadHeader
 
 _MIB = 1 << 20
+
+#: A file, or nothing: an empty text is nothing, so that the environment can take a file away.
+MaybePath = Annotated[Path | None, BeforeValidator(lambda value: None if value == "" else value)]
 
 
 def tcp_port(default: Any = ...) -> Any:
@@ -25,16 +30,28 @@ class Listen(BaseModel):
     port: int = tcp_port()
 
 
-class ClientListen(Listen):
+class TlsListen(Listen):
+    """Where to listen, with or without TLS."""
+
+    tls_certificate: MaybePath = Field(
+        None, description="PEM file with the certificate and those it depends on; absent: plain HTTP"
+    )
+    tls_key: MaybePath = Field(None, description="PEM file with its key; absent: it is in the certificate's file")
+
+
+class ClientListen(TlsListen):
     """The client API's place."""
 
     port: int = tcp_port(6021)
 
 
-class ManagerListen(Listen):
+class ManagerListen(TlsListen):
     """The manager API's place."""
 
     port: int = tcp_port(6022)
+    tls_client_ca: MaybePath = Field(
+        None, description="PEM file with authorities; set, only clients with a certificate of theirs are served"
+    )
 
 
 class GatewaySettings(BaseModel):
@@ -54,6 +71,21 @@ class GatewaySettings(BaseModel):
         min_length=32,
         description="key that signs upload and download tokens, at least 32 characters; "
         "may be given as `file:PATH#NAME` or `env:NAME`",
+    )
+    manager_secrets_old: list[Annotated[SecretStr, Field(min_length=1)]] = Field(
+        default_factory=list, description="manager secrets that are taken as well, while the first is changed"
+    )
+    token_secrets_old: list[Annotated[SecretStr, Field(min_length=32)]] = Field(
+        default_factory=list,
+        description="keys that signed tokens before; what they signed stays good until it expires",
+    )
+    token_audience: str = Field(
+        "",
+        max_length=255,
+        description="whom tokens are for (`aud`); set, tokens for others or for nobody are refused",
+    )
+    token_skew_seconds: float = Field(
+        5.0, ge=0, le=300, description="how far the clocks of others who make tokens may be off, in seconds"
     )
     processes: int = Field(
         1, ge=1, le=256, description="processes that share the ports; about one a core for many small transfers"
@@ -89,6 +121,16 @@ class GatewaySettings(BaseModel):
     )
     uploads_per_owner: int = Field(
         1000, ge=1, description="unfinished uploads one owner of `upload-below` tokens may have"
+    )
+    peer_requests: int = Field(
+        0, ge=0, description="requests one address may have running on a port at once; 0: no limit"
+    )
+    peer_rate: float = Field(
+        0.0, ge=0, description="requests a second one address may begin on a port; 0: no limit"
+    )
+    trusted_proxies: list[IPv4Network | IPv6Network] = Field(
+        default_factory=list,
+        description="networks of servers in front whose X-Forwarded-For tells who asks, such as `10.0.0.0/8`",
     )
     max_body_bytes: int = Field(_MIB, ge=1024, description="largest JSON body, in bytes")
     write_bytes: int = Field(
@@ -134,3 +176,8 @@ class GatewaySettings(BaseModel):
     allow_origins: list[str] = Field(
         ["*"], description="web origins that may use the client port; `*` for any: tokens, not cookies, give access"
     )
+
+    @property
+    def manager_secrets(self) -> list[SecretStr]:
+        """Secrets the manager may prove itself with."""
+        return [self.manager_secret, *self.manager_secrets_old]

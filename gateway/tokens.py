@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from typing import Any, ClassVar, Final, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar
 
 import jwt
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from domain.errors import ForbiddenError, UnauthenticatedError
 from domain.ids import VFolderId
+from domain.permissions import Permission
+from gateway.keys import Keyring
 from gateway.validation import told
 
-_ALGORITHM: Final = "HS256"
-#: How far clocks of signers may be off, in seconds.
-_LEEWAY_SECONDS: Final = 5
+#: A permission; Backend.AI writes `wd` for what is `rwd` here.
+AnyPermission = Annotated[
+    Permission, BeforeValidator(lambda value: Permission.READ_WRITE_DELETE if value == "wd" else value)
+]
 
 
 class Claims(BaseModel):
@@ -28,8 +31,12 @@ class Claims(BaseModel):
 
     #: What a token is for, in messages.
     purpose: ClassVar[str]
+    #: What its bearer has to be permitted.
+    needs: ClassVar[Permission]
 
     volume: str
+    #: What its bearer may do in the folder. Tokens of others may leave it out: their kind says it then.
+    perm: AnyPermission | None = None
     #: Unix time after which the token is worth nothing.
     exp: int
 
@@ -46,6 +53,7 @@ class UploadClaims(PathClaims):
     """One upload of one file."""
 
     purpose = "upload"
+    needs = Permission.READ_WRITE
 
     op: Literal["upload"] = "upload"
     #: Length of the file in bytes.
@@ -58,6 +66,7 @@ class CollectionClaims(PathClaims):
     """Any number of uploads below one directory."""
 
     purpose = "upload-below"
+    needs = Permission.READ_WRITE
 
     op: Literal["upload-below"] = "upload-below"
     #: Whose uploads they are; one owner's tokens may use each other's uploads.
@@ -68,6 +77,7 @@ class DownloadClaims(PathClaims):
     """Reading one file, or one directory as an archive."""
 
     purpose = "download"
+    needs = Permission.READ_ONLY
 
     op: Literal["download"] = "download"
     archive: bool = False
@@ -81,6 +91,7 @@ class ArchiveClaims(Claims):
     """Reading several files and directories as one archive, in the words of Backend.AI 26."""
 
     purpose = "an archive"
+    needs = Permission.READ_ONLY
 
     operation: Literal["download"] = "download"
     virtual_folder_id: VFolderId
@@ -98,11 +109,17 @@ _REMEMBERED: Final = 2000
 
 
 class Tokens:
-    """Signs and checks tokens with one key."""
+    """Makes and checks tokens.
 
-    def __init__(self, secret: SecretStr, valid_seconds: float) -> None:
-        self._secret = secret
+    Args:
+        valid_seconds: how long a token made here is good.
+        skew_seconds: how far the clocks of others who make tokens may be off.
+    """
+
+    def __init__(self, keys: Keyring, valid_seconds: float, skew_seconds: float) -> None:
+        self._keys = keys
         self._valid_seconds = valid_seconds
+        self._skew_seconds = skew_seconds
         #: What tokens say whose signature was found good: a client that sends many requests sends one token.
         self._known: OrderedDict[str, dict[str, Any]] = OrderedDict()
 
@@ -111,9 +128,14 @@ class Tokens:
         return int(time.time() + self._valid_seconds)
 
     def sign(self, claims: Claims) -> str:
-        """Make a token."""
+        """Make a token.
+
+        Raises:
+            ForbiddenError: whoever gets it may not do what it is for.
+        """
+        self._check_permission(claims)
         payload = claims.model_dump(mode="json", exclude_none=True)
-        return jwt.encode(payload, self._secret.get_secret_value(), algorithm=_ALGORITHM)
+        return self._keys.sign({**payload, "perm": claims.perm or claims.needs})
 
     def read(self, token: str, model: type[C], *, even_expired: bool = False) -> C:
         """Check a token and read what it says.
@@ -123,7 +145,7 @@ class Tokens:
 
         Raises:
             UnauthenticatedError: no token, a wrong signature, or expired.
-            ForbiddenError: a good token for something else.
+            ForbiddenError: a good token for something else, or for somebody who may not do it.
         """
         payload = self._known.get(token)
         if payload is None:
@@ -133,8 +155,9 @@ class Tokens:
             claims = model.model_validate(payload)
         except ValidationError as error:
             raise ForbiddenError(f"the token is not for {model.purpose}", token=told(error)) from error
-        if not even_expired and claims.exp <= time.time() - _LEEWAY_SECONDS:
+        if not even_expired and claims.exp <= time.time() - self._skew_seconds:
             raise UnauthenticatedError("cannot decode the given value as JWT: Signature has expired")
+        self._check_permission(claims)
         return claims
 
     def read_any(self, token: str, one: type[C], other: type[D], *, even_expired: bool = False) -> C | D:
@@ -144,6 +167,12 @@ class Tokens:
         except ForbiddenError:
             return self.read(token, other, even_expired=even_expired)
 
+    @staticmethod
+    def _check_permission(claims: Claims) -> None:
+        if claims.perm is not None and not claims.perm.covers(claims.needs):
+            message = f"{claims.perm.value!r} is not enough for {claims.purpose}: {claims.needs.value!r} is needed"
+            raise ForbiddenError(message, field="permission")
+
     def _remember(self, token: str, payload: dict[str, Any]) -> None:
         self._known[token] = payload
         while len(self._known) > _REMEMBERED:
@@ -151,13 +180,6 @@ class Tokens:
 
     def _verified(self, token: str) -> dict[str, Any]:
         try:
-            payload: dict[str, Any] = jwt.decode(
-                token,
-                self._secret.get_secret_value(),
-                algorithms=[_ALGORITHM],
-                leeway=_LEEWAY_SECONDS,
-                options={"require": ["exp"], "verify_exp": False},
-            )
+            return self._keys.verify(token)
         except jwt.InvalidTokenError as error:
             raise UnauthenticatedError(f"cannot decode the given value as JWT: {error}") from error
-        return payload

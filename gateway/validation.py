@@ -34,6 +34,8 @@ def _reason(item: Any) -> str:
             return f"{item['loc'][-1]} is not allowed key"
         case "string_too_short":
             return "blank value is not allowed"
+        case "literal_error":
+            return f"value is not exactly {item['ctx']['expected']}"
         case "bool_parsing" | "bool_type":
             return "value can't be converted to Bool"
         case "value_error":

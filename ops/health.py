@@ -21,16 +21,65 @@ from ops.metrics import exposition
 _CHECK_SECONDS: Final = 5.0
 
 
-class HealthRoutes:
-    """`/metrics`, `/livez`, `/readyz`, `/health`."""
+class Health:
+    """How what a process depends on is: Redis and its volumes."""
 
-    def __init__(
-        self, registry: CollectorRegistry, bus: Bus, volumes: Mapping[VolumeName, Volume], version: str
-    ) -> None:
-        self._registry = registry
+    def __init__(self, bus: Bus, volumes: Mapping[VolumeName, Volume], version: str) -> None:
         self._bus = bus
         self._volumes = volumes
         self._version = version
+
+    async def document(self) -> dict[str, Any]:
+        """All of it, in the form Backend.AI's operators know."""
+        checks = await self.checks()
+        healthy = all(check["is_healthy"] for check in checks)
+        return {
+            "status": "ok" if healthy else "degraded",
+            "version": self._version,
+            "component": "storage-proxy",
+            "connectivity": {
+                "overall_healthy": healthy,
+                "connectivity_checks": checks,
+                "timestamp": _now(),
+            },
+        }
+
+    async def checks(self) -> list[dict[str, Any]]:
+        """Look at each dependency."""
+        found: list[dict[str, Any]] = []
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._check_bus, found)
+            for volume in self._volumes.values():
+                tasks.start_soon(self._check_volume, volume, found)
+        return sorted(found, key=lambda check: (check["service_group"], check["component_id"]))
+
+    async def _check_bus(self, found: list[dict[str, Any]]) -> None:
+        message: str | None = "no answer in time"
+        with anyio.move_on_after(_CHECK_SECONDS):
+            try:
+                await self._bus.members.view()
+                message = None
+            except PenstockError as error:
+                message = error.message
+        found.append(_check("redis", "bus", message))
+
+    async def _check_volume(self, volume: Volume, found: list[dict[str, Any]]) -> None:
+        message: str | None = "no answer in time"
+        with anyio.move_on_after(_CHECK_SECONDS):
+            try:
+                await volume.capacity()
+                message = None
+            except PenstockError as error:
+                message = error.message
+        found.append(_check("volume", volume.name, message))
+
+
+class HealthRoutes:
+    """`/metrics`, `/livez`, `/readyz`, `/health`."""
+
+    def __init__(self, registry: CollectorRegistry, health: Health) -> None:
+        self._registry = registry
+        self._health = health
         self._serving = False
 
     @contextmanager
@@ -65,7 +114,7 @@ class HealthRoutes:
     async def readyz(self, request: web.Request) -> web.Response:
         """Whether the process does its work, and Redis and every volume answer."""
         del request
-        checks = await self._checks()
+        checks = await self._health.checks()
         ready = self._serving and all(check["is_healthy"] for check in checks)
         body = {"status": "ok" if ready else "unavailable", "checks": checks}
         return web.json_response(body, status=200 if ready else 503)
@@ -73,48 +122,7 @@ class HealthRoutes:
     async def health(self, request: web.Request) -> web.Response:
         """The same in the form Backend.AI's operators know; always 200."""
         del request
-        checks = await self._checks()
-        healthy = all(check["is_healthy"] for check in checks)
-        return web.json_response(
-            {
-                "status": "ok" if healthy else "degraded",
-                "version": self._version,
-                "component": "storage-proxy",
-                "connectivity": {
-                    "overall_healthy": healthy,
-                    "connectivity_checks": checks,
-                    "timestamp": _now(),
-                },
-            }
-        )
-
-    async def _checks(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._check_bus, found)
-            for volume in self._volumes.values():
-                tasks.start_soon(self._check_volume, volume, found)
-        return sorted(found, key=lambda check: (check["service_group"], check["component_id"]))
-
-    async def _check_bus(self, found: list[dict[str, Any]]) -> None:
-        message: str | None = "no answer in time"
-        with anyio.move_on_after(_CHECK_SECONDS):
-            try:
-                await self._bus.members.view()
-                message = None
-            except PenstockError as error:
-                message = error.message
-        found.append(_check("redis", "bus", message))
-
-    async def _check_volume(self, volume: Volume, found: list[dict[str, Any]]) -> None:
-        message: str | None = "no answer in time"
-        with anyio.move_on_after(_CHECK_SECONDS):
-            try:
-                await volume.capacity()
-                message = None
-            except PenstockError as error:
-                message = error.message
-        found.append(_check("volume", volume.name, message))
+        return web.json_response(await self._health.document())
 
 
 def _check(group: str, component: str, message: str | None) -> dict[str, Any]:

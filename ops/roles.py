@@ -33,10 +33,11 @@ from gateway.gate import build_gate
 from gateway.settings import Listen
 from gateway.uploads.sweeper import sweep_for_ever
 from ops.archive.archive import Archive, Archiver
-from ops.health import HealthRoutes
+from ops.health import Health, HealthRoutes
 from ops.jobs import JobSender, declare_purge, jobs_url, open_broker
 from ops.metrics import ActorMetrics, BackendMetrics, BusMetrics, GatewayMetrics
 from ops.settings import Settings
+from ops.tls import server_context
 from ops.tracing import configured_spans
 from ops.version import VERSION
 
@@ -52,6 +53,7 @@ class Parts:
     registry: CollectorRegistry
     bus: Bus
     volumes: Mapping[VolumeName, Volume]
+    health: Health
 
 
 @asynccontextmanager
@@ -63,7 +65,7 @@ async def opened(settings: Settings, role: str) -> AsyncIterator[Parts]:
         open_volumes(settings.volumes, BackendMetrics(registry)) as volumes,
         open_streams_bus(settings.bus, node, BusMetrics(registry)) as bus,
     ):
-        yield Parts(settings, registry, bus, volumes)
+        yield Parts(settings, registry, bus, volumes, Health(bus, volumes, VERSION))
 
 
 async def run_gateway(settings: Settings, stop: anyio.Event) -> None:
@@ -76,6 +78,7 @@ async def run_gateway(settings: Settings, stop: anyio.Event) -> None:
             settings.bus.upload_lease_seconds,
             GatewayMetrics(parts.registry),
             VERSION,
+            parts.health.document,
             configured_spans("gateway"),
         )
         options = server_options()
@@ -170,7 +173,7 @@ async def _purge(parts: Parts, message: Mapping[str, Any]) -> None:
 @asynccontextmanager
 async def internal_port(parts: Parts, listen: Listen) -> AsyncIterator[HealthRoutes]:
     """Answer about this process, which says when it is serving."""
-    routes = HealthRoutes(parts.registry, parts.bus, parts.volumes, VERSION)
+    routes = HealthRoutes(parts.registry, parts.health)
     async with port(routes.app(), listen, {"access_log": None}):
         yield routes
 
@@ -178,10 +181,11 @@ async def internal_port(parts: Parts, listen: Listen) -> AsyncIterator[HealthRou
 @asynccontextmanager
 async def port(app: web.Application, listen: Listen, options: Mapping[str, Any]) -> AsyncIterator[None]:
     """Serve an application; several processes may serve the same port (SO_REUSEPORT)."""
+    context = await anyio.to_thread.run_sync(server_context, listen)
     runner = web.AppRunner(app, **options)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, listen.host, listen.port, reuse_port=True, backlog=_BACKLOG)
+        site = web.TCPSite(runner, listen.host, listen.port, reuse_port=True, backlog=_BACKLOG, ssl_context=context)
         await site.start()
         yield
     finally:

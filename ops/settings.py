@@ -32,7 +32,9 @@ _SECRETS: Final = (
     ("bus", "url"),
     ("worker", "url"),
     ("gateway", "manager_secret"),
+    ("gateway", "manager_secrets_old"),
     ("gateway", "token_secret"),
+    ("gateway", "token_secrets_old"),
 )
 
 
@@ -125,8 +127,8 @@ class Settings(BaseSettings):
     def _resolve_secrets(cls, values: Any) -> Any:
         for section, key in _SECRETS:
             found = values.get(section) if isinstance(values, Mapping) else None
-            if isinstance(found, Mapping) and isinstance(found.get(key), str):
-                values = {**values, section: {**found, key: resolve_secret(found[key], cls.base)}}
+            if isinstance(found, Mapping) and key in found:
+                values = {**values, section: {**found, key: _resolved(found[key], cls.base)}}
         return values
 
 
@@ -151,6 +153,12 @@ def load_settings(path: Path | None) -> Settings:
         raise InvalidRequestError(f"the settings are wrong: {told}") from error
     except ValueError as error:
         raise InvalidRequestError(f"{path} is no valid TOML: {error}") from error
+
+
+def _resolved(value: object, base: Path) -> object:
+    if isinstance(value, list):
+        return [_resolved(item, base) for item in value]
+    return resolve_secret(value, base) if isinstance(value, str) else value
 
 
 def resolve_secret(text: str, base: Path) -> str:

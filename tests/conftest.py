@@ -8,10 +8,15 @@ from pathlib import Path
 
 import pytest
 from blockbuster import BlockBuster, BlockBusterFunction
+from hypothesis import settings
 
 pytest.register_assert_rewrite("bus.conformance.suite", "backends.conformance.suite")
 
-_TIERS = ("unit", "integration", "e2e", "fault")
+# How long an example takes tells of the machine and of who else is on it.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
+
+_TIERS = ("unit", "integration", "e2e", "fault", "wire")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -31,6 +31,8 @@ def conflict(reason: str, what: str, subject: Subject = Subject.FILE) -> Conflic
 
 def missing(what: str, subject: Subject = Subject.FILE) -> NotFoundError:
     """Nothing of that name."""
+    if subject is Subject.VFOLDER:
+        return NotFoundError(f"VFolder not found or not a directory: {what}", subject=subject, path=what)
     return NotFoundError(f"{what}: not there", subject=subject, path=what)
 
 

@@ -11,6 +11,7 @@ from domain.ids import VFolderId
 from domain.paths import RelativePath
 from gateway.archive.answer import ArchiveOf, Packing, send_archive
 from gateway.archive.manifest import Gatherer
+from gateway.client.access import read_token
 from gateway.cors import Cors
 from gateway.download import send_file
 from gateway.gate import Gate
@@ -68,7 +69,7 @@ class DownloadRoutes:
     async def download(self, request: web.Request) -> web.StreamResponse:
         """Send what the token names; a file that may not be reached is as good as not there."""
         parameters = read_query(request, DownloadParameters)
-        claims = self._gate.tokens.read(parameters.token, DownloadClaims)
+        claims = read_token(self._gate.tokens, parameters.token, DownloadClaims)
         headers = {"Cache-Control": "no-store"} if parameters.no_cache else {}
         try:
             path = RelativePath.parse(parameters.dst_dir or "") / RelativePath.parse(claims.relpath)
@@ -104,7 +105,7 @@ class DownloadRoutes:
     async def selection(self, request: web.Request) -> web.StreamResponse:
         """Send several files and directories."""
         parameters = read_query(request, ArchiveParameters)
-        claims = self._gate.tokens.read(parameters.token, ArchiveClaims)
+        claims = read_token(self._gate.tokens, parameters.token, ArchiveClaims)
         folder = claims.virtual_folder_id
         paths = [RelativePath.parse(name) for name in claims.files]
         manifest = await self._gatherer(claims.volume, folder).selection(paths)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from aiohttp import web
 
-from gateway.client.access import TokenParameters
+from domain.errors import NotFoundError, UnauthenticatedError
+from gateway.client.access import TokenParameters, read_token
 from gateway.client.tus_answers import state_headers
 from gateway.client.upload_flow import Ending, UploadFlow
 from gateway.gate import Gate
@@ -52,18 +56,30 @@ class TokenUploadRoutes:
 
     async def head(self, request: web.Request) -> web.Response:
         """Tell how far the upload is."""
-        claims, ending = self._token(request)
-        view = await self._flow.look(claims, claims.session, ending)
+        parameters = read_query(request, UploadParameters)
+        claims, ending = self._token(parameters)
+        with self._expiry_first(parameters):
+            view = await self._flow.look(claims, claims.session, ending)
         return web.Response(headers=state_headers(view, Dialect.BACKEND_AI))
 
     async def patch(self, request: web.Request) -> web.Response:
         """Store bytes."""
-        claims, ending = self._token(request)
-        return await self._flow.store(request, claims, claims.session, Dialect.BACKEND_AI, ending)
-
-    def _token(self, request: web.Request) -> tuple[UploadClaims, Ending]:
         parameters = read_query(request, UploadParameters)
-        claims = self._gate.tokens.read(parameters.token, UploadClaims, even_expired=True)
+        claims, ending = self._token(parameters)
+        with self._expiry_first(parameters):
+            return await self._flow.store(request, claims, claims.session, Dialect.BACKEND_AI, ending)
+
+    @contextmanager
+    def _expiry_first(self, parameters: UploadParameters) -> Iterator[None]:
+        """A token that began nothing before it expired is told to be expired, not to have begun nothing."""
+        try:
+            yield
+        except (NotFoundError, UnauthenticatedError):
+            read_token(self._gate.tokens, parameters.token, UploadClaims)
+            raise
+
+    def _token(self, parameters: UploadParameters) -> tuple[UploadClaims, Ending]:
+        claims = read_token(self._gate.tokens, parameters.token, UploadClaims, even_expired=True)
         below = parameters.dst_dir
         destination = upload_path(claims.relpath, below) if below is not None else None
         return claims, Ending(destination, unpack=parameters.extract)

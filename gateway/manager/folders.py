@@ -150,4 +150,5 @@ def _item(listed: ListedFolder, now: float) -> dict[str, object]:
 
 def _mount_problem(message: str, parameters: MountParameters) -> Problem:
     problem = own_problem(400, "mount", "Cannot mount", message)
-    return replace(problem, members={**problem.members, "vfid": str(parameters.vfid)})
+    named = {"vfid": str(parameters.vfid), "subpath": parameters.subpath}
+    return replace(problem, members={**problem.members, **named})

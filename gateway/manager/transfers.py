@@ -12,32 +12,37 @@ from domain.ids import VFolderId
 from domain.paths import ROOT, RelativePath
 from gateway.gate import Gate
 from gateway.parameters import Bool, Parameters, PathText, Text
-from gateway.tokens import ArchiveClaims, CollectionClaims, DownloadClaims, UploadClaims
+from gateway.tokens import AnyPermission, ArchiveClaims, CollectionClaims, DownloadClaims, UploadClaims
 from gateway.uploads.places import upload_path
 
 
-class UploadParameters(Parameters):
-    """A file to come."""
+class TransferParameters(Parameters):
+    """What every token is made from."""
 
     volume: Text
+    #: What whoever gets the token may do in the folder; what the token needs, if it is not told.
+    permission: AnyPermission | None = None
+
+
+class UploadParameters(TransferParameters):
+    """A file to come."""
+
     vfid: VFolderId
     relpath: PathText
     size: int = Field(ge=0)
 
 
-class UploadBelowParameters(Parameters):
+class UploadBelowParameters(TransferParameters):
     """Files to come, below a directory."""
 
-    volume: Text
     vfid: VFolderId
     relpath: PathText = "."
     owner: str = Field("", max_length=128)
 
 
-class DownloadParameters(Parameters):
+class DownloadParameters(TransferParameters):
     """A file to go."""
 
-    volume: Text
     vfid: VFolderId
     relpath: PathText
     archive: Bool = False
@@ -45,10 +50,9 @@ class DownloadParameters(Parameters):
     rate: int | None = Field(None, ge=1024)
 
 
-class ArchiveParameters(Parameters):
+class ArchiveParameters(TransferParameters):
     """Several files to go."""
 
-    volume: Text
     virtual_folder_id: VFolderId
     files: list[PathText] = Field(min_length=1, max_length=1000)
     filename: str | None = Field(None, max_length=255)
@@ -80,10 +84,12 @@ class TransferRoutes:
             relpath=parameters.relpath,
             size=parameters.size,
             session=secrets.token_hex(16),
+            perm=parameters.permission,
             exp=self._gate.tokens.expiry(),
         )
+        token = self._gate.tokens.sign(claims)
         await self._gate.uploads.beginner.create(claims)
-        return web.json_response({"token": self._gate.tokens.sign(claims)})
+        return web.json_response({"token": token})
 
     async def upload_below(self, request: web.Request) -> web.Response:
         """Make a token for any number of uploads below a directory, whose names their uploader chooses."""
@@ -93,6 +99,7 @@ class TransferRoutes:
             vfid=parameters.vfid,
             relpath=str(RelativePath.parse(parameters.relpath)),
             owner=parameters.owner or secrets.token_hex(16),
+            perm=parameters.permission,
             exp=self._gate.tokens.expiry(),
         )
         await self._gate.files(claims.volume, claims.vfid).stat(ROOT)
@@ -109,6 +116,7 @@ class TransferRoutes:
             relpath=parameters.relpath,
             archive=parameters.archive,
             rate=parameters.rate,
+            perm=parameters.permission,
             exp=self._gate.tokens.expiry(),
         )
         return web.json_response({"token": self._gate.tokens.sign(claims)})
@@ -122,6 +130,7 @@ class TransferRoutes:
             files=tuple(str(RelativePath.parse(path)) for path in parameters.files),
             filename=parameters.filename,
             rate=parameters.rate,
+            perm=parameters.permission,
             exp=self._gate.tokens.expiry(),
         )
         return web.json_response({"token": self._gate.tokens.sign(claims)})

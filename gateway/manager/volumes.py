@@ -5,7 +5,8 @@ from __future__ import annotations
 from aiohttp import web
 
 from backends.contract import Volume
-from backends.powers import Mountable, capabilities
+from backends.powers import Mountable, ReportsMetrics, capabilities
+from domain.errors import Subject, UnsupportedError
 from gateway.gate import Gate
 from gateway.parameters import Parameters, Text
 
@@ -17,7 +18,7 @@ class VolumeParameters(Parameters):
 
 
 class VolumeRoutes:
-    """`/volumes`, `/volume/hwinfo`, `/folder/fs-usage`."""
+    """`/volumes`, `/volume/hwinfo`, `/volume/performance-metric`, `/folder/fs-usage`."""
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
@@ -27,6 +28,7 @@ class VolumeRoutes:
         return [
             web.get("/volumes", self.volumes, allow_head=False),
             web.get("/volume/hwinfo", self.hwinfo, allow_head=False),
+            web.get("/volume/performance-metric", self.performance_metric, allow_head=False),
             web.get("/folder/fs-usage", self.fs_usage, allow_head=False),
         ]
 
@@ -42,6 +44,14 @@ class VolumeRoutes:
         return web.json_response(
             {"status": health.status, "status_info": health.info, "metadata": dict(health.metadata)}
         )
+
+    async def performance_metric(self, request: web.Request) -> web.Response:
+        """Tell what a volume's storage measures of itself."""
+        parameters = await self._gate.body(request, VolumeParameters)
+        volume = self._gate.volume(parameters.volume)
+        if not isinstance(volume, ReportsMetrics):
+            raise UnsupportedError(f"backend {volume.backend} measures nothing", subject=Subject.VOLUME)
+        return web.json_response({"metric": dict(await volume.metrics())})
 
     async def fs_usage(self, request: web.Request) -> web.Response:
         """Tell the size of a volume's file system."""

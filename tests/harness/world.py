@@ -35,6 +35,7 @@ from gateway.app import client_app, manager_app, server_options
 from gateway.gate import Gate, build_gate
 from gateway.observer import Answered, SilentObserver
 from gateway.settings import ClientListen, GatewaySettings, ManagerListen
+from ops.health import Health
 from ops.roles import port
 
 MANAGER_SECRET = "the manager's secret, as long as it should be"
@@ -198,7 +199,9 @@ async def open_world(path: Path, spans: Spans | None = None, **gateway: Any) -> 
             spans=spans or NoSpans(),
         )
         tasks.start_soon(fleet.run, stop)
-        gate = build_gate(bus, {volume.name: volume}, settings, 0.4, watching, "1.2.3", spans)
+        volumes = {volume.name: volume}
+        health = Health(bus, volumes, "1.2.3")
+        gate = build_gate(bus, volumes, settings, 0.4, watching, "1.2.3", health.document, spans)
         tasks.start_soon(gate.quotas.limits.follow)
         tasks.start_soon(gate.uploads.opened.run)
         options = {**server_options(), "shutdown_timeout": 1.0}
