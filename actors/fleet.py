@@ -144,8 +144,7 @@ class Fleet:
         try:
             async with anyio.create_task_group() as beside:
                 beside.start_soon(janitor.run)
-                interval = self.settings.trim_interval_seconds
-                beside.start_soon(Trimmer(self.bus, volume.name, interval, self.observer).run)
+                beside.start_soon(Trimmer(self.bus, volume.name, self.settings, self.observer).run)
                 kept = await actor.run(stop)
                 beside.cancel_scope.cancel()
             if kept:

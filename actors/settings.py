@@ -36,6 +36,9 @@ class ActorSettings(BaseModel):
     purge_interval_seconds: float = Field(
         60.0, gt=0, description="how often the trash is looked through for what still has to be purged, in seconds"
     )
+    task_seconds: float = Field(
+        24 * 3600.0, ge=0, description="how long a task can still be asked about when it is over, in seconds"
+    )
     trim_interval_seconds: float = Field(
         60.0, gt=0, description="how often old commands and events are removed from their streams, in seconds"
     )

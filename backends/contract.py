@@ -235,11 +235,13 @@ class FileAccess(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TrashEntry:
-    """A deleted folder that waits to be purged."""
+    """A deleted folder, or files deleted from one, that wait to be purged."""
 
     #: Id of the operation that deleted it.
     id: UUID
     folder: VFolderId
+    #: Whether it is files of the folder, not the folder.
+    files: bool = False
 
 
 @dataclass(frozen=True, slots=True)

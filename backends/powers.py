@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol, runtime_checkable
+from uuid import UUID
 
 from backends.contract import Operation, ReadHandle, Staging, Volume
 from backends.intake import SocketIntake
-from domain.ids import VFolderId
+from domain.ids import VFolderId, VolumeName
 from domain.paths import RelativePath
 from domain.usage import Usage
 
@@ -34,6 +35,96 @@ class Mountable(Protocol):
 
     async def mount(self, folder: VFolderId, subpath: RelativePath) -> Mount:
         """Where a folder, or a directory in it, is found. Raises NotFoundError."""
+
+
+@runtime_checkable
+class TrashesFiles(Protocol):
+    """Files and directories can be taken into the trash at once, however much they hold."""
+
+    async def trash_files(
+        self, op: Operation, folder: VFolderId, paths: Sequence[RelativePath], *, recursive: bool
+    ) -> Sequence[RelativePath]:
+        """Take entries out of a folder into the trash, as entry `op.id`; returns which of them were there.
+
+        The folder itself (the root path) is emptied. Directories stay unless `recursive`, or if they are empty.
+        If nothing was there, there is no trash entry. Raises NotFoundError (subject vfolder).
+        """
+
+
+@runtime_checkable
+class FolderTree(Protocol):
+    """All a folder holds, for a volume that can copy it. What else it has is between the two of them."""
+
+    async def close(self) -> None:
+        """Give it back. Repeat-safe."""
+
+
+@runtime_checkable
+class ShowsTrees(Protocol):
+    """Folders can be copied whole by volumes of the same family."""
+
+    async def tree(self, folder: VFolderId) -> FolderTree:
+        """All a folder holds. Raises NotFoundError (subject vfolder)."""
+
+
+class TreeCopy(Protocol):
+    """A folder on its way from one place to another."""
+
+    #: Entries and bytes dealt with so far, those an earlier attempt had copied included.
+    items: int
+    size_bytes: int
+    #: Files that were changed while they were copied: the first 20 of them, relative to the folder.
+    changed: Sequence[str]
+
+    async def step(self) -> bool:
+        """Copy some more; True when all is there, durably.
+
+        Raises:
+            StorageFullError, QuotaExceededError: no room.
+            NotFoundError: the source is gone, or another attempt has taken over.
+            ConflictError: (`damaged`) a copy is not what was copied.
+        """
+
+    async def close(self) -> None:
+        """Give it back; what was copied stays. Repeat-safe."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuildPlan:
+    """A folder that is being made by copying another one."""
+
+    #: Id of the operation that began it.
+    id: UUID
+    source_volume: VolumeName
+    source: VFolderId
+    destination: VFolderId
+    verify: bool = False
+
+
+@runtime_checkable
+class BuildsFolders(Protocol):
+    """Folders are made by copying others: aside first, then put at their place in one step."""
+
+    async def begin_build(self, op: Operation, plan: BuildPlan) -> None:
+        """Write down what is to be made. Repeat-safe. Raises ConflictError if the destination exists."""
+
+    async def builds(self) -> Sequence[BuildPlan]:
+        """What was begun, and neither finished nor dropped."""
+
+    async def copy_into(self, build: UUID, attempt: str, source: FolderTree) -> TreeCopy:
+        """Begin or go on with copying; an earlier attempt's copies are taken over, and its writer shut out.
+
+        Raises NotFoundError (no such build), UnsupportedError (not a tree this volume can copy).
+        """
+
+    async def finish_build(self, op: Operation, build: UUID, attempt: str, destination: VFolderId) -> None:
+        """Put what was copied at its place. Repeat-safe by `op.id`.
+
+        Raises NotFoundError (no such build or attempt), ConflictError (`exists`).
+        """
+
+    async def drop_build(self, op: Operation, build: UUID) -> None:
+        """Give a build up: what was copied goes to the trash. Repeat-safe; a build that is not there is dropped."""
 
 
 @runtime_checkable

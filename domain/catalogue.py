@@ -15,12 +15,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import singledispatch
 from typing import Final, Self
+from uuid import UUID
 
 from domain import events
 from domain.envelope import Envelope
 from domain.ids import QuotaScopeId, VFolderId, VolumeName
 from domain.messages import Event
 from domain.registry import open_event
+from domain.tasks import ALL_TASKS, ENDED_TASKS, TaskKind, TaskState, ended_member, task_record
 
 #: Index of every folder of every volume.
 ALL_FOLDERS: Final = "index:folders"
@@ -212,12 +214,50 @@ def _(event: events.VFolderDeleted, time: float) -> tuple[Change, ...]:
         Remove(folder_record(event.folder, event.volume)),
         Remove(usage_record(event.folder, event.volume)),
         *(Unindex(index, member) for index in _indexes(event.folder, event.volume)),
+        *_begin(event.trash, TaskKind.DELETE_FOLDER, event.volume, event.folder, time),
     )
 
 
 @_project.register
+def _(event: events.VFolderPurged, time: float) -> tuple[Change, ...]:
+    return _end(event.trash, TaskState.DONE, time, {"items": event.entries})
+
+
+@_project.register
+def _(event: events.FilesPurged, time: float) -> tuple[Change, ...]:
+    return _end(event.trash, TaskState.DONE, time, {"items": event.entries})
+
+
+@_project.register
+def _(event: events.CloneAccepted, time: float) -> tuple[Change, ...]:
+    source = {"source": str(event.source), "source_volume": event.source_volume or event.volume}
+    return _begin(event.task, TaskKind.CLONE, event.volume, event.destination, time, source)
+
+
+@_project.register
 def _(event: events.CloneCompleted, time: float) -> tuple[Change, ...]:
-    return _appear(event.destination, event.volume, time, {})
+    appeared = _appear(event.destination, event.volume, time, {})
+    if event.task is None:
+        return appeared
+    copied = {"items": event.entries or 0, "size_bytes": event.size_bytes or 0}
+    return (*appeared, *_end(event.task, TaskState.DONE, time, copied))
+
+
+@_project.register
+def _(event: events.CloneAbandoned, time: float) -> tuple[Change, ...]:
+    state = TaskState.CANCELLED if event.code is None else TaskState.FAILED
+    return _end(event.task, state, time, {"message": event.detail})
+
+
+@_project.register
+def _(event: events.TaskProgressed, time: float) -> tuple[Change, ...]:
+    fields = event.model_dump(include={"items", "items_total", "size_bytes", "size_bytes_total"})
+    return (Put(task_record(event.task), {**fields, "changed": time}),)
+
+
+@_project.register
+def _(event: events.TaskCancelRequested, time: float) -> tuple[Change, ...]:
+    return (Put(task_record(event.task), {"cancelling": 1, "changed": time}),)
 
 
 @_project.register
@@ -232,7 +272,10 @@ def _(event: events.FileUploaded, time: float) -> tuple[Change, ...]:
 @_project.register
 def _(event: events.FileDeleted, time: float) -> tuple[Change, ...]:
     # What a tree held is not known without counting it; the next reader counts afresh.
-    return (Remove(usage_record(event.folder, event.volume)),)
+    counted = Remove(usage_record(event.folder, event.volume))
+    if event.trash is None:
+        return (counted,)
+    return (counted, *_begin(event.trash, TaskKind.DELETE_FILES, event.volume, event.folder, time))
 
 
 @_project.register
@@ -243,6 +286,31 @@ def _(event: events.ArchiveUnpacked, time: float) -> tuple[Change, ...]:
 @_project.register
 def _(event: events.FileMoved, time: float) -> tuple[Change, ...]:
     return (Remove(usage_record(event.folder, event.volume)),) if event.replaced else ()
+
+
+def _begin(
+    task: UUID,
+    kind: TaskKind,
+    volume: VolumeName,
+    folder: VFolderId,
+    time: float,
+    more: Mapping[str, str | int | float] | None = None,
+) -> tuple[Change, ...]:
+    fields = {
+        "kind": kind.value,
+        "volume": volume,
+        "folder": str(folder),
+        "state": TaskState.RUNNING.value,
+        "began": time,
+        "changed": time,
+        **(more or {}),
+    }
+    return (Put(task_record(task), fields), Index(ALL_TASKS, str(task)))
+
+
+def _end(task: UUID, state: TaskState, time: float, more: Mapping[str, str | int | float]) -> tuple[Change, ...]:
+    fields = {"state": state.value, "changed": time, **more}
+    return (Put(task_record(task), fields), Index(ENDED_TASKS, ended_member(task, time)))
 
 
 def _limit(limit_bytes: int | None) -> str | int:

@@ -7,7 +7,8 @@ from uuid import UUID
 
 from pydantic import Field
 
-from domain.ids import QuotaScopeId, VFolderId
+from domain.errors import ErrorCode, Retry
+from domain.ids import QuotaScopeId, VFolderId, VolumeName
 from domain.messages import Command
 
 #: Access mode bits of a new folder when none are given (rwxr-xr-x, as Backend.AI does).
@@ -76,24 +77,76 @@ class DeleteVFolder(_FolderCommand):
     type = "vfolder.delete"
 
 
+class DeleteFiles(_FolderCommand):
+    """Take files and directories out of a folder at once; what they held is purged in the background."""
+
+    type = "files.delete"
+
+    paths: list[str] = Field(min_length=1, max_length=1000, description="what to remove, relative to the folder")
+    recursive: bool = Field(False, description="whether directories go as well, with all they hold")
+
+
 class FinishPurge(_FolderCommand):
-    """Report that a worker has purged what was left of a deleted folder."""
+    """Report that a worker has purged what was left of a deleted folder, or of files deleted from one."""
 
     type = "vfolder.purge.finish"
     publisher = "the worker that purged it"
 
     trash: UUID = Field(description="id of the trash entry: the id of the delete command")
     entries: int = Field(ge=0, description="files and directories removed")
+    files: bool = Field(False, description="whether it was files of a folder, not a folder")
 
 
-class RequestClone(Command):
-    """Copy a folder of this volume to a new folder of it, by the storage's own means."""
-
-    type = "clone.requested"
-
+class _CloneCommand(Command):
     source: VFolderId = Field(description="the folder to copy")
-    destination: VFolderId = Field(description="the folder to make; must not be there")
+    destination: VFolderId = Field(description="the folder to make, on this volume; must not be there")
+    source_volume: VolumeName | None = Field(None, description="where the source is; absent: on this volume")
 
     @property
     def key(self) -> str:
         return str(self.destination)
+
+
+class RequestClone(_CloneCommand):
+    """Make a new folder that holds what another one holds: by the storage's own means, or by copying."""
+
+    type = "clone.requested"
+
+    verify: bool = Field(False, description="whether the copies are read again and compared")
+
+
+class FinishClone(_CloneCommand):
+    """Put a copied folder at its place: a worker has copied all there is."""
+
+    type = "clone.finish"
+    publisher = "the worker that copied it"
+
+    task: UUID = Field(description="id of the task: the id of the clone command")
+    attempt: str = Field(description="which try of the worker it was that came to the end")
+    entries: int = Field(ge=0, description="files, directories and links copied")
+    size_bytes: int = Field(ge=0, description="bytes of files copied")
+    changed: list[str] = Field(default_factory=list, description="files that were changed while they were copied")
+
+
+class AbandonClone(_CloneCommand):
+    """Give a clone up: it was cancelled, or cannot be done."""
+
+    type = "clone.abandon"
+    publisher = "the worker that copied it"
+
+    task: UUID = Field(description="id of the task: the id of the clone command")
+    code: ErrorCode | None = Field(None, description="what went wrong, wire-stable; absent: it was cancelled")
+    retry: Retry = Field(Retry.NEVER, description="whether the same clone may succeed later")
+    detail: str = Field("", description="a sentence for people")
+
+
+class CancelTask(Command):
+    """Have a task end before it is done; what it has made so far is removed."""
+
+    type = "task.cancel"
+
+    task: UUID = Field(description="id of the task: the id of the command that began it")
+
+    @property
+    def key(self) -> str:
+        return f"task:{self.task}"

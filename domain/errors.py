@@ -81,6 +81,7 @@ class Subject(StrEnum):
     VFOLDER = "vfolder"
     FILE = "file"
     UPLOAD = "upload"
+    TASK = "task"
     COMMAND = "command"
     NONE = ""
 

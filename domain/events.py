@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import Field
 
 from domain.errors import ErrorCode, Retry
-from domain.ids import QuotaScopeId, VFolderId
+from domain.ids import QuotaScopeId, VFolderId, VolumeName
 from domain.messages import Event
 
 _GATEWAY = "the gateway that did it"
@@ -85,13 +85,73 @@ class VFolderPurged(_FolderEvent):
     entries: int = Field(description="files and directories removed")
 
 
-class CloneCompleted(Event):
+class FilesPurged(_FolderEvent):
+    """Nothing is left of files that were deleted from a folder; their bytes are free."""
+
+    type = "files.purged"
+
+    trash: UUID = Field(description="id of the trash entry: the id of the delete command")
+    entries: int = Field(description="files and directories removed")
+
+
+class _CloneEvent(Event):
+    source: VFolderId = Field(description="the folder to copy")
+    destination: VFolderId = Field(description="the folder to make, on this volume")
+    source_volume: VolumeName | None = Field(None, description="where the source is; absent: on this volume")
+
+
+class CloneAccepted(_CloneEvent):
+    """A folder is being copied."""
+
+    type = "clone.accepted"
+
+    task: UUID = Field(description="id of the task: the id of the clone command")
+
+
+class CloneCompleted(_CloneEvent):
     """A folder has been copied, whole."""
 
     type = "clone.completed"
 
-    source: VFolderId = Field(description="the folder copied")
-    destination: VFolderId = Field(description="the folder made")
+    task: UUID | None = Field(None, description="id of the task, if there was one")
+    entries: int | None = Field(None, description="files, directories and links copied; absent: not counted")
+    size_bytes: int | None = Field(None, description="bytes of files copied; absent: not counted")
+    changed: list[str] = Field(
+        default_factory=list, description="files that were changed while they were copied, the first 20 of them"
+    )
+
+
+class CloneAbandoned(_CloneEvent):
+    """A folder that was being copied will not be; nothing of it is left."""
+
+    type = "clone.abandoned"
+
+    task: UUID = Field(description="id of the task: the id of the clone command")
+    code: ErrorCode | None = Field(None, description="what went wrong, wire-stable; absent: it was cancelled")
+    retry: Retry = Field(Retry.NEVER, description="whether the same clone may succeed later")
+    detail: str = Field("", description="a sentence for people")
+
+
+class _TaskEvent(Event):
+    task: UUID = Field(description="id of the task: the id of the command that began it")
+
+
+class TaskProgressed(_TaskEvent):
+    """How far a task is. Published once a second at most."""
+
+    type = "task.progressed"
+    publisher = "the worker that does it"
+
+    items: int = Field(description="entries dealt with so far")
+    items_total: int = Field(description="entries there are, as counted at the beginning; 0: not counted")
+    size_bytes: int = Field(description="bytes dealt with so far")
+    size_bytes_total: int = Field(description="bytes there are, as counted at the beginning; 0: not counted")
+
+
+class TaskCancelRequested(_TaskEvent):
+    """A task is to end before it is done; how it ends is told by its own events."""
+
+    type = "task.cancel.requested"
 
 
 class CommandFailed(Event):
@@ -145,6 +205,30 @@ class VFolderPurgeFinishFailed(CommandFailed):
     type = "vfolder.purge.finish.failed"
 
 
+class FilesDeleteFailed(CommandFailed):
+    """`files.delete` failed."""
+
+    type = "files.delete.failed"
+
+
+class CloneFinishFailed(CommandFailed):
+    """`clone.finish` failed; the task goes on until it is abandoned."""
+
+    type = "clone.finish.failed"
+
+
+class CloneAbandonFailed(CommandFailed):
+    """`clone.abandon` failed."""
+
+    type = "clone.abandon.failed"
+
+
+class TaskCancelFailed(CommandFailed):
+    """`task.cancel` failed."""
+
+    type = "task.cancel.failed"
+
+
 class CloneFailed(CommandFailed):
     """`clone.requested` failed."""
 
@@ -195,6 +279,9 @@ class FileDeleted(_FileEvent):
     type = "file.deleted"
 
     paths: list[str] = Field(description="what was removed, relative to the folder")
+    trash: UUID | None = Field(
+        None, description="id of the trash entry from which it is purged; absent: it is gone already"
+    )
 
 
 class FileMoved(_FileEvent):

@@ -11,6 +11,7 @@ from gateway.client import downloads, resumable, token_uploads, tus_answers, tus
 from gateway.client.status import StatusRoutes as ClientStatusRoutes
 from gateway.cors import Cors
 from gateway.gate import Gate
+from gateway.manager.clones import CloneRoutes
 from gateway.manager.contents import ContentRoutes
 from gateway.manager.events import EventRoutes
 from gateway.manager.files import FileRoutes
@@ -18,6 +19,7 @@ from gateway.manager.folders import FolderRoutes
 from gateway.manager.keyed import KeyedRoutes
 from gateway.manager.quota_scopes import QuotaScopeRoutes
 from gateway.manager.status import StatusRoutes
+from gateway.manager.tasks import TaskRoutes
 from gateway.manager.transfers import TransferRoutes
 from gateway.manager.vestiges import VestigeRoutes
 from gateway.manager.volumes import VolumeRoutes
@@ -49,6 +51,8 @@ def manager_app(gate: Gate) -> web.Application:
         TransferRoutes(gate),
         ContentRoutes(gate),
         EventRoutes(gate),
+        CloneRoutes(gate),
+        TaskRoutes(gate),
         KeyedRoutes(gate),
         VestigeRoutes(gate),
     ):

@@ -9,19 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
+from uuid import UUID
 
 import anyio
 import dramatiq
 from dramatiq.brokers.redis import RedisBroker
+from pydantic import BaseModel
 from redis.exceptions import RedisError
 
-from actors.jobs.contract import PurgeJob
+from actors.jobs.contract import CloneJob, PurgeJob
 from bus.settings import BusSettings
 from domain.errors import BusBrokenError, InvalidRequestError
 from ops.settings import Settings
 
 _NAMESPACE: Final = "penstock-jobs"
 PURGE: Final = "purge"
+CLONE: Final = "clone"
 _QUEUE: Final = "storage"
 
 
@@ -58,13 +61,20 @@ class JobSender:
 
     async def start_purge(self, job: PurgeJob) -> None:
         """Have a worker purge a trash entry."""
+        await self._start(PURGE, job.trash, job)
+
+    async def start_clone(self, job: CloneJob) -> None:
+        """Have a worker copy a folder."""
+        await self._start(CLONE, job.build, job)
+
+    async def _start(self, name: str, id_: UUID, job: BaseModel) -> None:
         message: dramatiq.Message[Any] = dramatiq.Message(
             queue_name=_QUEUE,
-            actor_name=PURGE,
+            actor_name=name,
             args=(),
-            kwargs=dict(job.message()),
+            kwargs=job.model_dump(mode="json"),
             options={},
-            message_id=str(job.trash),
+            message_id=str(id_),
         )
         try:
             await anyio.to_thread.run_sync(self._enqueue, message)
@@ -76,6 +86,6 @@ class JobSender:
         self._broker.enqueue(message)
 
 
-def declare_purge(broker: RedisBroker, run: Callable[..., None]) -> None:
-    """Have `run(**job.message())` called, on a worker thread, for each purge job."""
-    dramatiq.actor(actor_name=PURGE, queue_name=_QUEUE, broker=broker)(run)
+def declare(broker: RedisBroker, name: str, run: Callable[..., None]) -> None:
+    """Have `run` called with a job's fields, on a worker thread, for each job of a kind."""
+    dramatiq.actor(actor_name=name, queue_name=_QUEUE, broker=broker)(run)

@@ -20,7 +20,8 @@ from loguru import logger
 from prometheus_client import CollectorRegistry
 
 from actors.fleet import Fleet
-from actors.jobs.contract import PurgeJob
+from actors.jobs.clone import clone
+from actors.jobs.contract import CloneJob, PurgeJob
 from actors.jobs.purge import purge
 from backends.contract import Volume
 from backends.registry import open_volumes
@@ -34,7 +35,7 @@ from gateway.settings import Listen
 from gateway.uploads.sweeper import sweep_for_ever
 from ops.archive.archive import Archive, Archiver
 from ops.health import Health, HealthRoutes
-from ops.jobs import JobSender, declare_purge, jobs_url, open_broker
+from ops.jobs import CLONE, PURGE, JobSender, declare, jobs_url, open_broker
 from ops.metrics import ActorMetrics, BackendMetrics, BusMetrics, GatewayMetrics
 from ops.settings import Settings
 from ops.tls import server_context
@@ -131,10 +132,14 @@ async def run_worker(settings: Settings, stop: anyio.Event) -> None:
     ):
         broker = open_broker(jobs_url(settings))
 
-        def do_purge(**message: str) -> None:
+        def do_purge(**message: Any) -> None:
             portal.call(partial(_purge, parts, message))
 
-        declare_purge(broker, do_purge)
+        def do_clone(**message: Any) -> None:
+            portal.call(partial(_clone, parts, message))
+
+        declare(broker, PURGE, do_purge)
+        declare(broker, CLONE, do_clone)
         worker = dramatiq.Worker(broker, worker_threads=settings.worker.threads)
         await anyio.to_thread.run_sync(worker.start)
         try:
@@ -168,6 +173,15 @@ async def _purge(parts: Parts, message: Mapping[str, Any]) -> None:
             await purge(job, volume, parts.bus)
         except PenstockError as error:
             logger.warning("purging {}: {}", job.trash, error)
+
+
+async def _clone(parts: Parts, message: Mapping[str, Any]) -> None:
+    job = CloneJob.model_validate(dict(message))
+    with logger.contextualize(operation="clone", task=str(job.build), volume=job.volume):
+        try:
+            await clone(job, parts.volumes, parts.bus)
+        except PenstockError as error:
+            logger.warning("clone {} waits: {}", job.build, error)
 
 
 @asynccontextmanager

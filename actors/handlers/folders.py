@@ -1,20 +1,28 @@
-"""Folders: create, delete, purge, clone."""
+"""Folders: create, delete, purge; and deleting what is in them."""
 
 from __future__ import annotations
 
 from actors.handlers.effect import Effect, Ground
 from backends.contract import Operation
-from backends.powers import ClonesFolders
-from domain.commands import CreateVFolder, DeleteVFolder, FinishPurge, RequestClone
-from domain.errors import InvalidRequestError, QuotaExceededError, Subject, UnsupportedError
-from domain.events import CloneCompleted, QuotaScopeCreated, VFolderCreated, VFolderDeleted, VFolderPurged
+from backends.powers import TrashesFiles
+from domain.commands import CreateVFolder, DeleteFiles, DeleteVFolder, FinishPurge
+from domain.errors import InvalidPathError, InvalidRequestError, QuotaExceededError, Subject
+from domain.events import (
+    FileDeleted,
+    FilesPurged,
+    QuotaScopeCreated,
+    VFolderCreated,
+    VFolderDeleted,
+    VFolderPurged,
+)
 from domain.ids import QuotaScopeId, VFolderId
 from domain.messages import Event
+from domain.paths import RelativePath
 
 
 async def create_vfolder(command: CreateVFolder, op: Operation, ground: Ground) -> Effect:
     """Make an empty folder, and its scope if it is the first of its owner."""
-    before = await _open_scope(command.folder, op, ground)
+    before = await open_scope(command.folder, op, ground)
     await ground.volume.create_folder(op, command.folder, command.mode)
     event = VFolderCreated(volume=ground.volume.name, folder=command.folder, mode=command.mode)
     return Effect([*before, event])
@@ -30,24 +38,34 @@ async def finish_purge(command: FinishPurge, op: Operation, ground: Ground) -> E
     """Forget a deleted folder of which nothing is left."""
     del op
     await ground.volume.drop_trash(command.trash)
-    event = VFolderPurged(
-        volume=ground.volume.name, folder=command.folder, trash=command.trash, entries=command.entries
-    )
+    purged = FilesPurged if command.files else VFolderPurged
+    event = purged(volume=ground.volume.name, folder=command.folder, trash=command.trash, entries=command.entries)
     return Effect([event])
 
 
-async def clone_vfolder(command: RequestClone, op: Operation, ground: Ground) -> Effect:
-    """Copy a folder by the storage's own means."""
+async def delete_files(command: DeleteFiles, op: Operation, ground: Ground) -> Effect:
+    """Take files and directories out of a folder; what they hold is purged later."""
+    paths = [_deletable(path) for path in command.paths]
     volume = ground.volume
-    if not isinstance(volume, ClonesFolders):
-        raise UnsupportedError(f"backend {volume.backend} cannot clone folders", subject=Subject.VFOLDER)
-    before = await _open_scope(command.destination, op, ground)
-    await volume.clone_folder(op, command.source, command.destination)
-    event = CloneCompleted(volume=volume.name, source=command.source, destination=command.destination)
-    return Effect([*before, event])
+    trash = op.id if isinstance(volume, TrashesFiles) else None
+    if isinstance(volume, TrashesFiles):
+        removed = list(await volume.trash_files(op, command.folder, paths, recursive=command.recursive))
+    else:
+        files = volume.files(command.folder)
+        removed = [path for path in paths if await files.delete(path, recursive=command.recursive)]
+    told = [str(path) for path in removed]
+    event = FileDeleted(volume=volume.name, folder=command.folder, paths=told, trash=trash)
+    return Effect([event] if told else [], {"paths": told})
 
 
-async def _open_scope(folder: VFolderId, op: Operation, ground: Ground) -> list[Event]:
+def _deletable(text: str) -> RelativePath:
+    path = RelativePath.parse(text)
+    if path.is_reserved:
+        raise InvalidPathError("reserved for unfinished uploads", subject=Subject.FILE, path=text)
+    return path
+
+
+async def open_scope(folder: VFolderId, op: Operation, ground: Ground) -> list[Event]:
     """Make the scope of a new folder if it is not there; refuse if its limit is reached."""
     if folder.scope is None:
         raise InvalidRequestError("quota_scope_id is required for vfid", field="vfid")

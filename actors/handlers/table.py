@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from actors.handlers.clones import abandon_clone, cancel_task, finish_clone, request_clone
 from actors.handlers.effect import Effect, Ground
-from actors.handlers.folders import clone_vfolder, create_vfolder, delete_vfolder, finish_purge
+from actors.handlers.folders import create_vfolder, delete_files, delete_vfolder, finish_purge
 from actors.handlers.scopes import create_quota_scope, delete_quota_scope, set_quota, unset_quota
 from backends.contract import Operation
 from domain import commands, events
@@ -32,5 +33,9 @@ HANDLERS: Final[Mapping[type[Command], Handler]] = {
     commands.CreateVFolder: Handler(create_vfolder, events.VFolderCreateFailed),
     commands.DeleteVFolder: Handler(delete_vfolder, events.VFolderDeleteFailed),
     commands.FinishPurge: Handler(finish_purge, events.VFolderPurgeFinishFailed),
-    commands.RequestClone: Handler(clone_vfolder, events.CloneFailed),
+    commands.DeleteFiles: Handler(delete_files, events.FilesDeleteFailed),
+    commands.RequestClone: Handler(request_clone, events.CloneFailed),
+    commands.FinishClone: Handler(finish_clone, events.CloneFinishFailed),
+    commands.AbandonClone: Handler(abandon_clone, events.CloneAbandonFailed),
+    commands.CancelTask: Handler(cancel_task, events.TaskCancelFailed),
 }

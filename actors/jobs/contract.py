@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Protocol
 from uuid import UUID
 
@@ -19,10 +18,18 @@ class PurgeJob(BaseModel):
     volume: VolumeName
     folder: VFolderId
     trash: UUID
+    #: Whether it is what is left of files of the folder.
+    files: bool = False
 
-    def message(self) -> Mapping[str, str]:
-        """As the job queue carries it."""
-        return {"volume": str(self.volume), "folder": str(self.folder), "trash": str(self.trash)}
+
+class CloneJob(BaseModel):
+    """Copy a folder to where a new one is being made."""
+
+    model_config = ConfigDict(frozen=True)
+
+    #: Volume the new folder is made on.
+    volume: VolumeName
+    build: UUID
 
 
 class JobQueue(Protocol):
@@ -30,3 +37,6 @@ class JobQueue(Protocol):
 
     async def start_purge(self, job: PurgeJob) -> None:
         """Have a worker purge a trash entry, soon. Raises BusBrokenError."""
+
+    async def start_clone(self, job: CloneJob) -> None:
+        """Have a worker copy a folder, soon. Raises BusBrokenError."""

@@ -34,7 +34,7 @@ async def purge(job: PurgeJob, volume: Volume, bus: Bus) -> None:
     except (ConflictError, FencedError):
         logger.debug("trash {} is being purged by another worker", job.trash)
         return
-    command = FinishPurge(folder=job.folder, trash=job.trash, entries=removed)
+    command = FinishPurge(folder=job.folder, trash=job.trash, entries=removed, files=job.files)
     await bus.commands.publish(
         wrap_command(
             command,

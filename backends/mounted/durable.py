@@ -48,6 +48,13 @@ def start_writeback(fd: int, offset: int, count: int) -> None:
     )
 
 
+def sync_file_system(fd: int) -> None:
+    """Make everything durable that was written to the file system of an open file (`syncfs(2)`)."""
+    if _libc.syncfs(ctypes.c_int(fd)):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
 def rename_exclusive(source_fd: int, source: str, target_fd: int, target: str) -> None:
     """Rename, but never onto something: EEXIST instead. Atomic where the file system can do it."""
     done = _libc.renameat2(

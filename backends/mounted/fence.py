@@ -23,6 +23,8 @@ from backends.mounted.beneath import Beneath, names_in
 from backends.mounted.durable import rename_exclusive, sync_directory
 from domain.errors import BackendFaultError, FencedError, Subject
 
+#: Where things on their way come from or go to, by the first part of their name.
+_HOMES: Final = {"trash": "trash", "build": "builds"}
 _REGISTER: Final = re.compile(r"stage\.(\d{1,18})")
 _MODE: Final = 0o700
 #: Tries to see or move a register that others move at the same time.
@@ -99,13 +101,16 @@ class Fence:
 
     @staticmethod
     def _put_away(area: Beneath, old: Beneath, entry: str) -> None:
-        """Files and empty directories were not yet anything; a folder on its way into the trash goes there."""
+        """Files and empty directories were not yet anything; what has a home in the area goes there.
+
+        That is a folder on its way into the trash, and a copied one on its way to its place.
+        """
         kind, _, rest = entry.partition(".")
         with suppress(FileNotFoundError):
-            if kind == "trash":
-                with area.below(("trash",)) as trash:
-                    os.rename(entry, rest, src_dir_fd=old.fd, dst_dir_fd=trash.fd)
-                    sync_directory(trash.fd)
+            if kind in _HOMES:
+                with area.below((_HOMES[kind],)) as home:
+                    os.rename(entry, rest, src_dir_fd=old.fd, dst_dir_fd=home.fd)
+                    sync_directory(home.fd)
                 return
             try:
                 os.unlink(entry, dir_fd=old.fd)

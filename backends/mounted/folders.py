@@ -47,15 +47,29 @@ class Folders:
         with translated(folder, Subject.VFOLDER):
             if not self._scopes.exists(folder.scope):
                 raise missing(str(folder.scope), Subject.QUOTA_SCOPE)
-            if self._made_before(op, folder):
+            if self.made_before(op, folder):
                 return
             self._stage(op, mode)
-            for _ in range(_MAX_RACES):
-                if self._place(op, folder):
-                    return
-            raise BackendUnavailableError("the folder's directory keeps vanishing", subject=Subject.VFOLDER)
+            self.place(op, f"new.{op.id}", folder)
 
-    def _made_before(self, op: Operation, folder: VFolderId) -> bool:
+    def place(self, op: Operation, staged: str, folder: VFolderId) -> None:
+        """Put a directory this epoch's owner has made ready at a folder's place.
+
+        Raises:
+            ConflictError: something is there.
+            FencedError: the volume went to another owner.
+        """
+        for _ in range(_MAX_RACES):
+            if self._place(op, staged, folder):
+                return
+        raise BackendUnavailableError("the folder's directory keeps vanishing", subject=Subject.VFOLDER)
+
+    def made_before(self, op: Operation, folder: VFolderId) -> bool:
+        """Whether this operation has made the folder already.
+
+        Raises:
+            ConflictError: somebody else has.
+        """
         try:
             place = self._area.mount.below(folder.directory)
         except FileNotFoundError:
@@ -81,10 +95,10 @@ class Folders:
             os.fchmod(fd, mode)
             os.fsync(fd)
 
-    def _place(self, op: Operation, folder: VFolderId) -> bool:
+    def _place(self, op: Operation, name: str, folder: VFolderId) -> bool:
         """Rename the staged folder to its place; False if its parent vanished meanwhile."""
         mount, path = self._area.mount, RelativePath(folder.directory)
-        staged = self._area.fence.path(op.epoch, f"new.{op.id}")
+        staged = self._area.fence.path(op.epoch, name)
         try:
             with self._area.fence.guarded(op.epoch):
                 make_parents(mount, path, DIRECTORY_MODE)
@@ -100,29 +114,18 @@ class Folders:
     def delete(self, op: Operation, folder: VFolderId) -> None:
         """Rename a folder into the trash."""
         with translated(folder, Subject.VFOLDER):
-            if self._area.exists(TRASH, str(op.id)) or self._throw_away(op):
+            if self._area.exists(TRASH, str(op.id)) or throw_away(self._area, op):
                 return
             path = RelativePath(folder.directory)
             with self._area.mount.below(path.parent.parts) as parent:
                 os.close(os.open(path.name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent.fd))
-                self._area.write_json(TRASH, _note(op.id), {"folder": str(folder)})
+                self._area.write_json(TRASH, trash_note(op.id), {"folder": str(folder)})
                 with self._area.fence.guarded(op.epoch):
                     taken = self._area.fence.path(op.epoch, f"trash.{op.id}")
                     os.rename(path.name, taken, src_dir_fd=parent.fd, dst_dir_fd=self._area.mount.fd)
                 sync_directory(parent.fd)
-            self._throw_away(op)
+            throw_away(self._area, op)
             self._prune(path.parent, keep=1 if folder.scope else 0)
-
-    def _throw_away(self, op: Operation) -> bool:
-        """Put a folder that was taken from its place into the trash; False if this operation has taken none."""
-        taken = self._area.fence.path(op.epoch, f"trash.{op.id}")
-        with self._area.place(TRASH) as trash:
-            try:
-                os.rename(taken, str(op.id), src_dir_fd=self._area.mount.fd, dst_dir_fd=trash.fd)
-            except FileNotFoundError:
-                return False
-            sync_directory(trash.fd)
-        return True
 
     def _prune(self, path: RelativePath, keep: int) -> None:
         """Remove the directories above a deleted folder that are empty now."""
@@ -141,8 +144,8 @@ class Folders:
         entries = []
         for name in names:
             note = self._area.read_json(TRASH, f"{name}.json") if not name.endswith((".json", ".new")) else None
-            if note is not None:
-                entries.append(TrashEntry(UUID(name), VFolderId.parse(note["folder"])))
+            if note is not None and note.get("whole", True):
+                entries.append(TrashEntry(UUID(name), VFolderId.parse(note["folder"]), "paths" in note))
         return entries
 
     def purge(self, trash: UUID) -> Purge:
@@ -163,7 +166,7 @@ class Folders:
         with translated(trash, Subject.VFOLDER), self._area.place(TRASH) as place:
             with suppress(FileNotFoundError):
                 os.rmdir(str(trash), dir_fd=place.fd)
-            self._area.remove(TRASH, _note(trash))
+            self._area.remove(TRASH, trash_note(trash))
 
     def find(self) -> Iterator[VFolderId]:
         """Every folder on the volume, by its place."""
@@ -182,9 +185,22 @@ class Folders:
             return []
 
 
+def throw_away(area: Area, op: Operation) -> bool:
+    """Put what was taken from its place into the trash; False if this operation has taken nothing."""
+    taken = area.fence.path(op.epoch, f"trash.{op.id}")
+    with area.place(TRASH) as trash:
+        try:
+            os.rename(taken, str(op.id), src_dir_fd=area.mount.fd, dst_dir_fd=trash.fd)
+        except FileNotFoundError:
+            return False
+        sync_directory(trash.fd)
+    return True
+
+
 def _folder(scope: QuotaScopeId | None, digits: str) -> VFolderId:
     return VFolderId(scope, UUID(digits))
 
 
-def _note(trash: UUID) -> str:
+def trash_note(trash: UUID) -> str:
+    """Name of the file beside a trash entry that tells what it was."""
     return f"{trash}.json"

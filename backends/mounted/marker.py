@@ -14,14 +14,15 @@ from uuid import UUID
 
 from backends.mounted.area import DONE, Area
 
-_ATTRIBUTE: Final = "user.penstock.op"
+#: Name of the attribute.
+MARK: Final = "user.penstock.op"
 _NO_ATTRIBUTES: Final = frozenset({errno.ENOTSUP, errno.EPERM, errno.ENOSYS})
 
 
 def mark(area: Area, fd: int, op: UUID) -> None:
     """Write the mark on an open directory."""
     try:
-        os.setxattr(fd, _ATTRIBUTE, op.bytes)
+        os.setxattr(fd, MARK, op.bytes)
     except OSError as error:
         if error.errno not in _NO_ATTRIBUTES:
             raise
@@ -31,7 +32,7 @@ def mark(area: Area, fd: int, op: UUID) -> None:
 def is_marked(area: Area, fd: int, op: UUID) -> bool:
     """Whether this operation made the open directory."""
     try:
-        return os.getxattr(fd, _ATTRIBUTE) == op.bytes
+        return os.getxattr(fd, MARK) == op.bytes
     except OSError as error:
         if error.errno not in _NO_ATTRIBUTES | {errno.ENODATA}:
             raise

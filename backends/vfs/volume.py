@@ -12,15 +12,18 @@ from uuid import UUID
 from backends.contract import EntryKind, FenceLevel, Operation, Purge, TrashEntry
 from backends.mounted.area import Area
 from backends.mounted.beneath import Beneath
+from backends.mounted.builds import Builds
 from backends.mounted.errors import translated
 from backends.mounted.files import MountedFiles
 from backends.mounted.folders import Folders
 from backends.mounted.journal import Journal
+from backends.mounted.removal import Removal
 from backends.mounted.scopes import Scopes
+from backends.mounted.tree_copy import MountedTree, MountedTreeCopy
 from backends.mounted.usage import Count
-from backends.powers import Mount
+from backends.powers import BuildPlan, FolderTree, Mount, TreeCopy
 from backends.threads import VolumeThreads
-from domain.errors import NotFoundError, PenstockError, StorageFullError, Subject
+from domain.errors import NotFoundError, PenstockError, StorageFullError, Subject, UnsupportedError
 from domain.ids import QuotaScopeId, VFolderId, VolumeName
 from domain.paths import ROOT, RelativePath
 from domain.usage import Capacity, Health, HealthStatus, Quota, Usage
@@ -45,6 +48,7 @@ class VfsVolume:
         self._scopes = Scopes(self._area)
         self._journal = Journal(self._area)
         self._folders = Folders(self._area, self._scopes)
+        self._builds = Builds(self._area, self._folders)
 
     async def prepare(self) -> None:
         """Make Penstock's area. Repeat-safe."""
@@ -102,8 +106,45 @@ class VfsVolume:
         """Take a folder into the trash."""
         await self._threads.run(self._folders.delete, op, folder)
 
+    async def trash_files(
+        self, op: Operation, folder: VFolderId, paths: Sequence[RelativePath], *, recursive: bool
+    ) -> Sequence[RelativePath]:
+        """Take entries of a folder into the trash."""
+        return await self._threads.run(Removal(self._area, op, folder).run, paths, recursive=recursive)
+
+    async def tree(self, folder: VFolderId) -> FolderTree:
+        """All a folder holds."""
+        return MountedTree(await self._threads.run(self._below, folder))
+
+    def _below(self, folder: VFolderId) -> Beneath:
+        with translated(folder, Subject.VFOLDER):
+            return self._mount.below(folder.directory)
+
+    async def begin_build(self, op: Operation, plan: BuildPlan) -> None:
+        """Write down what is to be made."""
+        await self._threads.run(self._builds.begin, op, plan)
+
+    async def builds(self) -> Sequence[BuildPlan]:
+        """What was begun, and neither finished nor dropped."""
+        return await self._threads.run(self._builds.all)
+
+    async def copy_into(self, build: UUID, attempt: str, source: FolderTree) -> TreeCopy:
+        """Begin or go on with copying."""
+        if not isinstance(source, MountedTree):
+            raise UnsupportedError(f"{self.backend} cannot copy from there", subject=Subject.VOLUME)
+        plan, place = await self._threads.run(self._builds.open_attempt, build, attempt)
+        return MountedTreeCopy(source, self._mount, place, self._threads, verify=plan.verify)
+
+    async def finish_build(self, op: Operation, build: UUID, attempt: str, destination: VFolderId) -> None:
+        """Put what was copied at its place."""
+        await self._threads.run(self._builds.finish, op, build, attempt, destination)
+
+    async def drop_build(self, op: Operation, build: UUID) -> None:
+        """Give a build up."""
+        await self._threads.run(self._builds.drop, op, build)
+
     async def trash(self) -> Sequence[TrashEntry]:
-        """Deleted folders not yet forgotten."""
+        """What was deleted and is not yet forgotten."""
         return await self._threads.run(self._folders.trash)
 
     async def purge(self, trash: UUID) -> Purge:
@@ -129,7 +170,7 @@ class VfsVolume:
         return count.usage
 
     def _count(self, count: Count, folder: VFolderId) -> bool:
-        with translated(folder, Subject.VFOLDER), self._mount.below(folder.directory) as root:
+        with self._below(folder) as root:
             return count.step(root, _COUNT_STEP)
 
     async def capacity(self) -> Capacity:

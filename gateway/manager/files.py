@@ -10,12 +10,14 @@ from pydantic import Field
 
 from backends.contract import Entry, EntryKind, FileAccess
 from backends.walk import is_directory
+from domain.commands import DeleteFiles
 from domain.errors import ConflictError, InvalidPathError, NotFoundError, PenstockError, Subject
 from domain.events import DirectoryCreated, FileDeleted, FileMoved
 from domain.ids import VFolderId
 from domain.paths import RelativePath
 from gateway.download import send_file
 from gateway.gate import Gate
+from gateway.middlewares import asker_of
 from gateway.parameters import Bool, Parameters, PathText, PathTexts, Text
 from gateway.problems import os_words
 
@@ -72,6 +74,12 @@ class DeleteParameters(FolderParameters):
     recursive: Bool = False
 
 
+class DeleteAsyncParameters(DeleteParameters):
+    """What to remove in the background."""
+
+    relpaths: PathTexts = Field(min_length=1, max_length=1000)
+
+
 class FileRoutes:
     """`/folder/file/...`, but for transfers."""
 
@@ -87,6 +95,7 @@ class FileRoutes:
             web.post("/folder/file/move", self.move),
             web.post("/folder/file/fetch", self.fetch),
             web.post("/folder/file/delete", self.delete),
+            web.post("/folder/file/delete-async", self.delete_async),
         ]
 
     async def mkdir(self, request: web.Request) -> web.Response:
@@ -182,6 +191,16 @@ class FileRoutes:
                 event = FileDeleted(volume=volume, folder=parameters.vfid, paths=removed)
                 await self._gate.tell(request, event)
         return web.json_response({"status": "ok", **({"skipped": skipped} if skipped else {})})
+
+    async def delete_async(self, request: web.Request) -> web.Response:
+        """Have entries removed; the answer comes when that is accepted, not when it is done."""
+        parameters = await self._gate.body(request, DeleteAsyncParameters)
+        for name in parameters.relpaths:
+            _changeable(name, root=True)
+        command = DeleteFiles(folder=parameters.vfid, paths=parameters.relpaths, recursive=parameters.recursive)
+        volume = self._gate.volume(parameters.volume).name
+        accepted = await self._gate.commander.tell(volume, command, asker_of(request))
+        return web.json_response({"bgtask_id": str(accepted)}, status=202)
 
 
 async def _delete(files: FileAccess, path: RelativePath, *, recursive: bool) -> bool | None:

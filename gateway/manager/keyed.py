@@ -9,7 +9,15 @@ from aiohttp import web
 
 from backends.contract import Volume
 from backends.powers import Mountable, capabilities
-from domain.commands import CreateQuotaScope, CreateVFolder, DeleteQuotaScope, DeleteVFolder, SetQuota, UnsetQuota
+from domain.commands import (
+    CreateQuotaScope,
+    CreateVFolder,
+    DeleteQuotaScope,
+    DeleteVFolder,
+    RequestClone,
+    SetQuota,
+    UnsetQuota,
+)
 from domain.errors import InvalidRequestError
 from domain.ids import QuotaScopeId, VFolderId, VolumeName
 from domain.messages import Command
@@ -38,6 +46,12 @@ class InfoParameters(Parameters):
     subpath: str = "."
 
 
+class CloneParameters(Parameters):
+    """The folder to make."""
+
+    dst_vfid: VFolderId
+
+
 class KeyedRoutes:
     """Volumes, quota scopes and folders, each under its own URL.
 
@@ -59,6 +73,7 @@ class KeyedRoutes:
             web.get(_FOLDER, self.folder, allow_head=False),
             web.post(_FOLDER, self.create_folder),
             web.delete(_FOLDER, self.delete_folder),
+            web.put(f"{_FOLDER}/clone", self.clone),
         ]
 
     async def volume(self, request: web.Request) -> web.Response:
@@ -117,6 +132,13 @@ class KeyedRoutes:
     async def delete_folder(self, request: web.Request) -> web.Response:
         """Take a folder away; what it held is purged later."""
         return await self._have_done(request, DeleteVFolder(folder=_folder(request)))
+
+    async def clone(self, request: web.Request) -> web.Response:
+        """Have the folder cloned on its volume; how it ends is told by events and the task."""
+        parameters = await self._gate.body(request, CloneParameters)
+        command = RequestClone(source=_folder(request), destination=parameters.dst_vfid)
+        task = await self._gate.commander.tell(self._volume(request).name, command, asker_of(request))
+        return web.Response(status=204, headers={"X-Penstock-Task": str(task)})
 
     async def _have_done(self, request: web.Request, command: Command) -> web.Response:
         await self._gate.commander.ask(self._volume(request).name, command, asker_of(request))

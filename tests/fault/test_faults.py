@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import anyio
 import pytest
 from harness.fault.run import Options, run
 from harness.redis_server import SERVERS
@@ -52,29 +53,40 @@ async def test_ten_times_too_much_is_refused_and_not_lost(tmp_path: Path) -> Non
 # --- negative controls: a checker that never fails proves nothing -------------------------------------------
 
 
-def numbers(found: list[str]) -> set[str]:
-    return {text.partition(":")[0] for text in found}
+#: When faults fall is chance: where a violation did not show, it is looked for again.
+TRIES = 5
 
 
+async def broken(tmp_path: Path, options: Options, wanted: set[str]) -> bool:
+    """Whether one of these promises is found broken, in one of some runs."""
+    for seed in range(1, TRIES + 1):
+        path = tmp_path / str(seed)
+        await anyio.Path(path).mkdir()
+        _, found = await run(SERVERS["redis"](), path, seed, options)
+        if wanted & {text.partition(":")[0] for text in found}:
+            return True
+    return False
+
+
+@pytest.mark.timeout(600)
 async def test_without_recognising_its_own_traces_an_effect_meets_itself(tmp_path: Path) -> None:
     options = Options({"kill_actor": 3, "trouble_storage": 3}, without=("probe",), poison=False)
-    _, found = await run(SERVERS["redis"](), tmp_path, 1, options)
-    assert "I1" in numbers(found)
+    assert await broken(tmp_path, options, {"I1"})
 
 
+@pytest.mark.timeout(600)
 async def test_with_a_new_id_for_every_try_commands_are_done_twice(tmp_path: Path) -> None:
     options = Options({"cut_answers": 1, "drop_connections": 1}, fresh_ids=True, poison=False)
-    _, found = await run(SERVERS["redis"](), tmp_path, 1, options)
-    assert numbers(found) & {"I1", "I4"}
+    assert await broken(tmp_path, options, {"I1", "I4"})
 
 
+@pytest.mark.timeout(600)
 async def test_trimmed_by_length_commands_are_lost(tmp_path: Path) -> None:
     options = Options({"trim_by_length": 1, "kill_actor": 1}, 5.0, poison=False, patience=3.0)
-    _, found = await run(SERVERS["redis"](), tmp_path, 1, options)
-    assert numbers(found) & {"I1", "I9"}
+    assert await broken(tmp_path, options, {"I1", "I9"})
 
 
+@pytest.mark.timeout(600)
 async def test_without_the_journal_effects_lose_their_events(tmp_path: Path) -> None:
     options = Options({"lose_everything": 1}, without=("journal",), poison=False, lossy=True)
-    _, found = await run(SERVERS["redis"](), tmp_path, 1, options)
-    assert numbers(found) & {"I1", "I4"}
+    assert await broken(tmp_path, options, {"I1", "I4"})

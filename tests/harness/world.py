@@ -16,7 +16,8 @@ from harness.redis_server import free_port
 from pydantic import SecretStr
 
 from actors.fleet import Fleet
-from actors.jobs.contract import PurgeJob
+from actors.jobs.clone import clone
+from actors.jobs.contract import CloneJob, PurgeJob
 from actors.jobs.purge import purge
 from actors.observer import SilentObserver as SilentActors
 from actors.settings import ActorSettings
@@ -71,6 +72,9 @@ class Direct:
 
     async def start_purge(self, job: PurgeJob) -> None:
         await purge(job, self._volume, self._bus)
+
+    async def start_clone(self, job: CloneJob) -> None:
+        await clone(job, {self._volume.name: self._volume}, self._bus)
 
 
 class Watching(SilentObserver):

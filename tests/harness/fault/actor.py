@@ -19,7 +19,7 @@ from harness.fault.plan import Plan
 from harness.fault.words import POISON_HANG, POISON_KILL
 
 from actors.fleet import Fleet
-from actors.jobs.contract import PurgeJob
+from actors.jobs.contract import CloneJob, PurgeJob
 from actors.observer import SilentObserver
 from actors.volume_actor import VolumeActor
 from backends.contract import Operation
@@ -80,6 +80,9 @@ class NoJobs:
 
     async def start_purge(self, job: PurgeJob) -> None:
         """Leave it."""
+
+    async def start_clone(self, job: CloneJob) -> None:
+        """None is asked for."""
 
 
 async def main(plan: Plan, node: str) -> None:

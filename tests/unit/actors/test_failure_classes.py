@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from actors.fleet import Fleet
-from actors.jobs.contract import PurgeJob
+from actors.jobs.contract import CloneJob, PurgeJob
 from actors.observer import SilentObserver
 from actors.settings import ActorSettings
 from backends.memory import MemoryVolume
@@ -37,6 +37,9 @@ ACTORS = ActorSettings(backoff_seconds=0.01, attempts=2, crash_limit=2, handler_
 class NoJobs:
     async def start_purge(self, job: PurgeJob) -> None:
         """Trash stays where it is."""
+
+    async def start_clone(self, job: CloneJob) -> None:
+        """None is asked for."""
 
 
 @dataclass

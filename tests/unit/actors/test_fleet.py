@@ -10,7 +10,8 @@ import anyio
 import pytest
 
 from actors.fleet import Fleet
-from actors.jobs.contract import PurgeJob
+from actors.jobs.clone import clone
+from actors.jobs.contract import CloneJob, PurgeJob
 from actors.jobs.purge import purge
 from actors.observer import SilentObserver
 from actors.settings import ActorSettings
@@ -55,6 +56,9 @@ class DirectJobs:
     async def start_purge(self, job: PurgeJob) -> None:
         self.started.append(job)
         await purge(job, self.volumes[job.volume], self.bus)
+
+    async def start_clone(self, job: CloneJob) -> None:
+        await clone(job, self.volumes, self.bus)
 
 
 class World:

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from actors.janitor import Janitor
-from actors.jobs.contract import PurgeJob
+from actors.jobs.contract import CloneJob, PurgeJob
 from backends.contract import TrashEntry
 from domain.errors import BackendUnavailableError, Subject
 from domain.ids import VFolderId, VolumeName
@@ -41,9 +41,13 @@ class Asked:
 
     def __init__(self) -> None:
         self.trash: list[UUID] = []
+        self.builds: list[UUID] = []
 
     async def start_purge(self, job: PurgeJob) -> None:
         self.trash.append(job.trash)
+
+    async def start_clone(self, job: CloneJob) -> None:
+        self.builds.append(job.build)
 
 
 async def run_until(janitor: Janitor, holds: Callable[[], bool]) -> None:

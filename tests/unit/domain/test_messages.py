@@ -192,6 +192,10 @@ def test_every_event_can_be_projected(name: str) -> None:
         "kept_sha256": "0" * 64,
         "found_sha256": "1" * 64,
         "epoch": 1,
+        "task": str(ID),
+        "items": 1,
+        "items_total": 2,
+        "size_bytes_total": 2,
     }
     event = model.model_validate({key: value for key, value in samples.items() if key in model.model_fields})
     assert all(change is not None for change in projected(event))

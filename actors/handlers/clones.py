@@ -1,0 +1,95 @@
+"""Clones: begun here, copied by a worker, put at their place or given up here."""
+
+from __future__ import annotations
+
+from actors.handlers.effect import Effect, Ground
+from actors.handlers.folders import open_scope
+from backends.contract import Operation, Volume
+from backends.powers import BuildPlan, BuildsFolders, ClonesFolders
+from domain.commands import AbandonClone, CancelTask, FinishClone, RequestClone
+from domain.errors import ConflictError, ErrorCode, InvalidRequestError, Retry, Subject, UnsupportedError
+from domain.events import CloneAbandoned, CloneAccepted, CloneCompleted, TaskCancelRequested
+from domain.ids import VolumeName
+from domain.paths import ROOT
+
+
+async def request_clone(command: RequestClone, op: Operation, ground: Ground) -> Effect:
+    """Copy a folder by the storage's own means, or have a worker copy it."""
+    volume = ground.volume
+    here = command.source_volume in (None, volume.name)
+    if here and command.source == command.destination:
+        raise InvalidRequestError("a folder cannot be cloned onto itself", field="dst_vfid")
+    before = await open_scope(command.destination, op, ground)
+    if here and isinstance(volume, ClonesFolders):
+        await volume.clone_folder(op, command.source, command.destination)
+        done = CloneCompleted(volume=volume.name, source=command.source, destination=command.destination)
+        return Effect([*before, done])
+    builder = _builder(volume)
+    if here:
+        await volume.files(command.source).stat(ROOT)
+    source_volume = command.source_volume or VolumeName(volume.name)
+    plan = BuildPlan(op.id, source_volume, command.source, command.destination, command.verify)
+    await builder.begin_build(op, plan)
+    accepted = CloneAccepted(
+        volume=volume.name,
+        source=command.source,
+        destination=command.destination,
+        source_volume=command.source_volume,
+        task=op.id,
+    )
+    return Effect([*before, accepted])
+
+
+async def finish_clone(command: FinishClone, op: Operation, ground: Ground) -> Effect:
+    """Put what a worker has copied at its place."""
+    builder = _builder(ground.volume)
+    try:
+        await builder.finish_build(op, command.task, command.attempt, command.destination)
+    except ConflictError as error:
+        # Somebody has made the destination meanwhile. Trying again would end here for ever.
+        await builder.drop_build(op, command.task)
+        return Effect([_abandoned(command, ground, error.code, error.retry, error.message)])
+    done = CloneCompleted(
+        volume=ground.volume.name,
+        source=command.source,
+        destination=command.destination,
+        source_volume=command.source_volume,
+        task=command.task,
+        entries=command.entries,
+        size_bytes=command.size_bytes,
+        changed=command.changed,
+    )
+    return Effect([done])
+
+
+async def abandon_clone(command: AbandonClone, op: Operation, ground: Ground) -> Effect:
+    """Take away what a worker has copied."""
+    await _builder(ground.volume).drop_build(op, command.task)
+    return Effect([_abandoned(command, ground, command.code, command.retry, command.detail)])
+
+
+async def cancel_task(command: CancelTask, op: Operation, ground: Ground) -> Effect:
+    """Let it be known that a task is to end; whoever does it looks at its record."""
+    del op
+    return Effect([TaskCancelRequested(volume=ground.volume.name, task=command.task)])
+
+
+def _abandoned(
+    command: FinishClone | AbandonClone, ground: Ground, code: ErrorCode | None, retry: Retry, detail: str
+) -> CloneAbandoned:
+    return CloneAbandoned(
+        volume=ground.volume.name,
+        source=command.source,
+        destination=command.destination,
+        source_volume=command.source_volume,
+        task=command.task,
+        code=code,
+        retry=retry,
+        detail=detail,
+    )
+
+
+def _builder(volume: Volume) -> BuildsFolders:
+    if not isinstance(volume, BuildsFolders):
+        raise UnsupportedError(f"backend {volume.backend} cannot clone folders", subject=Subject.VFOLDER)
+    return volume

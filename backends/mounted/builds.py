@@ -1,0 +1,141 @@
+"""Folders that are being made by copying others. Blocking.
+
+    builds/<build>.json        what is to be made
+    builds/<build>.<attempt>/  what was copied so far
+
+Whoever begins an attempt renames the last one's directory; as everything is written by its whole path, a writer
+that was stopped and goes on too late writes nowhere. What is finished goes the way of every new folder: into the
+directory of the present epoch's owner, and from there to its place.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import suppress
+from typing import Final
+from uuid import UUID
+
+from backends.contract import Operation
+from backends.mounted.area import AREA_NAME, BUILDS, TRASH, Area
+from backends.mounted.beneath import names_in, opened
+from backends.mounted.durable import sync_directory
+from backends.mounted.errors import missing, translated
+from backends.mounted.folders import Folders, throw_away, trash_note
+from backends.mounted.marker import mark
+from backends.powers import BuildPlan
+from domain.errors import InvalidRequestError, Subject
+from domain.ids import VFolderId, VolumeName
+
+_ATTEMPT: Final = re.compile(r"[0-9a-f]{1,32}")
+_MODE: Final = 0o700
+
+
+class Builds:
+    """What is being made on one mounted volume."""
+
+    def __init__(self, area: Area, folders: Folders) -> None:
+        self._area = area
+        self._folders = folders
+
+    def begin(self, op: Operation, plan: BuildPlan) -> None:
+        """Write down what is to be made."""
+        with translated(plan.destination, Subject.VFOLDER):
+            self._folders.made_before(op, plan.destination)
+            document = {
+                "source_volume": plan.source_volume,
+                "source": str(plan.source),
+                "destination": str(plan.destination),
+                "verify": plan.verify,
+            }
+            self._area.write_json(BUILDS, _note(plan.id), document, epoch=op.epoch)
+
+    def all(self) -> list[BuildPlan]:
+        """What was begun, and neither finished nor dropped."""
+        with translated(BUILDS, Subject.VOLUME), self._area.place(BUILDS) as place:
+            names = [name.removesuffix(".json") for name in names_in(place) if name.endswith(".json")]
+        return [plan for name in names if (plan := self._plan(UUID(name))) is not None]
+
+    def _plan(self, build: UUID) -> BuildPlan | None:
+        note = self._area.read_json(BUILDS, _note(build))
+        if note is None:
+            return None
+        source, destination = VFolderId.parse(note["source"]), VFolderId.parse(note["destination"])
+        return BuildPlan(build, VolumeName(note["source_volume"]), source, destination, bool(note["verify"]))
+
+    def open_attempt(self, build: UUID, attempt: str) -> tuple[BuildPlan, str]:
+        """Take over what earlier attempts copied; returns the plan, and the path from the volume's root."""
+        if not _ATTEMPT.fullmatch(attempt):
+            raise InvalidRequestError("not the name of an attempt", field="attempt")
+        name = f"{build}.{attempt}"
+        with translated(build, Subject.TASK):
+            plan = self._plan(build)
+            if plan is None:
+                raise missing(str(build), Subject.TASK)
+            with self._area.place(BUILDS) as place:
+                for earlier in self._attempts(build):
+                    with suppress(FileNotFoundError):
+                        os.rename(earlier, name, src_dir_fd=place.fd, dst_dir_fd=place.fd)
+                with suppress(FileExistsError):
+                    os.mkdir(name, _MODE, dir_fd=place.fd)
+        return plan, f"{AREA_NAME}/{BUILDS}/{name}"
+
+    def _attempts(self, build: UUID) -> list[str]:
+        with self._area.place(BUILDS) as place:
+            return [name for name in names_in(place) if name.startswith(f"{build}.") and name != _note(build)]
+
+    def finish(self, op: Operation, build: UUID, attempt: str, destination: VFolderId) -> None:
+        """Put what was copied at its place."""
+        with translated(destination, Subject.VFOLDER):
+            if not self._folders.made_before(op, destination):
+                staged = self._stage(op, build, attempt)
+                self._folders.place(op, staged, destination)
+            self._area.remove(BUILDS, _note(build))
+
+    def _stage(self, op: Operation, build: UUID, attempt: str) -> str:
+        """Take what was copied where only the present owner reaches it; returns its name there."""
+        name = f"{build}.{attempt}"
+        staged, mount = f"build.{name}", self._area.mount.fd
+        path = self._area.fence.path(op.epoch, staged)
+        with self._area.place(BUILDS) as place:
+            try:
+                with self._area.fence.guarded(op.epoch):
+                    os.rename(name, path, src_dir_fd=place.fd, dst_dir_fd=mount)
+            except FileNotFoundError:
+                # A repetition of this operation may have been here before.
+                if not self._is_there(path):
+                    raise missing(name, Subject.TASK) from None
+            sync_directory(place.fd)
+        with opened(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=mount)) as fd:
+            mark(self._area, fd, op.id)
+            os.fsync(fd)
+        return staged
+
+    def _is_there(self, path: str) -> bool:
+        try:
+            os.stat(path, dir_fd=self._area.mount.fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def drop(self, op: Operation, build: UUID) -> None:
+        """Give a build up: what was copied goes to the trash."""
+        with translated(build, Subject.TASK):
+            plan = self._plan(build)
+            if plan is None and not self._attempts(build):
+                throw_away(self._area, op)
+                return
+            folder = plan.destination if plan is not None else VFolderId(None, build)
+            taken = self._area.fence.path(op.epoch, f"trash.{op.id}")
+            for number, name in enumerate(self._attempts(build)):
+                note = {"folder": str(folder), "paths": []}
+                self._area.write_json(TRASH, trash_note(op.id), note, epoch=op.epoch)
+                target = f"{taken}/.{number}" if number else taken
+                with self._area.place(BUILDS) as place, self._area.fence.guarded(op.epoch):
+                    os.rename(name, target, src_dir_fd=place.fd, dst_dir_fd=self._area.mount.fd)
+            throw_away(self._area, op)
+            self._area.remove(BUILDS, _note(build))
+
+
+def _note(build: UUID) -> str:
+    return f"{build}.json"

@@ -1,0 +1,337 @@
+"""Copying all a folder holds to a place of its own, on the same mount or another one.
+
+Kept are permissions, owners where we may set them, times, extended attributes, links as links, hard links as hard
+links, and holes. Bytes are shared where the file system can (reflinks), copied inside the kernel otherwise.
+
+What was copied is its own checkpoint: a file counts as copied if it has the length and the time of the one it is
+copied from, and its time is set last. One that does not is taken away and made anew, never written into: so what a
+writer that should have stopped still writes, nobody ever sees.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import Collection, Generator, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from backends.mounted.beneath import Beneath, opened
+from backends.mounted.copying import copy_range, share_all
+from backends.mounted.durable import sync_file_system
+from backends.mounted.errors import conflict, translated
+from backends.mounted.marker import MARK
+from backends.threads import VolumeThreads
+from domain.errors import Subject
+from domain.paths import ROOT, STAGING_NAME, RelativePath
+
+#: Entries and bytes one step deals with; bounds how long a thread is taken, and how late a cancellation is seen.
+_STEP_ENTRIES: Final = 500
+_STEP_BYTES: Final = 256 << 20
+_HASH_BYTES: Final = 4 << 20
+#: How often a file is copied again that was changed meanwhile.
+_TRIES: Final = 3
+_TOLD: Final = 20
+_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+_VANISHED: Final = (errno.ENOENT, errno.ENOTDIR, errno.ESTALE)
+_NO_ATTRIBUTES: Final = (errno.ENOTSUP, errno.EPERM, errno.ENODATA, errno.E2BIG, errno.ENOSPC, errno.ERANGE)
+
+
+class MountedTree:
+    """All a folder of a mounted volume holds."""
+
+    def __init__(self, root: Beneath) -> None:
+        self.root = root
+        self._open = True
+
+    async def close(self) -> None:
+        """Give it back. Repeat-safe; closing waits for nothing."""
+        if self._open:
+            self._open = False
+            self.root.close()
+
+
+@dataclass(slots=True)
+class _Directory:
+    """A directory whose own attributes are set when all it holds is there."""
+
+    path: RelativePath
+    known: os.stat_result
+
+
+class MountedTreeCopy:
+    """One attempt to copy a tree. Blocking work happens on the threads of the volume it is copied to.
+
+    Args:
+        target: where to, as a path from `mount`'s root. Nobody else changes anything there.
+    """
+
+    def __init__(
+        self, source: MountedTree, mount: Beneath, target: str, threads: VolumeThreads, *, verify: bool
+    ) -> None:
+        self._source = source.root
+        self._mount = mount
+        self._target = target
+        self._threads = threads
+        self._verify = verify
+        self._entries: Generator[bool] = self._walk()
+        self._directories: list[_Directory] = []
+        #: Where a file with several names was copied to, by device and inode.
+        self._linked: dict[tuple[int, int], str] = {}
+        self._stepped_bytes = 0
+        self.items = 0
+        self.size_bytes = 0
+        self.changed: Sequence[str] = ()
+
+    async def step(self) -> bool:
+        """Copy some more; True when all is there, durably."""
+        return await self._threads.run(self._step)
+
+    async def close(self) -> None:
+        """Give it back."""
+        self._entries.close()
+
+    def _step(self) -> bool:
+        with translated("copying", Subject.VFOLDER):
+            self._stepped_bytes = 0
+            for _ in range(_STEP_ENTRIES):
+                if next(self._entries, None) is None:
+                    self._finish()
+                    return True
+                if self._stepped_bytes >= _STEP_BYTES:
+                    break
+        return False
+
+    def _walk(self) -> Generator[bool]:
+        """Copy entry by entry; a big file comes up several times."""
+        todo = [ROOT]
+        while todo:
+            path = todo.pop()
+            try:
+                fd = self._source.open(path, _DIRECTORY)
+            except OSError as error:
+                if path.is_root or error.errno not in (*_VANISHED, errno.ELOOP):
+                    raise
+                continue
+            with opened(fd):
+                names = sorted(name for name in os.listdir(fd) if not (path.is_root and name == STAGING_NAME))
+                self._make_directory(path, os.fstat(fd), names)
+                for name in names:
+                    below = RelativePath((*path.parts, name))
+                    for more in self._entry(fd, name, below):
+                        if more is not None:
+                            todo.append(more)
+                        yield True
+
+    def _entry(self, directory: int, name: str, path: RelativePath) -> Iterator[RelativePath | None]:
+        """Copy one entry; yields a directory to go into."""
+        try:
+            known = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        except FileNotFoundError:
+            return
+        if stat.S_ISDIR(known.st_mode):
+            yield path
+            return
+        with translated(path):
+            try:
+                if stat.S_ISLNK(known.st_mode):
+                    self._link(directory, name, path, known)
+                elif stat.S_ISREG(known.st_mode):
+                    yield from self._file(directory, name, path, known)
+            except FileNotFoundError:
+                # It vanished from the source; but if our own place is gone, this is not ours any more.
+                os.close(os.open(self._target, os.O_PATH | os.O_DIRECTORY, dir_fd=self._mount.fd))
+                return
+        self.items += 1
+        yield None
+
+    def _place(self, path: RelativePath) -> str:
+        return self._target if path.is_root else f"{self._target}/{path}"
+
+    def _make_directory(self, path: RelativePath, known: os.stat_result, names: Collection[str]) -> None:
+        """Make a directory, or find the one of an earlier attempt, and take out of it what has gone since."""
+        place = self._place(path)
+        try:
+            os.mkdir(place, 0o700, dir_fd=self._mount.fd)
+        except FileExistsError:
+            if stat.S_ISDIR(self._look(place).st_mode):
+                for gone in set(self._names(place)).difference(names):
+                    self._clear(f"{place}/{gone}")
+            else:
+                os.unlink(place, dir_fd=self._mount.fd)
+                os.mkdir(place, 0o700, dir_fd=self._mount.fd)
+        self._directories.append(_Directory(path, known))
+        self.items += 0 if path.is_root else 1
+
+    def _names(self, place: str) -> list[str]:
+        with opened(os.open(place, _DIRECTORY, dir_fd=self._mount.fd)) as fd:
+            return os.listdir(fd)
+
+    def _look(self, place: str) -> os.stat_result:
+        return os.stat(place, dir_fd=self._mount.fd, follow_symlinks=False)
+
+    def _link(self, directory: int, name: str, path: RelativePath, known: os.stat_result) -> None:
+        place = self._place(path)
+        self._clear(place)
+        os.symlink(os.readlink(name, dir_fd=directory), place, dir_fd=self._mount.fd)
+        with suppress(OSError):  # only the superuser gives files away
+            os.chown(place, known.st_uid, known.st_gid, dir_fd=self._mount.fd, follow_symlinks=False)
+        times = (known.st_atime_ns, known.st_mtime_ns)
+        os.utime(place, ns=times, dir_fd=self._mount.fd, follow_symlinks=False)
+
+    def _clear(self, place: str) -> None:
+        """Make room for what an earlier attempt began, or what was something else then."""
+        try:
+            os.unlink(place, dir_fd=self._mount.fd)
+        except FileNotFoundError:
+            return
+        except IsADirectoryError:
+            self._remove_tree(place)
+
+    def _remove_tree(self, place: str) -> None:
+        for name in self._names(place):
+            self._clear(f"{place}/{name}")
+        os.rmdir(place, dir_fd=self._mount.fd)
+
+    def _file(
+        self, directory: int, name: str, path: RelativePath, known: os.stat_result
+    ) -> Iterator[RelativePath | None]:
+        place = self._place(path)
+        key = (known.st_dev, known.st_ino)
+        first = self._linked.get(key) if known.st_nlink > 1 else None
+        if first is not None and self._is_linked(first, place):
+            return
+        if known.st_nlink > 1:
+            self._linked[key] = place
+        if self._is_copied(place, known):
+            self.size_bytes += known.st_size
+            return
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        with opened(os.open(name, flags, dir_fd=directory)) as source:
+            for _ in range(_TRIES):
+                known = os.fstat(source)
+                yield from self._copy(source, place, known)
+                if _stamp(os.fstat(source)) == _stamp(known):
+                    return
+                self._clear(place)
+            # It never stands still: what is there now is kept as it was read, and told.
+            yield from self._copy(source, place, known)
+            self.changed = (*self.changed, str(path))[:_TOLD]
+
+    def _is_linked(self, first: str, place: str) -> bool:
+        """Give a file that was copied before another name; False if it could not be copied after all."""
+        try:
+            known = self._look(first).st_ino
+        except FileNotFoundError:
+            return False
+        try:
+            if self._look(place).st_ino == known:
+                return True
+            self._clear(place)
+        except FileNotFoundError:
+            pass
+        os.link(first, place, src_dir_fd=self._mount.fd, dst_dir_fd=self._mount.fd)
+        return True
+
+    def _is_copied(self, place: str, known: os.stat_result) -> bool:
+        try:
+            there = self._look(place)
+        except FileNotFoundError:
+            return False
+        return stat.S_ISREG(there.st_mode) and _stamp(there) == _stamp(known)
+
+    def _copy(self, source: int, place: str, known: os.stat_result) -> Iterator[RelativePath | None]:
+        """Copy a file's bytes and all that is known of it, its times last."""
+        self._clear(place)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with opened(os.open(place, flags, 0o600, dir_fd=self._mount.fd)) as target:
+            before = self.size_bytes
+            if not share_all(source, target):
+                yield from self._copy_extents(source, target, known.st_size)
+            self.size_bytes = before + known.st_size
+            if self._verify and _sha256(source) != _sha256(target) and _stamp(os.fstat(source)) == _stamp(known):
+                raise conflict("damaged", place.removeprefix(f"{self._target}/"))
+            _copy_attributes(source, target)
+            _give(target, known)
+            os.utime(target, ns=(known.st_atime_ns, known.st_mtime_ns))
+
+    def _copy_extents(self, source: int, target: int, length: int) -> Iterator[RelativePath | None]:
+        """Copy what a file holds, and leave its holes alone."""
+        os.ftruncate(target, length)
+        offset = 0
+        while offset < length:
+            start, end = _extent(source, offset, length)
+            while start < end:
+                copied = copy_range(source, target, start, start, end - start)
+                if not copied:
+                    return  # it became shorter; the caller looks again
+                start += copied
+                self.size_bytes += copied
+                self._stepped_bytes += copied
+                if self._stepped_bytes >= _STEP_BYTES:
+                    yield None
+            offset = max(end, offset + 1)
+
+    def _finish(self) -> None:
+        """Give directories their attributes, the deepest first, and make all of it durable."""
+        for directory in reversed(self._directories):
+            place = self._place(directory.path)
+            with opened(os.open(place, _DIRECTORY, dir_fd=self._mount.fd)) as fd:
+                with suppress(OSError), opened(self._source.open(directory.path, _DIRECTORY)) as source:
+                    _copy_attributes(source, fd)
+                _give(fd, directory.known)
+                os.utime(fd, ns=(directory.known.st_atime_ns, directory.known.st_mtime_ns))
+                if directory.path.is_root:
+                    sync_file_system(fd)
+
+
+def _stamp(known: os.stat_result) -> tuple[int, int]:
+    return known.st_size, known.st_mtime_ns
+
+
+def _extent(fd: int, offset: int, length: int) -> tuple[int, int]:
+    """The next part of a file that is no hole, at or behind an offset."""
+    try:
+        start = os.lseek(fd, offset, os.SEEK_DATA)
+        return start, min(os.lseek(fd, start, os.SEEK_HOLE), length)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            return length, length
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    return offset, length
+
+
+def _copy_attributes(source: int, target: int) -> None:
+    """Copy extended attributes; those a file system or our rights do not allow are left out."""
+    try:
+        names = os.listxattr(source)
+    except OSError as error:
+        if error.errno not in _NO_ATTRIBUTES:
+            raise
+        return
+    for name in names:
+        if name == MARK:
+            continue
+        try:
+            os.setxattr(target, name, os.getxattr(source, name))
+        except OSError as error:
+            if error.errno not in _NO_ATTRIBUTES:
+                raise
+
+
+def _give(fd: int, known: os.stat_result) -> None:
+    with suppress(PermissionError):  # only the superuser gives files away
+        os.fchown(fd, known.st_uid, known.st_gid)
+    os.fchmod(fd, stat.S_IMODE(known.st_mode))
+
+
+def _sha256(fd: int) -> bytes:
+    digest, offset = hashlib.sha256(), 0
+    while data := os.pread(fd, _HASH_BYTES, offset):
+        digest.update(data)
+        offset += len(data)
+    return digest.digest()

@@ -1,0 +1,50 @@
+"""Cloning folders, inside a volume or from one to another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+from domain.commands import RequestClone
+from domain.ids import VFolderId
+from gateway.gate import Gate
+from gateway.middlewares import asker_of
+from gateway.parameters import Bool, Parameters, Text
+
+
+class CloneParameters(Parameters):
+    """Which folder is copied, and which one is made; without another volume, on the same one."""
+
+    src_volume: Text
+    src_vfid: VFolderId
+    dst_volume: Text | None
+    dst_vfid: VFolderId
+    options: dict[str, Any] | None = None
+    #: Whether the copies are read again and compared.
+    verify: Bool = False
+
+
+class CloneRoutes:
+    """`/folder/clone`."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    def routes(self) -> list[web.RouteDef]:
+        """What this serves."""
+        return [web.post("/folder/clone", self.clone)]
+
+    async def clone(self, request: web.Request) -> web.Response:
+        """Have a folder cloned; how it ends is told by events and by its task."""
+        parameters = await self._gate.body(request, CloneParameters)
+        source = self._gate.volume(parameters.src_volume)
+        target = self._gate.volume(parameters.dst_volume) if parameters.dst_volume is not None else source
+        command = RequestClone(
+            source=parameters.src_vfid,
+            destination=parameters.dst_vfid,
+            source_volume=None if target is source else source.name,
+            verify=parameters.verify,
+        )
+        accepted = await self._gate.commander.tell(target.name, command, asker_of(request))
+        return web.json_response({"bgtask_id": str(accepted)})

@@ -1,0 +1,150 @@
+"""Clones that outlive their workers."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness.processes import FOLDER, PLACE, SCOPE, Site, ask, open_site, until
+
+OTHER = f"{SCOPE}/aabb0002-0000-4000-8000-000000000002"
+OTHER_PLACE = PLACE.replace("0001000040008000000000000001", "0002000040008000000000000002")
+FILES = 4000
+
+pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    with open_site(tmp_path, volumes=("disk", "other"), actors__purge_interval_seconds=0.5) as found:
+        for role in ("actor", "worker", "gateway"):
+            found.start(role)
+        found.api.make_folder()
+        yield found
+
+
+def fill(root: Path, files: int = FILES) -> None:
+    rng = random.Random(7)
+    for number in range(files):
+        path = root / f"{number % 40:02}" / f"{number:05}"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(rng.randbytes(rng.randrange(2000)))
+    with (root / "big").open("wb") as file:
+        for _ in range(64):
+            file.write(rng.randbytes(4 << 20))
+
+
+def contents(root: Path) -> dict[str, tuple[int, int, int]]:
+    found = {}
+    for path in sorted(root.rglob("*")):
+        known = path.lstat()
+        found[str(path.relative_to(root))] = (
+            known.st_mode,
+            0 if path.is_dir() else known.st_size,
+            known.st_mtime_ns,
+        )
+    return found
+
+
+def clone(site: Site, volume: str | None = None) -> str:
+    body = {"src_volume": "disk", "src_vfid": FOLDER, "dst_volume": volume, "dst_vfid": OTHER}
+    answer = site.api.manager("POST", "/folder/clone", body)
+    assert answer.status == 200, answer.body
+    return str(answer.json["bgtask_id"])
+
+
+def task(site: Site, id_: str) -> dict[str, Any]:
+    answer = site.api.manager("GET", f"/tasks/{id_}")
+    return dict(answer.json) if answer.status == 200 else {"state": "unknown"}
+
+
+def over(site: Site, id_: str) -> dict[str, Any]:
+    until(lambda: task(site, id_)["state"] not in ("unknown", "running"), "the task is over", 120)
+    return task(site, id_)
+
+
+def worker_of(site: Site) -> Any:
+    return next(role for role in reversed(site.running) if role.name == "worker" and role.process.poll() is None)
+
+
+@pytest.mark.parametrize("volume", ["disk", "other"])
+def test_a_clone_outlives_its_workers(site: Site, volume: str) -> None:
+    fill(site.folder)
+    id_ = clone(site, volume)
+    builds = site.path / "volumes" / volume / ".penstock/builds"
+    for killed in range(3):
+        until(lambda: any(builds.glob("*.*/*")) or task(site, id_)["state"] == "done", "it has begun")
+        time.sleep(0.2 * killed)
+        worker_of(site).kill()
+        site.start("worker")
+    told = over(site, id_)
+    assert told["state"] == "done", told
+    assert told["items"] == FILES + 40 + 1
+    target = site.path / "volumes" / volume / OTHER_PLACE
+    assert contents(target) == contents(site.folder)
+    assert (target / "big").read_bytes() == (site.folder / "big").read_bytes()
+    assert not list(builds.iterdir())
+    assert len(site.events("clone.completed")) == 1
+    progress = site.events("task.progressed")
+    assert all(event.body["items_total"] == FILES + 40 + 1 for event in progress)
+
+
+def test_the_actor_dies_as_well(site: Site) -> None:
+    fill(site.folder, 500)
+    ids = []
+    for number in range(12):
+        folder = f"{SCOPE}/aabb01{number:02}-0000-4000-8000-000000000002"
+        body = {"src_volume": "disk", "src_vfid": FOLDER, "dst_volume": "other", "dst_vfid": folder}
+        ids.append(site.api.manager("POST", "/folder/clone", body).json["bgtask_id"])
+        if number % 4 == 1:
+            for role in list(site.running):
+                if role.name in ("actor", "worker") and role.process.poll() is None:
+                    role.kill()
+                    site.start(role.name)
+    for id_ in ids:
+        assert over(site, id_)["state"] == "done"
+    completed = [event.body["task"] for event in site.events("clone.completed")]
+    assert sorted(completed) == sorted(ids), "each of them exactly once"
+    expected = contents(site.folder)
+    for number in range(12):
+        place = PLACE.replace("aa/bb/0001000040008000000000000001", f"aa/bb/01{number:02}000040008000000000000002")
+        assert contents(site.path / "volumes/other" / place) == expected
+    assert not list((site.path / "volumes/other/.penstock/builds").iterdir())
+
+
+def test_a_clone_is_cancelled(site: Site) -> None:
+    fill(site.folder)
+    worker_of(site).kill()
+    id_ = clone(site, "other")
+    until(lambda: task(site, id_)["state"] == "running", "it is known")
+    answer = ask(
+        site.api.manager_port,
+        "DELETE",
+        f"/tasks/{id_}",
+        headers={"X-BackendAI-Storage-Auth-Token": site.api.secret},
+    )
+    assert (answer.status, answer.json["cancelling"]) == (202, True)
+    site.start("worker")
+    assert over(site, id_)["state"] == "cancelled"
+    other = site.path / "volumes/other"
+    assert not (other / OTHER_PLACE).exists()
+    until(lambda: not list((other / ".penstock/trash").iterdir()), "nothing is left")
+    assert not list((other / ".penstock/builds").iterdir())
+    (event,) = site.events("clone.abandoned")
+    assert "code" not in event.body
+
+
+def test_a_large_folder_is_deleted_while_others_work(site: Site) -> None:
+    fill(site.folder, 3000)
+    started = time.monotonic()
+    answer = site.api.manager("POST", "/folder/delete", {"volume": "disk", "vfid": FOLDER})
+    assert answer.status == 202
+    site.api.make_folder(OTHER)
+    assert time.monotonic() - started < 30
+    assert over(site, answer.json["bgtask_id"])["state"] == "done"
+    assert os.listdir(site.volume / ".penstock/trash") == []

@@ -1,0 +1,328 @@
+"""Folders copied from place to place, and files taken into the trash, on a real file system."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from backends.contract import Operation
+from backends.mounted.marker import MARK
+from backends.observer import SilentObserver
+from backends.powers import BuildPlan, TreeCopy
+from backends.registry import Site, driver
+from backends.settings import ThreadSettings
+from backends.vfs.volume import VfsVolume
+from domain.errors import ConflictError, FencedError, NotFoundError, PenstockError, StorageFullError
+from domain.ids import VFolderId, VolumeName, uuid7
+from domain.paths import RelativePath
+
+SOURCE = VFolderId.parse("user:11111111-1111-4111-8111-111111111111/aabb0001000040008000000000000001")
+TARGET = VFolderId.parse("user:11111111-1111-4111-8111-111111111111/aabb0002000040008000000000000002")
+
+open_vfs = driver("vfs").open
+
+pytestmark = pytest.mark.anyio
+
+
+def new_id() -> UUID:
+    return uuid7(1_700_000_000_000, os.urandom(16))
+
+
+def op(epoch: int = 1) -> Operation:
+    return Operation(new_id(), epoch)
+
+
+@pytest.fixture
+async def volume(tmp_path: Path) -> AsyncIterator[VfsVolume]:
+    site = Site(VolumeName("disk"), {"path": str(tmp_path)}, ThreadSettings(), SilentObserver())
+    async with open_vfs(site) as volume:
+        assert isinstance(volume, VfsVolume)
+        await volume.take_over(1)
+        assert SOURCE.scope is not None
+        await volume.ensure_scope(op(), SOURCE.scope)
+        await volume.create_folder(op(), SOURCE, 0o750)
+        yield volume
+
+
+@pytest.fixture
+def source(volume: VfsVolume, tmp_path: Path) -> Path:
+    """A folder with one of everything."""
+    root = tmp_path.joinpath(*SOURCE.directory)
+    (root / "deep/er").mkdir(parents=True)
+    (root / "deep/er/a.bin").write_bytes(os.urandom(3_000_000))
+    (root / "한글.txt").write_text("hello")
+    (root / "empty").write_bytes(b"")
+    (root / "hard").hardlink_to(root / "한글.txt")
+    (root / "dangling").symlink_to("nowhere")
+    (root / "inside").symlink_to("deep/er")
+    with (root / "sparse").open("wb") as file:
+        file.seek(20 << 20)
+        file.write(b"end")
+    os.setxattr(root / "empty", "user.colour", b"blue")
+    os.mkfifo(root / "fifo")
+    (root / ".upload").mkdir()
+    (root / ".upload/0").write_bytes(b"unfinished")
+    (root / "deep/er/a.bin").chmod(0o640)
+    os.utime(root / "deep/er/a.bin", ns=(1_600_000_000_250_000_000, 1_600_000_000_250_000_000))
+    os.utime(root / "deep", ns=(1_500_000_000_000_000_000, 1_500_000_000_000_000_000))
+    return root
+
+
+async def begin(volume: VfsVolume, *, verify: bool = False) -> BuildPlan:
+    begun = op()
+    plan = BuildPlan(begun.id, volume.name, SOURCE, TARGET, verify)
+    await volume.begin_build(begun, plan)
+    return plan
+
+
+async def to_its_end(copy: TreeCopy) -> None:
+    while not await copy.step():
+        pass
+
+
+async def copy_all(volume: VfsVolume, plan: BuildPlan, attempt: str = "a") -> tuple[int, int, tuple[str, ...]]:
+    tree = await volume.tree(SOURCE)
+    copy = await volume.copy_into(plan.id, attempt, tree)
+    try:
+        await to_its_end(copy)
+        return copy.items, copy.size_bytes, tuple(copy.changed)
+    finally:
+        await copy.close()
+        await tree.close()
+
+
+def attributes(path: Path) -> tuple[int, int, int]:
+    known = path.stat()
+    return known.st_mode, known.st_uid, known.st_gid
+
+
+def state(root: Path) -> dict[str, tuple[object, ...]]:
+    """All that is to be kept of a tree."""
+    found: dict[str, tuple[object, ...]] = {}
+    for path in sorted(root.rglob("*")):
+        name, known = str(path.relative_to(root)), path.lstat()
+        if name.startswith(".upload") or name == "fifo":
+            continue
+        if path.is_symlink():
+            found[name] = ("link", str(path.readlink()), known.st_mtime_ns)
+        elif path.is_dir():
+            found[name] = ("directory", known.st_mode, known.st_mtime_ns)
+        else:
+            more = {key: os.getxattr(path, key) for key in os.listxattr(path)}
+            found[name] = (path.read_bytes(), known.st_mode, known.st_mtime_ns, known.st_nlink, more)
+    return found
+
+
+async def test_everything_is_kept(volume: VfsVolume, source: Path, tmp_path: Path) -> None:
+    plan = await begin(volume, verify=True)
+    assert await volume.builds() == [plan]
+    target = tmp_path.joinpath(*TARGET.directory)
+    items, size, changed = await copy_all(volume, plan)
+    assert not target.exists(), "nothing is seen before all of it is there"
+    await volume.finish_build(op(), plan.id, "a", TARGET)
+    assert state(target) == state(source)
+    assert attributes(target) == attributes(source)
+    assert (target / "한글.txt").stat().st_ino == (target / "hard").stat().st_ino
+    assert (target / "sparse").stat().st_blocks < 200, "holes stay holes"
+    assert not (target / ".upload").exists()
+    assert not (target / "fifo").exists()
+    assert (items, size, changed) == (10, 3_000_005 + (20 << 20) + 3, ())
+    assert await volume.builds() == []
+    assert not list((tmp_path / ".penstock/builds").iterdir())
+
+
+async def test_finishing_again_changes_nothing(volume: VfsVolume, source: Path) -> None:
+    plan = await begin(volume)
+    await copy_all(volume, plan)
+    finish = op()
+    for _ in range(3):
+        await volume.finish_build(finish, plan.id, "a", TARGET)
+    assert os.getxattr(source, MARK) != finish.id.bytes
+    with pytest.raises(ConflictError):
+        await volume.finish_build(op(), plan.id, "a", TARGET)
+    with pytest.raises(ConflictError):
+        await begin(volume)
+
+
+async def test_an_attempt_goes_on_where_the_last_one_was(volume: VfsVolume, source: Path, tmp_path: Path) -> None:
+    for number in range(1200):
+        (source / f"deep/{number:04}").write_bytes(str(number).encode())
+    plan = await begin(volume)
+    tree = await volume.tree(SOURCE)
+    first = await volume.copy_into(plan.id, "a", tree)
+    assert not await first.step()
+    half = {path.name: path.stat().st_ino for path in (tmp_path / f".penstock/builds/{plan.id}.a/deep").iterdir()}
+    assert 100 < len(half) < 1200
+    # Meanwhile the source is changed: one entry goes, one becomes something else.
+    (source / "deep/0001").unlink()
+    (source / "deep/0002").unlink()
+    (source / "deep/0002").mkdir()
+    (source / "deep/0003").write_bytes(b"longer than it was")
+    await copy_all(volume, plan, "b")
+    with pytest.raises(PenstockError):
+        await to_its_end(first)
+    await volume.finish_build(op(), plan.id, "b", TARGET)
+    target = tmp_path.joinpath(*TARGET.directory)
+    assert state(target) == state(source)
+    kept = [name for name, inode in half.items() if (target / "deep" / name).is_file()]
+    assert sum((target / "deep" / name).stat().st_ino == half[name] for name in kept) >= len(kept) - 2
+    await tree.close()
+
+
+async def test_who_comes_too_late_writes_nowhere(volume: VfsVolume, source: Path, tmp_path: Path) -> None:
+    for number in range(1200):
+        (source / f"deep/{number:04}").write_bytes(str(number).encode())
+    plan = await begin(volume)
+    tree = await volume.tree(SOURCE)
+    late = await volume.copy_into(plan.id, "a", tree)
+    assert not await late.step()
+    await copy_all(volume, plan, "b")
+    await volume.finish_build(op(), plan.id, "b", TARGET)
+    target = tmp_path.joinpath(*TARGET.directory)
+    (target / "deep/0001").unlink()
+    (target / "deep/0900").write_bytes(b"changed by its owner")
+    before = state(target)
+    with pytest.raises(NotFoundError):
+        await to_its_end(late)
+    assert state(target) == before
+    with pytest.raises(NotFoundError):
+        await volume.copy_into(plan.id, "c", tree)
+    await tree.close()
+
+
+async def test_a_file_that_never_stands_still_is_told(
+    volume: VfsVolume, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = await begin(volume)
+    from backends.mounted import tree_copy
+
+    really = tree_copy.share_all
+
+    def share_and_write(from_fd: int, to_fd: int) -> bool:
+        done = really(from_fd, to_fd)
+        if os.fstat(from_fd).st_size == 5:
+            with (source / "한글.txt").open("r+b") as file:
+                file.write(b"HELLO")
+            os.utime(source / "한글.txt")
+        return done
+
+    monkeypatch.setattr(tree_copy, "share_all", share_and_write)
+    _, _, changed = await copy_all(volume, plan)
+    assert changed in {("한글.txt",), ("hard",)}
+
+
+@pytest.mark.parametrize(("number", "error"), [(errno.ENOSPC, StorageFullError), (errno.EIO, PenstockError)])
+async def test_what_fails_is_named(
+    volume: VfsVolume, source: Path, monkeypatch: pytest.MonkeyPatch, number: int, error: type[PenstockError]
+) -> None:
+    from backends.mounted import tree_copy
+
+    def fail(source: int, target: int, start: int, offset: int, count: int) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(tree_copy, "copy_range", fail)
+    plan = await begin(volume)
+    with pytest.raises(error) as caught:
+        await copy_all(volume, plan)
+    assert caught.value.facts["path"] in {"deep/er/a.bin", "sparse", "한글.txt", "hard"}
+
+
+async def test_a_build_that_is_given_up_leaves_nothing(volume: VfsVolume, source: Path, tmp_path: Path) -> None:
+    plan = await begin(volume)
+    await copy_all(volume, plan)
+    drop = op()
+    for _ in range(2):
+        await volume.drop_build(drop, plan.id)
+    (entry,) = await volume.trash()
+    assert (entry.id, entry.folder, entry.files) == (drop.id, TARGET, True)
+    while not (await volume.purge(drop.id)).finished:
+        pass
+    await volume.drop_trash(drop.id)
+    assert not list((tmp_path / ".penstock/builds").iterdir())
+    assert not list((tmp_path / ".penstock/trash").iterdir())
+    await volume.drop_build(op(), plan.id)
+    assert state(source)
+
+
+async def test_a_past_owner_finishes_and_drops_nothing(volume: VfsVolume, source: Path, tmp_path: Path) -> None:
+    plan = await begin(volume)
+    await copy_all(volume, plan)
+    await volume.take_over(2)
+    for attempt in (
+        volume.finish_build(op(1), plan.id, "a", TARGET),
+        volume.drop_build(op(1), plan.id),
+        volume.trash_files(op(1), SOURCE, [RelativePath.parse("empty")], recursive=False),
+    ):
+        with pytest.raises(FencedError):
+            await attempt
+    assert (source / "empty").exists()
+    await volume.finish_build(op(2), plan.id, "a", TARGET)
+    assert state(tmp_path.joinpath(*TARGET.directory)) == state(source)
+
+
+async def test_an_owner_that_dies_while_it_finishes(volume: VfsVolume, source: Path, tmp_path: Path) -> None:
+    plan = await begin(volume)
+    await copy_all(volume, plan)
+    area = tmp_path / ".penstock"
+    name = f"{plan.id}.a"
+    (area / "builds" / name).rename(area / f"stage.1/e1/build.{name}")
+    await volume.take_over(2)
+    await volume.finish_build(op(2), plan.id, "a", TARGET)
+    assert state(tmp_path.joinpath(*TARGET.directory)) == state(source)
+
+
+async def trashed(volume: VfsVolume, operation: Operation, *names: str, recursive: bool = True) -> list[str]:
+    paths = [RelativePath.parse(name) for name in names]
+    return [str(path) for path in await volume.trash_files(operation, SOURCE, paths, recursive=recursive)]
+
+
+async def test_files_go_into_the_trash_at_once(volume: VfsVolume, source: Path) -> None:
+    take = op()
+    removed = await trashed(volume, take, "deep", "inside", "nowhere", "empty", "inside/er", "/".join(["x"] * 200))
+    assert removed == ["deep", "inside", "empty"]
+    assert not (source / "deep").exists()
+    assert (source / "한글.txt").exists()
+    (entry,) = await volume.trash()
+    assert (entry.id, entry.folder, entry.files) == (take.id, SOURCE, True)
+    (source / "deep").mkdir()
+    assert await trashed(volume, take, "deep", "inside", "empty") == removed, "done again, it is done already"
+    assert (source / "deep").exists()
+    while not (purge := await volume.purge(take.id)).finished:
+        pass
+    assert purge.removed > 0
+    await volume.drop_trash(take.id)
+    assert await volume.trash() == []
+
+
+async def test_directories_need_to_be_asked_for(volume: VfsVolume, source: Path) -> None:
+    (source / "bare").mkdir()
+    assert await trashed(volume, op(), "deep", "bare", recursive=False) == ["bare"]
+    assert (source / "deep").exists()
+    assert await trashed(volume, op(), ".", "nowhere", recursive=False) == []
+    assert len(await volume.trash()) == 1
+
+
+async def test_a_folder_is_emptied_but_for_unfinished_uploads(volume: VfsVolume, source: Path) -> None:
+    assert await trashed(volume, op(), ".") == ["."]
+    assert os.listdir(source) == [".upload"]
+
+
+async def test_taking_files_goes_on_after_a_crash(volume: VfsVolume, source: Path, tmp_path: Path) -> None:
+    """The first entry was taken, then the owner died; its name has been given anew since."""
+    take, area = op(), tmp_path / ".penstock"
+    note = area / f"trash/{take.id}.json"
+    note.write_text(f'{{"folder": "{SOURCE}", "paths": [], "whole": false}}')
+    (area / f"stage.1/e1/trash.{take.id}").mkdir()
+    (source / "deep").rename(area / f"stage.1/e1/trash.{take.id}/0")
+    (source / "deep").write_bytes(b"another one")
+    await volume.take_over(2)
+    assert await volume.trash() == [], "what is not whole is not purged"
+    assert await trashed(volume, Operation(take.id, 2), "deep", "empty") == ["deep", "empty"]
+    assert (source / "deep").read_bytes() == b"another one"
+    assert not (source / "empty").exists()
+    assert len(await volume.trash()) == 1
