@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= var
 
-.PHONY: run test check unit integration e2e fault wire soak wheel docs bench system clean
+.PHONY: run test check unit integration e2e fault wire soak peers wheel docs bench system clean
 
 run: $(VENV)/.run
 	$(BIN)/penstock serve --config configs/standalone.toml --data $(DATA)
@@ -27,6 +27,10 @@ SEEDS ?= 20
 MINUTES ?= 1
 soak: system $(VENV)/.test
 	SEEDS=$(SEEDS) MINUTES=$(MINUTES) $(BIN)/python -m pytest tests/fault --timeout 3600 -k "under_every_fault or everything_was_lost"
+
+# What Backend.AI's own code makes of our events; PEER_PYTHON is a Python that has its package.
+peers: system $(VENV)/.test
+	PEER_PYTHON="$(PEER_PYTHON)" $(BIN)/python -m pytest tests/peers/peer_backendai.py
 
 # Builds the wheel, installs it alone, and runs its tests where the sources cannot be imported.
 wheel: $(VENV)/.test

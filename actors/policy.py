@@ -143,7 +143,9 @@ class Policy:
         )
 
     def _refused(self, delivery: Delivery, envelope: Envelope, command: Command, error: PenstockError) -> Outcome:
-        event = HANDLERS[type(command)].failed(
+        failed = HANDLERS[type(command)].failed
+        event = failed(
+            **failed.of(command),
             volume=self.ground.volume.name,
             subject=command.key,
             code=error.code,

@@ -6,9 +6,10 @@ from uuid import UUID
 
 from pydantic import Field
 
+from domain.commands import RequestClone
 from domain.errors import ErrorCode, Retry
 from domain.ids import QuotaScopeId, VFolderId, VolumeName
-from domain.messages import Event
+from domain.messages import Command, Event
 
 _GATEWAY = "the gateway that did it"
 
@@ -162,6 +163,12 @@ class CommandFailed(Event):
     retry: Retry = Field(description="whether the same command may succeed later")
     detail: str = Field(description="a sentence for people")
 
+    @classmethod
+    def of(cls, command: Command) -> dict[str, object]:
+        """What more an event of this type tells of the command."""
+        del command
+        return {}
+
 
 class QuotaScopeCreateFailed(CommandFailed):
     """`quota.scope.create` failed."""
@@ -233,6 +240,12 @@ class CloneFailed(CommandFailed):
     """`clone.requested` failed."""
 
     type = "clone.failed"
+
+    source: VFolderId | None = Field(None, description="the folder that was to be copied")
+
+    @classmethod
+    def of(cls, command: Command) -> dict[str, object]:
+        return {"source": command.source} if isinstance(command, RequestClone) else {}
 
 
 class _FileEvent(_FolderEvent):

@@ -18,16 +18,20 @@ from aiohttp import web
 from anyio.from_thread import BlockingPortal
 from loguru import logger
 from prometheus_client import CollectorRegistry
+from redis.asyncio import Redis
 
 from actors.fleet import Fleet
 from actors.jobs.clone import clone
 from actors.jobs.contract import CloneJob, PurgeJob
 from actors.jobs.purge import purge
 from backends.contract import Volume
+from backends.powers import Mountable
 from backends.registry import open_volumes
+from bus.backendai.bridge import Bridge
+from bus.backendai.mounts import MountPrograms, Mounts
 from bus.contract import Bus
 from bus.streams import open_streams_bus
-from domain.errors import PenstockError
+from domain.errors import InvalidRequestError, PenstockError
 from domain.ids import VolumeName
 from gateway.app import client_app, manager_app, server_options
 from gateway.gate import build_gate
@@ -150,6 +154,32 @@ async def run_worker(settings: Settings, stop: anyio.Event) -> None:
                 await portal.stop(cancel_remaining=True)
                 await anyio.to_thread.run_sync(worker.stop)
                 await anyio.to_thread.run_sync(broker.close)
+
+
+async def run_bridge(settings: Settings, stop: anyio.Event) -> None:
+    """Carry events to Backend.AI's manager, and answer its wishes for mounts, until `stop` is set.
+
+    Raises:
+        InvalidRequestError: it is not said where Backend.AI's Redis is.
+    """
+    wanted = settings.backendai
+    if wanted.url is None:
+        raise InvalidRequestError("backendai.url is needed: there is nobody to carry events to")
+    programs = MountPrograms(wanted.mount_program, wanted.unmount_program, wanted.mount_seconds)
+    async with opened(settings, "bridge") as parts, internal_port(parts, settings.internal.bridge) as health:
+        places = {str(name): Path(v.mount_path) for name, v in parts.volumes.items() if isinstance(v, Mountable)}
+        seconds = settings.bus.command_timeout_seconds
+        peer = Redis.from_url(wanted.url.get_secret_value(), socket_timeout=seconds, socket_connect_timeout=seconds)
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(Bridge(parts.bus, peer, wanted.source).run)
+                tasks.start_soon(Mounts(peer, wanted.source, places, programs).run)
+                with health.serving():
+                    await stop.wait()
+                tasks.cancel_scope.cancel()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await peer.aclose()
 
 
 async def run_archive(settings: Settings, stop: anyio.Event, *, directory: Path, once: bool) -> None:

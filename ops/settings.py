@@ -22,6 +22,7 @@ from pydantic_settings import (
 
 from actors.settings import ActorSettings
 from backends.settings import VolumeSettings
+from bus.backendai.settings import BackendAiSettings
 from bus.settings import BusSettings
 from domain.errors import InvalidRequestError
 from domain.ids import VolumeName
@@ -35,6 +36,7 @@ _SECRETS: Final = (
     ("gateway", "manager_secrets_old"),
     ("gateway", "token_secret"),
     ("gateway", "token_secrets_old"),
+    ("backendai", "url"),
 )
 
 
@@ -82,6 +84,12 @@ class WorkerListen(Listen):
     port: int = tcp_port(16025)
 
 
+class BridgeListen(Listen):
+    """Where bridge processes answer about themselves."""
+
+    port: int = tcp_port(16026)
+
+
 class InternalSettings(BaseModel):
     """Where each kind of process answers about itself: /metrics, /livez, /readyz, /health."""
 
@@ -90,6 +98,7 @@ class InternalSettings(BaseModel):
     gateway: GatewayListen = Field(default_factory=GatewayListen, description="of gateway processes")
     actor: ActorListen = Field(default_factory=ActorListen, description="of actor processes")
     worker: WorkerListen = Field(default_factory=WorkerListen, description="of worker processes")
+    bridge: BridgeListen = Field(default_factory=BridgeListen, description="of bridge processes")
 
 
 class Settings(BaseSettings):
@@ -107,6 +116,7 @@ class Settings(BaseSettings):
     volumes: dict[VolumeName, VolumeSettings] = Field(
         min_length=1, description="volumes by name; `backend` names the driver, the other keys are the driver's"
     )
+    backendai: BackendAiSettings = Field(default_factory=BackendAiSettings)
     internal: InternalSettings = Field(default_factory=InternalSettings)
     log: LogSettings = Field(default_factory=LogSettings)
 

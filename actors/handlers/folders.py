@@ -47,15 +47,18 @@ async def delete_files(command: DeleteFiles, op: Operation, ground: Ground) -> E
     """Take files and directories out of a folder; what they hold is purged later."""
     paths = [_deletable(path) for path in command.paths]
     volume = ground.volume
-    trash = op.id if isinstance(volume, TrashesFiles) else None
     if isinstance(volume, TrashesFiles):
         removed = list(await volume.trash_files(op, command.folder, paths, recursive=command.recursive))
     else:
         files = volume.files(command.folder)
         removed = [path for path in paths if await files.delete(path, recursive=command.recursive)]
     told = [str(path) for path in removed]
-    event = FileDeleted(volume=volume.name, folder=command.folder, paths=told, trash=trash)
-    return Effect([event] if told else [], {"paths": told})
+    deleted = FileDeleted(volume=volume.name, folder=command.folder, paths=told, trash=op.id)
+    if told and isinstance(volume, TrashesFiles):
+        return Effect([deleted], {"paths": told})
+    # Nothing is left to be purged: whoever waits for the end of it is told at once.
+    purged = FilesPurged(volume=volume.name, folder=command.folder, trash=op.id, entries=len(told))
+    return Effect([deleted, purged], {"paths": told})
 
 
 def _deletable(text: str) -> RelativePath:

@@ -1,4 +1,4 @@
-"""`penstock serve | gateway | actor | worker | doctor`: running Penstock, and looking whether it can run."""
+"""`penstock serve | gateway | actor | worker | bridge | doctor`: running Penstock, and whether it can run."""
 
 from __future__ import annotations
 
@@ -68,6 +68,14 @@ def worker(config: Path | None, child: int | None) -> None:
 
 @main.command()
 @config_option
+@child_option
+def bridge(config: Path | None, child: int | None) -> None:
+    """Carry events to Backend.AI's manager, and answer its wishes for mounts."""
+    _run_role("bridge", config, child)
+
+
+@main.command()
+@config_option
 @json_option
 def doctor(config: Path | None, *, as_json: bool) -> None:
     """Check settings, Redis and volumes; say what is wrong and how to mend it."""
@@ -97,5 +105,10 @@ def _run_role(name: str, config: Path | None, child: int | None) -> None:
 
     if child is not None:
         end_with_parent(child)
-    role = {"gateway": roles.run_gateway, "actor": roles.run_actor, "worker": roles.run_worker}[name]
-    sys.exit(run(role, name, settings_of(config)))
+    found = {
+        "gateway": roles.run_gateway,
+        "actor": roles.run_actor,
+        "worker": roles.run_worker,
+        "bridge": roles.run_bridge,
+    }
+    sys.exit(run(found[name], name, settings_of(config)))

@@ -96,7 +96,7 @@ def test_what_a_token_permits(given_: str | None) -> None:
 @given(st.data())
 def test_no_change_of_a_token_is_taken(data: st.DataObject) -> None:
     maker = tokens()
-    token = maker.sign(download())
+    token = maker.sign(download().model_copy(update={"exp": 1 << 33}))  # the same one in every example
     position = data.draw(st.integers(0, len(token) - 1))
     letter = data.draw(st.characters(max_codepoint=126, exclude_characters=token[position]))
     changed = token[:position] + letter + token[position + 1 :]

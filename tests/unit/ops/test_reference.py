@@ -27,6 +27,8 @@ manager_secret = "{SECRET}"
 token_secret = "{SECRET}"
 [worker]
 url = "redis://127.0.0.1:6379/1"
+[backendai]
+url = "redis://127.0.0.1:6379/1"
 [log]
 format = "text"
 [volumes.local]

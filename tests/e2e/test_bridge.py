@@ -1,0 +1,152 @@
+"""Events carried to a Redis of Backend.AI's."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import pytest
+import redis
+from harness.processes import FOLDER, SCOPE, Site, open_site, until
+from harness.redis_server import RedisServer, debian_redis
+
+from domain.ids import VFolderId
+
+OTHER = f"{SCOPE}/aabb0002-0000-4000-8000-000000000002"
+THIRD = f"{SCOPE}/aabb0003-0000-4000-8000-000000000003"
+VFID, OTHER_VFID, THIRD_VFID = (str(VFolderId.parse(text)) for text in (FOLDER, OTHER, THIRD))
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture
+def peer(tmp_path: Path) -> Iterator[redis.Redis]:
+    directory = tmp_path / "peer"
+    directory.mkdir()
+    server = RedisServer(debian_redis(), directory)
+    server.start()
+    with redis.Redis.from_url(server.url) as client:
+        yield client
+    server.stop()
+
+
+@pytest.fixture
+def site(tmp_path: Path, peer: redis.Redis) -> Iterator[Site]:
+    port = peer.connection_pool.connection_kwargs["port"]
+    programs = {
+        "backendai__mount_program": ["sh", "-c", "test -n '{location}' && exit 0; echo no location; exit 3"],
+        "backendai__mount_seconds": 5.0,
+    }
+    url = f"redis://127.0.0.1:{port}/0"
+    with open_site(tmp_path, backendai__url=url, backendai__source="storage-1", **programs) as found:
+        for role in ("actor", "worker", "gateway", "bridge"):
+            found.start(role)
+        until(lambda: "events are carried" in found.log("bridge"), "the bridge follows")
+        yield found
+
+
+def anycasts(peer: redis.Redis) -> list[tuple[str, tuple[Any, ...]]]:
+    found = []
+    for _, fields in peer.xrange("events"):
+        assert fields[b"source"] == b"storage-1"
+        found.append((fields[b"name"].decode(), tuple(msgpack.unpackb(fields[b"args"]))))
+    return found
+
+
+class Channel:
+    """Listens to what is broadcast."""
+
+    def __init__(self, peer: redis.Redis) -> None:
+        self._channel = peer.pubsub(ignore_subscribe_messages=True)
+        self._channel.subscribe("events_all")
+        self._channel.get_message(timeout=5)
+
+    def hear(self, name: str, seconds: float = 20) -> tuple[Any, ...]:
+        """Wait for an event of a name; returns its arguments."""
+        give_up = time.monotonic() + seconds
+        while time.monotonic() < give_up:
+            message = self._channel.get_message(timeout=0.2)
+            if message and (told := json.loads(message["data"]))["name"] == name:
+                return tuple(msgpack.unpackb(base64.b64decode(told["args"])))
+        raise AssertionError(f"nobody said {name}")
+
+
+def test_what_the_manager_waits_for(site: Site, peer: redis.Redis) -> None:
+    channel = Channel(peer)
+    site.api.make_folder()
+    body = {"src_volume": "disk", "src_vfid": FOLDER, "dst_volume": "disk", "dst_vfid": OTHER}
+    clone = site.api.manager("POST", "/folder/clone", body).json["bgtask_id"]
+    assert channel.hear("bgtask_done") == (clone, None)
+    deletion = site.api.manager("POST", "/folder/delete", {"volume": "disk", "vfid": OTHER}).json["bgtask_id"]
+    assert channel.hear("bgtask_done") == (deletion, None)
+    body = {**body, "src_vfid": OTHER, "dst_vfid": THIRD}
+    refused = site.api.manager("POST", "/folder/clone", body).json["bgtask_id"]
+    task, detail = channel.hear("bgtask_failed")
+    assert task == refused
+    assert "not found" in detail
+    assert anycasts(peer) == [
+        ("vfolder_clone_success", (VFID, OTHER_VFID)),
+        ("vfolder_deletion_success", (OTHER_VFID,)),
+        ("vfolder_clone_failure", (OTHER_VFID, THIRD_VFID, detail)),
+    ]
+    kept = json.loads(peer.get(f"bgtask.{clone}") or b"{}")
+    assert kept["name"] == "bgtask_done"
+    assert 0 < peer.ttl(f"bgtask.{clone}") <= 300
+
+
+def test_nothing_is_lost_or_told_twice_while_the_bridge_dies(site: Site, peer: redis.Redis) -> None:
+    expected = []
+    for number in range(30):
+        folder = f"{SCOPE}/aabb01{number:02}-0000-4000-8000-000000000002"
+        site.api.make_folder(folder)
+        site.api.manager("POST", "/folder/delete", {"volume": "disk", "vfid": folder})
+        expected.append(("vfolder_deletion_success", (str(VFolderId.parse(folder)),)))
+        if number % 7 == 3:
+            next(role for role in reversed(site.running) if role.name == "bridge").kill()
+            site.start("bridge")
+    until(lambda: len(anycasts(peer)) >= 30, "all are carried")
+    time.sleep(1.5)
+    assert anycasts(peer) == expected
+
+
+def test_the_manager_s_redis_may_be_away(site: Site, peer: redis.Redis) -> None:
+    site.api.make_folder()
+    peer.execute_command("CLIENT", "PAUSE", 3000, "ALL")
+    site.api.manager("POST", "/folder/delete", {"volume": "disk", "vfid": FOLDER})
+    until(lambda: anycasts(peer) == [("vfolder_deletion_success", (VFID,))], "it is carried")
+
+
+def test_wishes_for_mounts_are_answered(site: Site, peer: redis.Redis) -> None:
+    channel = Channel(peer)
+
+    def wish(name: str, *arguments: Any) -> None:
+        packed = base64.b64encode(msgpack.packb(arguments)).decode()
+        peer.publish("events_all", json.dumps({"name": name, "source": "manager", "args": packed}))
+
+    wish("do_volume_mount", "there", "disk", SCOPE, "10.0.0.1:/export", "nfs", None, None, False, "/etc/fstab")
+    path = str(site.volume / "there")
+    mounted = ("storage-1", "storage_proxy", path, SCOPE, "nothing is mounted there")
+    assert channel.hear("volume_mounted") == mounted
+    wish("do_volume_mount", "there", "disk", SCOPE, "", "nfs", None, None, False, "/etc/fstab")
+    assert channel.hear("volume_mounted")[4] == "no location"
+    wish("do_volume_mount", "../x", "disk", SCOPE, "10.0.0.1:/export", "nfs", None)
+    assert channel.hear("volume_mounted")[4] == "the directory leads out of the volume"
+    wish("do_volume_mount", "x", "disk", SCOPE, "--bind", "nfs", None)
+    assert "option" in channel.hear("volume_mounted")[4]
+    wish("do_volume_unmount", "there", "disk", SCOPE, None, False, None)
+    assert channel.hear("volume_unmounted") == ("storage-1", "storage_proxy", path, SCOPE, None)
+    wish("do_volume_mount", "there", "nowhere", SCOPE, "10.0.0.1:/export", "nfs", None)
+    wish("do_volume_unmount", "again", "disk", SCOPE)
+    assert channel.hear("volume_unmounted")[2].endswith("again"), "of another node's volume nothing was said"
+
+
+def test_without_a_place_to_carry_to_it_says_so(tmp_path: Path) -> None:
+    with open_site(tmp_path) as site:
+        done = site.penstock("bridge")
+        assert done.returncode != 0
+        assert "backendai.url" in done.stderr
