@@ -13,6 +13,7 @@ need unzip unzip
 need wget wget
 need aria2c aria2
 need nginx nginx-light
+need prometheus prometheus
 need node nodejs
 need npm npm
 
