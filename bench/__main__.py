@@ -11,6 +11,7 @@ from pathlib import Path
 from bench.bus import bus
 from bench.commands import commands
 from bench.comparison import Comparison
+from bench.metadata import metadata
 from bench.transfers import MIB, archives, downloads, large_uploads, ranges, small_uploads
 
 Suite = Callable[[Path, argparse.Namespace], Iterator[Comparison]]
@@ -21,6 +22,7 @@ SUITES: Mapping[str, Suite] = {
     "ranges": lambda folder, asked: ranges(folder, asked.size * MIB, asked.count, asked.rounds),
     "archive": lambda folder, asked: archives(folder, 20 * asked.count, asked.rounds),
     "small": lambda folder, asked: small_uploads(folder, asked.count, asked.rounds),
+    "metadata": lambda folder, asked: metadata(folder, asked.count, asked.rounds),
     "bus": lambda folder, asked: bus(folder, asked.count, asked.rounds),
     "commands": lambda folder, asked: commands(folder, asked.count, asked.rounds),
 }

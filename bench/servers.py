@@ -190,6 +190,65 @@ def file_response(folder: Path, root: Path) -> Iterator[Peer]:
         yield Peer(Program([process]), port, root)
 
 
+_BARE_FILES = """
+import json, os, sys
+from datetime import UTC, datetime
+from aiohttp import web
+root = sys.argv[2]
+
+def synced(path):
+    fd = os.open(path, os.O_RDONLY)
+    os.fsync(fd)
+    os.close(fd)
+
+async def mkdir(request):
+    body = await request.json()
+    os.mkdir(f"{root}/{body['name']}")
+    synced(root)
+    return web.json_response({})
+
+async def rename(request):
+    body = await request.json()
+    os.rename(f"{root}/{body['name']}", f"{root}/{body['new_name']}")
+    synced(root)
+    return web.json_response({})
+
+def told(entry):
+    known = entry.stat(follow_symlinks=False)
+    return {
+        "name": entry.name,
+        "type": "DIRECTORY" if entry.is_dir(follow_symlinks=False) else "FILE",
+        "stat": {
+            "mode": known.st_mode,
+            "size": known.st_size,
+            "created": datetime.fromtimestamp(known.st_ctime, UTC).isoformat(),
+            "modified": datetime.fromtimestamp(known.st_mtime, UTC).isoformat(),
+        },
+        "symlink_target": "",
+    }
+
+async def list_(request):
+    body = await request.json()
+    with os.scandir(f"{root}/{body['name']}") as found:
+        return web.json_response({"items": [told(entry) for entry in found]})
+
+app = web.Application()
+app.add_routes([web.post("/mkdir", mkdir), web.post("/rename", rename), web.post("/list", list_)])
+import uvloop
+uvloop.install()
+web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]), access_log=None, print=None)
+"""
+
+
+@contextmanager
+def bare_files(folder: Path, root: Path) -> Iterator[Peer]:
+    """Handlers that do nothing but the system calls, on the loop."""
+    port, script = free_port(), folder / "bare_files.py"
+    script.write_text(_BARE_FILES)
+    with started(sys.executable, script, str(port), root, log=folder / "bare.log", ports=[port]) as process:
+        yield Peer(Program([process]), port, root)
+
+
 _NGINX = """
 daemon off;
 worker_processes 1;

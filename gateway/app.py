@@ -24,6 +24,8 @@ from gateway.manager.transfers import TransferRoutes
 from gateway.manager.vestiges import VestigeRoutes
 from gateway.manager.volumes import VolumeRoutes
 from gateway.middlewares import around, require_secret, signed
+from gateway.openapi.operations import CLIENT, MANAGER
+from gateway.openapi.routes import OpenApiRoutes
 from gateway.peers import Peers, limit_peers
 from gateway.settings import GatewaySettings
 
@@ -55,6 +57,7 @@ def manager_app(gate: Gate) -> web.Application:
         TaskRoutes(gate),
         KeyedRoutes(gate),
         VestigeRoutes(gate),
+        OpenApiRoutes("manager", MANAGER, gate.version),
     ):
         app.router.add_routes(part.routes())
     return app
@@ -71,6 +74,7 @@ def client_app(gate: Gate) -> web.Application:
         token_uploads.TokenUploadRoutes(gate),
         tus_collection.CollectionRoutes(gate, cors),
         resumable.ResumableRoutes(gate),
+        OpenApiRoutes("client", CLIENT, gate.version),
     ):
         app.router.add_routes(part.routes())
     return app

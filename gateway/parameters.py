@@ -9,6 +9,7 @@ from aiohttp import web
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from domain.errors import InvalidRequestError, TooLargeError
+from domain.ids import VFolderId
 from gateway.validation import InvalidParametersError, told
 
 M = TypeVar("M", bound=BaseModel)
@@ -47,6 +48,13 @@ PathText = Annotated[str, BeforeValidator(_relative)]
 PathTexts = Annotated[list[str], BeforeValidator(_relatives)]
 #: Text with something in it.
 Text = Annotated[str, Field(min_length=1, max_length=4096)]
+
+
+class FolderParameters(Parameters):
+    """Names a folder."""
+
+    volume: Text
+    vfid: VFolderId
 
 
 async def read_body(request: web.Request, model: type[M], max_bytes: int) -> M:

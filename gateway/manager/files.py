@@ -2,41 +2,26 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
 from pydantic import Field
 
-from backends.contract import Entry, EntryKind, FileAccess
+from backends.contract import FileAccess
 from backends.walk import is_directory
 from domain.commands import DeleteFiles
 from domain.errors import ConflictError, InvalidPathError, NotFoundError, PenstockError, Subject
 from domain.events import DirectoryCreated, FileDeleted, FileMoved
-from domain.ids import VFolderId
 from domain.paths import RelativePath
 from gateway.download import send_file
 from gateway.gate import Gate
+from gateway.manager.listing import send_listing
 from gateway.middlewares import asker_of
-from gateway.parameters import Bool, Parameters, PathText, PathTexts, Text
+from gateway.parameters import Bool, FolderParameters, PathText, PathTexts, Text
 from gateway.problems import os_words
 
 #: Paths one bulk request may name.
 _BULK: Final = 50
-
-_TYPES: Final = {
-    EntryKind.FILE: "FILE",
-    EntryKind.DIRECTORY: "DIRECTORY",
-    EntryKind.SYMLINK: "SYMLINK",
-    EntryKind.OTHER: "FILE",
-}
-
-
-class FolderParameters(Parameters):
-    """Names a folder."""
-
-    volume: Text
-    vfid: VFolderId
 
 
 class PathParameters(FolderParameters):
@@ -121,14 +106,13 @@ class FileRoutes:
         results = {"success": [{"msg": None, "item": name} for name in made], "failed": failed}
         return web.json_response({"results": results}, status=status)
 
-    async def list(self, request: web.Request) -> web.Response:
+    async def list(self, request: web.Request) -> web.StreamResponse:
         """List a directory."""
         parameters = await self._gate.body(request, PathParameters)
         files = self._gate.files(parameters.volume, parameters.vfid)
         path = RelativePath.parse(parameters.relpath)
         listing = await files.listing(path, limit=self._gate.settings.list_limit)
-        headers = {"X-Penstock-Truncated": "true"} if listing.truncated else {}
-        return web.json_response({"items": [_told(entry) for entry in listing.entries]}, headers=headers)
+        return await send_listing(request, listing)
 
     async def rename(self, request: web.Request) -> web.Response:
         """Give an entry another name."""
@@ -233,22 +217,3 @@ async def _refuse_existing(files: FileAccess, path: RelativePath) -> None:
     except NotFoundError:
         return
     raise ConflictError(f"{path}: exists", subject=Subject.FILE, reason="exists", path=str(path))
-
-
-def _told(entry: Entry) -> dict[str, Any]:
-    return {
-        "name": entry.name,
-        "type": _TYPES[entry.stat.kind],
-        "stat": {
-            "mode": entry.stat.mode,
-            "size": entry.stat.size_bytes,
-            "created": _time(entry.stat.changed_ns),
-            "modified": _time(entry.stat.modified_ns),
-        },
-        "symlink_target": entry.link_target,
-    }
-
-
-def _time(nanoseconds: int) -> str:
-    seconds, rest = divmod(nanoseconds, 1_000_000_000)
-    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest // 1000).isoformat(timespec="microseconds")

@@ -12,19 +12,12 @@ from backends.powers import Mountable
 from bus.folder_pages import ListedFolder, folder_index, folder_page
 from domain.commands import DEFAULT_FOLDER_MODE, CreateVFolder, DeleteVFolder
 from domain.errors import InvalidPathError, InvalidRequestError, NotFoundError, Subject, UnsupportedError
-from domain.ids import QuotaScopeId, VFolderId
+from domain.ids import QuotaScopeId
 from domain.paths import RelativePath
 from gateway.gate import Gate
 from gateway.middlewares import asker_of
-from gateway.parameters import Parameters, Text, read_query
+from gateway.parameters import FolderParameters, Parameters, Text, read_query
 from gateway.problems import Problem, own_problem
-
-
-class FolderParameters(Parameters):
-    """Names a folder."""
-
-    volume: Text
-    vfid: VFolderId
 
 
 class CreateParameters(FolderParameters):

@@ -7,22 +7,14 @@ from typing import Annotated, NoReturn
 from aiohttp import web
 from pydantic import AfterValidator
 
-from domain.ids import VFolderId
 from gateway.gate import Gate
-from gateway.parameters import Parameters, Text
+from gateway.parameters import FolderParameters
 
 
 def _no_bytes(value: object) -> NoReturn:
     """JSON has no byte strings, so nothing that can be sent is one."""
     del value
     raise ValueError("value is not a bytes string")
-
-
-class FolderParameters(Parameters):
-    """Names a folder."""
-
-    volume: Text
-    vfid: VFolderId
 
 
 class MetadataParameters(FolderParameters):

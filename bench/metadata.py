@@ -1,0 +1,189 @@
+"""Requests about names: against a bare aiohttp handler that makes the same system calls."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import statistics
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from bench.comparison import Aim, Comparison
+from bench.servers import FOLDER, SECRET, Peer, Penstock, bare_files, penstock
+from bench.wire import Connection
+
+_MANY = 10_000
+_FEW = 100
+_CLIENTS = 32
+_HEADERS = {"X-BackendAI-Storage-Auth-Token": SECRET, "Content-Type": "application/json"}
+_SCOPE, _, _ = FOLDER.partition("/")
+
+#: Does one request on a connection.
+Request = Callable[[Connection, int], None]
+
+
+def metadata(folder: Path, count: int, rounds: int) -> Iterator[Comparison]:
+    """mkdir, rename, listings, folders made."""
+    root = folder / "bare"
+    root.mkdir()
+    with penstock(folder) as ours, bare_files(folder, root) as peer:
+        for place in (ours.folder, root):
+            _fill(place / "many", _MANY)
+            _fill(place / "few", _FEW)
+        numbers = itertools.count()
+        for name, us, them in _operations():
+            for clients in (1, _CLIENTS):
+                turns = max(3, (40 if name.endswith("10,000") else count) // clients)
+                comparison = _latency(name, clients, turns, numbers, (ours, us), (peer, them))
+                comparison.run(rounds)
+                yield comparison
+        yield from _rates(ours, peer, count, rounds)
+        comparison = Comparison(
+            "a folder made, durably: p50, 1 client",
+            "ms",
+            {"Penstock": lambda: _p50(ours.manager_port, 1, max(50, count // 10), numbers, _create)},
+        )
+        comparison.run(rounds)
+        yield comparison
+
+
+def _fill(path: Path, count: int) -> None:
+    path.mkdir()
+    for number in range(count):
+        (path / f"file-{number:05}.bin").touch()
+
+
+def _operations() -> Iterator[tuple[str, Request, Request]]:
+    yield (
+        "mkdir",
+        _ours("/folder/file/mkdir", lambda n: {"relpath": f"m{n}"}),
+        _bare("/mkdir", lambda n: {"name": f"m{n}"}),
+    )
+    yield (
+        "rename",
+        _renaming(
+            _ours("/folder/file/mkdir", lambda n: {"relpath": f"r{n}"}),
+            _ours("/folder/file/rename", lambda n: {"relpath": f"r{n}", "new_name": f"s{n}"}),
+        ),
+        _renaming(
+            _bare("/mkdir", lambda n: {"name": f"r{n}"}),
+            _bare("/rename", lambda n: {"name": f"r{n}", "new_name": f"s{n}"}),
+        ),
+    )
+    for directory, words in (("few", "list of 100"), ("many", "list of 10,000")):
+        yield words, _listing(directory), _bare_listing(directory)
+
+
+def _ours(route: str, body: Callable[[int], dict[str, object]]) -> Request:
+    def request(connection: Connection, number: int) -> None:
+        text = json.dumps({"volume": "disk", "vfid": FOLDER, **body(number)}).encode()
+        _checked(connection.ask("POST", route, _HEADERS, text))
+
+    return request
+
+
+def _bare(route: str, body: Callable[[int], dict[str, object]]) -> Request:
+    def request(connection: Connection, number: int) -> None:
+        text = json.dumps(body(number)).encode()
+        _checked(connection.ask("POST", route, {"Content-Type": "application/json"}, text))
+
+    return request
+
+
+def _renaming(make: Request, rename: Request) -> Request:
+    """What is renamed has to be there; making it is not measured apart, both pay for it."""
+
+    def request(connection: Connection, number: int) -> None:
+        make(connection, number)
+        rename(connection, number)
+
+    return request
+
+
+def _listing(directory: str) -> Request:
+    return _ours("/folder/file/list", lambda _: {"relpath": directory})
+
+
+def _bare_listing(directory: str) -> Request:
+    return _bare("/list", lambda _: {"name": directory})
+
+
+def _create(connection: Connection, number: int) -> None:
+    body = {"volume": "disk", "vfid": f"{_SCOPE}/{number:032x}"}
+    _checked(connection.ask("POST", "/folder/create", _HEADERS, json.dumps(body).encode()))
+
+
+def _checked(answer: tuple[int, str, bytes]) -> None:
+    if answer[0] >= 300:
+        raise RuntimeError(f"{answer[0]} {answer[2][:200]!r}")
+
+
+def _latency(
+    name: str,
+    clients: int,
+    turns: int,
+    numbers: Iterator[int],
+    ours: tuple[Penstock, Request],
+    peer: tuple[Peer, Request],
+) -> Comparison:
+    return Comparison(
+        f"{name}: p50, {clients} client{'s' if clients > 1 else ''}",
+        "ms",
+        {
+            "Penstock": lambda: _p50(ours[0].manager_port, clients, turns, numbers, ours[1]),
+            "bare aiohttp handler": lambda: _p50(peer[0].port, clients, turns, numbers, peer[1]),
+        },
+        [Aim("bare aiohttp handler", 2.0)],
+        less_is_better=True,
+    )
+
+
+def _rates(ours: Penstock, peer: Peer, count: int, rounds: int) -> Iterator[Comparison]:
+    def rate(port: int, request: Request) -> float:
+        started = time.perf_counter()
+        _all(port, 4, count // 4, itertools.count(), request)
+        return count / (time.perf_counter() - started)
+
+    comparison = Comparison(
+        "list of 100: requests a second, 4 clients",
+        "1/s",
+        {
+            "Penstock": lambda: rate(ours.manager_port, _listing("few")),
+            "bare aiohttp handler": lambda: rate(peer.port, _bare_listing("few")),
+        },
+    )
+    comparison.run(rounds)
+    yield comparison
+
+
+def _p50(port: int, clients: int, turns: int, numbers: Iterator[int], request: Request) -> float:
+    return statistics.median(_all(port, clients, turns, numbers, request)) * 1000
+
+
+def _all(port: int, clients: int, turns: int, numbers: Iterator[int], request: Request) -> list[float]:
+    """Durations of all requests of some clients that ask side by side."""
+    found: list[float] = []
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            with Connection(port) as connection:
+                for _ in range(turns):
+                    number = next(numbers)
+                    started = time.perf_counter()
+                    request(connection, number)
+                    found.append(time.perf_counter() - started)
+        except BaseException as error:
+            failures.append(error)
+            raise
+
+    threads = [threading.Thread(target=run) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+    return found

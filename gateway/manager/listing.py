@@ -1,0 +1,66 @@
+"""A directory's entries as JSON, in the form Backend.AI's clients know.
+
+Written by hand because of directories with very many entries: the same text from `json.dumps` takes four times as
+long. It is made on a thread, piece by piece, so that a huge directory holds up nobody else's request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from json.encoder import encode_basestring_ascii as quoted
+from typing import Final
+
+from aiohttp import web
+from anyio import to_thread
+
+from backends.contract import Entry, EntryKind, Listing
+
+#: Entries of one piece. Fewer are told on the event loop, in about a millisecond.
+_PIECE: Final = 1000
+_TYPES: Final = {
+    EntryKind.FILE: "FILE",
+    EntryKind.DIRECTORY: "DIRECTORY",
+    EntryKind.SYMLINK: "SYMLINK",
+    EntryKind.OTHER: "FILE",
+}
+
+
+async def send_listing(request: web.Request, listing: Listing) -> web.StreamResponse:
+    """Answer with a listing; a long one is sent piece by piece."""
+    headers = {"X-Penstock-Truncated": "true"} if listing.truncated else {}
+    entries = listing.entries
+    if len(entries) <= _PIECE:
+        body = f'{{"items": [{_told(entries)}]}}'
+        return web.Response(text=body, content_type="application/json", headers=headers)
+    response = web.StreamResponse(headers={**headers, "Content-Type": "application/json; charset=utf-8"})
+    await response.prepare(request)
+    before = '{"items": ['
+    for start in range(0, len(entries), _PIECE):
+        piece = await to_thread.run_sync(_told, entries[start : start + _PIECE])
+        await response.write((before + piece).encode())
+        before = ", "
+    await response.write_eof(b"]}")
+    return response
+
+
+def _told(entries: Sequence[Entry]) -> str:
+    seconds: dict[int, str] = {}
+
+    def time(nanoseconds: int) -> str:
+        whole, rest = divmod(nanoseconds, 1_000_000_000)
+        text = seconds.get(whole)
+        if text is None:
+            # Files made together share their second, and making its text is the dearest part.
+            text = seconds[whole] = datetime.fromtimestamp(whole, UTC).isoformat()[:19]
+        return f"{text}.{rest // 1000:06}+00:00"
+
+    told = []
+    for entry in entries:
+        known = entry.stat
+        told.append(
+            f'{{"name": {quoted(entry.name)}, "type": "{_TYPES[known.kind]}", "stat": {{"mode": {known.mode}, '
+            f'"size": {known.size_bytes}, "created": "{time(known.changed_ns)}", '
+            f'"modified": "{time(known.modified_ns)}"}}, "symlink_target": {quoted(entry.link_target)}}}'
+        )
+    return ", ".join(told)
