@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from domain.ids import QuotaScopeId, VFolderId, VolumeName
@@ -43,9 +43,8 @@ class EntryKind(StrEnum):
     OTHER = "other"
 
 
-@dataclass(frozen=True, slots=True)
-class FileStat:
-    """What is known of one entry without reading it."""
+class FileStat(NamedTuple):
+    """What is known of one entry without reading it. Listings make very many of them."""
 
     kind: EntryKind
     size_bytes: int
@@ -59,8 +58,7 @@ class FileStat:
     identity: int
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One name in a directory."""
 
     name: str

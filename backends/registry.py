@@ -56,6 +56,7 @@ class Site:
             threads=self.io.threads,
             waiting=self.io.waiting,
             timeout_seconds=self.io.timeout_seconds,
+            scans=self.io.scans,
         )
 
 

@@ -18,6 +18,13 @@ class ThreadSettings(BaseModel):
         ge=1,
         description="blocking calls on this volume that may wait for a thread; more are refused",
     )
+    scans: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="directories of this volume listed at once; more help only where entries have to be waited for, "
+        "as over a slow network",
+    )
     timeout_seconds: float = Field(
         60.0,
         gt=0,

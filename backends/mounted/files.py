@@ -45,12 +45,15 @@ class MountedFiles:
     async def _run(
         self, operation: Callable[Concatenate[Beneath, P], T], /, *args: P.args, **kwargs: P.kwargs
     ) -> T:
+        return await self._threads.run(self._on_root(operation), *args, **kwargs)
+
+    def _on_root(self, operation: Callable[Concatenate[Beneath, P], T]) -> Callable[P, T]:
         def on_root(*args: P.args, **kwargs: P.kwargs) -> T:
             with self._root() as root:
                 return operation(root, *args, **kwargs)
 
         on_root.__name__ = operation.__name__
-        return await self._threads.run(on_root, *args, **kwargs)
+        return on_root
 
     async def stat(self, path: RelativePath) -> FileStat:
         """Look at an entry; a link is looked at itself."""
@@ -58,7 +61,7 @@ class MountedFiles:
 
     async def listing(self, path: RelativePath, *, limit: int) -> Listing:
         """List a directory."""
-        return await self._run(names.list_directory, path, limit)
+        return await self._threads.scan(self._on_root(names.list_directory), path, limit)
 
     async def open_read(self, path: RelativePath) -> MountedReadHandle:
         """Open a regular file; a link inside the folder is followed."""

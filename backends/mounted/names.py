@@ -33,13 +33,14 @@ _KINDS: Final = {
 
 def file_stat(result: os.stat_result) -> FileStat:
     """Keep of a stat what the contract tells."""
+    mode = result.st_mode
     return FileStat(
-        kind=_KINDS.get(stat.S_IFMT(result.st_mode), EntryKind.OTHER),
-        size_bytes=result.st_size,
-        mode=result.st_mode,
-        modified_ns=result.st_mtime_ns,
-        changed_ns=result.st_ctime_ns,
-        identity=result.st_ino,
+        _KINDS.get(stat.S_IFMT(mode), EntryKind.OTHER),
+        result.st_size,
+        mode,
+        result.st_mtime_ns,
+        result.st_ctime_ns,
+        result.st_ino,
     )
 
 
