@@ -22,7 +22,7 @@ class ThreadSettings(BaseModel):
         1,
         ge=1,
         le=64,
-        description="directories of this volume listed at once; more help only where entries have to be waited for, "
+        description="directories of this volume listed at once; more help only where entries are waited for, "
         "as over a slow network",
     )
     timeout_seconds: float = Field(
