@@ -7,6 +7,7 @@ that the queue does not grow much while no worker takes from it.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -20,14 +21,22 @@ from backends.contract import Volume
 from backends.powers import BuildsFolders
 from bus.contract import Outcome
 from domain.errors import PenstockError
-from domain.events import CloneAbandoned, CloneAccepted, FileDeleted, VFolderDeleted
+from domain.events import CloneAbandoned, CloneAccepted, FileDeleted, VFolderDeleted, VFolderPurgeRequested
 
 #: Longest time between two jobs for the same trash entry, in seconds.
 _RAREST_SECONDS: Final = 3600.0
 #: And for the same build: somebody waits for it, and a job that finds another one at it ends at once.
 _RAREST_BUILD_SECONDS: Final = 60.0
 #: After these there is something to do.
-_WAKING: Final = frozenset({VFolderDeleted.type, FileDeleted.type, CloneAccepted.type, CloneAbandoned.type})
+_WAKING: Final = frozenset(
+    {
+        VFolderDeleted.type,
+        VFolderPurgeRequested.type,
+        FileDeleted.type,
+        CloneAccepted.type,
+        CloneAbandoned.type,
+    }
+)
 
 
 @dataclass(slots=True)
@@ -39,12 +48,18 @@ class _Asked:
 
 
 class Janitor:
-    """Starts jobs for one volume."""
+    """Starts jobs for one volume.
 
-    def __init__(self, volume: Volume, jobs: JobQueue, interval_seconds: float) -> None:
+    Args:
+        interval_seconds: how often it looks, if nothing wakes it.
+        trash_seconds: how long deleted folders are kept for whoever wants them back.
+    """
+
+    def __init__(self, volume: Volume, jobs: JobQueue, interval_seconds: float, trash_seconds: float = 0.0) -> None:
         self._volume = volume
         self._jobs = jobs
         self._interval = interval_seconds
+        self._trash_seconds = trash_seconds
         self._wake = anyio.Event()
         self._asked: dict[UUID, _Asked] = {}
 
@@ -74,6 +89,8 @@ class Janitor:
             if self._is_time(plan.id, _RAREST_BUILD_SECONDS):
                 await self._jobs.start_clone(CloneJob(volume=name, build=plan.id))
         for entry in entries:
+            if not entry.doomed and time.time() < entry.time + self._trash_seconds:
+                continue  # somebody may want it back
             if self._is_time(entry.id, _RAREST_SECONDS):
                 job = PurgeJob(volume=name, folder=entry.folder, trash=entry.id, files=entry.files)
                 await self._jobs.start_purge(job)

@@ -36,6 +36,12 @@ class ActorSettings(BaseModel):
     purge_interval_seconds: float = Field(
         60.0, gt=0, description="how often the trash is looked through for what still has to be purged, in seconds"
     )
+    trash_seconds: float = Field(
+        0.0,
+        ge=0,
+        description="how long a deleted folder can be restored before it is purged, in seconds; 0: it is purged at "
+        "once, as Backend.AI's manager has a trash of its own",
+    )
     task_seconds: float = Field(
         24 * 3600.0, ge=0, description="how long a task can still be asked about when it is over, in seconds"
     )

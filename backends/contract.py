@@ -240,6 +240,10 @@ class TrashEntry:
     folder: VFolderId
     #: Whether it is files of the folder, not the folder.
     files: bool = False
+    #: Unix time of the deletion; 0: not known.
+    time: float = 0.0
+    #: Whether it is not to be kept for somebody who may want it back, or is being purged already.
+    doomed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,9 @@ class Mount:
     kind: str
     #: Absolute path on the hosts that mount the volume.
     path: str
+    #: What is mounted, such as `server:/export`, and with which options; empty: not known.
+    source: str = ""
+    options: str = ""
 
 
 @runtime_checkable
@@ -49,6 +52,20 @@ class TrashesFiles(Protocol):
         The folder itself (the root path) is emptied. Directories stay unless `recursive`, or if they are empty.
         If nothing was there, there is no trash entry. Raises NotFoundError (subject vfolder).
         """
+
+
+@runtime_checkable
+class RestoresFolders(Protocol):
+    """Deleted folders can be had back as long as nothing of them was purged."""
+
+    async def restore_folder(self, op: Operation, trash: UUID, folder: VFolderId) -> None:
+        """Put a deleted folder back to its place. Repeat-safe by `op.id`.
+
+        Raises NotFoundError (nothing of it is in the trash, or it is being purged), ConflictError (`exists`).
+        """
+
+    async def doom_trash(self, op: Operation, trash: UUID) -> None:
+        """Have a deleted folder purged at once. Repeat-safe. Raises NotFoundError."""
 
 
 @runtime_checkable

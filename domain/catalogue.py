@@ -219,6 +219,13 @@ def _(event: events.VFolderDeleted, time: float) -> tuple[Change, ...]:
 
 
 @_project.register
+def _(event: events.VFolderRestored, time: float) -> tuple[Change, ...]:
+    # What it holds is counted anew by whoever asks next.
+    ended = _end(event.trash, TaskState.CANCELLED, time, {"message": "restored"})
+    return (*_appear(event.folder, event.volume, time, {}), *ended)
+
+
+@_project.register
 def _(event: events.VFolderPurged, time: float) -> tuple[Change, ...]:
     return _end(event.trash, TaskState.DONE, time, {"items": event.entries})
 

@@ -86,6 +86,22 @@ class DeleteFiles(_FolderCommand):
     recursive: bool = Field(False, description="whether directories go as well, with all they hold")
 
 
+class _TrashCommand(_FolderCommand):
+    trash: UUID = Field(description="id of the trash entry: the id of the delete command")
+
+
+class RestoreVFolder(_TrashCommand):
+    """Put a deleted folder back to its place, as long as nothing of it was purged."""
+
+    type = "vfolder.restore"
+
+
+class PurgeVFolder(_TrashCommand):
+    """Have a deleted folder purged at once, however long deleted folders are kept."""
+
+    type = "vfolder.purge"
+
+
 class FinishPurge(_FolderCommand):
     """Report that a worker has purged what was left of a deleted folder, or of files deleted from one."""
 

@@ -77,6 +77,22 @@ class VFolderDeleted(_FolderEvent):
     trash: UUID = Field(description="id of the trash entry: the id of the delete command")
 
 
+class VFolderRestored(_FolderEvent):
+    """A deleted folder is back at its place, with all it held."""
+
+    type = "vfolder.restored"
+
+    trash: UUID = Field(description="id of the trash entry it was")
+
+
+class VFolderPurgeRequested(_FolderEvent):
+    """A deleted folder is to be purged at once."""
+
+    type = "vfolder.purge.requested"
+
+    trash: UUID = Field(description="id of the trash entry")
+
+
 class VFolderPurged(_FolderEvent):
     """Nothing is left of a deleted folder; its bytes are free."""
 
@@ -210,6 +226,18 @@ class VFolderPurgeFinishFailed(CommandFailed):
     """`vfolder.purge.finish` failed."""
 
     type = "vfolder.purge.finish.failed"
+
+
+class VFolderRestoreFailed(CommandFailed):
+    """`vfolder.restore` failed."""
+
+    type = "vfolder.restore.failed"
+
+
+class VFolderPurgeFailed(CommandFailed):
+    """`vfolder.purge` failed."""
+
+    type = "vfolder.purge.failed"
 
 
 class FilesDeleteFailed(CommandFailed):

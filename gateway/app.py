@@ -21,6 +21,7 @@ from gateway.manager.quota_scopes import QuotaScopeRoutes
 from gateway.manager.status import StatusRoutes
 from gateway.manager.tasks import TaskRoutes
 from gateway.manager.transfers import TransferRoutes
+from gateway.manager.trash import TrashRoutes
 from gateway.manager.vestiges import VestigeRoutes
 from gateway.manager.volumes import VolumeRoutes
 from gateway.middlewares import around, require_secret, signed
@@ -55,6 +56,7 @@ def manager_app(gate: Gate) -> web.Application:
         EventRoutes(gate),
         CloneRoutes(gate),
         TaskRoutes(gate),
+        TrashRoutes(gate),
         KeyedRoutes(gate),
         VestigeRoutes(gate),
         OpenApiRoutes("manager", MANAGER, gate.version),

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from actors.handlers.effect import Effect, Ground
 from backends.contract import Operation
-from backends.powers import TrashesFiles
-from domain.commands import CreateVFolder, DeleteFiles, DeleteVFolder, FinishPurge
-from domain.errors import InvalidPathError, InvalidRequestError, QuotaExceededError, Subject
+from backends.powers import RestoresFolders, TrashesFiles
+from domain.commands import (
+    CreateVFolder,
+    DeleteFiles,
+    DeleteVFolder,
+    FinishPurge,
+    PurgeVFolder,
+    RestoreVFolder,
+)
+from domain.errors import InvalidPathError, InvalidRequestError, QuotaExceededError, Subject, UnsupportedError
 from domain.events import (
     FileDeleted,
     FilesPurged,
@@ -14,6 +21,8 @@ from domain.events import (
     VFolderCreated,
     VFolderDeleted,
     VFolderPurged,
+    VFolderPurgeRequested,
+    VFolderRestored,
 )
 from domain.ids import QuotaScopeId, VFolderId
 from domain.messages import Event
@@ -32,6 +41,27 @@ async def delete_vfolder(command: DeleteVFolder, op: Operation, ground: Ground) 
     """Take a folder away; what it holds is purged later."""
     await ground.volume.delete_folder(op, command.folder)
     return Effect([VFolderDeleted(volume=ground.volume.name, folder=command.folder, trash=op.id)])
+
+
+async def restore_vfolder(command: RestoreVFolder, op: Operation, ground: Ground) -> Effect:
+    """Put a deleted folder back."""
+    await _restorer(ground).restore_folder(op, command.trash, command.folder)
+    event = VFolderRestored(volume=ground.volume.name, folder=command.folder, trash=command.trash)
+    return Effect([event])
+
+
+async def purge_vfolder(command: PurgeVFolder, op: Operation, ground: Ground) -> Effect:
+    """Have a deleted folder purged at once."""
+    await _restorer(ground).doom_trash(op, command.trash)
+    event = VFolderPurgeRequested(volume=ground.volume.name, folder=command.folder, trash=command.trash)
+    return Effect([event])
+
+
+def _restorer(ground: Ground) -> RestoresFolders:
+    volume = ground.volume
+    if not isinstance(volume, RestoresFolders):
+        raise UnsupportedError(f"backend {volume.backend} keeps no deleted folders", subject=Subject.VFOLDER)
+    return volume
 
 
 async def finish_purge(command: FinishPurge, op: Operation, ground: Ground) -> Effect:

@@ -8,7 +8,14 @@ from typing import Any, Final
 
 from actors.handlers.clones import abandon_clone, cancel_task, finish_clone, request_clone
 from actors.handlers.effect import Effect, Ground
-from actors.handlers.folders import create_vfolder, delete_files, delete_vfolder, finish_purge
+from actors.handlers.folders import (
+    create_vfolder,
+    delete_files,
+    delete_vfolder,
+    finish_purge,
+    purge_vfolder,
+    restore_vfolder,
+)
 from actors.handlers.scopes import create_quota_scope, delete_quota_scope, set_quota, unset_quota
 from backends.contract import Operation
 from domain import commands, events
@@ -32,6 +39,8 @@ HANDLERS: Final[Mapping[type[Command], Handler]] = {
     commands.UnsetQuota: Handler(unset_quota, events.QuotaUnsetFailed),
     commands.CreateVFolder: Handler(create_vfolder, events.VFolderCreateFailed),
     commands.DeleteVFolder: Handler(delete_vfolder, events.VFolderDeleteFailed),
+    commands.RestoreVFolder: Handler(restore_vfolder, events.VFolderRestoreFailed),
+    commands.PurgeVFolder: Handler(purge_vfolder, events.VFolderPurgeFailed),
     commands.FinishPurge: Handler(finish_purge, events.VFolderPurgeFinishFailed),
     commands.DeleteFiles: Handler(delete_files, events.FilesDeleteFailed),
     commands.RequestClone: Handler(request_clone, events.CloneFailed),

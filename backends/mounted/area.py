@@ -2,8 +2,9 @@
 
 scopes/<32 hex>.json   what is known of a quota scope besides its directory: full id, limit, who made it
 stage.<E>/e<E>/        what the owner of epoch E makes ready; one rename puts it at its place
-trash/<op id>          a deleted folder, or files deleted from one; emptied in the background
+trash/<op id>          a deleted folder, or files deleted from one
 trash/<op id>.json     which folder it was, and of files which
+purging/<op id>        what is being emptied in the background, and cannot be had back any more
 builds/<op id>.json    a folder that is being made by copying another one
 builds/<op id>.<try>/  what was copied so far
 done/<op id>           trace of an operation that leaves no other, kept for two days
@@ -37,7 +38,8 @@ LOST: Final = "lost"
 JOURNAL: Final = "journal"
 DIGESTS: Final = "digests"
 BUILDS: Final = "builds"
-_PLACES: Final = (SCOPES, TRASH, BUILDS, DONE, LOST, JOURNAL, DIGESTS)
+PURGING: Final = "purging"
+_PLACES: Final = (SCOPES, TRASH, PURGING, BUILDS, DONE, LOST, JOURNAL, DIGESTS)
 _AREA_MODE: Final = 0o700
 _FILE_MODE: Final = 0o600
 #: How long a trace of a done operation is kept; a command is not delivered again after that.

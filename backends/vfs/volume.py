@@ -17,6 +17,7 @@ from backends.mounted.errors import translated
 from backends.mounted.files import MountedFiles
 from backends.mounted.folders import Folders
 from backends.mounted.journal import Journal
+from backends.mounted.mountinfo import mounted_as
 from backends.mounted.removal import Removal
 from backends.mounted.scopes import Scopes
 from backends.mounted.tree_copy import MountedTree, MountedTreeCopy
@@ -112,6 +113,14 @@ class VfsVolume:
         """Take entries of a folder into the trash."""
         return await self._threads.run(Removal(self._area, op, folder).run, paths, recursive=recursive)
 
+    async def restore_folder(self, op: Operation, trash: UUID, folder: VFolderId) -> None:
+        """Put a deleted folder back to its place."""
+        await self._threads.run(self._folders.restore, op, trash, folder)
+
+    async def doom_trash(self, op: Operation, trash: UUID) -> None:
+        """Have a deleted folder purged at once."""
+        await self._threads.run(self._folders.doom, op, trash)
+
     async def tree(self, folder: VFolderId) -> FolderTree:
         """All a folder holds."""
         return MountedTree(await self._threads.run(self._below, folder))
@@ -199,7 +208,8 @@ class VfsVolume:
         place = self._path.joinpath(*folder.directory)
         if not subpath.is_root and await self._is_directory(files, subpath):
             place = place.joinpath(*subpath.parts)
-        return Mount("direct", str(place))
+        known = await self._threads.run(mounted_as, str(self._path))
+        return Mount(known.kind, str(place), known.source, known.options)
 
     @staticmethod
     async def _is_directory(files: MountedFiles, path: RelativePath) -> bool:

@@ -16,7 +16,7 @@ from domain.ids import QuotaScopeId
 from domain.paths import RelativePath
 from gateway.gate import Gate
 from gateway.middlewares import asker_of
-from gateway.parameters import FolderParameters, Parameters, Text, read_query
+from gateway.parameters import Bool, FolderParameters, Parameters, Text, read_query
 from gateway.problems import Problem, own_problem
 
 
@@ -31,6 +31,8 @@ class MountParameters(FolderParameters):
     """A folder, or a directory in it."""
 
     subpath: str = "."
+    #: Whether it is told as well how the volume is mounted on the host that answers.
+    details: Bool = False
 
 
 class ListParameters(Parameters):
@@ -92,7 +94,8 @@ class FolderRoutes:
             if error.subject is not Subject.VFOLDER:
                 raise
             return _mount_problem("VFolder not found", parameters).response()
-        return web.json_response({"path": mount.path})
+        details = {"type": mount.kind, "export": mount.source, "options": mount.options}
+        return web.json_response({"path": mount.path, **(details if parameters.details else {})})
 
     async def usage(self, request: web.Request) -> web.Response:
         """Count a folder: its entries and the sum of their sizes."""

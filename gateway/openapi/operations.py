@@ -19,6 +19,7 @@ from gateway.manager import (
     quota_scopes,
     tasks,
     transfers,
+    trash,
     vestiges,
     volumes,
 )
@@ -100,6 +101,9 @@ MANAGER: Final[Table] = {
     ("GET", "/tasks"): Operation(query=tasks.ListParameters),
     ("GET", "/tasks/{task}"): Operation(),
     ("DELETE", "/tasks/{task}"): Operation(status=202),
+    ("GET", "/trash"): Operation(query=trash.ListParameters),
+    ("POST", "/folder/restore"): Operation(trash.TrashParameters, status=204, answer=""),
+    ("POST", "/folder/purge"): Operation(trash.TrashParameters, status=204, answer=""),
     ("GET", "/events"): Operation(
         query=events.EventParameters, answer="text/event-stream", headers=("Last-Event-ID",)
     ),

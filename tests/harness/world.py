@@ -170,7 +170,9 @@ def digest(data: bytes) -> str:
 
 
 @asynccontextmanager
-async def open_world(path: Path, spans: Spans | None = None, **gateway: Any) -> AsyncIterator[World]:
+async def open_world(
+    path: Path, spans: Spans | None = None, *, trash_seconds: float = 0.0, **gateway: Any
+) -> AsyncIterator[World]:
     """A gateway that serves the volume `disk` at `path`."""
     store = MemoryStore()
     bus_settings = BusSettings(lease_seconds=0.4, upload_lease_seconds=0.4)
@@ -198,7 +200,7 @@ async def open_world(path: Path, spans: Spans | None = None, **gateway: Any) -> 
             bus_settings,
             {volume.name: volume},
             Direct(actor_bus, volume),
-            ActorSettings(backoff_seconds=0.01),
+            ActorSettings(backoff_seconds=0.01, trash_seconds=trash_seconds),
             SilentActors(),
             spans=spans or NoSpans(),
         )

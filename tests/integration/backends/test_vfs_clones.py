@@ -326,3 +326,27 @@ async def test_taking_files_goes_on_after_a_crash(volume: VfsVolume, source: Pat
     assert (source / "deep").read_bytes() == b"another one"
     assert not (source / "empty").exists()
     assert len(await volume.trash()) == 1
+
+
+async def test_a_folder_is_either_restored_or_purged(volume: VfsVolume, source: Path) -> None:
+    deletion, back = op(), op()
+    await volume.delete_folder(deletion, SOURCE)
+    await volume.purge(deletion.id)
+    with pytest.raises(NotFoundError):
+        await volume.restore_folder(back, deletion.id, SOURCE)
+    (entry,) = await volume.trash()
+    assert entry.doomed
+
+
+async def test_restoring_goes_on_after_a_crash(volume: VfsVolume, source: Path, tmp_path: Path) -> None:
+    before = state(source)
+    deletion, back, area = op(), op(), tmp_path / ".penstock"
+    await volume.delete_folder(deletion, SOURCE)
+    (area / f"trash/{deletion.id}").rename(area / f"stage.1/e1/trash.{deletion.id}")
+    await volume.take_over(2)
+    for _ in range(2):
+        await volume.restore_folder(Operation(back.id, 2), deletion.id, SOURCE)
+    assert state(source) == before
+    assert await volume.trash() == []
+    with pytest.raises(FencedError):
+        await volume.delete_folder(op(1), SOURCE)

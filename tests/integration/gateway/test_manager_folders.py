@@ -163,6 +163,9 @@ async def test_a_mount_is_a_path(world: World) -> None:
     assert (await world.manager("GET", "/folder/mount", body)).json == {"path": str(world.folder)}
     below = await world.manager("GET", "/folder/mount", {**body, "subpath": "d"})
     assert below.json == {"path": str(world.folder / "d")}
+    details = (await world.manager("GET", "/folder/mount", {**body, "details": True})).json
+    assert set(details) == {"path", "type", "export", "options"}
+    assert details["type"] in ("direct", "nfs", "fuse")
     missing = await world.manager("GET", "/folder/mount", {**body, "subpath": "nope"})
     assert missing.json == {"path": str(world.folder)}
     for wrong in ({**body, "subpath": "../.."}, {"volume": "disk", "vfid": OTHER}):

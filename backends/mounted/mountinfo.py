@@ -1,0 +1,63 @@
+"""How a directory is mounted on this host, from `/proc/self/mountinfo` (Linux, proc(5)). Blocking."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import Final
+
+_TABLE: Final = "/proc/self/mountinfo"
+_ESCAPED: Final = re.compile(r"\\([0-7]{3})")
+_NETWORK: Final = frozenset({"nfs", "nfs4"})
+
+
+@dataclass(frozen=True, slots=True)
+class MountedAs:
+    """One mount."""
+
+    point: str
+    #: `nfs`, `fuse` or `direct`.
+    kind: str
+    #: What is mounted: `server:/export`, a device, or what a FUSE file system calls its source.
+    source: str
+    options: str
+
+
+_UNKNOWN: Final = MountedAs("/", "direct", "", "")
+
+
+def mounted_as(path: str, table: str | None = None) -> MountedAs:
+    """The mount a directory lies on; something plain if that cannot be told.
+
+    Args:
+        table: the text of the mount table; None: the present one.
+    """
+    if table is None:
+        try:
+            with open(_TABLE, encoding="utf-8", errors="surrogateescape") as file:
+                table = file.read()
+        except OSError:
+            return _UNKNOWN
+    real = os.path.realpath(path)
+    found = [mount for line in table.splitlines() if (mount := _parsed(line)) and _holds(mount.point, real)]
+    # Of mounts on one point the last one hides the others.
+    return max(reversed(found), key=lambda mount: len(mount.point), default=_UNKNOWN)
+
+
+def _holds(point: str, path: str) -> bool:
+    return point in (path, "/") or path.startswith(f"{point}/")
+
+
+def _parsed(line: str) -> MountedAs | None:
+    before, dash, after = line.partition(" - ")
+    left, right = before.split(" "), after.split(" ")
+    if not dash or len(left) < 6 or len(right) < 3:
+        return None
+    kind = "nfs" if right[0] in _NETWORK else "fuse" if right[0].startswith("fuse") else "direct"
+    options = ",".join(dict.fromkeys([*left[5].split(","), *right[2].split(",")]))
+    return MountedAs(_plain(left[4]), kind, _plain(right[1]), options)
+
+
+def _plain(text: str) -> str:
+    return _ESCAPED.sub(lambda match: chr(int(match[1], 8)), text)

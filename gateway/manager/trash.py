@@ -1,0 +1,83 @@
+"""Deleted folders: which there are, having one back, having one purged at once."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+from aiohttp import web
+
+from backends.contract import TrashEntry, Volume
+from domain.commands import PurgeVFolder, RestoreVFolder
+from domain.errors import NotFoundError, Subject
+from domain.ids import VFolderId
+from gateway.gate import Gate
+from gateway.middlewares import asker_of
+from gateway.parameters import FolderParameters, Parameters, Text, read_query
+
+
+class ListParameters(Parameters):
+    """A volume."""
+
+    volume: Text
+
+
+class TrashParameters(FolderParameters):
+    """A deleted folder; if it was deleted more than once, which of them. Without it, the last one."""
+
+    trash: UUID | None = None
+
+
+class TrashRoutes:
+    """`/trash`, `/folder/restore` and `/folder/purge`."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    def routes(self) -> list[web.RouteDef]:
+        """What this serves."""
+        return [
+            web.get("/trash", self.trash, allow_head=False),
+            web.post("/folder/restore", self.restore),
+            web.post("/folder/purge", self.purge),
+        ]
+
+    async def trash(self, request: web.Request) -> web.Response:
+        """List a volume's deleted folders that can still be had back."""
+        volume = self._gate.volume(read_query(request, ListParameters).volume)
+        entries = [entry for entry in await volume.trash() if not entry.doomed]
+        items = [
+            {"trash": str(entry.id), "vfid": str(entry.folder), "deleted": _time(entry)}
+            for entry in sorted(entries, key=lambda entry: entry.time)
+        ]
+        return web.json_response({"items": items})
+
+    async def restore(self, request: web.Request) -> web.Response:
+        """Put a deleted folder back to its place."""
+        parameters = await self._gate.body(request, TrashParameters)
+        volume = self._gate.volume(parameters.volume)
+        trash = parameters.trash or await _last(volume, parameters.vfid)
+        command = RestoreVFolder(folder=parameters.vfid, trash=trash)
+        await self._gate.commander.ask(volume.name, command, asker_of(request))
+        return web.Response(status=204)
+
+    async def purge(self, request: web.Request) -> web.Response:
+        """Have a deleted folder purged at once."""
+        parameters = await self._gate.body(request, TrashParameters)
+        volume = self._gate.volume(parameters.volume)
+        trash = parameters.trash or await _last(volume, parameters.vfid)
+        command = PurgeVFolder(folder=parameters.vfid, trash=trash)
+        await self._gate.commander.ask(volume.name, command, asker_of(request))
+        return web.Response(status=204)
+
+
+async def _last(volume: Volume, folder: VFolderId) -> UUID:
+    found = [entry for entry in await volume.trash() if entry.folder == folder and not entry.doomed]
+    if not found:
+        message = f"VFolder not found or not a directory: {folder} (nothing of it is in the trash)"
+        raise NotFoundError(message, subject=Subject.VFOLDER, path=str(folder))
+    return max(found, key=lambda entry: entry.time).id
+
+
+def _time(entry: TrashEntry) -> str | None:
+    return datetime.fromtimestamp(entry.time, UTC).isoformat(timespec="milliseconds") if entry.time else None

@@ -1,0 +1,46 @@
+"""Reading the mount table."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from backends.mounted.mountinfo import mounted_as
+
+TABLE = r"""22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/root rw,errors=remount-ro
+40 22 0:35 / /mnt/nfs rw,relatime shared:9 - nfs4 10.0.0.1:/export rw,vers=4.2,hard
+41 22 0:36 / /mnt/nfs\040two ro - nfs filer:/vol\0401 rw,nolock
+42 40 0:37 / /mnt/nfs/inner rw - fuse.ceph-fuse ceph-fuse rw,user_id=0
+43 22 254:9 / /mnt/hidden rw - xfs /dev/old rw
+44 43 254:10 / /mnt/hidden rw - xfs /dev/new rw,prjquota
+nonsense
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "source", "options"),
+    [
+        ("/srv/disk", "direct", "/dev/root", "rw,relatime,errors=remount-ro"),
+        ("/mnt/nfs", "nfs", "10.0.0.1:/export", "rw,relatime,vers=4.2,hard"),
+        ("/mnt/nfs/a/b", "nfs", "10.0.0.1:/export", "rw,relatime,vers=4.2,hard"),
+        ("/mnt/nfsx", "direct", "/dev/root", "rw,relatime,errors=remount-ro"),
+        ("/mnt/nfs two/x", "nfs", "filer:/vol 1", "ro,rw,nolock"),
+        ("/mnt/nfs/inner/x", "fuse", "ceph-fuse", "rw,user_id=0"),
+        ("/mnt/hidden/x", "direct", "/dev/new", "rw,prjquota"),
+    ],
+)
+def test_the_mount_a_path_lies_on(path: str, kind: str, source: str, options: str) -> None:
+    found = mounted_as(path, TABLE)
+    assert (found.kind, found.source, found.options) == (kind, source, options)
+
+
+def test_this_machine_s_own(tmp_path: Path) -> None:
+    found = mounted_as(str(tmp_path))
+    assert os.path.ismount(found.point)
+    assert str(tmp_path).startswith(found.point)
+
+
+def test_nothing_to_read() -> None:
+    assert mounted_as("/x", "").kind == "direct"
