@@ -131,7 +131,8 @@ class BuildsFolders(Protocol):
     async def copy_into(self, build: UUID, attempt: str, source: FolderTree) -> TreeCopy:
         """Begin or go on with copying; an earlier attempt's copies are taken over, and its writer shut out.
 
-        Raises NotFoundError (no such build), UnsupportedError (not a tree this volume can copy).
+        Raises NotFoundError (subject task: no such build, or one that is being finished), UnsupportedError (not a
+        tree this volume can copy).
         """
 
     async def finish_build(self, op: Operation, build: UUID, attempt: str, destination: VFolderId) -> None:
@@ -140,8 +141,8 @@ class BuildsFolders(Protocol):
         Raises NotFoundError (no such build or attempt), ConflictError (`exists`).
         """
 
-    async def drop_build(self, op: Operation, build: UUID) -> None:
-        """Give a build up: what was copied goes to the trash. Repeat-safe; a build that is not there is dropped."""
+    async def drop_build(self, op: Operation, build: UUID) -> bool:
+        """Give a build up: what was copied goes to the trash. Repeat-safe; False if there is no such build."""
 
 
 @runtime_checkable

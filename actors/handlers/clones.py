@@ -7,7 +7,15 @@ from actors.handlers.folders import open_scope
 from backends.contract import Operation, Volume
 from backends.powers import BuildPlan, BuildsFolders, ClonesFolders
 from domain.commands import AbandonClone, CancelTask, FinishClone, RequestClone
-from domain.errors import ConflictError, ErrorCode, InvalidRequestError, Retry, Subject, UnsupportedError
+from domain.errors import (
+    ConflictError,
+    ErrorCode,
+    InvalidRequestError,
+    NotFoundError,
+    Retry,
+    Subject,
+    UnsupportedError,
+)
 from domain.events import CloneAbandoned, CloneAccepted, CloneCompleted, TaskCancelRequested
 from domain.ids import VolumeName
 from domain.paths import ROOT
@@ -64,7 +72,8 @@ async def finish_clone(command: FinishClone, op: Operation, ground: Ground) -> E
 
 async def abandon_clone(command: AbandonClone, op: Operation, ground: Ground) -> Effect:
     """Take away what a worker has copied."""
-    await _builder(ground.volume).drop_build(op, command.task)
+    if not await _builder(ground.volume).drop_build(op, command.task):
+        raise NotFoundError(f"{command.task}: it is over", subject=Subject.TASK)
     return Effect([_abandoned(command, ground, command.code, command.retry, command.detail)])
 
 

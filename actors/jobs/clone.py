@@ -26,6 +26,7 @@ from domain.errors import (
     BusyError,
     ConflictError,
     FencedError,
+    NotFoundError,
     PenstockError,
     QuotaExceededError,
     StorageFullError,
@@ -97,6 +98,8 @@ class _Clone:
         except (FencedError, BusError, BackendUnavailableError, BusyError):
             raise
         except PenstockError as error:
+            if isinstance(error, NotFoundError) and error.subject is Subject.TASK:
+                return  # the last attempt has come to its end, and is being put at its place
             await self.lease.confirm()
             await self._send(self._abandon(error))
         else:

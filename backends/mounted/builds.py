@@ -28,6 +28,8 @@ from domain.errors import InvalidRequestError, Subject
 from domain.ids import VFolderId, VolumeName
 
 _ATTEMPT: Final = re.compile(r"[0-9a-f]{1,32}")
+#: Name of the attempt that is there from the beginning.
+_FIRST: Final = "0"
 _MODE: Final = 0o700
 
 
@@ -48,6 +50,8 @@ class Builds:
                 "destination": str(plan.destination),
                 "verify": plan.verify,
             }
+            with self._area.place(BUILDS) as place, suppress(FileExistsError):
+                os.mkdir(f"{plan.id}.{_FIRST}", _MODE, dir_fd=place.fd)
             self._area.write_json(BUILDS, _note(plan.id), document, epoch=op.epoch)
 
     def all(self) -> list[BuildPlan]:
@@ -64,7 +68,10 @@ class Builds:
         return BuildPlan(build, VolumeName(note["source_volume"]), source, destination, bool(note["verify"]))
 
     def open_attempt(self, build: UUID, attempt: str) -> tuple[BuildPlan, str]:
-        """Take over what earlier attempts copied; returns the plan, and the path from the volume's root."""
+        """Take over what the last attempt copied; returns the plan, and the path from the volume's root.
+
+        Where there is nothing to take over, it is on its way to its place already.
+        """
         if not _ATTEMPT.fullmatch(attempt):
             raise InvalidRequestError("not the name of an attempt", field="attempt")
         name = f"{build}.{attempt}"
@@ -72,12 +79,11 @@ class Builds:
             plan = self._plan(build)
             if plan is None:
                 raise missing(str(build), Subject.TASK)
+            earlier = self._attempts(build)
+            if not earlier:
+                raise missing(str(build), Subject.TASK)
             with self._area.place(BUILDS) as place:
-                for earlier in self._attempts(build):
-                    with suppress(FileNotFoundError):
-                        os.rename(earlier, name, src_dir_fd=place.fd, dst_dir_fd=place.fd)
-                with suppress(FileExistsError):
-                    os.mkdir(name, _MODE, dir_fd=place.fd)
+                os.rename(earlier[0], name, src_dir_fd=place.fd, dst_dir_fd=place.fd)
         return plan, f"{AREA_NAME}/{BUILDS}/{name}"
 
     def _attempts(self, build: UUID) -> list[str]:
@@ -118,13 +124,12 @@ class Builds:
             return False
         return True
 
-    def drop(self, op: Operation, build: UUID) -> None:
-        """Give a build up: what was copied goes to the trash."""
+    def drop(self, op: Operation, build: UUID) -> bool:
+        """Give a build up: what was copied goes to the trash. False if there is no such build."""
         with translated(build, Subject.TASK):
             plan = self._plan(build)
             if plan is None and not self._attempts(build):
-                throw_away(self._area, op)
-                return
+                return throw_away(self._area, op) or self._area.exists(TRASH, trash_note(op.id))
             folder = plan.destination if plan is not None else VFolderId(None, build)
             taken = self._area.fence.path(op.epoch, f"trash.{op.id}")
             for number, name in enumerate(self._attempts(build)):
@@ -135,6 +140,7 @@ class Builds:
                     os.rename(name, target, src_dir_fd=place.fd, dst_dir_fd=self._area.mount.fd)
             throw_away(self._area, op)
             self._area.remove(BUILDS, _note(build))
+        return True
 
 
 def _note(build: UUID) -> str:

@@ -148,9 +148,9 @@ class VfsVolume:
         """Put what was copied at its place."""
         await self._threads.run(self._builds.finish, op, build, attempt, destination)
 
-    async def drop_build(self, op: Operation, build: UUID) -> None:
+    async def drop_build(self, op: Operation, build: UUID) -> bool:
         """Give a build up."""
-        await self._threads.run(self._builds.drop, op, build)
+        return await self._threads.run(self._builds.drop, op, build)
 
     async def trash(self) -> Sequence[TrashEntry]:
         """What was deleted and is not yet forgotten."""

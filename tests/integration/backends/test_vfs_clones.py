@@ -237,7 +237,7 @@ async def test_a_build_that_is_given_up_leaves_nothing(volume: VfsVolume, source
     await copy_all(volume, plan)
     drop = op()
     for _ in range(2):
-        await volume.drop_build(drop, plan.id)
+        assert await volume.drop_build(drop, plan.id)
     (entry,) = await volume.trash()
     assert (entry.id, entry.folder, entry.files) == (drop.id, TARGET, True)
     while not (await volume.purge(drop.id)).finished:
@@ -245,7 +245,7 @@ async def test_a_build_that_is_given_up_leaves_nothing(volume: VfsVolume, source
     await volume.drop_trash(drop.id)
     assert not list((tmp_path / ".penstock/builds").iterdir())
     assert not list((tmp_path / ".penstock/trash").iterdir())
-    await volume.drop_build(op(), plan.id)
+    assert not await volume.drop_build(op(), plan.id)
     assert state(source)
 
 
@@ -271,6 +271,11 @@ async def test_an_owner_that_dies_while_it_finishes(volume: VfsVolume, source: P
     area = tmp_path / ".penstock"
     name = f"{plan.id}.a"
     (area / "builds" / name).rename(area / f"stage.1/e1/build.{name}")
+    tree = await volume.tree(SOURCE)
+    with pytest.raises(NotFoundError):
+        await volume.copy_into(plan.id, "b", tree)
+    await tree.close()
+    assert [path.name for path in (area / "builds").iterdir()] == [f"{plan.id}.json"]
     await volume.take_over(2)
     await volume.finish_build(op(2), plan.id, "a", TARGET)
     assert state(tmp_path.joinpath(*TARGET.directory)) == state(source)
