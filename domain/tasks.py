@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Final, Self
 from uuid import UUID
 
+from domain.errors import ConflictError, Subject
 from domain.ids import VFolderId, VolumeName
 
 #: Index of every task that is kept.
@@ -102,6 +103,13 @@ class TaskRecord:
             cancelling=bool(int(fields.get("cancelling", 0))),
             message=fields.get("message", ""),
         )
+
+    def check_cancellable(self) -> None:
+        """Raise ConflictError if the task cannot be made to end before it is done."""
+        if self.state.is_over:
+            raise ConflictError(f"it is over: {self.state}", subject=Subject.TASK, reason="over")
+        if self.kind is not TaskKind.CLONE:
+            raise ConflictError("what is deleted cannot be taken back", subject=Subject.TASK, reason="deletion")
 
     @property
     def remaining_seconds(self) -> float | None:

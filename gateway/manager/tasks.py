@@ -8,9 +8,10 @@ from uuid import UUID
 from aiohttp import web
 from pydantic import Field
 
+from bus.task_pages import find_task, task_page
 from domain.commands import CancelTask
-from domain.errors import ConflictError, NotFoundError, Subject
-from domain.tasks import ALL_TASKS, TaskKind, TaskRecord, task_record
+from domain.errors import NotFoundError, Subject
+from domain.tasks import TaskRecord
 from gateway.gate import Gate
 from gateway.middlewares import asker_of
 from gateway.parameters import Parameters, Text, read_query
@@ -42,17 +43,9 @@ class TaskRoutes:
         """List tasks in the order they began, page by page; they are kept for some time after their end."""
         parameters = read_query(request, ListParameters)
         volume = self._gate.volume(parameters.volume).name if parameters.volume is not None else None
-        catalogue = self._gate.bus.catalogue
-        members = await catalogue.page(ALL_TASKS, after=parameters.cursor, limit=parameters.limit)
-        records = await catalogue.fields([task_record(UUID(member)) for member in members])
-        found = [
-            TaskRecord.parse(UUID(member), fields)
-            for member, fields in zip(members, records, strict=True)
-            if fields is not None and "kind" in fields
-        ]
-        items = [_told(task) for task in found if volume in (None, task.volume)]
-        cursor = members[-1] if len(members) == parameters.limit else None
-        return web.json_response({"items": items, "next_cursor": cursor})
+        page = await task_page(self._gate.bus.catalogue, cursor=parameters.cursor, limit=parameters.limit)
+        items = [_told(task) for task in page.tasks if volume in (None, task.volume)]
+        return web.json_response({"items": items, "next_cursor": page.cursor})
 
     async def task(self, request: web.Request) -> web.Response:
         """Tell how far a task is."""
@@ -61,10 +54,7 @@ class TaskRoutes:
     async def cancel(self, request: web.Request) -> web.Response:
         """Have a clone end before it is done. What was deleted stays deleted."""
         task = await self._find(request)
-        if task.state.is_over:
-            raise ConflictError(f"it is over: {task.state}", subject=Subject.TASK, reason="over")
-        if task.kind is not TaskKind.CLONE:
-            raise ConflictError("what is deleted cannot be taken back", subject=Subject.TASK, reason="deletion")
+        task.check_cancellable()
         await self._gate.commander.ask(task.volume, CancelTask(task=task.id), asker_of(request))
         return web.json_response(_told(await self._find(request)), status=202)
 
@@ -74,10 +64,7 @@ class TaskRoutes:
             task = UUID(name)
         except ValueError as error:
             raise NotFoundError(f"{name[:40]}: no such task", subject=Subject.TASK) from error
-        (fields,) = await self._gate.bus.catalogue.fields([task_record(task)])
-        if fields is None or "kind" not in fields:
-            raise NotFoundError(f"{task}: no such task", subject=Subject.TASK)
-        return TaskRecord.parse(task, fields)
+        return await find_task(self._gate.bus.catalogue, task)
 
 
 def _told(task: TaskRecord) -> dict[str, object]:

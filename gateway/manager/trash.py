@@ -54,20 +54,18 @@ class TrashRoutes:
 
     async def restore(self, request: web.Request) -> web.Response:
         """Put a deleted folder back to its place."""
-        parameters = await self._gate.body(request, TrashParameters)
-        volume = self._gate.volume(parameters.volume)
-        trash = parameters.trash or await _last(volume, parameters.vfid)
-        command = RestoreVFolder(folder=parameters.vfid, trash=trash)
-        await self._gate.commander.ask(volume.name, command, asker_of(request))
-        return web.Response(status=204)
+        return await self._have_done(request, RestoreVFolder)
 
     async def purge(self, request: web.Request) -> web.Response:
         """Have a deleted folder purged at once."""
+        return await self._have_done(request, PurgeVFolder)
+
+    async def _have_done(self, request: web.Request, command: type[RestoreVFolder | PurgeVFolder]) -> web.Response:
         parameters = await self._gate.body(request, TrashParameters)
         volume = self._gate.volume(parameters.volume)
         trash = parameters.trash or await _last(volume, parameters.vfid)
-        command = PurgeVFolder(folder=parameters.vfid, trash=trash)
-        await self._gate.commander.ask(volume.name, command, asker_of(request))
+        wish = command(folder=parameters.vfid, trash=trash)
+        await self._gate.commander.ask(volume.name, wish, asker_of(request))
         return web.Response(status=204)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness.processes import FOLDER, PLACE, SCOPE, Site, ask, open_site, until
+from harness.processes import FOLDER, PLACE, SCOPE, Site, open_site, until
 
 OTHER = f"{SCOPE}/aabb0002-0000-4000-8000-000000000002"
 OTHER_PLACE = PLACE.replace("0001000040008000000000000001", "0002000040008000000000000002")
@@ -122,13 +123,11 @@ def test_a_clone_is_cancelled(site: Site) -> None:
     worker_of(site).kill()
     id_ = clone(site, "other")
     until(lambda: task(site, id_)["state"] == "running", "it is known")
-    answer = ask(
-        site.api.manager_port,
-        "DELETE",
-        f"/tasks/{id_}",
-        headers={"X-BackendAI-Storage-Auth-Token": site.api.secret},
-    )
-    assert (answer.status, answer.json["cancelling"]) == (202, True)
+    done = site.penstock("tasks", "cancel", id_)
+    assert done.returncode == 0, done.stderr
+    assert task(site, id_)["cancelling"] is True
+    again = site.api.manager("DELETE", f"/tasks/{id_}")
+    assert (again.status, again.json["cancelling"]) == (202, True)
     site.start("worker")
     assert over(site, id_)["state"] == "cancelled"
     other = site.path / "volumes/other"
@@ -137,6 +136,11 @@ def test_a_clone_is_cancelled(site: Site) -> None:
     assert not list((other / ".penstock/builds").iterdir())
     (event,) = site.events("clone.abandoned")
     assert "code" not in event.body
+    (row,) = json.loads(site.penstock("tasks", "ls", "--json").stdout)
+    assert (row["task"], row["state"]) == (id_, "cancelled")
+    late = site.penstock("tasks", "cancel", id_)
+    assert late.returncode == 1
+    assert "it is over" in late.stderr
 
 
 def test_a_large_folder_is_deleted_while_others_work(site: Site) -> None:
