@@ -33,6 +33,7 @@ class Client:
 
     Args:
         fresh_ids: a negative control: whatever is sent again gets another id.
+        lossy: the store loses everything at some time, an answer between being told of and being read as well.
     """
 
     number: int
@@ -41,6 +42,7 @@ class Client:
     chance: random.Random
     poison: bool
     fresh_ids: bool = False
+    lossy: bool = False
 
     async def run(self, bus: Bus, stop: anyio.Event) -> None:
         volume = VolumeName(self.plan.volumes[self.number % len(self.plan.volumes)])
@@ -91,7 +93,8 @@ class Client:
     async def _listen(self, bus: Bus, sent: Sent) -> None:
         """Now and then wait a little for the answer, to compare it with the one that is given in the end."""
         if self.chance.random() < 0.3:
-            with suppress(DeadlineExceededError, BusyError, BusBrokenError):
+            lost = (ConflictError,) if self.lossy else ()
+            with suppress(DeadlineExceededError, BusyError, BusBrokenError, *lost):
                 sent.reply = await bus.commands.request(sent.command, timeout_seconds=0.5)
 
 

@@ -179,9 +179,8 @@ async def _run(
         tasks.start_soon(follow, plan, history, over, random.Random(chance.random()))
         async with anyio.create_task_group() as senders:
             for number, cutter in enumerate(cutters):
-                client = Client(
-                    number, plan, history, random.Random(chance.random()), options.poison, options.fresh_ids
-                )
+                own = random.Random(chance.random())
+                client = Client(number, plan, history, own, options.poison, options.fresh_ids, options.lossy)
                 senders.start_soon(_send, client, cutter.port, stop)
             await _hurt(Faults(plan, server, actors, chance, cutters), history, options)
             stop.set()
