@@ -1,4 +1,4 @@
-"""Looks through a volume's trash and its builds, and has workers purge the one and go on with the other.
+"""Has workers do what waits on a volume: purge its trash, go on with its builds, do what is on its list of work.
 
 The volume itself has the list of what is to do: nothing is forgotten when a process dies between taking a command
 and starting the job. Jobs can be lost or fail, so what is still there is asked for again; but ever more rarely, so
@@ -8,65 +8,87 @@ that the queue does not grow much while no worker takes from it.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Final
 from uuid import UUID
 
 import anyio
 from loguru import logger
 
-from actors.jobs.contract import CloneJob, JobQueue, PurgeJob
-from backends.contract import Volume
-from backends.powers import BuildsFolders
-from bus.contract import Outcome
+from actors.jobs.contract import CloneJob, JobQueue, PurgeJob, WorkJob
+from actors.settings import ActorSettings
+from actors.turns import GRACE_SECONDS, Pending, Turns
+from backends.contract import TrashEntry, Volume
+from backends.powers import BuildPlan, BuildsFolders, KeepsWork, Work
+from bus.contract import Leases, Outcome
 from domain.errors import PenstockError
-from domain.events import CloneAbandoned, CloneAccepted, FileDeleted, VFolderDeleted, VFolderPurgeRequested
+from domain.events import (
+    CloneAbandoned,
+    CloneAccepted,
+    CloneCompleted,
+    FileDeleted,
+    FilesPurged,
+    VFolderDeleted,
+    VFolderPurged,
+    VFolderPurgeRequested,
+)
+from domain.ids import VFolderId
+from domain.task_events import TaskAbandoned, TaskAccepted, TaskCompleted
 
 #: Longest time between two jobs for the same trash entry, in seconds.
 _RAREST_SECONDS: Final = 3600.0
-#: And for the same build: somebody waits for it, and a job that finds another one at it ends at once.
-_RAREST_BUILD_SECONDS: Final = 60.0
-#: After these there is something to do.
-_WAKING: Final = frozenset(
+#: And for what somebody waits for: a job that finds another one at it ends at once.
+_RAREST_AWAITED_SECONDS: Final = 60.0
+#: After these there is something new to do.
+_BEGINNING: Final = frozenset(
     {
         VFolderDeleted.type,
         VFolderPurgeRequested.type,
         FileDeleted.type,
         CloneAccepted.type,
+        # What was copied of it is in the trash now.
         CloneAbandoned.type,
+        TaskAccepted.type,
+        # It may have put something into the trash.
+        TaskCompleted.type,
     }
 )
-
-
-@dataclass(slots=True)
-class _Asked:
-    """Something for which a job was started."""
-
-    again: float
-    pause: float
+#: After these something is done, and another thing can be begun; and which field says what it was.
+_ENDING: Final[Mapping[str, str]] = {
+    VFolderPurged.type: "trash",
+    FilesPurged.type: "trash",
+    CloneCompleted.type: "task",
+    CloneAbandoned.type: "task",
+    TaskCompleted.type: "task",
+    TaskAbandoned.type: "task",
+}
 
 
 class Janitor:
-    """Starts jobs for one volume.
+    """Starts jobs for one volume."""
 
-    Args:
-        interval_seconds: how often it looks, if nothing wakes it.
-        trash_seconds: how long deleted folders are kept for whoever wants them back.
-    """
-
-    def __init__(self, volume: Volume, jobs: JobQueue, interval_seconds: float, trash_seconds: float = 0.0) -> None:
+    def __init__(self, volume: Volume, jobs: JobQueue, leases: Leases, settings: ActorSettings) -> None:
         self._volume = volume
         self._jobs = jobs
-        self._interval = interval_seconds
-        self._trash_seconds = trash_seconds
+        self._leases = leases
+        self._interval = settings.purge_interval_seconds
+        self._trash_seconds = settings.trash_seconds
+        self._turns = Turns(settings.jobs_at_once, self._interval)
         self._wake = anyio.Event()
-        self._asked: dict[UUID, _Asked] = {}
+        self._pending: dict[UUID, Pending] = {}
+        #: When all of it is looked up anew.
+        self._stale = 0.0
 
     def committed(self, outcomes: Sequence[Outcome]) -> None:
-        """Look soon if there is something to do."""
-        if any(event.type in _WAKING for outcome in outcomes for event in outcome.events):
-            self._wake.set()
+        """Look soon if there is something new, or room for what waits."""
+        for event in (event for outcome in outcomes for event in outcome.events):
+            if event.type in _BEGINNING:
+                self._stale = 0.0
+                self._wake.set()
+            if event.type in _ENDING and (ended := event.body.get(_ENDING[event.type])):
+                self._pending.pop(UUID(str(ended)), None)
+                self._wake.set()
 
     async def run(self) -> None:
         """Look for ever."""
@@ -76,31 +98,51 @@ class Janitor:
                 await self._look()
             except PenstockError as error:
                 logger.warning("looking for what is to do on {}: {}", self._volume.name, error)
-            with anyio.move_on_after(self._interval):
+            pause = min(self._interval, GRACE_SECONDS) if self._pending else self._interval
+            with anyio.move_on_after(pause):
                 await self._wake.wait()
 
     async def _look(self) -> None:
-        name = self._volume.name
-        entries = await self._volume.trash()
-        builds = await self._volume.builds() if isinstance(self._volume, BuildsFolders) else ()
-        there = {entry.id for entry in entries} | {plan.id for plan in builds}
-        self._asked = {id_: asked for id_, asked in self._asked.items() if id_ in there}
-        for plan in builds:
-            if self._is_time(plan.id, _RAREST_BUILD_SECONDS):
-                await self._jobs.start_clone(CloneJob(volume=name, build=plan.id))
+        if anyio.current_time() >= self._stale:
+            self._stale = anyio.current_time() + self._interval
+            found = await self._find()
+            self._pending = {item.id: item for item in found}
+            self._turns.forget_others(self._pending)
+        now = anyio.current_time()
+        doubtful = self._turns.doubtful(self._pending.values(), now)
+        held = await self._leases.held([item.lease for item in doubtful])
+        alive = {item.id for item, is_held in zip(doubtful, held, strict=True) if is_held}
+        for item in self._turns.pick(self._pending.values(), alive, now):
+            await item.start()
+
+    async def _find(self) -> list[Pending]:
+        """All that waits on the volume."""
+        volume = self._volume
+        found = list(self._purges(await volume.trash()))
+        if isinstance(volume, BuildsFolders):
+            found += [self._build(plan) for plan in await volume.builds()]
+        if isinstance(volume, KeepsWork):
+            found += [self._work(work) for work in await volume.works()]
+        return found
+
+    def _purges(self, entries: Sequence[TrashEntry]) -> Iterator[Pending]:
         for entry in entries:
             if not entry.doomed and time.time() < entry.time + self._trash_seconds:
                 continue  # somebody may want it back
-            if self._is_time(entry.id, _RAREST_SECONDS):
-                job = PurgeJob(volume=name, folder=entry.folder, trash=entry.id, files=entry.files)
-                await self._jobs.start_purge(job)
+            job = PurgeJob(volume=self._volume.name, folder=entry.folder, trash=entry.id, files=entry.files)
+            start = partial(self._jobs.start_purge, job)
+            yield Pending(entry.id, _tenant(entry.folder), job.lease, start, _RAREST_SECONDS)
 
-    def _is_time(self, id_: UUID, rarest: float) -> bool:
-        """Whether a job is to be started now; the next one is not for some time."""
-        now = anyio.current_time()
-        asked = self._asked.setdefault(id_, _Asked(now, self._interval))
-        if now < asked.again:
-            return False
-        asked.again = now + asked.pause
-        asked.pause = min(rarest, 2 * asked.pause)
-        return True
+    def _build(self, plan: BuildPlan) -> Pending:
+        job = CloneJob(volume=self._volume.name, build=plan.id)
+        start = partial(self._jobs.start_clone, job)
+        return Pending(plan.id, _tenant(plan.destination), job.lease, start, _RAREST_AWAITED_SECONDS)
+
+    def _work(self, work: Work) -> Pending:
+        job = WorkJob(volume=self._volume.name, work=work.id)
+        start = partial(self._jobs.start_work, job)
+        return Pending(work.id, _tenant(work.folder), job.lease, start, _RAREST_AWAITED_SECONDS)
+
+
+def _tenant(folder: VFolderId | None) -> str:
+    return str(folder.scope) if folder is not None and folder.scope is not None else ""

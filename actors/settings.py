@@ -36,6 +36,9 @@ class ActorSettings(BaseModel):
     purge_interval_seconds: float = Field(
         60.0, gt=0, description="how often the trash is looked through for what still has to be purged, in seconds"
     )
+    jobs_at_once: int = Field(
+        4, ge=1, le=64, description="jobs of one volume done at once; whoever has the fewest is served first"
+    )
     trash_seconds: float = Field(
         0.0,
         ge=0,

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, runtime_checkable
 from uuid import UUID
 
 from backends.contract import Operation, ReadHandle, Staging, Volume
 from backends.intake import SocketIntake
 from domain.ids import VFolderId, VolumeName
 from domain.paths import RelativePath
+from domain.tasks import TaskKind
 from domain.usage import Usage
 
 
@@ -145,6 +146,77 @@ class BuildsFolders(Protocol):
         """Give a build up: what was copied goes to the trash. Repeat-safe; False if there is no such build."""
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Something a worker is to do, as the volume has it written down."""
+
+    #: Id of the operation that asked for it.
+    id: UUID
+    kind: TaskKind
+    #: None: with all of the volume.
+    folder: VFolderId | None
+    options: Mapping[str, Any]
+
+
+@runtime_checkable
+class KeepsWork(Protocol):
+    """The volume has the list of what workers are to do with it, and how far they are."""
+
+    async def begin_work(self, op: Operation, work: Work) -> None:
+        """Write down what is to be done. Repeat-safe by `op.id`."""
+
+    async def works(self) -> Sequence[Work]:
+        """What was begun and has not ended."""
+
+    async def checkpoint(self, work: UUID, state: bytes) -> None:
+        """Keep what a worker needs to go on where it was, durably. Raises NotFoundError (subject task)."""
+
+    async def checkpointed(self, work: UUID) -> bytes:
+        """What was kept last; empty: nothing. Raises NotFoundError (subject task)."""
+
+    async def end_work(self, op: Operation, work: UUID) -> Work | None:
+        """Take it off the list; None if it is not on it. Repeat-safe by `op.id`."""
+
+
+@dataclass(frozen=True, slots=True)
+class StagedUpload:
+    """An unfinished upload, as the volume has it."""
+
+    session: str
+    #: Unix time of the last byte.
+    modified: float
+
+
+@runtime_checkable
+class ListsStagings(Protocol):
+    """Power of a FileAccess: unfinished uploads can be found by looking."""
+
+    async def stagings(self) -> Sequence[StagedUpload]:
+        """All of the folder. Raises NotFoundError (subject vfolder)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """Something on the volume that belongs to nothing."""
+
+    #: Where it lies, in words an operator can follow.
+    name: str
+    detail: str
+    #: Unix time of its last change.
+    modified: float
+
+
+@runtime_checkable
+class FindsLeftovers(Protocol):
+    """The volume can be searched for what no operation will ever come back to."""
+
+    async def leftovers(self) -> Sequence[Leftover]:
+        """What there is."""
+
+    async def discard(self, leftover: Leftover) -> None:
+        """Have it purged like everything that was deleted. Repeat-safe."""
+
+
 @runtime_checkable
 class ClonesFolders(Protocol):
     """The storage copies folders by its own means, without moving bytes through Penstock."""
@@ -161,7 +233,7 @@ class TakesSnapshots(Protocol):
         """Keep an image. Raises NotFoundError, ConflictError."""
 
     async def snapshots(self, folder: VFolderId) -> Sequence[str]:
-        """Names of the images kept. Raises NotFoundError."""
+        """Names of the images kept, the oldest first. Raises NotFoundError."""
 
     async def delete_snapshot(self, op: Operation, folder: VFolderId, name: str) -> None:
         """Drop an image. Raises NotFoundError."""
@@ -173,6 +245,17 @@ class CountsFast(Protocol):
 
     async def fast_usage(self, folder: VFolderId) -> Usage:
         """What a folder holds, as the storage last knew. Raises NotFoundError."""
+
+
+@runtime_checkable
+class Recounts(Protocol):
+    """Counting again takes less time than counting did, where little has changed."""
+
+    async def recount(self, folder: VFolderId, *, full: bool) -> Usage:
+        """Count what a folder holds without unfinished uploads, and remember it for the next time.
+
+        What was changed behind Penstock's back may only be seen by a `full` count. Raises NotFoundError.
+        """
 
 
 @runtime_checkable

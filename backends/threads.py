@@ -40,6 +40,8 @@ class VolumeThreads:
         self._observer = observer
         self._limit = threads + waiting
         self._timeout = timeout_seconds
+        #: Calls that look at very many entries, at once.
+        self.scans = scans
         self._scans = anyio.CapacityLimiter(scans)
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix=f"volume-{volume}")
         #: Calls that were begun and have not ended; added here, discarded by the thread that ran them.

@@ -366,6 +366,9 @@ class Leases(Protocol):
             ConflictError: the holder did not let go in time.
         """
 
+    async def held(self, names: Sequence[str]) -> Sequence[bool]:
+        """Whether anybody holds each of these leases."""
+
 
 @dataclass(frozen=True, slots=True)
 class Trimmed:

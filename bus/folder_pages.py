@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from bus.contract import Catalogue
 from domain.catalogue import (
@@ -17,6 +18,8 @@ from domain.catalogue import (
     volume_index,
 )
 from domain.ids import QuotaScopeId, VolumeName
+
+_PAGE: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +57,16 @@ async def folder_page(catalogue: Catalogue, index: str, *, cursor: str, limit: i
         if info
     ]
     return FolderPage(folders, members[-1] if len(members) == limit else None)
+
+
+async def list_folders(
+    catalogue: Catalogue, volume: VolumeName | None, owner: QuotaScopeId | None
+) -> AsyncIterator[ListedFolder]:
+    """Folders of the catalogue: all, of a volume, or of an owner."""
+    index = folder_index(volume, owner)
+    cursor: str | None = ""
+    while cursor is not None:
+        page = await folder_page(catalogue, index, cursor=cursor, limit=_PAGE)
+        for listed in page.folders:
+            yield listed
+        cursor = page.cursor

@@ -154,15 +154,3 @@ class AbandonClone(_CloneCommand):
     code: ErrorCode | None = Field(None, description="what went wrong, wire-stable; absent: it was cancelled")
     retry: Retry = Field(Retry.NEVER, description="whether the same clone may succeed later")
     detail: str = Field("", description="a sentence for people")
-
-
-class CancelTask(Command):
-    """Have a task end before it is done; what it has made so far is removed."""
-
-    type = "task.cancel"
-
-    task: UUID = Field(description="id of the task: the id of the command that began it")
-
-    @property
-    def key(self) -> str:
-        return f"task:{self.task}"

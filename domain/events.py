@@ -111,6 +111,19 @@ class FilesPurged(_FolderEvent):
     entries: int = Field(description="files and directories removed")
 
 
+class UsageMeasured(_FolderEvent):
+    """What a folder holds was counted; unfinished uploads are left out."""
+
+    type = "usage.measured"
+    publisher = "the worker that counted it"
+
+    entries: int = Field(description="files, directories and links")
+    files: int = Field(description="regular files")
+    file_bytes: int = Field(description="sum of the sizes of regular files, each counted once; quotas count this")
+    logical_bytes: int = Field(description="sum of the sizes of all entries, directories included")
+    allocated_bytes: int = Field(description="bytes the file system has given, as `du` counts")
+
+
 class _CloneEvent(Event):
     source: VFolderId = Field(description="the folder to copy")
     destination: VFolderId = Field(description="the folder to make, on this volume")
@@ -147,28 +160,6 @@ class CloneAbandoned(_CloneEvent):
     code: ErrorCode | None = Field(None, description="what went wrong, wire-stable; absent: it was cancelled")
     retry: Retry = Field(Retry.NEVER, description="whether the same clone may succeed later")
     detail: str = Field("", description="a sentence for people")
-
-
-class _TaskEvent(Event):
-    task: UUID = Field(description="id of the task: the id of the command that began it")
-
-
-class TaskProgressed(_TaskEvent):
-    """How far a task is. Published once a second at most."""
-
-    type = "task.progressed"
-    publisher = "the worker that does it"
-
-    items: int = Field(description="entries dealt with so far")
-    items_total: int = Field(description="entries there are, as counted at the beginning; 0: not counted")
-    size_bytes: int = Field(description="bytes dealt with so far")
-    size_bytes_total: int = Field(description="bytes there are, as counted at the beginning; 0: not counted")
-
-
-class TaskCancelRequested(_TaskEvent):
-    """A task is to end before it is done; how it ends is told by its own events."""
-
-    type = "task.cancel.requested"
 
 
 class CommandFailed(Event):
@@ -256,12 +247,6 @@ class CloneAbandonFailed(CommandFailed):
     """`clone.abandon` failed."""
 
     type = "clone.abandon.failed"
-
-
-class TaskCancelFailed(CommandFailed):
-    """`task.cancel` failed."""
-
-    type = "task.cancel.failed"
 
 
 class CloneFailed(CommandFailed):

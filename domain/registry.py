@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 
-from domain import commands, events
+from domain import commands, events, task_commands, task_events
 from domain.envelope import Envelope
 from domain.errors import MalformedEventError, UnsupportedError
 from domain.messages import Command, Event, Message
@@ -31,11 +31,13 @@ def _concrete(base: type[Message]) -> Iterator[type[Message]]:
         yield from _concrete(subclass)
 
 
+#: Where messages of the product are; tests have some of their own.
+_MODULES: Final = {module.__name__ for module in (commands, events, task_commands, task_events)}
 COMMANDS: Final[Mapping[str, type[Command]]] = {
-    cls.type: cls for cls in _concrete(Command) if cls.__module__ == commands.__name__ and issubclass(cls, Command)
+    cls.type: cls for cls in _concrete(Command) if cls.__module__ in _MODULES and issubclass(cls, Command)
 }
 EVENTS: Final[Mapping[str, type[Event]]] = {
-    cls.type: cls for cls in _concrete(Event) if cls.__module__ == events.__name__ and issubclass(cls, Event)
+    cls.type: cls for cls in _concrete(Event) if cls.__module__ in _MODULES and issubclass(cls, Event)
 }
 #: (type, version) -> how to lift it by one version. There is only one version of anything so far.
 UPCASTERS: Final[Mapping[tuple[str, int], Upcaster]] = {}

@@ -27,6 +27,15 @@ class TaskKind(StrEnum):
     CLONE = "clone"
     DELETE_FOLDER = "vfolder.delete"
     DELETE_FILES = "files.delete"
+    SCAN = "usage.scan"
+    INSPECT = "volume.inspect"
+    SCRUB = "files.scrub"
+    PRUNE = "snapshots.prune"
+
+    @property
+    def is_cancellable(self) -> bool:
+        """Whether it can end before all of it is done."""
+        return self not in (TaskKind.DELETE_FOLDER, TaskKind.DELETE_FILES)
 
 
 class TaskState(StrEnum):
@@ -66,7 +75,8 @@ class TaskRecord:
     id: UUID
     kind: TaskKind
     volume: VolumeName
-    folder: VFolderId
+    #: None: it is done with all of the volume.
+    folder: VFolderId | None
     state: TaskState
     #: Unix times.
     began: float
@@ -82,6 +92,8 @@ class TaskRecord:
     cancelling: bool = False
     #: Why it failed, in words.
     message: str = ""
+    #: What was found, as JSON; empty: nothing is told.
+    result: str = ""
 
     @classmethod
     def parse(cls, task: UUID, fields: Mapping[str, str]) -> Self:
@@ -90,7 +102,7 @@ class TaskRecord:
             id=task,
             kind=TaskKind(fields["kind"]),
             volume=VolumeName(fields["volume"]),
-            folder=VFolderId.parse(fields["folder"]),
+            folder=VFolderId.parse(fields["folder"]) if fields["folder"] else None,
             state=TaskState(fields["state"]),
             began=float(fields["began"]),
             changed=float(fields["changed"]),
@@ -102,13 +114,14 @@ class TaskRecord:
             source_volume=fields.get("source_volume", ""),
             cancelling=bool(int(fields.get("cancelling", 0))),
             message=fields.get("message", ""),
+            result=fields.get("result", ""),
         )
 
     def check_cancellable(self) -> None:
         """Raise ConflictError if the task cannot be made to end before it is done."""
         if self.state.is_over:
             raise ConflictError(f"it is over: {self.state}", subject=Subject.TASK, reason="over")
-        if self.kind is not TaskKind.CLONE:
+        if not self.kind.is_cancellable:
             raise ConflictError("what is deleted cannot be taken back", subject=Subject.TASK, reason="deletion")
 
     @property

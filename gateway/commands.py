@@ -53,7 +53,7 @@ class Commander:
         envelope = await self._wrap(volume, command, asker)
         reply = await self._bus.commands.request(envelope, timeout_seconds=self._timeout)
         if reply.failure is not None:
-            raise _error(reply.failure)
+            raise error_of(reply.failure)
         return reply.result
 
     async def tell(self, volume: VolumeName, command: Command, asker: Asker) -> UUID:
@@ -75,7 +75,7 @@ class Commander:
         return wrap_command(command, id=id_, volume=volume, time=clock.now(), origin=origin)
 
 
-def _error(failure: Failure) -> PenstockError:
+def error_of(failure: Failure) -> PenstockError:
     """The error an actor told of, as if it had been raised here."""
     subject = Subject(failure.subject) if failure.subject in list(Subject) else Subject.NONE
     if failure.code is ErrorCode.BUSY:

@@ -17,7 +17,7 @@ from dramatiq.brokers.redis import RedisBroker
 from pydantic import BaseModel
 from redis.exceptions import RedisError
 
-from actors.jobs.contract import CloneJob, PurgeJob
+from actors.jobs.contract import CloneJob, PurgeJob, WorkJob
 from bus.settings import BusSettings
 from domain.errors import BusBrokenError, InvalidRequestError
 from ops.settings import Settings
@@ -25,6 +25,7 @@ from ops.settings import Settings
 _NAMESPACE: Final = "penstock-jobs"
 PURGE: Final = "purge"
 CLONE: Final = "clone"
+WORK: Final = "work"
 _QUEUE: Final = "storage"
 
 
@@ -66,6 +67,10 @@ class JobSender:
     async def start_clone(self, job: CloneJob) -> None:
         """Have a worker copy a folder."""
         await self._start(CLONE, job.build, job)
+
+    async def start_work(self, job: WorkJob) -> None:
+        """Have a worker do something of a volume's list."""
+        await self._start(WORK, job.work, job)
 
     async def _start(self, name: str, id_: UUID, job: BaseModel) -> None:
         message: dramatiq.Message[Any] = dramatiq.Message(

@@ -10,24 +10,20 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from actors.comparison import Comparison
+from actors.scrub import Scrub
 from backends.contract import Volume
 from backends.observer import SilentObserver
 from backends.registry import open_volumes
 from backends.settings import VolumeSettings
 from bus.contract import Bus, Gap, Position
 from bus.filters import Filter
-from bus.folder_pages import ListedFolder
+from bus.folder_pages import ListedFolder, list_folders
 from bus.streams import open_streams_bus
-from bus.task_pages import find_task, task_page
-from domain.commands import CancelTask
-from domain.envelope import Origin, wrap_command
 from domain.errors import NotFoundError, Subject
 from domain.ids import QuotaScopeId, VFolderId, VolumeName
-from domain.tasks import TaskRecord
-from ops.folders import list_folders
-from ops.rebuild import Rebuild, view_of
+from ops.rebuild import view_of
 from ops.replay import Execution, Range, copy, differences, printed, told
-from ops.scrub import Scrub
 from ops.settings import Settings
 
 #: Name of the command line among the bus's members; it owns nothing, so it need not be unique.
@@ -40,7 +36,7 @@ async def list_rows(
 ) -> list[dict[str, Any]]:
     """Folders of the catalogue, a row each."""
     async with open_streams_bus(settings.bus, _NODE) as bus:
-        return [_row(listed, bus.clock.now()) async for listed in list_folders(bus, volume, owner)]
+        return [_row(listed, bus.clock.now()) async for listed in list_folders(bus.catalogue, volume, owner)]
 
 
 def _row(listed: ListedFolder, now: float) -> dict[str, Any]:
@@ -54,53 +50,6 @@ def _row(listed: ListedFolder, now: float) -> dict[str, Any]:
         "used_bytes": usage.file_bytes if usage else None,
         "usage_age_seconds": round(now - usage.measured) if usage else None,
     }
-
-
-async def task_rows(settings: Settings, volume: VolumeName | None) -> list[dict[str, Any]]:
-    """Tasks, a row each."""
-    rows: list[dict[str, Any]] = []
-    async with open_streams_bus(settings.bus, _NODE) as bus:
-        cursor: str | None = ""
-        while cursor is not None:
-            page = await task_page(bus.catalogue, cursor=cursor, limit=_PAGE)
-            rows += [_task_row(task) for task in page.tasks if volume in (None, task.volume)]
-            cursor = page.cursor
-    return rows
-
-
-def _task_row(task: TaskRecord) -> dict[str, Any]:
-    return {
-        "task": str(task.id),
-        "kind": task.kind.value,
-        "volume": str(task.volume),
-        "vfid": str(task.folder),
-        "state": task.state.value,
-        "items": f"{task.items}/{task.items_total}" if task.items_total else str(task.items),
-        "bytes": f"{task.size_bytes}/{task.size_bytes_total}" if task.size_bytes_total else str(task.size_bytes),
-        "began": datetime.fromtimestamp(task.began, UTC).isoformat(timespec="seconds"),
-        "message": task.message or None,
-    }
-
-
-async def cancel_task(settings: Settings, task: UUID) -> None:
-    """Have a clone end before it is done.
-
-    Raises:
-        NotFoundError: there is no such task.
-        ConflictError: it is over, or no clone.
-    """
-    async with open_streams_bus(settings.bus, _NODE) as bus:
-        found = await find_task(bus.catalogue, task)
-        found.check_cancellable()
-        clock = bus.clock
-        command = wrap_command(
-            CancelTask(task=task),
-            id=clock.new_id(),
-            volume=found.volume,
-            time=clock.now(),
-            origin=Origin(actor=_NODE),
-        )
-        await bus.commands.request(command, timeout_seconds=settings.gateway.command_seconds)
 
 
 async def lane_rows(settings: Settings) -> list[dict[str, Any]]:
@@ -135,9 +84,9 @@ async def rebuild(
     chosen = _chosen(settings, volume)
     async with open_volumes(chosen, SilentObserver()) as volumes, open_streams_bus(settings.bus, _NODE) as bus:
         view = await view_of(bus, Range("events", Filter(volume=volume or ""), list(chosen), archive=archive))
-        work = Rebuild(bus, view, dry_run=dry_run, count=count)
+        comparison = Comparison(bus, view, dry_run=dry_run, count=count)
         for opened in volumes.values():
-            async for difference in work.from_volume(opened):
+            async for difference in comparison.differences(opened):
                 show(difference)
 
 

@@ -22,8 +22,9 @@ from redis.asyncio import Redis
 
 from actors.fleet import Fleet
 from actors.jobs.clone import clone
-from actors.jobs.contract import CloneJob, PurgeJob
+from actors.jobs.contract import CloneJob, PurgeJob, WorkJob
 from actors.jobs.purge import purge
+from actors.jobs.work import do_work
 from backends.contract import Volume
 from backends.powers import Mountable
 from backends.registry import open_volumes
@@ -39,7 +40,7 @@ from gateway.settings import Listen
 from gateway.uploads.sweeper import sweep_for_ever
 from ops.archive.archive import Archive, Archiver
 from ops.health import Health, HealthRoutes
-from ops.jobs import CLONE, PURGE, JobSender, declare, jobs_url, open_broker
+from ops.jobs import CLONE, PURGE, WORK, JobSender, declare, jobs_url, open_broker
 from ops.metrics import ActorMetrics, BackendMetrics, BusMetrics, GatewayMetrics
 from ops.settings import Settings
 from ops.tls import server_context
@@ -142,7 +143,11 @@ async def run_worker(settings: Settings, stop: anyio.Event) -> None:
         def do_clone(**message: Any) -> None:
             portal.call(partial(_clone, parts, message))
 
+        def do_any(**message: Any) -> None:
+            portal.call(partial(_work, parts, message))
+
         declare(broker, PURGE, do_purge)
+        declare(broker, WORK, do_any)
         declare(broker, CLONE, do_clone)
         worker = dramatiq.Worker(broker, worker_threads=settings.worker.threads)
         await anyio.to_thread.run_sync(worker.start)
@@ -212,6 +217,15 @@ async def _clone(parts: Parts, message: Mapping[str, Any]) -> None:
             await clone(job, parts.volumes, parts.bus)
         except PenstockError as error:
             logger.warning("clone {} waits: {}", job.build, error)
+
+
+async def _work(parts: Parts, message: Mapping[str, Any]) -> None:
+    job = WorkJob.model_validate(dict(message))
+    with logger.contextualize(operation="work", task=str(job.work), volume=job.volume):
+        try:
+            await do_work(job, parts.volumes, parts.bus)
+        except PenstockError as error:
+            logger.warning("task {} waits: {}", job.work, error)
 
 
 @asynccontextmanager

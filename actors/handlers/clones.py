@@ -6,7 +6,7 @@ from actors.handlers.effect import Effect, Ground
 from actors.handlers.folders import open_scope
 from backends.contract import Operation, Volume
 from backends.powers import BuildPlan, BuildsFolders, ClonesFolders
-from domain.commands import AbandonClone, CancelTask, FinishClone, RequestClone
+from domain.commands import AbandonClone, FinishClone, RequestClone
 from domain.errors import (
     ConflictError,
     ErrorCode,
@@ -16,7 +16,7 @@ from domain.errors import (
     Subject,
     UnsupportedError,
 )
-from domain.events import CloneAbandoned, CloneAccepted, CloneCompleted, TaskCancelRequested
+from domain.events import CloneAbandoned, CloneAccepted, CloneCompleted
 from domain.ids import VolumeName
 from domain.paths import ROOT
 
@@ -75,12 +75,6 @@ async def abandon_clone(command: AbandonClone, op: Operation, ground: Ground) ->
     if not await _builder(ground.volume).drop_build(op, command.task):
         raise NotFoundError(f"{command.task}: it is over", subject=Subject.TASK)
     return Effect([_abandoned(command, ground, command.code, command.retry, command.detail)])
-
-
-async def cancel_task(command: CancelTask, op: Operation, ground: Ground) -> Effect:
-    """Let it be known that a task is to end; whoever does it looks at its record."""
-    del op
-    return Effect([TaskCancelRequested(volume=ground.volume.name, task=command.task)])
 
 
 def _abandoned(

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from actors.handlers.clones import abandon_clone, cancel_task, finish_clone, request_clone
+from actors.handlers.clones import abandon_clone, finish_clone, request_clone
 from actors.handlers.effect import Effect, Ground
 from actors.handlers.folders import (
     create_vfolder,
@@ -17,8 +17,9 @@ from actors.handlers.folders import (
     restore_vfolder,
 )
 from actors.handlers.scopes import create_quota_scope, delete_quota_scope, set_quota, unset_quota
+from actors.handlers.tasks import abandon_task, cancel_task, finish_task, start_task
 from backends.contract import Operation
-from domain import commands, events
+from domain import commands, events, task_commands, task_events
 from domain.messages import Command
 
 Handle = Callable[[Any, Operation, Ground], Awaitable[Effect]]
@@ -46,5 +47,8 @@ HANDLERS: Final[Mapping[type[Command], Handler]] = {
     commands.RequestClone: Handler(request_clone, events.CloneFailed),
     commands.FinishClone: Handler(finish_clone, events.CloneFinishFailed),
     commands.AbandonClone: Handler(abandon_clone, events.CloneAbandonFailed),
-    commands.CancelTask: Handler(cancel_task, events.TaskCancelFailed),
+    task_commands.StartTask: Handler(start_task, task_events.TaskStartFailed),
+    task_commands.FinishTask: Handler(finish_task, task_events.TaskFinishFailed),
+    task_commands.AbandonTask: Handler(abandon_task, task_events.TaskAbandonFailed),
+    task_commands.CancelTask: Handler(cancel_task, task_events.TaskCancelFailed),
 }

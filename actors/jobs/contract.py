@@ -21,6 +21,11 @@ class PurgeJob(BaseModel):
     #: Whether it is what is left of files of the folder.
     files: bool = False
 
+    @property
+    def lease(self) -> str:
+        """Name of the lease of whoever does it."""
+        return f"job:purge:{self.trash}"
+
 
 class CloneJob(BaseModel):
     """Copy a folder to where a new one is being made."""
@@ -31,6 +36,25 @@ class CloneJob(BaseModel):
     volume: VolumeName
     build: UUID
 
+    @property
+    def lease(self) -> str:
+        """Name of the lease of whoever does it."""
+        return f"job:clone:{self.build}"
+
+
+class WorkJob(BaseModel):
+    """Do what a volume has on its list of work."""
+
+    model_config = ConfigDict(frozen=True)
+
+    volume: VolumeName
+    work: UUID
+
+    @property
+    def lease(self) -> str:
+        """Name of the lease of whoever does it."""
+        return f"job:work:{self.work}"
+
 
 class JobQueue(Protocol):
     """Where jobs go in. Delivery is at least once; a job is repeat-safe."""
@@ -40,3 +64,6 @@ class JobQueue(Protocol):
 
     async def start_clone(self, job: CloneJob) -> None:
         """Have a worker copy a folder, soon. Raises BusBrokenError."""
+
+    async def start_work(self, job: WorkJob) -> None:
+        """Have a worker do something of the volume's list, soon. Raises BusBrokenError."""

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-from uuid import UUID
-
 from loguru import logger
 
 from actors.jobs.contract import PurgeJob
+from actors.jobs.running import derived_id
 from backends.contract import Volume
 from bus.contract import Bus
 from domain.commands import FinishPurge
 from domain.envelope import Origin, wrap_command
 from domain.errors import ConflictError, FencedError
-from domain.ids import uuid7
 
 
 async def purge(job: PurgeJob, volume: Volume, bus: Bus) -> None:
@@ -23,7 +20,7 @@ async def purge(job: PurgeJob, volume: Volume, bus: Bus) -> None:
     through the trash; the command at the end has an id that follows from the trash entry's.
     """
     try:
-        async with bus.leases.hold(f"job:purge:{job.trash}", wait_seconds=0) as lease:
+        async with bus.leases.hold(job.lease, wait_seconds=0) as lease:
             removed = 0
             finished = False
             while not finished:
@@ -38,15 +35,10 @@ async def purge(job: PurgeJob, volume: Volume, bus: Bus) -> None:
     await bus.commands.publish(
         wrap_command(
             command,
-            id=_finish_id(job),
+            # Whoever finishes first is heard; others are repetitions.
+            id=derived_id(job.trash, "purge.finish"),
             volume=job.volume,
             time=bus.clock.now(),
             origin=Origin(actor="worker", cause=job.trash),
         )
     )
-
-
-def _finish_id(job: PurgeJob) -> UUID:
-    """Always the same for the same trash entry: whoever finishes first is heard, others are repetitions."""
-    digest = hashlib.sha256(job.trash.bytes + b"purge.finish").digest()
-    return uuid7(job.trash.int >> 80, digest)

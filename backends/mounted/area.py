@@ -7,6 +7,8 @@ trash/<op id>.json     which folder it was, and of files which
 purging/<op id>        what is being emptied in the background, and cannot be had back any more
 builds/<op id>.json    a folder that is being made by copying another one
 builds/<op id>.<try>/  what was copied so far
+work/<op id>.json       what a worker is to do; `.state` beside it: how far it is
+usage/<32 hex>         what the last count of a folder remembers of its directories
 done/<op id>           trace of an operation that leaves no other, kept for two days
 journal/               outcomes of the last commands, see `journal.py`
 digests/<xx>/          digests of files, where they cannot lie with the files; see `digests.py`
@@ -24,7 +26,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 from backends.mounted.beneath import Beneath, opened, readable
-from backends.mounted.durable import rename_exclusive, sync_directory
+from backends.mounted.durable import rename_exclusive, replace_file, sync_directory, write_and_rename
 from backends.mounted.errors import translated
 from backends.mounted.fence import Fence
 from domain.errors import BackendFaultError, Subject
@@ -39,9 +41,10 @@ JOURNAL: Final = "journal"
 DIGESTS: Final = "digests"
 BUILDS: Final = "builds"
 PURGING: Final = "purging"
-_PLACES: Final = (SCOPES, TRASH, PURGING, BUILDS, DONE, LOST, JOURNAL, DIGESTS)
+WORK: Final = "work"
+USAGE: Final = "usage"
+_PLACES: Final = (SCOPES, TRASH, PURGING, BUILDS, WORK, USAGE, DONE, LOST, JOURNAL, DIGESTS)
 _AREA_MODE: Final = 0o700
-_FILE_MODE: Final = 0o600
 #: How long a trace of a done operation is kept; a command is not delivered again after that.
 _TRACE_SECONDS: Final = 2 * 24 * 3600.0
 
@@ -104,18 +107,30 @@ class Area:
         """Open one of the area's directories."""
         return self.mount.below((AREA_NAME, name))
 
-    def read_json(self, place: str, name: str) -> dict[str, Any] | None:
-        """Read a small file; None if it is not there."""
+    def read_bytes(self, place: str, name: str) -> bytes:
+        """Read a file; empty if it is not there."""
         with self.place(place) as directory:
             try:
                 fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory.fd)
             except FileNotFoundError:
-                return None
-        with open(fd, encoding="utf-8") as file:
-            try:
-                found = json.load(file)
-            except ValueError as error:
-                raise BackendFaultError(f"{AREA_NAME}/{place}/{name} is no JSON", subject=Subject.VOLUME) from error
+                return b""
+        with open(fd, "rb") as file:
+            return file.read()
+
+    def write_bytes(self, place: str, name: str, data: bytes) -> None:
+        """Write a file, whole or not at all; who owns the volume is not asked."""
+        with self.place(place) as directory:
+            replace_file(directory.fd, name, data)
+
+    def read_json(self, place: str, name: str) -> dict[str, Any] | None:
+        """Read a small file; None if it is not there."""
+        data = self.read_bytes(place, name)
+        if not data:
+            return None
+        try:
+            found = json.loads(data)
+        except ValueError as error:
+            raise BackendFaultError(f"{AREA_NAME}/{place}/{name} is no JSON", subject=Subject.VOLUME) from error
         return found if isinstance(found, dict) else None
 
     def write_json(
@@ -127,21 +142,13 @@ class Area:
             epoch: whose right to change the volume is checked; None: nobody's, for what does no harm.
         """
         with self.place(place) as directory:
+            data = json.dumps(document).encode()
             if epoch is None:
-                self._write(document, directory.fd, f"{name}.new", directory.fd, name)
+                replace_file(directory.fd, name, data)
                 return
             with self.fence.guarded(epoch):
                 path = self.fence.path(epoch, f"{name}.new")
-                self._write(document, self.mount.fd, path, directory.fd, name)
-
-    @staticmethod
-    def _write(document: Mapping[str, object], from_fd: int, partial: str, to_fd: int, name: str) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-        with opened(os.open(partial, flags, _FILE_MODE, dir_fd=from_fd)) as fd:
-            os.write(fd, json.dumps(document).encode())
-            os.fsync(fd)
-        os.rename(partial, name, src_dir_fd=from_fd, dst_dir_fd=to_fd)
-        sync_directory(to_fd)
+                write_and_rename(data, self.mount.fd, path, directory.fd, name)
 
     def remove(self, place: str, name: str) -> None:
         """Remove a small file, if it is there."""

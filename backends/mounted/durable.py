@@ -12,6 +12,7 @@ from domain.paths import RelativePath
 
 _SYNC_FILE_RANGE_WRITE: Final = 2
 _RENAME_NOREPLACE: Final = 1
+_FILE_MODE: Final = 0o600
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -53,6 +54,22 @@ def sync_file_system(fd: int) -> None:
     if _libc.syncfs(ctypes.c_int(fd)):
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
+
+
+def replace_file(directory_fd: int, name: str, data: bytes) -> None:
+    """Write a small file, whole or not at all, and durable."""
+    write_and_rename(data, directory_fd, f"{name}.new", directory_fd, name)
+
+
+def write_and_rename(data: bytes, from_fd: int, partial: str, to_fd: int, name: str) -> None:
+    """Write a small file in one directory and, when it is durable, put it at its place in another one."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    with opened(os.open(partial, flags, _FILE_MODE, dir_fd=from_fd)) as fd, open(fd, "wb", closefd=False) as file:
+        file.write(data)
+        file.flush()
+        os.fsync(fd)
+    os.rename(partial, name, src_dir_fd=from_fd, dst_dir_fd=to_fd)
+    sync_directory(to_fd)
 
 
 def rename_exclusive(source_fd: int, source: str, target_fd: int, target: str) -> None:

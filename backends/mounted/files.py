@@ -13,6 +13,7 @@ from backends.mounted import digests, names, reading, staging
 from backends.mounted.appending import MountedStaging
 from backends.mounted.beneath import Beneath
 from backends.mounted.errors import missing, translated
+from backends.powers import StagedUpload
 from backends.threads import VolumeThreads
 from domain.errors import BackendFaultError, NotFoundError, Subject
 from domain.ids import VFolderId
@@ -113,6 +114,10 @@ class MountedFiles:
     async def staging_note(self, session: str) -> bytes:
         """The note of an upload."""
         return await self._run(staging.note_of, session)
+
+    async def stagings(self) -> Sequence[StagedUpload]:
+        """Unfinished uploads."""
+        return await self._run(staging.stagings)
 
     async def open_staging(self, session: str) -> MountedStaging:
         """Open an upload for appending."""

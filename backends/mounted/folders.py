@@ -15,7 +15,7 @@ from typing import Final
 from uuid import UUID
 
 from backends.contract import Operation, Purge, TrashEntry
-from backends.mounted.area import PURGING, TRASH, Area
+from backends.mounted.area import PURGING, TRASH, USAGE, Area
 from backends.mounted.beneath import Beneath, names_in, opened, readable
 from backends.mounted.durable import make_parents, rename_exclusive, sync_directory
 from backends.mounted.errors import conflict, missing, translated
@@ -222,6 +222,9 @@ class Folders:
         with translated(trash, Subject.VFOLDER), self._area.place(PURGING) as place:
             with suppress(FileNotFoundError):
                 os.rmdir(str(trash), dir_fd=place.fd)
+            note = self._area.read_json(TRASH, trash_note(trash))
+            if note is not None and "paths" not in note:
+                self._area.remove(USAGE, VFolderId.parse(note["folder"]).uuid.hex)
             self._area.remove(TRASH, trash_note(trash))
 
     def find(self) -> Iterator[VFolderId]:

@@ -16,10 +16,11 @@ from typing import Final
 from backends.contract import Committed, FileStat
 from backends.descriptor import SharedDescriptor
 from backends.mounted import digests
-from backends.mounted.beneath import Beneath, opened
+from backends.mounted.beneath import Beneath, names_in, opened
 from backends.mounted.durable import make_parents, sync_directory
 from backends.mounted.errors import conflict, missing, translated
 from backends.mounted.names import DIRECTORY_MODE, file_stat, parent_of
+from backends.powers import StagedUpload
 from domain.errors import BackendUnavailableError, InvalidRequestError, StorageFullError, Subject
 from domain.paths import STAGING_NAME, RelativePath
 
@@ -83,6 +84,25 @@ def _check_room(root: Beneath, length: int | None) -> None:
             free_bytes=free,
             needed_bytes=length,
         )
+
+
+def stagings(root: Beneath) -> list[StagedUpload]:
+    """The staging files there are."""
+    with translated(STAGING_NAME, Subject.UPLOAD):
+        try:
+            area = root.below((STAGING_NAME,))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        with area:
+            return [found for name in names_in(area) if (found := _staged(area, name)) is not None]
+
+
+def _staged(area: Beneath, name: str) -> StagedUpload | None:
+    if not _SESSION_CHARACTERS.issuperset(name):
+        return None
+    with suppress(FileNotFoundError):
+        return StagedUpload(name, os.stat(name, dir_fd=area.fd, follow_symlinks=False).st_mtime)
+    return None
 
 
 def open_for_append(root: Beneath, session: str) -> tuple[SharedDescriptor, int]:

@@ -1,89 +1,130 @@
-"""Counting what a folder holds, in steps, so that a huge folder does not keep a thread from others."""
+"""Counting what a folder holds, in steps, so that a huge folder does not keep a thread from others.
+
+Several threads may count the same folder; each takes whole directories.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
-import stat
 from typing import Final
 
-from backends.mounted.beneath import Beneath
+from backends.mounted.beneath import Beneath, opened
 from backends.mounted.errors import translated
+from backends.mounted.usage_memory import DirectoryMemory, Tally
 from domain.errors import Subject
 from domain.paths import ROOT, STAGING_NAME, RelativePath
 from domain.usage import Usage
 
 #: What `st_blocks` counts in, whatever the file system's block size (POSIX stat.h, Linux).
 _BLOCK_BYTES: Final = 512
-
+#: Kinds of entries in `st_mode`. `stat.S_ISDIR` and the like take a third of the time a count needs.
+_KIND: Final = 0o170000
+_DIRECTORY: Final = 0o040000
+_REGULAR: Final = 0o100000
 
 #: A directory that vanished, whose name something else took, or that lies deeper than any path can say.
 _PASSED_OVER: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
 
 
 class Count:
-    """One walk over a folder. Never follows a link; what changes meanwhile may be counted or not."""
+    """One walk over a folder. Never follows a link; what changes meanwhile may be counted or not.
 
-    def __init__(self, *, staging: bool) -> None:
+    Args:
+        staging: whether unfinished uploads count.
+        memory: what an earlier count remembered of directories; those that have not changed since are not read.
+    """
+
+    def __init__(self, *, staging: bool, memory: DirectoryMemory | None = None) -> None:
         self._staging = staging
-        self._todo: list[RelativePath] | None = None
+        self._memory = memory
+        self._todo: list[RelativePath] = [ROOT]
+        #: Directories somebody looks at just now.
+        self._looked_at = 0
         self._linked: set[tuple[int, int]] = set()
-        self._entries = self._files = self._logical = self._file_bytes = self._allocated = 0
+        self._tallies: list[Tally] = []
 
     @property
     def usage(self) -> Usage:
         """What was counted so far."""
-        return Usage(self._entries, self._files, self._logical, self._file_bytes, self._allocated)
+        return Usage(*(sum(column) for column in zip(*self._tallies, strict=True)))
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all was counted."""
+        return not self._todo and not self._looked_at
 
     def step(self, root: Beneath, budget: int) -> bool:
-        """Look at whole directories until `budget` entries are passed; True when done."""
+        """Look at whole directories until `budget` entries are passed; False if there was none to take."""
+        total, taken = Tally(), False
         with translated("counting", Subject.VFOLDER):
-            if self._todo is None:
-                self._todo = [ROOT]
-                self._allocated += os.fstat(root.fd).st_blocks * _BLOCK_BYTES
-            while self._todo and budget > 0:
-                budget -= self._directory(root, self._todo.pop(), self._todo)
-        return not self._todo
+            while budget > 0:
+                self._looked_at += 1
+                try:
+                    if not self._todo:
+                        break
+                    path = self._todo.pop()
+                    taken = True
+                    tally, names = self._directory(root, path)
+                    self._todo.extend(RelativePath((*path.parts, name)) for name in names)
+                finally:
+                    self._looked_at -= 1
+                total = total.plus(tally)
+                budget -= 1 + tally.entries
+        self._tallies.append(total)
+        return taken
 
-    def _directory(self, root: Beneath, path: RelativePath, todo: list[RelativePath]) -> int:
+    def _directory(self, root: Beneath, path: RelativePath) -> tuple[Tally, list[str]]:
+        """Count what lies in a directory itself; returns the directories in it as well."""
         try:
             fd = root.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         except OSError as error:
             if error.errno not in _PASSED_OVER:
                 raise
-            return 1
-        seen = 1
-        try:
-            with os.scandir(fd) as scan:
-                for item in scan:
-                    seen += 1
-                    if path.is_root and not self._staging and item.name == STAGING_NAME:
-                        continue
-                    try:
-                        known = item.stat(follow_symlinks=False)
-                    except FileNotFoundError:
-                        continue
-                    self._add(known)
-                    if stat.S_ISDIR(known.st_mode):
-                        todo.append(RelativePath((*path.parts, item.name)))
-        finally:
-            os.close(fd)
-        return seen
+            return Tally(), []
+        with opened(fd):
+            known = os.fstat(fd)
+            remembered = self._memory.recall(known) if self._memory is not None else None
+            tally, names, linked = remembered or self._read(fd, is_root=path.is_root)
+            if self._memory is not None and not linked:
+                self._memory.keep(known, tally, names)
+        if path.is_root:
+            tally = tally.plus(Tally(allocated=known.st_blocks * _BLOCK_BYTES))
+        return tally, names
 
-    def _add(self, known: os.stat_result) -> None:
-        self._entries += 1
-        self._logical += known.st_size
-        first = self._is_first_name(known)
-        if first:
-            self._allocated += known.st_blocks * _BLOCK_BYTES
-        if stat.S_ISREG(known.st_mode):
-            self._files += 1
-            self._file_bytes += known.st_size if first else 0
+    def _read(self, fd: int, *, is_root: bool) -> tuple[Tally, list[str], bool]:
+        """As `_directory`, and whether there are files of several names, which count once in all of the folder."""
+        entries = files = logical = file_bytes = blocks = 0
+        names: list[str] = []
+        linked = False
+        leave_out = STAGING_NAME if is_root and not self._staging else None
+        with os.scandir(fd) as scan:
+            for item in scan:
+                if leave_out is not None and item.name == leave_out:
+                    continue
+                try:
+                    known = item.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue
+                entries += 1
+                size = known.st_size
+                logical += size
+                kind = known.st_mode & _KIND
+                if kind == _DIRECTORY:
+                    names.append(item.name)
+                elif known.st_nlink > 1:
+                    linked = True
+                    if not self._is_first_name(known):
+                        files += kind == _REGULAR
+                        continue
+                blocks += known.st_blocks
+                if kind == _REGULAR:
+                    files += 1
+                    file_bytes += size
+        return Tally(entries, files, logical, file_bytes, blocks * _BLOCK_BYTES), names, linked
 
     def _is_first_name(self, known: os.stat_result) -> bool:
         """Whether this file was not met before under another name."""
-        if known.st_nlink < 2 or stat.S_ISDIR(known.st_mode):
-            return True
         key = (known.st_dev, known.st_ino)
         if key in self._linked:
             return False

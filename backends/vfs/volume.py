@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Final
 from uuid import UUID
 
+import anyio
+
 from backends.contract import EntryKind, FenceLevel, Operation, Purge, TrashEntry
-from backends.mounted.area import Area
+from backends.mounted.area import USAGE, Area
 from backends.mounted.beneath import Beneath
 from backends.mounted.builds import Builds
 from backends.mounted.errors import translated
 from backends.mounted.files import MountedFiles
 from backends.mounted.folders import Folders
 from backends.mounted.journal import Journal
+from backends.mounted.leftovers import Leftovers
 from backends.mounted.mountinfo import mounted_as
 from backends.mounted.removal import Removal
 from backends.mounted.scopes import Scopes
 from backends.mounted.tree_copy import MountedTree, MountedTreeCopy
 from backends.mounted.usage import Count
-from backends.powers import BuildPlan, FolderTree, Mount, TreeCopy
+from backends.mounted.usage_memory import DirectoryMemory
+from backends.mounted.work import WorkList
+from backends.powers import BuildPlan, FolderTree, Leftover, Mount, TreeCopy, Work
 from backends.threads import VolumeThreads
 from domain.errors import NotFoundError, PenstockError, StorageFullError, Subject, UnsupportedError
 from domain.ids import QuotaScopeId, VFolderId, VolumeName
@@ -31,6 +37,8 @@ from domain.usage import Capacity, Health, HealthStatus, Quota, Usage
 
 #: Entries one step of a count looks at before other calls get their turn.
 _COUNT_STEP: Final = 5000
+#: How long one of several that count waits for another directory to look at, in seconds.
+_IDLE_SECONDS: Final = 0.002
 
 
 class VfsVolume:
@@ -50,6 +58,8 @@ class VfsVolume:
         self._journal = Journal(self._area)
         self._folders = Folders(self._area, self._scopes)
         self._builds = Builds(self._area, self._folders)
+        self._work = WorkList(self._area)
+        self._leftovers = Leftovers(self._area)
 
     async def prepare(self) -> None:
         """Make Penstock's area. Repeat-safe."""
@@ -152,6 +162,34 @@ class VfsVolume:
         """Give a build up."""
         return await self._threads.run(self._builds.drop, op, build)
 
+    async def begin_work(self, op: Operation, work: Work) -> None:
+        """Write down what a worker is to do."""
+        await self._threads.run(self._work.begin, op, work)
+
+    async def works(self) -> Sequence[Work]:
+        """What workers are to do."""
+        return await self._threads.run(self._work.all)
+
+    async def checkpoint(self, work: UUID, state: bytes) -> None:
+        """Keep how far a worker is."""
+        await self._threads.run(self._work.keep, work, state)
+
+    async def checkpointed(self, work: UUID) -> bytes:
+        """How far a worker was."""
+        return await self._threads.run(self._work.kept, work)
+
+    async def end_work(self, op: Operation, work: UUID) -> Work | None:
+        """Take work off the list."""
+        return await self._threads.run(self._work.end, op, work)
+
+    async def leftovers(self) -> Sequence[Leftover]:
+        """What lies in Penstock's area and belongs to nothing."""
+        return await self._threads.run(self._leftovers.find)
+
+    async def discard(self, leftover: Leftover) -> None:
+        """Have a leftover purged."""
+        await self._threads.run(self._leftovers.discard, leftover)
+
     async def trash(self) -> Sequence[TrashEntry]:
         """What was deleted and is not yet forgotten."""
         return await self._threads.run(self._folders.trash)
@@ -173,9 +211,36 @@ class VfsVolume:
 
     async def usage(self, folder: VFolderId, *, staging: bool = True) -> Usage:
         """Count what a folder holds."""
-        count = Count(staging=staging)
-        while not await self._threads.run(self._count, count, folder):
-            pass
+        return await self._counted(Count(staging=staging), folder)
+
+    async def recount(self, folder: VFolderId, *, full: bool) -> Usage:
+        """Count what a folder holds, without reading directories that have not changed since the last time."""
+        data = b"" if full else await self._threads.run(self._area.read_bytes, USAGE, _memory_name(folder))
+        memory = DirectoryMemory(data, time.time_ns())
+        usage = await self._counted(Count(staging=False, memory=memory), folder)
+        await self._threads.run(self._remember, folder, memory)
+        return usage
+
+    def _remember(self, folder: VFolderId, memory: DirectoryMemory) -> None:
+        with translated(self.name, Subject.VOLUME):
+            self._area.write_bytes(USAGE, _memory_name(folder), memory.dump())
+
+    async def _counted(self, count: Count, folder: VFolderId) -> Usage:
+        failures: list[PenstockError] = []
+
+        async def count_on() -> None:
+            try:
+                while not (count.is_done or failures):
+                    if not await self._threads.run(self._count, count, folder):
+                        await anyio.sleep(_IDLE_SECONDS)  # others are at the last directories
+            except PenstockError as error:
+                failures.append(error)
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(self._threads.scans):
+                tasks.start_soon(count_on)
+        if failures:
+            raise failures[0]
         return count.usage
 
     def _count(self, count: Count, folder: VFolderId) -> bool:
@@ -221,6 +286,10 @@ class VfsVolume:
     def files(self, folder: VFolderId) -> MountedFiles:
         """Names and bytes of a folder."""
         return MountedFiles(self._mount, folder, self._threads)
+
+
+def _memory_name(folder: VFolderId) -> str:
+    return folder.uuid.hex
 
 
 def _take(found: Iterator[VFolderId], count: int) -> list[VFolderId]:

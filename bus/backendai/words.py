@@ -11,7 +11,7 @@ from functools import singledispatch
 from typing import Final
 from uuid import UUID
 
-from domain import events
+from domain import events, task_events
 from domain.envelope import Envelope
 from domain.errors import ErrorCode
 from domain.messages import Event
@@ -113,7 +113,7 @@ def _(event: events.FilesDeleteFailed, cause: UUID | None) -> list[Word]:
 
 
 @_words.register
-def _(event: events.TaskProgressed, cause: UUID | None) -> list[Word]:
+def _(event: task_events.TaskProgressed, cause: UUID | None) -> list[Word]:
     del cause
     done, total = event.size_bytes, event.size_bytes_total
     if not total:

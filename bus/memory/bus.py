@@ -300,6 +300,11 @@ class MemoryLeases:
             self._store.asked.discard(holder)
             self._store.ring()
 
+    async def held(self, names: Sequence[str]) -> Sequence[bool]:
+        """Whether anybody holds each of these leases."""
+        await anyio.lowlevel.checkpoint()
+        return [name in self._store.leases for name in names]
+
 
 class MemoryLease:
     """A held lease; nobody can take it away."""

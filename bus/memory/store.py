@@ -11,9 +11,10 @@ import anyio
 
 from bus.codec import encode_envelope
 from bus.contract import DeadLetter, Member, Position, Stored
-from domain.catalogue import Change, project
+from domain.catalogue import Change
 from domain.envelope import Envelope, Reply
 from domain.ids import VolumeName
+from domain.projection import project
 from domain.view import View
 
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from bus.codec import encode_envelope
 from bus.streams.link import Argument
-from domain.catalogue import Bump, Change, Index, Put, Remove, Unindex, project
+from domain.catalogue import Bump, Change, Index, Put, Remove, Unindex
 from domain.envelope import Envelope
+from domain.projection import project
 
 
 class Call:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 from uuid import uuid4
@@ -52,6 +52,13 @@ class StreamLeases:
             del self._held[holder]
             with anyio.move_on_after(self._ttl, shield=True):
                 await self._release(lease)
+
+    async def held(self, names: Sequence[str]) -> Sequence[bool]:
+        """Whether anybody holds each of these leases."""
+        if not names:
+            return []
+        found = await self._wiring.link.execute("MGET", *map(keys.lease, names))
+        return [holder is not None for holder in found]
 
     async def _take(self, name: str, holder: str, wait_seconds: float) -> float:
         """Take the lease; returns the monotonic time from which it may be trusted."""

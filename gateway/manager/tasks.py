@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from uuid import UUID
 
 from aiohttp import web
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from bus.task_pages import find_task, task_page
-from domain.commands import CancelTask
 from domain.errors import NotFoundError, Subject
-from domain.tasks import TaskRecord
+from domain.ids import VFolderId
+from domain.task_commands import CancelTask, StartTask
+from domain.tasks import TaskKind, TaskRecord
+from domain.work import read_options
 from gateway.gate import Gate
 from gateway.middlewares import asker_of
 from gateway.parameters import Parameters, Text, read_query
@@ -25,6 +28,15 @@ class ListParameters(Parameters):
     limit: int = Field(100, ge=1, le=1000)
 
 
+class StartParameters(Parameters):
+    """What is to be done; with all of the volume, unless a folder is named."""
+
+    volume: Text
+    kind: TaskKind
+    vfid: VFolderId | None = None
+    options: dict[str, JsonValue] = Field(default_factory=dict)
+
+
 class TaskRoutes:
     """`/tasks`."""
 
@@ -35,6 +47,7 @@ class TaskRoutes:
         """What this serves."""
         return [
             web.get("/tasks", self.tasks, allow_head=False),
+            web.post("/tasks", self.start),
             web.get("/tasks/{task}", self.task, allow_head=False),
             web.delete("/tasks/{task}", self.cancel),
         ]
@@ -47,12 +60,22 @@ class TaskRoutes:
         items = [_told(task) for task in page.tasks if volume in (None, task.volume)]
         return web.json_response({"items": items, "next_cursor": page.cursor})
 
+    async def start(self, request: web.Request) -> web.Response:
+        """Have something done in the background, with a folder or all of a volume."""
+        parameters = await self._gate.body(request, StartParameters)
+        volume = self._gate.volume(parameters.volume)
+        wish = StartTask(kind=parameters.kind, folder=parameters.vfid, options=parameters.options)
+        read_options(wish.kind, wish.options, wish.folder)
+        answer = await self._gate.commander.ask(volume.name, wish, asker_of(request))
+        task = str(answer["task"])
+        return web.json_response({"task_id": task}, status=202, headers={"Location": f"/tasks/{task}"})
+
     async def task(self, request: web.Request) -> web.Response:
         """Tell how far a task is."""
         return web.json_response(_told(await self._find(request)))
 
     async def cancel(self, request: web.Request) -> web.Response:
-        """Have a clone end before it is done. What was deleted stays deleted."""
+        """Have a task end before it is done. What was deleted stays deleted."""
         task = await self._find(request)
         task.check_cancellable()
         await self._gate.commander.ask(task.volume, CancelTask(task=task.id), asker_of(request))
@@ -73,12 +96,13 @@ def _told(task: TaskRecord) -> dict[str, object]:
         "task_id": str(task.id),
         "kind": task.kind,
         "volume": task.volume,
-        "vfid": str(task.folder),
+        "vfid": str(task.folder) if task.folder else None,
         "source": task.source or None,
         "source_volume": task.source_volume or None,
         "state": task.state,
         "cancelling": task.cancelling and not task.state.is_over,
         "message": task.message or None,
+        "result": json.loads(task.result) if task.result else None,
         "began": _time(task.began),
         "changed": _time(task.changed),
         "items": task.items,

@@ -99,6 +99,7 @@ MANAGER: Final[Table] = {
     ("POST", "/folder/file/copy"): Operation(contents.CopyParameters),
     ("POST", "/folder/file/verify"): Operation(contents.VerifyParameters),
     ("GET", "/tasks"): Operation(query=tasks.ListParameters),
+    ("POST", "/tasks"): Operation(body=tasks.StartParameters, status=202),
     ("GET", "/tasks/{task}"): Operation(),
     ("DELETE", "/tasks/{task}"): Operation(status=202),
     ("GET", "/trash"): Operation(query=trash.ListParameters),

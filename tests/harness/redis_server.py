@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,12 +17,25 @@ import redis
 
 
 def free_port() -> int:
-    """A port nobody listens on now, outside of the range the kernel takes for outgoing connections."""
-    while True:
-        port = secrets.randbelow(16_000) + 15_000
+    """A port nobody listens on now, outside of the range the kernel takes for outgoing connections.
+
+    Each is given out once: several processes can serve one port (SO_REUSEPORT), and would take each other's calls.
+    """
+    for port in _PORTS:
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
+    raise RuntimeError("all ports were given out")
+
+
+def _ports() -> Iterator[int]:
+    usable = [port for port in range(15_000, 31_000) if not 16_021 <= port < 16_030]
+    start = secrets.randbelow(len(usable))
+    return iter(usable[start:] + usable[:start])
+
+
+#: Ports in turn, from a random one on; those Penstock has by default are left out.
+_PORTS = _ports()
 
 
 def debian_redis() -> str:

@@ -17,8 +17,9 @@ from pydantic import SecretStr
 
 from actors.fleet import Fleet
 from actors.jobs.clone import clone
-from actors.jobs.contract import CloneJob, PurgeJob
+from actors.jobs.contract import CloneJob, PurgeJob, WorkJob
 from actors.jobs.purge import purge
+from actors.jobs.work import do_work
 from actors.observer import SilentObserver as SilentActors
 from actors.settings import ActorSettings
 from backends.contract import Volume
@@ -75,6 +76,9 @@ class Direct:
 
     async def start_clone(self, job: CloneJob) -> None:
         await clone(job, {self._volume.name: self._volume}, self._bus)
+
+    async def start_work(self, job: WorkJob) -> None:
+        await do_work(job, {self._volume.name: self._volume}, self._bus)
 
 
 class Watching(SilentObserver):

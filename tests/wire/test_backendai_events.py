@@ -16,7 +16,7 @@ import pytest
 
 from bus.backendai.wire import anycast_fields, broadcast_text, cache_key, parse_broadcast
 from bus.backendai.words import Anycast, Broadcast, Word, words
-from domain import events
+from domain import events, task_events
 from domain.envelope import Origin, wrap_event
 from domain.errors import ErrorCode, MalformedEventError, Retry
 from domain.ids import VFolderId, VolumeName
@@ -57,7 +57,9 @@ CASES: list[tuple[Event, list[str]]] = [
     (events.FilesPurged(volume=DISK, folder=ONE, trash=TASK, entries=1), ["bgtask_done"]),
     (events.FilesDeleteFailed(**REFUSED, subject=str(ONE), code=ErrorCode.CONFLICT), ["bgtask_failed"]),
     (
-        events.TaskProgressed(volume=DISK, task=TASK, items=1, items_total=2, size_bytes=5, size_bytes_total=10),
+        task_events.TaskProgressed(
+            volume=DISK, task=TASK, items=1, items_total=2, size_bytes=5, size_bytes_total=10
+        ),
         ["bgtask_updated"],
     ),
     (events.VFolderCreated(volume=DISK, folder=ONE, mode=0o755), []),

@@ -15,6 +15,7 @@ import pytest
 
 from backends.contract import Operation
 from backends.mounted import area as area_module
+from backends.mounted import durable as durable_module
 from backends.mounted import folders as folders_module
 from backends.mounted import scopes as scopes_module
 from backends.mounted.area import Area
@@ -127,7 +128,7 @@ class Interrupter:
             def __getattr__(self, name: str) -> object:
                 return rename if name == "rename" else getattr(os, name)
 
-        for module in (folders_module, scopes_module, area_module):
+        for module in (folders_module, scopes_module, area_module, durable_module):
             monkeypatch.setattr(module, "os", Late())
         for module in (folders_module, scopes_module):
             monkeypatch.setattr(module, "rename_exclusive", exclusive)
@@ -202,7 +203,7 @@ def test_of_many_that_take_over_each_epoch_has_one_owner(tmp_path: Path) -> None
     made: list[VFolderId] = []
 
     def contend(owner: Owner) -> None:
-        for _ in range(40):
+        while len(won) < 40:
             with suppress(FencedError):
                 owner.take_over()
                 won.append(owner.epoch)
@@ -217,7 +218,6 @@ def test_of_many_that_take_over_each_epoch_has_one_owner(tmp_path: Path) -> None
     for thread in threads:
         thread.join()
     assert len(won) == len(set(won))
-    assert len(won) > 20
     on_disk = set(owners[0].folders.find())
     assert set(made) <= on_disk
     # What was made right before somebody else took over may be unknown to its maker, never half there.

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import anyio
@@ -15,6 +18,7 @@ from backends.conformance.suite import FOLDER, SCOPE, SESSION, op, path, put
 from backends.contract import Volume
 from backends.descriptor import SharedDescriptor
 from backends.mounted.usage import Count
+from backends.mounted.usage_memory import DirectoryMemory
 from backends.observer import SilentObserver
 from backends.registry import Site, driver
 from backends.settings import ThreadSettings
@@ -31,6 +35,7 @@ from domain.errors import (
 )
 from domain.ids import QuotaScopeId, VFolderId, VolumeName
 from domain.paths import ROOT
+from domain.usage import Usage
 
 pytestmark = pytest.mark.anyio
 
@@ -248,10 +253,81 @@ def test_a_count_goes_on_where_it_stopped(tmp_path: Path) -> None:
     count = Count(staging=True)
     steps = 0
     with open_root(tmp_path) as root:
-        while not count.step(root, 5):
+        while not count.is_done:
+            assert count.step(root, 5)
             steps += 1
+        assert not count.step(root, 5)
     assert steps > 2
     assert (count.usage.entries, count.usage.file_bytes) == (40, 40)
+
+
+def counted(root: Path, data: bytes, later_seconds: float = 3600.0) -> tuple[Usage, bytes, int]:
+    """Count with what an earlier count remembered; tells how many directories were read as well."""
+    from backends.mounted.beneath import open_root
+
+    class Reading(Count):
+        read = 0
+
+        def _read(self, fd: int, *, is_root: bool) -> Any:
+            self.read += 1
+            return super()._read(fd, is_root=is_root)
+
+    memory = DirectoryMemory(data, time.time_ns() + int(later_seconds * 1e9))
+    count = Reading(staging=False, memory=memory)
+    with open_root(root) as found:
+        while not count.is_done:
+            count.step(found, 50)
+    return count.usage, memory.dump(), count.read
+
+
+def test_what_has_not_changed_is_not_read_again(tmp_path: Path) -> None:
+    for number in range(20):
+        place = tmp_path / f"d{number % 4}" / f"e{number}"
+        place.mkdir(parents=True)
+        (place / "한글\udcff").write_bytes(bytes(number))
+    first, data, read = counted(tmp_path, b"")
+    assert (first.entries, first.files, first.file_bytes, read) == (44, 20, 190, 25)
+    again, data, read = counted(tmp_path, data)
+    assert (again, read) == (first, 0)
+    (tmp_path / "d1/e5/more").write_bytes(b"1234")
+    (tmp_path / "d2/e6/한글\udcff").unlink()
+    (tmp_path / "d3").rename(tmp_path / "d0/moved")
+    third, data, read = counted(tmp_path, data)
+    assert (third.entries, third.files, third.file_bytes) == (44, 20, 190 + 4 - 6)
+    assert read == 5, "the two that changed, what was moved, and the two it was moved from and to"
+    assert counted(tmp_path, b"")[0] == third
+    shutil.rmtree(tmp_path / "d0")
+    fourth, smaller, _ = counted(tmp_path, data)
+    assert fourth == counted(tmp_path, b"")[0]
+    assert len(smaller) < len(data), "what is gone is forgotten"
+
+
+def test_what_cannot_be_remembered_is_read_again(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d/a").write_bytes(b"12345")
+    (tmp_path / "b").hardlink_to(tmp_path / "d/a")
+    first, data, _ = counted(tmp_path, b"")
+    again, data, read = counted(tmp_path, data)
+    assert (again.file_bytes, read) == (5, 2), "files of several names are met again"
+    assert again == first
+    (tmp_path / "b").unlink()
+    _, data, _ = counted(tmp_path, b"", later_seconds=0)
+    assert counted(tmp_path, data)[2] == 2, "what changed just now may change again without its time telling"
+    for nonsense in (b"nonsense", b"\x93\x09\x90", data[:-1]):
+        assert counted(tmp_path, nonsense)[0].file_bytes == 5
+
+
+async def test_several_threads_count_together(tmp_path: Path) -> None:
+    settings = ThreadSettings(scans=4)
+    async with open_vfs(Site(VolumeName("disk"), {"path": str(tmp_path)}, settings, SilentObserver())) as volume:
+        await volume.create_scope(op(), SCOPE, None)
+        await volume.create_folder(op(), FOLDER, 0o755)
+        for number in range(300):
+            place = tmp_path.joinpath(*FOLDER.directory) / f"{number % 20}" / f"{number}"
+            place.mkdir(parents=True)
+            (place / "f").write_bytes(b"12")
+        usage = await volume.usage(FOLDER)
+    assert (usage.entries, usage.files, usage.file_bytes) == (620, 300, 600)
 
 
 # --- full -------------------------------------------------------------------------------------------

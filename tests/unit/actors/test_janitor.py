@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any
 from uuid import UUID, uuid4
 
 import anyio
 import pytest
 
 from actors.janitor import Janitor
-from actors.jobs.contract import CloneJob, PurgeJob
+from actors.jobs.contract import CloneJob, PurgeJob, WorkJob
+from actors.settings import ActorSettings
 from backends.contract import TrashEntry
+from bus.contract import Lease
 from domain.errors import BackendUnavailableError, Subject
 from domain.ids import VFolderId, VolumeName
 
@@ -42,12 +46,34 @@ class Asked:
     def __init__(self) -> None:
         self.trash: list[UUID] = []
         self.builds: list[UUID] = []
+        self.work: list[UUID] = []
 
     async def start_purge(self, job: PurgeJob) -> None:
         self.trash.append(job.trash)
 
     async def start_clone(self, job: CloneJob) -> None:
         self.builds.append(job.build)
+
+    async def start_work(self, job: WorkJob) -> None:
+        self.work.append(job.work)
+
+
+class NoLeases:
+    """Nobody holds anything, unless it is said."""
+
+    def __init__(self) -> None:
+        self.alive: set[str] = set()
+
+    def hold(self, name: str, *, wait_seconds: float) -> AbstractAsyncContextManager[Lease]:
+        raise NotImplementedError
+
+    async def held(self, names: Sequence[str]) -> list[bool]:
+        return [name in self.alive for name in names]
+
+
+def janitor_of(trash: Trash, asked: Asked, interval: float, **settings: Any) -> Janitor:
+    chosen = ActorSettings(purge_interval_seconds=interval, **settings)
+    return Janitor(trash, asked, NoLeases(), chosen)  # type: ignore[arg-type]
 
 
 async def run_until(janitor: Janitor, holds: Callable[[], bool]) -> None:
@@ -61,14 +87,14 @@ async def run_until(janitor: Janitor, holds: Callable[[], bool]) -> None:
 
 async def test_an_entry_that_stays_is_asked_for_ever_more_rarely() -> None:
     trash, asked = Trash(uuid4()), Asked()
-    await run_until(Janitor(trash, asked, 0.005), lambda: trash.looks >= 60)
+    await run_until(janitor_of(trash, asked, 0.005), lambda: trash.looks >= 60)
     assert 2 <= len(asked.trash) <= 8
 
 
 async def test_new_entries_are_asked_for_at_the_next_look() -> None:
     first, second = uuid4(), uuid4()
     trash, asked = Trash(first), Asked()
-    janitor = Janitor(trash, asked, 0.01)
+    janitor = janitor_of(trash, asked, 0.01)
     await run_until(janitor, lambda: bool(asked.trash))
     trash.ids.append(second)
     await run_until(janitor, lambda: second in asked.trash)
@@ -77,18 +103,18 @@ async def test_new_entries_are_asked_for_at_the_next_look() -> None:
 async def test_what_was_purged_is_forgotten() -> None:
     entry = uuid4()
     trash, asked = Trash(entry), Asked()
-    janitor = Janitor(trash, asked, 0.01)
+    janitor = janitor_of(trash, asked, 0.01)
     await run_until(janitor, lambda: bool(asked.trash))
     trash.ids.clear()
     looks = trash.looks
     await run_until(janitor, lambda: trash.looks > looks + 1)
-    assert janitor._asked == {}
+    assert len(janitor._turns) == 0
 
 
 async def test_it_lives_on_while_the_storage_is_away() -> None:
     trash, asked = Trash(uuid4()), Asked()
     trash.broken = True
-    janitor = Janitor(trash, asked, 0.01)
+    janitor = janitor_of(trash, asked, 0.01)
     await run_until(janitor, lambda: trash.looks > 2)
     trash.broken = False
     await run_until(janitor, lambda: bool(asked.trash))

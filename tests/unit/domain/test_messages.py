@@ -21,7 +21,6 @@ from domain.catalogue import (
     folder_member,
     measured_usage,
     parse_folder_member,
-    project,
 )
 from domain.commands import CreateVFolder, SetQuota
 from domain.envelope import Envelope, Origin, Trace, wrap_command, wrap_event
@@ -30,6 +29,7 @@ from domain.events import FileDeleted, FileMoved, FileUploaded, VFolderCreated, 
 from domain.ids import QuotaScopeId, ScopeKind, VFolderId, VolumeName, derived_id, uuid7
 from domain.messages import Message
 from domain.permissions import Permission
+from domain.projection import project
 from domain.registry import COMMANDS, EVENTS, open_command, open_event
 
 DISK = VolumeName("disk")
@@ -196,6 +196,10 @@ def test_every_event_can_be_projected(name: str) -> None:
         "items": 1,
         "items_total": 2,
         "size_bytes_total": 2,
+        "kind": "usage.scan",
+        "file_bytes": 1,
+        "logical_bytes": 1,
+        "allocated_bytes": 1,
     }
     event = model.model_validate({key: value for key, value in samples.items() if key in model.model_fields})
     assert all(change is not None for change in projected(event))

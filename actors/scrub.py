@@ -1,9 +1,10 @@
-"""`penstock scrub`: read every file that has a digest, and tell which are not any more what they were."""
+"""Reading every file that has a digest, and telling which are not any more what they were."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Any
 
 from backends.contract import Volume
@@ -17,6 +18,16 @@ from domain.ids import VFolderId
 from domain.paths import RelativePath
 
 Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Scrubbed:
+    """A file that was looked at."""
+
+    integrity: Integrity
+    read_bytes: int = 0
+    #: What is wrong with it; None: nothing.
+    row: Row | None = None
 
 
 class Scrub:
@@ -36,36 +47,35 @@ class Scrub:
 
     async def volume(self, volume: Volume, only: VFolderId | None = None) -> AsyncIterator[Row]:
         """Files that are damaged."""
-        if only is not None:
-            async for row in self._folder(volume, only):
-                yield row
-            return
-        async for folder in volume.folders():
-            async for row in self._folder(volume, folder):
-                yield row
+        async for folder in _folders(volume, only):
+            async for file in self.folder(volume, folder):
+                if file.row is not None:
+                    yield file.row
 
-    async def _folder(self, volume: Volume, folder: VFolderId) -> AsyncIterator[Row]:
+    async def folder(self, volume: Volume, folder: VFolderId) -> AsyncIterator[Scrubbed]:
+        """The files of a folder; damage is told."""
         try:
             async for path, _ in walk_files(volume.files(folder)):
-                verified = await self._file(volume, folder, path)
-                if verified is not None and verified.integrity is Integrity.DAMAGED:
-                    yield await self._damaged(volume, folder, path, verified)
+                found = await self._file(volume, folder, path)
+                if found is not None:
+                    self.found[found.integrity] += 1
+                    self.read_bytes += found.read_bytes
+                    yield found
         except NotFoundError:
             return  # the folder was deleted meanwhile
 
-    async def _file(self, volume: Volume, folder: VFolderId, path: RelativePath) -> Verified | None:
+    async def _file(self, volume: Volume, folder: VFolderId, path: RelativePath) -> Scrubbed | None:
         try:
             handle = await volume.files(folder).open_read(path)
         except (NotFoundError, ConflictError):
             return None
         try:
             if not self._keep and await handle.sha256() is None:
-                self.found[Integrity.UNKNOWN] += 1
-                return None
+                return Scrubbed(Integrity.UNKNOWN)
             verified = await verify(handle, keep=self._keep)
-            self.found[verified.integrity] += 1
-            self.read_bytes += handle.stat.size_bytes
-            return verified
+            damaged = verified.integrity is Integrity.DAMAGED
+            row = await self._damaged(volume, folder, path, verified) if damaged else None
+            return Scrubbed(verified.integrity, handle.stat.size_bytes, row)
         finally:
             await handle.close()
 
@@ -88,3 +98,11 @@ class Scrub:
             "kept_sha256": kept,
             "found_sha256": verified.sha256.hex(),
         }
+
+
+async def _folders(volume: Volume, only: VFolderId | None) -> AsyncIterator[VFolderId]:
+    if only is not None:
+        yield only
+        return
+    async for folder in volume.folders():
+        yield folder

@@ -1,0 +1,167 @@
+"""Comparing the catalogue with a volume, and making it say what is.
+
+The volume is the truth about what exists and what limits hold. What it cannot tell, when a folder was made and what
+it was counted to hold, comes from the events, of the stream or an archive. Repeat-safe, and safe beside running
+actors: what does not differ is not touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from backends.contract import Volume
+from bus.contract import Bus
+from bus.folder_pages import list_folders
+from domain.catalogue import (
+    Change,
+    Put,
+    folder_member,
+    folder_record,
+    measured_usage,
+    scope_record,
+    scopes_index,
+    usage_record,
+    volume_index,
+)
+from domain.envelope import wrap_event
+from domain.errors import NotFoundError
+from domain.events import (
+    QuotaScopeCreated,
+    QuotaScopeDeleted,
+    QuotaUpdated,
+    VFolderCreated,
+    VFolderDeleted,
+    VFolderPurged,
+)
+from domain.ids import QuotaScopeId, VFolderId, VolumeName
+from domain.messages import Event
+from domain.paths import ROOT
+from domain.projection import project
+from domain.view import View
+
+_PAGE: Final = 200
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One pass over volumes.
+
+    Args:
+        view: what events tell; empty: they are not asked.
+        dry_run: tell differences, change nothing.
+        count: count each folder's usage as well; takes as long as reading every directory does.
+    """
+
+    bus: Bus
+    view: View
+    dry_run: bool
+    count: bool
+
+    async def differences(self, volume: Volume) -> AsyncIterator[Row]:
+        """Make the catalogue say what the volume holds."""
+        members: set[str] = set()
+        scopes: set[QuotaScopeId] = set()
+        async for folder in volume.folders():
+            members.add(folder_member(folder, volume.name))
+            if folder.scope is not None:
+                scopes.add(folder.scope)
+            async for found in self._folder(volume, folder):
+                yield found
+        async for listed in list_folders(self.bus.catalogue, volume.name, None):
+            folder = listed.folder.folder
+            if folder_member(folder, volume.name) not in members and await _is_gone(volume, folder):
+                trash = self.bus.clock.new_id()
+                await self._tell(VFolderDeleted(volume=volume.name, folder=folder, trash=trash))
+                await self._tell(VFolderPurged(volume=volume.name, folder=folder, trash=trash, entries=0))
+                yield _row(volume.name, folder, "in the catalogue, but not on the volume", "dropped")
+        async for found in self._scopes(volume, scopes):
+            yield found
+        for member in sorted(self.view.indexes[volume_index(volume.name)] - members):
+            yield _row(volume.name, member.rpartition("@")[0], "told by events, but not on the volume", "none")
+
+    async def _folder(self, volume: Volume, folder: VFolderId) -> AsyncIterator[Row]:
+        names = [folder_record(folder, volume.name), usage_record(folder, volume.name)]
+        known, usage = await self.bus.catalogue.fields(names)
+        if known is None:
+            await self._bring_back(volume, folder)
+            yield _row(volume.name, folder, "on the volume, but not in the catalogue", "added")
+            usage = self.view.records.get(names[1])
+        if self.count:
+            async for found in self._usage(volume, folder, usage):
+                yield found
+
+    async def _bring_back(self, volume: Volume, folder: VFolderId) -> None:
+        """Write the projection of the event that made a folder; the event itself is not published again."""
+        stat = await volume.files(folder).stat(ROOT)
+        event = VFolderCreated(volume=volume.name, folder=folder, mode=stat.mode & 0o7777)
+        for change in project(wrap_event(event, id=self.bus.clock.new_id(), time=stat.changed_ns / 1e9)):
+            name = getattr(change, "record", "")
+            told = self.view.records.get(name)
+            if isinstance(change, Put) and told is not None:
+                await self._apply(Put(name, told))
+            elif name != usage_record(folder, volume.name):  # it is not empty, only not yet counted
+                await self._apply(change)
+
+    async def _usage(
+        self, volume: Volume, folder: VFolderId, known: Mapping[str, str] | None
+    ) -> AsyncIterator[Row]:
+        counted = await volume.usage(folder, staging=False)
+        now = self.bus.clock.now()
+        await self._apply(measured_usage(folder, volume.name, counted.file_bytes, counted.files, now))
+        before = "unknown" if known is None else f"{known['file_bytes']} bytes in {known['files']} files"
+        after = f"{counted.file_bytes} bytes in {counted.files} files"
+        if before != after:
+            yield _row(volume.name, folder, f"usage is {after}; in the catalogue {before}", "corrected")
+
+    async def _scopes(self, volume: Volume, found: set[QuotaScopeId]) -> AsyncIterator[Row]:
+        known = {QuotaScopeId.parse(member) for member in await _members(self.bus, scopes_index(volume.name))}
+        for scope in sorted(found | known, key=str):
+            (fields,) = await self.bus.catalogue.fields([scope_record(scope, volume.name)])
+            try:
+                limit = (await volume.quota(scope)).limit_bytes
+            except NotFoundError:
+                await self._tell(QuotaScopeDeleted(volume=volume.name, scope=scope))
+                yield _row(volume.name, scope, "in the catalogue, but not on the volume", "dropped")
+                continue
+            if fields is None:
+                await self._tell(QuotaScopeCreated(volume=volume.name, scope=scope, limit_bytes=limit))
+                yield _row(volume.name, scope, "on the volume, but not in the catalogue", "added")
+            elif fields.get("limit_bytes", "") != ("" if limit is None else str(limit)):
+                await self._tell(QuotaUpdated(volume=volume.name, scope=scope, limit_bytes=limit))
+                told = fields.get("limit_bytes") or "none"
+                yield _row(
+                    volume.name, scope, f"the limit is {limit or 'none'}; in the catalogue {told}", "corrected"
+                )
+
+    async def _tell(self, event: Event) -> None:
+        """Project an event that is not published: nothing happened just now."""
+        for change in project(wrap_event(event, id=self.bus.clock.new_id(), time=self.bus.clock.now())):
+            await self._apply(change)
+
+    async def _apply(self, change: Change) -> None:
+        if not self.dry_run:
+            await self.bus.catalogue.apply([change])
+
+
+def _row(volume: VolumeName | str, subject: object, difference: str, action: str) -> Row:
+    return {"volume": str(volume), "subject": str(subject), "difference": difference, "action": action}
+
+
+async def _members(bus: Bus, index: str) -> list[str]:
+    found: list[str] = []
+    while page := await bus.catalogue.page(index, after=found[-1] if found else "", limit=_PAGE):
+        found += page
+    return found
+
+
+async def _is_gone(volume: Volume, folder: VFolderId) -> bool:
+    """Whether a folder that was not found at the walk is not there; it may have been made meanwhile."""
+    try:
+        await volume.files(folder).stat(ROOT)
+    except NotFoundError:
+        return True
+    return False

@@ -1,0 +1,107 @@
+"""Finding what belongs to nothing: on the volume, in the catalogue, among uploads."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+from actors.comparison import Comparison
+from actors.jobs.doing import MOST_FINDINGS, Doing, Found
+from backends.powers import FindsLeftovers, ListsStagings
+from domain.errors import NotFoundError, Subject
+from domain.ids import VFolderId, VolumeName
+from domain.view import View
+from domain.work import InspectOptions
+
+#: Upload records looked at, at most; what an operator can look through.
+_SESSIONS: Final = 100_000
+
+Row = dict[str, Any]
+
+
+async def inspect(doing: Doing) -> Found:
+    """Look, and tell; put right only what is asked for."""
+    search = _Search(doing, InspectOptions.model_validate(doing.work.options))
+    async for finding in search.run():
+        doing.tally["found"] += 1
+        if len(doing.findings) < MOST_FINDINGS:
+            doing.findings.append(finding)
+    return Found(doing.progress.items, result={**doing.tally, "findings": list(doing.findings)})
+
+
+class _Search:
+    def __init__(self, doing: Doing, options: InspectOptions) -> None:
+        self._doing = doing
+        self._volume = doing.volume
+        self._name: VolumeName = doing.task.volume
+        self._bus = doing.task.bus
+        self._repair = options.repair
+        #: What was changed later than this may still be somebody's.
+        self._before = self._bus.clock.now() - options.age_seconds
+
+    async def run(self) -> AsyncIterator[Row]:
+        """Everything there is to find."""
+        comparison = Comparison(self._bus, View(), dry_run=not self._repair, count=False)
+        async for row in comparison.differences(self._volume):
+            await self._doing.passed(0)
+            yield self._row(row["subject"], row["difference"], row["action"])
+        async for found in self._stagings():
+            yield found
+        async for found in self._sessions():
+            yield found
+        async for found in self._leftovers():
+            yield found
+
+    async def _stagings(self) -> AsyncIterator[Row]:
+        """Bytes of uploads nobody has a record of."""
+        async for folder in self._doing.folders():
+            files = self._volume.files(folder)
+            await self._doing.passed(1)
+            if not isinstance(files, ListsStagings):
+                return
+            try:
+                stagings = await files.stagings()
+            except NotFoundError:
+                continue  # it was deleted meanwhile
+            for staged in stagings:
+                if staged.modified > self._before or await self._bus.records.load(f"upload:{staged.session}"):
+                    continue
+                if self._repair:
+                    await files.discard_staging(staged.session)
+                what = f"bytes of upload {staged.session}, of which there is no record"
+                yield self._row(folder, what, "discarded")
+
+    async def _sessions(self) -> AsyncIterator[Row]:
+        """Records of uploads whose bytes are gone."""
+        for name in await self._bus.records.due("upload", before=float("inf"), limit=_SESSIONS):
+            record = await self._bus.records.load(name)
+            if record is None or record.document.get("volume") != self._name:
+                continue
+            document: dict[str, Any] = dict(record.document)
+            await self._doing.passed(0)
+            if document["state"] != "open" or float(document["begun"]) > self._before:
+                continue
+            folder, session = VFolderId.parse(document["folder"]), str(document["id"])
+            try:
+                await self._volume.files(folder).staged_bytes(session)
+            except NotFoundError as error:
+                if error.subject not in (Subject.UPLOAD, Subject.VFOLDER):
+                    raise
+                if self._repair:
+                    await self._bus.records.remove(name)
+                yield self._row(folder, f"record of upload {session}, of which there are no bytes", "dropped")
+
+    async def _leftovers(self) -> AsyncIterator[Row]:
+        """What lies in the volume's own area."""
+        if not isinstance(self._volume, FindsLeftovers):
+            return
+        for leftover in await self._volume.leftovers():
+            await self._doing.passed(1)
+            if leftover.modified > self._before:
+                continue
+            if self._repair:
+                await self._volume.discard(leftover)
+            yield self._row(leftover.name, leftover.detail, "purged")
+
+    def _row(self, subject: object, difference: str, action: str) -> Row:
+        return {"subject": str(subject), "difference": difference, "action": action if self._repair else "none"}

@@ -1,0 +1,96 @@
+"""What everything that takes long has in common: who does it, how far it is, whether it is to end."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+import anyio
+
+from bus.contract import Bus, Lease
+from domain.envelope import Origin, wrap_command, wrap_event
+from domain.ids import VolumeName, uuid7
+from domain.messages import Command, Event
+from domain.task_events import TaskProgressed
+from domain.tasks import task_record
+
+#: Least time between two events that tell how far a task is, and between two looks whether it is cancelled.
+_PROGRESS_SECONDS: Final = 1.0
+
+
+class CancelledByWishError(Exception):
+    """Somebody wants the task to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a task is; totals are 0 where nobody has counted."""
+
+    items: int = 0
+    items_total: int = 0
+    size_bytes: int = 0
+    size_bytes_total: int = 0
+
+
+@dataclass(slots=True)
+class RunningTask:
+    """One attempt at a task, by whoever holds its lease."""
+
+    id: UUID
+    volume: VolumeName
+    bus: Bus
+    lease: Lease
+    #: When somebody was last told how far it is, and when it was last looked whether it is cancelled.
+    looked: float = 0.0
+
+    async def step(self, progress: Progress) -> None:
+        """Say how far it is, now and then; call often.
+
+        Raises:
+            CancelledByWishError: it is to end.
+            FencedError: somebody else does it.
+        """
+        await self.lease.confirm()
+        if anyio.current_time() < self.looked + _PROGRESS_SECONDS:
+            return
+        await self.check_cancelled()
+        await self.tell(
+            TaskProgressed(
+                volume=self.volume,
+                task=self.id,
+                items=progress.items,
+                items_total=progress.items_total,
+                size_bytes=progress.size_bytes,
+                size_bytes_total=progress.size_bytes_total,
+            )
+        )
+
+    async def check_cancelled(self) -> None:
+        """Raise CancelledByWishError if the task is to end."""
+        self.looked = anyio.current_time()
+        (fields,) = await self.bus.catalogue.fields([task_record(self.id)])
+        if fields is not None and fields.get("cancelling") == "1":
+            raise CancelledByWishError
+
+    async def tell(self, event: Event) -> None:
+        """Publish an event of what was done."""
+        clock = self.bus.clock
+        await self.bus.events.publish(wrap_event(event, id=clock.new_id(), time=clock.now(), origin=self._origin))
+
+    async def send(self, command: Command, repetition: str) -> None:
+        """Send a command, as the one of its kind for this task and repetition."""
+        id_ = derived_id(self.id, f"{command.type}:{repetition}")
+        await self.bus.commands.publish(
+            wrap_command(command, id=id_, volume=self.volume, time=self.bus.clock.now(), origin=self._origin)
+        )
+
+    @property
+    def _origin(self) -> Origin:
+        return Origin(actor="worker", cause=self.id)
+
+
+def derived_id(task: UUID, what: str) -> UUID:
+    """An id that is always the same for the same step of the same task."""
+    return uuid7(task.int >> 80, hashlib.sha256(task.bytes + what.encode()).digest())

@@ -1,0 +1,234 @@
+"""Which records of the catalogue an event changes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import singledispatch
+from uuid import UUID
+
+from domain import events, task_events
+from domain.catalogue import (
+    ALL_FOLDERS,
+    Bump,
+    Change,
+    FolderStatus,
+    Index,
+    Put,
+    Remove,
+    Unindex,
+    folder_member,
+    folder_record,
+    measured_usage,
+    owner_index,
+    scope_record,
+    scopes_index,
+    usage_record,
+    volume_index,
+)
+from domain.envelope import Envelope
+from domain.ids import VFolderId, VolumeName
+from domain.messages import Event
+from domain.registry import open_event
+from domain.tasks import ALL_TASKS, ENDED_TASKS, TaskKind, TaskState, ended_member, task_record
+
+
+def project(envelope: Envelope) -> tuple[Change, ...]:
+    """Say which records an event changes. Pure; the same event always gives the same changes.
+
+    Raises:
+        UnsupportedError: the event's type or version is not known here.
+        MalformedEventError: its body does not fit.
+    """
+    return _project(envelope.event or open_event(envelope), envelope.time)
+
+
+@singledispatch
+def _project(event: Event, time: float) -> tuple[Change, ...]:
+    return ()
+
+
+@_project.register
+def _(event: events.QuotaScopeCreated, time: float) -> tuple[Change, ...]:
+    fields = {"created": time, "limit_bytes": _limit(event.limit_bytes)}
+    return (
+        Put(scope_record(event.scope, event.volume), fields),
+        Index(scopes_index(event.volume), str(event.scope)),
+    )
+
+
+@_project.register
+def _(event: events.QuotaScopeDeleted, time: float) -> tuple[Change, ...]:
+    return (
+        Remove(scope_record(event.scope, event.volume)),
+        Unindex(scopes_index(event.volume), str(event.scope)),
+    )
+
+
+@_project.register
+def _(event: events.QuotaUpdated, time: float) -> tuple[Change, ...]:
+    return (Put(scope_record(event.scope, event.volume), {"limit_bytes": _limit(event.limit_bytes)}),)
+
+
+@_project.register
+def _(event: events.VFolderCreated, time: float) -> tuple[Change, ...]:
+    return (
+        *_appear(event.folder, event.volume, time, {"mode": event.mode}),
+        measured_usage(event.folder, event.volume, 0, 0, time),
+    )
+
+
+@_project.register
+def _(event: events.VFolderDeleted, time: float) -> tuple[Change, ...]:
+    member = folder_member(event.folder, event.volume)
+    return (
+        Remove(folder_record(event.folder, event.volume)),
+        Remove(usage_record(event.folder, event.volume)),
+        *(Unindex(index, member) for index in _indexes(event.folder, event.volume)),
+        *_begin(event.trash, TaskKind.DELETE_FOLDER, event.volume, event.folder, time),
+    )
+
+
+@_project.register
+def _(event: events.VFolderRestored, time: float) -> tuple[Change, ...]:
+    # What it holds is counted anew by whoever asks next.
+    ended = _end(event.trash, TaskState.CANCELLED, time, {"message": "restored"})
+    return (*_appear(event.folder, event.volume, time, {}), *ended)
+
+
+@_project.register
+def _(event: events.VFolderPurged, time: float) -> tuple[Change, ...]:
+    return _end(event.trash, TaskState.DONE, time, {"items": event.entries})
+
+
+@_project.register
+def _(event: events.FilesPurged, time: float) -> tuple[Change, ...]:
+    return _end(event.trash, TaskState.DONE, time, {"items": event.entries})
+
+
+@_project.register
+def _(event: events.CloneAccepted, time: float) -> tuple[Change, ...]:
+    source = {"source": str(event.source), "source_volume": event.source_volume or event.volume}
+    return _begin(event.task, TaskKind.CLONE, event.volume, event.destination, time, source)
+
+
+@_project.register
+def _(event: events.CloneCompleted, time: float) -> tuple[Change, ...]:
+    appeared = _appear(event.destination, event.volume, time, {})
+    if event.task is None:
+        return appeared
+    copied = {"items": event.entries or 0, "size_bytes": event.size_bytes or 0}
+    return (*appeared, *_end(event.task, TaskState.DONE, time, copied))
+
+
+@_project.register
+def _(event: events.CloneAbandoned, time: float) -> tuple[Change, ...]:
+    state = TaskState.CANCELLED if event.code is None else TaskState.FAILED
+    return _end(event.task, state, time, {"message": event.detail})
+
+
+@_project.register
+def _(event: task_events.TaskProgressed, time: float) -> tuple[Change, ...]:
+    fields = event.model_dump(include={"items", "items_total", "size_bytes", "size_bytes_total"})
+    return (Put(task_record(event.task), {**fields, "changed": time}),)
+
+
+@_project.register
+def _(event: task_events.TaskCancelRequested, time: float) -> tuple[Change, ...]:
+    return (Put(task_record(event.task), {"cancelling": 1, "changed": time}),)
+
+
+@_project.register
+def _(event: task_events.TaskAccepted, time: float) -> tuple[Change, ...]:
+    return _begin(event.task, event.kind, event.volume, event.folder, time)
+
+
+@_project.register
+def _(event: task_events.TaskCompleted, time: float) -> tuple[Change, ...]:
+    done = {"items": event.items, "size_bytes": event.size_bytes}
+    return _end(event.task, TaskState.DONE, time, {**done, "result": json.dumps(event.result)})
+
+
+@_project.register
+def _(event: task_events.TaskAbandoned, time: float) -> tuple[Change, ...]:
+    state = TaskState.CANCELLED if event.code is None else TaskState.FAILED
+    return _end(event.task, state, time, {"message": event.detail})
+
+
+@_project.register
+def _(event: events.UsageMeasured, time: float) -> tuple[Change, ...]:
+    usage = {name: int(value) for name, value in event.model_dump(exclude={"volume", "folder"}).items()}
+    return (Put(usage_record(event.folder, event.volume), {**usage, "measured": time}),)
+
+
+@_project.register
+def _(event: events.FileUploaded, time: float) -> tuple[Change, ...]:
+    deltas = {
+        "file_bytes": event.size_bytes - (event.replaced_bytes or 0),
+        "files": 1 if event.replaced_bytes is None else 0,
+    }
+    return (Bump(usage_record(event.folder, event.volume), deltas),)
+
+
+@_project.register
+def _(event: events.FileDeleted, time: float) -> tuple[Change, ...]:
+    # What a tree held is not known without counting it; the next reader counts afresh.
+    counted = Remove(usage_record(event.folder, event.volume))
+    if event.trash is None:
+        return (counted,)
+    return (counted, *_begin(event.trash, TaskKind.DELETE_FILES, event.volume, event.folder, time))
+
+
+@_project.register
+def _(event: events.ArchiveUnpacked, time: float) -> tuple[Change, ...]:
+    return (Remove(usage_record(event.folder, event.volume)),)
+
+
+@_project.register
+def _(event: events.FileMoved, time: float) -> tuple[Change, ...]:
+    return (Remove(usage_record(event.folder, event.volume)),) if event.replaced else ()
+
+
+def _begin(
+    task: UUID,
+    kind: TaskKind,
+    volume: VolumeName,
+    folder: VFolderId | None,
+    time: float,
+    more: Mapping[str, str | int | float] | None = None,
+) -> tuple[Change, ...]:
+    fields = {
+        "kind": kind.value,
+        "volume": volume,
+        "folder": str(folder or ""),
+        "state": TaskState.RUNNING.value,
+        "began": time,
+        "changed": time,
+        **(more or {}),
+    }
+    return (Put(task_record(task), fields), Index(ALL_TASKS, str(task)))
+
+
+def _end(task: UUID, state: TaskState, time: float, more: Mapping[str, str | int | float]) -> tuple[Change, ...]:
+    fields = {"state": state.value, "changed": time, **more}
+    return (Put(task_record(task), fields), Index(ENDED_TASKS, ended_member(task, time)))
+
+
+def _limit(limit_bytes: int | None) -> str | int:
+    return "" if limit_bytes is None else limit_bytes
+
+
+def _indexes(folder: VFolderId, volume: VolumeName) -> tuple[str, ...]:
+    owner = (owner_index(folder.scope),) if folder.scope else ()
+    return (ALL_FOLDERS, volume_index(volume), *owner)
+
+
+def _appear(
+    folder: VFolderId, volume: VolumeName, time: float, more: Mapping[str, str | int | float]
+) -> tuple[Change, ...]:
+    member = folder_member(folder, volume)
+    fields = {"status": FolderStatus.READY.value, "created": time, **more}
+    return (
+        Put(folder_record(folder, volume), fields),
+        *(Index(index, member) for index in _indexes(folder, volume)),
+    )
