@@ -42,6 +42,8 @@ from domain.projection import project
 from domain.view import View
 
 _PAGE: Final = 200
+#: How a folder is told of that somebody has taken away.
+MISSING: Final = "in the catalogue, but not on the volume"
 
 Row = dict[str, Any]
 
@@ -77,7 +79,7 @@ class Comparison:
                 trash = self.bus.clock.new_id()
                 await self._tell(VFolderDeleted(volume=volume.name, folder=folder, trash=trash))
                 await self._tell(VFolderPurged(volume=volume.name, folder=folder, trash=trash, entries=0))
-                yield _row(volume.name, folder, "in the catalogue, but not on the volume", "dropped")
+                yield _row(volume.name, folder, MISSING, "dropped")
         async for found in self._scopes(volume, scopes):
             yield found
         for member in sorted(self.view.indexes[volume_index(volume.name)] - members):

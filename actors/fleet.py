@@ -126,7 +126,7 @@ class Fleet:
     async def _act(self, volume: Volume, lane: Lane, stop: anyio.Event) -> None:
         logger.info("own volume {} in epoch {}", volume.name, lane.epoch)
         self.observer.owns(volume.name, owned=True)
-        janitor = Janitor(volume, self.jobs, self.bus.leases, self.settings)
+        janitor = Janitor(volume, self.jobs, self.bus, self.settings)
         usage = ScopeUsage(
             self.bus.catalogue,
             self.bus.clock,

@@ -17,11 +17,12 @@ import anyio
 from loguru import logger
 
 from actors.jobs.contract import CloneJob, JobQueue, PurgeJob, WorkJob
+from actors.jobs.settlement import settle_if_over
 from actors.settings import ActorSettings
 from actors.turns import GRACE_SECONDS, Pending, Turns
 from backends.contract import TrashEntry, Volume
 from backends.powers import BuildPlan, BuildsFolders, KeepsWork, Work
-from bus.contract import Leases, Outcome
+from bus.contract import Bus, Outcome
 from domain.errors import PenstockError
 from domain.events import (
     CloneAbandoned,
@@ -29,7 +30,10 @@ from domain.events import (
     CloneCompleted,
     FileDeleted,
     FilesPurged,
+    MigrationAbandoned,
+    MigrationAccepted,
     VFolderDeleted,
+    VFolderMigrated,
     VFolderPurged,
     VFolderPurgeRequested,
 )
@@ -50,6 +54,8 @@ _BEGINNING: Final = frozenset(
         # What was copied of it is in the trash now.
         CloneAbandoned.type,
         TaskAccepted.type,
+        MigrationAccepted.type,
+        MigrationAbandoned.type,
         # It may have put something into the trash.
         TaskCompleted.type,
     }
@@ -60,6 +66,8 @@ _ENDING: Final[Mapping[str, str]] = {
     FilesPurged.type: "trash",
     CloneCompleted.type: "task",
     CloneAbandoned.type: "task",
+    VFolderMigrated.type: "task",
+    MigrationAbandoned.type: "task",
     TaskCompleted.type: "task",
     TaskAbandoned.type: "task",
 }
@@ -68,10 +76,10 @@ _ENDING: Final[Mapping[str, str]] = {
 class Janitor:
     """Starts jobs for one volume."""
 
-    def __init__(self, volume: Volume, jobs: JobQueue, leases: Leases, settings: ActorSettings) -> None:
+    def __init__(self, volume: Volume, jobs: JobQueue, bus: Bus, settings: ActorSettings) -> None:
         self._volume = volume
         self._jobs = jobs
-        self._leases = leases
+        self._bus = bus
         self._interval = settings.purge_interval_seconds
         self._trash_seconds = settings.trash_seconds
         self._turns = Turns(settings.jobs_at_once, self._interval)
@@ -110,7 +118,7 @@ class Janitor:
             self._turns.forget_others(self._pending)
         now = anyio.current_time()
         doubtful = self._turns.doubtful(self._pending.values(), now)
-        held = await self._leases.held([item.lease for item in doubtful])
+        held = await self._bus.leases.held([item.lease for item in doubtful])
         alive = {item.id for item, is_held in zip(doubtful, held, strict=True) if is_held}
         for item in self._turns.pick(self._pending.values(), alive, now):
             await item.start()
@@ -118,7 +126,10 @@ class Janitor:
     async def _find(self) -> list[Pending]:
         """All that waits on the volume."""
         volume = self._volume
-        found = list(self._purges(await volume.trash()))
+        entries = await volume.trash()
+        for entry in entries:
+            await settle_if_over(self._bus, entry, volume.name)
+        found = list(self._purges([entry for entry in entries if entry.held is None]))
         if isinstance(volume, BuildsFolders):
             found += [self._build(plan) for plan in await volume.builds()]
         if isinstance(volume, KeepsWork):

@@ -244,6 +244,8 @@ class TrashEntry:
     time: float = 0.0
     #: Whether it is not to be kept for somebody who may want it back, or is being purged already.
     doomed: bool = False
+    #: The task for which it is kept, as a folder on its way to another volume is; None: it was deleted.
+    held: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,14 +59,41 @@ class TrashesFiles(Protocol):
 class RestoresFolders(Protocol):
     """Deleted folders can be had back as long as nothing of them was purged."""
 
-    async def restore_folder(self, op: Operation, trash: UUID, folder: VFolderId) -> None:
+    async def restore_folder(
+        self, op: Operation, trash: UUID, folder: VFolderId, *, task: UUID | None = None
+    ) -> None:
         """Put a deleted folder back to its place. Repeat-safe by `op.id`.
 
-        Raises NotFoundError (nothing of it is in the trash, or it is being purged), ConflictError (`exists`).
+        Args:
+            task: the one it is held for, if it is.
+
+        Raises NotFoundError (nothing of it is in the trash, or it is purged), ConflictError (`exists`, `held`).
         """
 
-    async def doom_trash(self, op: Operation, trash: UUID) -> None:
-        """Have a deleted folder purged at once. Repeat-safe. Raises NotFoundError."""
+    async def doom_trash(self, op: Operation, trash: UUID, *, task: UUID | None = None) -> None:
+        """Have a deleted folder purged at once. Repeat-safe. Raises NotFoundError, ConflictError (`held`)."""
+
+
+@runtime_checkable
+class MovesFolders(Protocol):
+    """A folder can be given another id of the same volume, without moving bytes."""
+
+    async def move_folder(self, op: Operation, source: VFolderId, destination: VFolderId) -> None:
+        """Do it in one step, whole or not at all. Repeat-safe by `op.id`.
+
+        Raises NotFoundError (subject vfolder: no source; subject quota-scope), ConflictError (`exists`).
+        """
+
+
+@runtime_checkable
+class WithdrawsFolders(Protocol):
+    """A folder can be taken from its place while it is copied elsewhere, so that nobody changes it any more."""
+
+    async def withdraw_folder(self, op: Operation, folder: VFolderId, task: UUID) -> None:
+        """Take it into the trash, as entry `op.id`, held for a task. Repeat-safe. Raises NotFoundError."""
+
+    async def withdrawn_tree(self, trash: UUID) -> FolderTree:
+        """All that a folder in the trash holds. Raises NotFoundError (subject vfolder)."""
 
 
 @runtime_checkable
@@ -93,6 +120,10 @@ class TreeCopy(Protocol):
     size_bytes: int
     #: Files that were changed while they were copied: the first 20 of them, relative to the folder.
     changed: Sequence[str]
+    #: Whether an earlier attempt has copied some of it.
+    resumed: bool
+    #: Whether copies take no room, because they share their bytes.
+    shares: bool
 
     async def step(self) -> bool:
         """Copy some more; True when all is there, durably.
@@ -117,6 +148,8 @@ class BuildPlan:
     source: VFolderId
     destination: VFolderId
     verify: bool = False
+    #: Whether the source goes when its copy is at its place.
+    moves: bool = False
 
 
 @runtime_checkable

@@ -16,7 +16,7 @@ from typing import Any, ParamSpec, TypeVar
 import anyio
 
 from backends.observer import BackendObserver
-from domain.errors import BackendUnavailableError, BusyError
+from domain.errors import BackendUnavailableError, BusyError, NotFoundError
 from domain.ids import VolumeName
 
 P = ParamSpec("P")
@@ -85,6 +85,9 @@ class VolumeThreads:
         future.add_done_callback(self._pending.discard)
         try:
             return await self._wait(future, function.__name__)
+        except NotFoundError as error:
+            error.facts = {"volume": self._volume, **error.facts}
+            raise
         finally:
             failed = not future.done() or future.cancelled() or future.exception() is not None
             self._observer.called(self._volume, function.__name__, time.monotonic() - started, failed=failed)

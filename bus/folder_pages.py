@@ -10,10 +10,12 @@ from bus.contract import Catalogue
 from domain.catalogue import (
     ALL_FOLDERS,
     FolderRecord,
+    StatusRecord,
     UsageRecord,
     folder_record,
     owner_index,
     parse_folder_member,
+    status_record,
     usage_record,
     volume_index,
 )
@@ -24,10 +26,11 @@ _PAGE: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class ListedFolder:
-    """A folder, and its usage if that is known."""
+    """A folder, its usage if that is known, and why it cannot be used if it cannot."""
 
     folder: FolderRecord
     usage: UsageRecord | None
+    status: StatusRecord | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +54,14 @@ async def folder_page(catalogue: Catalogue, index: str, *, cursor: str, limit: i
     found = [parse_folder_member(member) for member in members]
     infos = await catalogue.fields([folder_record(*pair) for pair in found])
     usages = await catalogue.fields([usage_record(*pair) for pair in found])
+    statuses = await catalogue.fields([status_record(*pair) for pair in found])
     folders = [
-        ListedFolder(FolderRecord.parse(member, info), UsageRecord.parse(usage) if usage else None)
-        for member, info, usage in zip(members, infos, usages, strict=True)
+        ListedFolder(
+            FolderRecord.parse(member, info),
+            UsageRecord.parse(usage) if usage else None,
+            StatusRecord.parse(status) if status else None,
+        )
+        for member, info, usage, status in zip(members, infos, usages, statuses, strict=True)
         if info
     ]
     return FolderPage(folders, members[-1] if len(members) == limit else None)

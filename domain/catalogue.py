@@ -3,7 +3,7 @@
 Rules: records follow from events alone, so they can be rebuilt; they are written in the same atomic step that
 appends the event, so they never disagree with the stream; nothing here is needed to read or write a file.
 
-Record names: `vfolder:<folder>:info@<volume>`, `vfolder:<folder>:usage@<volume>`, `scope:<scope>:info@<volume>`.
+Record names: `vfolder:<folder>:info@<volume>`, and `:usage@` and `:status@` like it; `scope:<scope>:info@<volume>`.
 Index members: `<folder>@<volume>` in `index:folders`, `index:volume:<volume>` and `index:owner:<scope>`;
 `<scope>` in `index:scopes:<volume>`.
 """
@@ -67,11 +67,26 @@ class FolderStatus(StrEnum):
     """What may be done with a folder now."""
 
     READY = "ready"
+    #: It is on its way to another volume, and for this moment nobody can use it.
+    PERFORMING = "performing"
+    #: It will be there when all of it is copied.
+    CLONING = "cloning"
+    #: It was deleted, and can be had back.
+    TRASHED = "trashed"
+    #: It was deleted, and is being purged.
+    DELETING = "deleting"
+    #: It should be there and is not.
+    ERROR = "error"
 
 
 def folder_record(folder: VFolderId, volume: VolumeName) -> str:
     """Name of the record that says a folder exists."""
     return f"vfolder:{folder}:info@{volume}"
+
+
+def status_record(folder: VFolderId, volume: VolumeName) -> str:
+    """Name of the record that says why a folder is not at its place; there is none for one that is."""
+    return f"vfolder:{folder}:status@{volume}"
 
 
 def usage_record(folder: VFolderId, volume: VolumeName) -> str:
@@ -116,7 +131,6 @@ class FolderRecord:
 
     folder: VFolderId
     volume: VolumeName
-    status: FolderStatus
     mode: int | None
     #: Unix time of the event that made it.
     created: float
@@ -129,10 +143,27 @@ class FolderRecord:
         return cls(
             folder=folder,
             volume=volume,
-            status=FolderStatus(fields["status"]),
             mode=int(mode) if mode else None,
             created=float(fields["created"]),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class StatusRecord:
+    """Why a folder is not at its place."""
+
+    status: FolderStatus
+    #: In words.
+    reason: str
+    #: Task it has to do with; empty: none.
+    task: str = ""
+
+    @classmethod
+    def parse(cls, fields: Mapping[str, str]) -> Self | None:
+        """Read the fields of a status record; None where only a part of it was told."""
+        if "reason" not in fields:
+            return None
+        return cls(FolderStatus(fields["status"]), fields["reason"], fields.get("task", ""))
 
 
 @dataclass(frozen=True, slots=True)

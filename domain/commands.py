@@ -88,6 +88,7 @@ class DeleteFiles(_FolderCommand):
 
 class _TrashCommand(_FolderCommand):
     trash: UUID = Field(description="id of the trash entry: the id of the delete command")
+    task: UUID | None = Field(None, description="the migration it was taken there for; absent: it was deleted")
 
 
 class RestoreVFolder(_TrashCommand):
@@ -153,4 +154,51 @@ class AbandonClone(_CloneCommand):
     task: UUID = Field(description="id of the task: the id of the clone command")
     code: ErrorCode | None = Field(None, description="what went wrong, wire-stable; absent: it was cancelled")
     retry: Retry = Field(Retry.NEVER, description="whether the same clone may succeed later")
+    detail: str = Field("", description="a sentence for people")
+
+
+class _MigrationCommand(_CloneCommand):
+    """As for clones: `volume` of the envelope is the one the folder goes to."""
+
+
+class MigrateVFolder(_MigrationCommand):
+    """Give a folder another owner or another volume, or both."""
+
+    type = "vfolder.migrate"
+
+    verify: bool = Field(False, description="whether copies are read again and compared before the source goes")
+
+
+class WithdrawVFolder(_FolderCommand):
+    """Take a folder from its place, so that nobody changes it while the last of it is copied to another volume."""
+
+    type = "vfolder.withdraw"
+    publisher = "the worker that copies it"
+
+    task: UUID = Field(description="id of the task: the id of the migrate command")
+    destination: VFolderId = Field(description="what it becomes")
+    destination_volume: VolumeName = Field(description="and where")
+
+
+class FinishMigration(_MigrationCommand):
+    """Put a migrated folder at its new place: a worker has copied all there is."""
+
+    type = "vfolder.migrate.finish"
+    publisher = "the worker that copied it"
+
+    task: UUID = Field(description="id of the task: the id of the migrate command")
+    attempt: str = Field(description="which try of the worker it was that came to the end")
+    entries: int = Field(ge=0, description="files, directories and links copied")
+    size_bytes: int = Field(ge=0, description="bytes of files copied")
+
+
+class AbandonMigration(_MigrationCommand):
+    """Give a migration up: it was cancelled, or cannot be done. The folder stays where it was."""
+
+    type = "vfolder.migrate.abandon"
+    publisher = "the worker that copied it"
+
+    task: UUID = Field(description="id of the task: the id of the migrate command")
+    code: ErrorCode | None = Field(None, description="what went wrong, wire-stable; absent: it was cancelled")
+    retry: Retry = Field(Retry.NEVER, description="whether the same may succeed later")
     detail: str = Field("", description="a sentence for people")

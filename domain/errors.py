@@ -9,6 +9,7 @@ PenstockError
 ├── NotFoundError              the named thing is not there
 │   └── GoneError              it was there, and will not be again
 ├── ConflictError              the named thing is in the way, or in another state than the caller thinks
+│   └── LockedError            nobody can use it now; come back later
 ├── QuotaExceededError         the owner's limit would be passed
 ├── StorageFullError           the volume itself has no room left
 ├── ChecksumMismatchError      the bytes that came are not those that were announced; none of them were kept
@@ -56,6 +57,7 @@ class ErrorCode(StrEnum):
     NOT_FOUND = "not-found"
     GONE = "gone"
     CONFLICT = "conflict"
+    LOCKED = "locked"
     QUOTA_EXCEEDED = "quota-exceeded"
     STORAGE_FULL = "storage-full"
     CHECKSUM_MISMATCH = "checksum-mismatch"
@@ -150,6 +152,13 @@ class ConflictError(PenstockError):
 
     code = ErrorCode.CONFLICT
     retry = Retry.NEVER
+
+
+class LockedError(ConflictError):
+    """The named folder is on its way elsewhere, or not yet whole, and nobody can use it now."""
+
+    code = ErrorCode.LOCKED
+    retry = Retry.LATER
 
 
 class QuotaExceededError(PenstockError):

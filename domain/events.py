@@ -83,6 +83,7 @@ class VFolderRestored(_FolderEvent):
     type = "vfolder.restored"
 
     trash: UUID = Field(description="id of the trash entry it was")
+    task: UUID | None = Field(None, description="the migration it comes back from; absent: it was deleted")
 
 
 class VFolderPurgeRequested(_FolderEvent):
@@ -162,6 +163,53 @@ class CloneAbandoned(_CloneEvent):
     detail: str = Field("", description="a sentence for people")
 
 
+class MigrationAccepted(_CloneEvent):
+    """A folder is on its way to another volume; it can still be used where it is."""
+
+    type = "vfolder.migration.accepted"
+
+    task: UUID = Field(description="id of the task: the id of the migrate command")
+
+
+class VFolderWithdrawn(_FolderEvent):
+    """A folder is not at its place while the last of it is copied to another volume."""
+
+    type = "vfolder.withdrawn"
+
+    trash: UUID = Field(description="id of the trash entry in which it is kept meanwhile")
+    task: UUID = Field(description="id of the task: the id of the migrate command")
+    destination: VFolderId = Field(description="what it becomes")
+    destination_volume: VolumeName = Field(description="and where")
+
+
+class VFolderMigrated(_CloneEvent):
+    """A folder is at its new place, and no longer at its old one."""
+
+    type = "vfolder.migrated"
+
+    task: UUID | None = Field(None, description="id of the task, if there was one")
+    entries: int | None = Field(None, description="files, directories and links copied; absent: none were")
+    size_bytes: int | None = Field(None, description="bytes of files copied; absent: none were")
+
+
+class MigrationAbandoned(_CloneEvent):
+    """A folder stays where it was."""
+
+    type = "vfolder.migration.abandoned"
+
+    task: UUID = Field(description="id of the task: the id of the migrate command")
+    code: ErrorCode | None = Field(None, description="what went wrong, wire-stable; absent: it was cancelled")
+    retry: Retry = Field(Retry.NEVER, description="whether the same may succeed later")
+    detail: str = Field("", description="a sentence for people")
+
+
+class VFolderMissing(_FolderEvent):
+    """A folder the catalogue knows is not on its volume, and nobody deleted it."""
+
+    type = "vfolder.missing"
+    publisher = "the worker that looked for it"
+
+
 class CommandFailed(Event):
     """A command was refused or could not be done; nothing changed."""
 
@@ -229,6 +277,30 @@ class VFolderPurgeFailed(CommandFailed):
     """`vfolder.purge` failed."""
 
     type = "vfolder.purge.failed"
+
+
+class VFolderMigrateFailed(CommandFailed):
+    """`vfolder.migrate` failed."""
+
+    type = "vfolder.migrate.failed"
+
+
+class VFolderWithdrawFailed(CommandFailed):
+    """`vfolder.withdraw` failed; the migration is given up."""
+
+    type = "vfolder.withdraw.failed"
+
+
+class MigrationFinishFailed(CommandFailed):
+    """`vfolder.migrate.finish` failed; the task goes on until it is abandoned."""
+
+    type = "vfolder.migrate.finish.failed"
+
+
+class MigrationAbandonFailed(CommandFailed):
+    """`vfolder.migrate.abandon` failed."""
+
+    type = "vfolder.migrate.abandon.failed"
 
 
 class FilesDeleteFailed(CommandFailed):

@@ -23,6 +23,7 @@ from domain.catalogue import (
     owner_index,
     scope_record,
     scopes_index,
+    status_record,
     usage_record,
     volume_index,
 )
@@ -80,11 +81,9 @@ def _(event: events.VFolderCreated, time: float) -> tuple[Change, ...]:
 
 @_project.register
 def _(event: events.VFolderDeleted, time: float) -> tuple[Change, ...]:
-    member = folder_member(event.folder, event.volume)
     return (
-        Remove(folder_record(event.folder, event.volume)),
-        Remove(usage_record(event.folder, event.volume)),
-        *(Unindex(index, member) for index in _indexes(event.folder, event.volume)),
+        *_vanish(event.folder, event.volume),
+        _status(event.folder, event.volume, FolderStatus.TRASHED, "it was deleted", event.trash),
         *_begin(event.trash, TaskKind.DELETE_FOLDER, event.volume, event.folder, time),
     )
 
@@ -92,13 +91,21 @@ def _(event: events.VFolderDeleted, time: float) -> tuple[Change, ...]:
 @_project.register
 def _(event: events.VFolderRestored, time: float) -> tuple[Change, ...]:
     # What it holds is counted anew by whoever asks next.
-    ended = _end(event.trash, TaskState.CANCELLED, time, {"message": "restored"})
-    return (*_appear(event.folder, event.volume, time, {}), *ended)
+    appeared = _appear(event.folder, event.volume, time, {})
+    if event.task is not None:
+        return appeared
+    return (*appeared, *_end(event.trash, TaskState.CANCELLED, time, {"message": "restored"}))
+
+
+@_project.register
+def _(event: events.VFolderPurgeRequested, time: float) -> tuple[Change, ...]:
+    return (Put(status_record(event.folder, event.volume), {"status": FolderStatus.DELETING.value}),)
 
 
 @_project.register
 def _(event: events.VFolderPurged, time: float) -> tuple[Change, ...]:
-    return _end(event.trash, TaskState.DONE, time, {"items": event.entries})
+    gone = Remove(status_record(event.folder, event.volume))
+    return (gone, *_end(event.trash, TaskState.DONE, time, {"items": event.entries}))
 
 
 @_project.register
@@ -108,8 +115,11 @@ def _(event: events.FilesPurged, time: float) -> tuple[Change, ...]:
 
 @_project.register
 def _(event: events.CloneAccepted, time: float) -> tuple[Change, ...]:
-    source = {"source": str(event.source), "source_volume": event.source_volume or event.volume}
-    return _begin(event.task, TaskKind.CLONE, event.volume, event.destination, time, source)
+    reason = f"it is being copied from {event.source}"
+    return (
+        _status(event.destination, event.volume, FolderStatus.CLONING, reason, event.task),
+        *_begin(event.task, TaskKind.CLONE, event.volume, event.destination, time, _source(event)),
+    )
 
 
 @_project.register
@@ -123,8 +133,47 @@ def _(event: events.CloneCompleted, time: float) -> tuple[Change, ...]:
 
 @_project.register
 def _(event: events.CloneAbandoned, time: float) -> tuple[Change, ...]:
-    state = TaskState.CANCELLED if event.code is None else TaskState.FAILED
-    return _end(event.task, state, time, {"message": event.detail})
+    return (Remove(status_record(event.destination, event.volume)), *_give_up(event, time))
+
+
+@_project.register
+def _(event: events.MigrationAccepted, time: float) -> tuple[Change, ...]:
+    reason = f"it is on its way from {event.source}"
+    return (
+        _status(event.destination, event.volume, FolderStatus.CLONING, reason, event.task),
+        *_begin(event.task, TaskKind.MIGRATE, event.volume, event.destination, time, _source(event)),
+    )
+
+
+@_project.register
+def _(event: events.VFolderWithdrawn, time: float) -> tuple[Change, ...]:
+    reason = f"it is on its way to {event.destination} on volume {event.destination_volume}"
+    return (_status(event.folder, event.volume, FolderStatus.PERFORMING, reason, event.task),)
+
+
+@_project.register
+def _(event: events.VFolderMigrated, time: float) -> tuple[Change, ...]:
+    source_volume = event.source_volume or event.volume
+    moved = (*_vanish(event.source, source_volume), *_appear(event.destination, event.volume, time, {}))
+    if event.task is None:
+        return moved
+    left = f"it went to {event.destination} on volume {event.volume}"
+    copied = {"items": event.entries or 0, "size_bytes": event.size_bytes or 0}
+    return (
+        *moved,
+        _status(event.source, source_volume, FolderStatus.DELETING, left, event.task),
+        *_end(event.task, TaskState.DONE, time, copied),
+    )
+
+
+@_project.register
+def _(event: events.MigrationAbandoned, time: float) -> tuple[Change, ...]:
+    return (Remove(status_record(event.destination, event.volume)), *_give_up(event, time))
+
+
+@_project.register
+def _(event: events.VFolderMissing, time: float) -> tuple[Change, ...]:
+    return (_status(event.folder, event.volume, FolderStatus.ERROR, "it is not on its volume"),)
 
 
 @_project.register
@@ -151,8 +200,7 @@ def _(event: task_events.TaskCompleted, time: float) -> tuple[Change, ...]:
 
 @_project.register
 def _(event: task_events.TaskAbandoned, time: float) -> tuple[Change, ...]:
-    state = TaskState.CANCELLED if event.code is None else TaskState.FAILED
-    return _end(event.task, state, time, {"message": event.detail})
+    return _give_up(event, time)
 
 
 @_project.register
@@ -214,6 +262,23 @@ def _end(task: UUID, state: TaskState, time: float, more: Mapping[str, str | int
     return (Put(task_record(task), fields), Index(ENDED_TASKS, ended_member(task, time)))
 
 
+def _give_up(
+    event: events.CloneAbandoned | events.MigrationAbandoned | task_events.TaskAbandoned, time: float
+) -> tuple[Change, ...]:
+    state = TaskState.CANCELLED if event.code is None else TaskState.FAILED
+    return _end(event.task, state, time, {"message": event.detail})
+
+
+def _source(event: events.CloneAccepted | events.MigrationAccepted) -> Mapping[str, str]:
+    return {"source": str(event.source), "source_volume": event.source_volume or event.volume}
+
+
+def _status(
+    folder: VFolderId, volume: VolumeName, status: FolderStatus, reason: str, task: UUID | None = None
+) -> Put:
+    return Put(status_record(folder, volume), {"status": status.value, "reason": reason, "task": str(task or "")})
+
+
 def _limit(limit_bytes: int | None) -> str | int:
     return "" if limit_bytes is None else limit_bytes
 
@@ -227,8 +292,18 @@ def _appear(
     folder: VFolderId, volume: VolumeName, time: float, more: Mapping[str, str | int | float]
 ) -> tuple[Change, ...]:
     member = folder_member(folder, volume)
-    fields = {"status": FolderStatus.READY.value, "created": time, **more}
+    fields = {"created": time, **more}
     return (
         Put(folder_record(folder, volume), fields),
         *(Index(index, member) for index in _indexes(folder, volume)),
+        Remove(status_record(folder, volume)),
+    )
+
+
+def _vanish(folder: VFolderId, volume: VolumeName) -> tuple[Change, ...]:
+    member = folder_member(folder, volume)
+    return (
+        Remove(folder_record(folder, volume)),
+        Remove(usage_record(folder, volume)),
+        *(Unindex(index, member) for index in _indexes(folder, volume)),
     )

@@ -25,6 +25,7 @@ class TaskKind(StrEnum):
     """What a task does."""
 
     CLONE = "clone"
+    MIGRATE = "vfolder.migrate"
     DELETE_FOLDER = "vfolder.delete"
     DELETE_FILES = "files.delete"
     SCAN = "usage.scan"

@@ -29,6 +29,7 @@ from gateway.openapi.operations import CLIENT, MANAGER
 from gateway.openapi.routes import OpenApiRoutes
 from gateway.peers import Peers, limit_peers
 from gateway.settings import GatewaySettings
+from gateway.statuses import explaining
 
 #: Longest request line and header field taken, in bytes: tokens stand in the query.
 _FIELD_BYTES: Final = 64 * 1024
@@ -42,7 +43,12 @@ def manager_app(gate: Gate) -> web.Application:
     """The manager's port."""
     secret = require_secret(gate.settings.manager_secrets, StatusRoutes.PATHS)
     app = web.Application(
-        middlewares=[around("manager", gate.observer, gate.spans), _peer_limits(gate.settings), secret]
+        middlewares=[
+            around("manager", gate.observer, gate.spans),
+            _peer_limits(gate.settings),
+            secret,
+            explaining(gate.bus.catalogue),
+        ]
     )
     app.on_response_prepare.append(signed(gate.version))
     for part in (
@@ -68,7 +74,13 @@ def manager_app(gate: Gate) -> web.Application:
 def client_app(gate: Gate) -> web.Application:
     """The clients' port."""
     cors = Cors(gate.settings.allow_origins)
-    app = web.Application(middlewares=[around("client", gate.observer, gate.spans), _peer_limits(gate.settings)])
+    app = web.Application(
+        middlewares=[
+            around("client", gate.observer, gate.spans),
+            _peer_limits(gate.settings),
+            explaining(gate.bus.catalogue),
+        ]
+    )
     app.on_response_prepare.extend((signed(gate.version), cors.sign, tus_answers.sign))
     for part in (
         ClientStatusRoutes(gate, cors),

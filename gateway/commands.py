@@ -4,27 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from bus.contract import Bus
-from domain import errors
-from domain.envelope import Envelope, Failure, Origin, wrap_command
-from domain.errors import ErrorCode, PenstockError, Subject
+from domain.envelope import Envelope, Origin, wrap_command
+from domain.failures import error_of
 from domain.ids import VolumeName
 from domain.messages import Command
 from gateway.repetitions import Repetitions
-
-
-def _by_code() -> Mapping[ErrorCode, type[PenstockError]]:
-    found: dict[ErrorCode, type[PenstockError]] = {}
-    for value in vars(errors).values():
-        if isinstance(value, type) and issubclass(value, PenstockError) and "code" in vars(value):
-            found[value.code] = value
-    return found
-
-
-_CLASSES: Final = _by_code()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +41,9 @@ class Commander:
         envelope = await self._wrap(volume, command, asker)
         reply = await self._bus.commands.request(envelope, timeout_seconds=self._timeout)
         if reply.failure is not None:
-            raise error_of(reply.failure)
+            error = error_of(reply.failure)
+            error.facts = {"volume": volume, "path": str(getattr(command, "folder", "")), **error.facts}
+            raise error
         return reply.result
 
     async def tell(self, volume: VolumeName, command: Command, asker: Asker) -> UUID:
@@ -73,11 +63,3 @@ class Commander:
         if asker.key:
             id_ = await self._repetitions.command_id(asker.key, origin.actor, volume, command)
         return wrap_command(command, id=id_, volume=volume, time=clock.now(), origin=origin)
-
-
-def error_of(failure: Failure) -> PenstockError:
-    """The error an actor told of, as if it had been raised here."""
-    subject = Subject(failure.subject) if failure.subject in list(Subject) else Subject.NONE
-    if failure.code is ErrorCode.BUSY:
-        return errors.BusyError(failure.detail, retry_after_seconds=1.0)
-    return _CLASSES[failure.code](failure.detail, subject=subject)

@@ -79,6 +79,7 @@ _BY_CODE: Final[Mapping[ErrorCode, _Row]] = {
     ErrorCode.NOT_FOUND: _Row(404, "Not Found", "storage-proxy_access_not-found"),
     ErrorCode.GONE: _Row(410, "Gone", "storage-proxy_read_not-found"),
     ErrorCode.CONFLICT: _Row(409, "Conflict", "storage-proxy_update_conflict"),
+    ErrorCode.LOCKED: _Row(423, "Locked", "vfolder_access_conflict"),
     ErrorCode.QUOTA_EXCEEDED: _Row(413, "Quota Exceeded", "quota-scope_update_quota-exceeded"),
     ErrorCode.STORAGE_FULL: _Row(507, "Insufficient Storage", "storage_update_insufficient-storage"),
     ErrorCode.CHECKSUM_MISMATCH: _Row(460, "Checksum Mismatch", "storage-proxy_update_invalid-data-format"),
@@ -110,7 +111,8 @@ def problem_of(error: PenstockError) -> Problem:
             code = "quota-scope_read_not-found"
             return Problem(404, f"{_PEER}/quota/scope/not-found", "Quota Scope Not Found", code)
         case ErrorCode.NOT_FOUND, Subject.VFOLDER:
-            return _peer(404, "vfolder/not-found", "VFolder Not Found", "vfolder_read_not-found", error)
+            problem = _peer(404, "vfolder/not-found", "VFolder Not Found", "vfolder_read_not-found", error)
+            return replace(problem, members={**problem.members, **_status(error)})
         case ErrorCode.NOT_FOUND, Subject.UPLOAD:
             return Problem(
                 404, f"{_PEER}/no-such-upload-session", "No such upload session", "storage-proxy_read_not-found"
@@ -141,7 +143,7 @@ def _peer(status: int, path: str, title: str, code: str, error: PenstockError) -
 def _own(error: PenstockError) -> Problem:
     row = _BY_CODE[error.code]
     headers: dict[str, str] = {}
-    if row.status in (429, 503):
+    if row.status in (423, 429, 503):
         after = error.retry_after_seconds if isinstance(error, BusyError) else _RETRY_AFTER_SECONDS
         headers["Retry-After"] = str(max(1, round(after)))
     numbers = {key: value for key, value in error.facts.items() if isinstance(value, int)}
@@ -150,9 +152,14 @@ def _own(error: PenstockError) -> Problem:
         f"{_OURS}:{error.code}",
         row.title,
         row.error_code,
-        {"msg": error.message, "retry": error.retry, **numbers},
+        {"msg": error.message, "retry": error.retry, **numbers, **_status(error)},
         headers,
     )
+
+
+def _status(error: PenstockError) -> dict[str, Any]:
+    """What is known of a folder that is not at its place."""
+    return {name: error.facts[name] for name in ("status", "reason", "task") if error.facts.get(name)}
 
 
 def _token_problem(error: PenstockError) -> Problem:

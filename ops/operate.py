@@ -20,6 +20,7 @@ from bus.contract import Bus, Gap, Position
 from bus.filters import Filter
 from bus.folder_pages import ListedFolder, list_folders
 from bus.streams import open_streams_bus
+from domain.catalogue import FolderStatus
 from domain.errors import NotFoundError, Subject
 from domain.ids import QuotaScopeId, VFolderId, VolumeName
 from ops.rebuild import view_of
@@ -44,7 +45,7 @@ def _row(listed: ListedFolder, now: float) -> dict[str, Any]:
     return {
         "volume": str(folder.volume),
         "vfid": str(folder.folder),
-        "status": folder.status.value,
+        "status": (listed.status.status if listed.status else FolderStatus.READY).value,
         "created": datetime.fromtimestamp(folder.created, UTC).isoformat(timespec="seconds"),
         "files": usage.files if usage else None,
         "used_bytes": usage.file_bytes if usage else None,

@@ -14,11 +14,11 @@ from bus.contract import Bus
 from bus.streams import open_streams_bus
 from bus.task_pages import find_task, task_page
 from domain.envelope import Origin, wrap_command
+from domain.failures import error_of
 from domain.ids import VolumeName
 from domain.messages import Command
 from domain.task_commands import CancelTask, StartTask
 from domain.tasks import TaskRecord
-from gateway.commands import error_of
 from ops.settings import Settings
 
 #: Name of the command line among the bus's members; it owns nothing, so it need not be unique.

@@ -32,7 +32,7 @@ async def request_clone(command: RequestClone, op: Operation, ground: Ground) ->
         await volume.clone_folder(op, command.source, command.destination)
         done = CloneCompleted(volume=volume.name, source=command.source, destination=command.destination)
         return Effect([*before, done])
-    builder = _builder(volume)
+    builder = builder_of(volume)
     if here:
         await volume.files(command.source).stat(ROOT)
     source_volume = command.source_volume or VolumeName(volume.name)
@@ -50,7 +50,7 @@ async def request_clone(command: RequestClone, op: Operation, ground: Ground) ->
 
 async def finish_clone(command: FinishClone, op: Operation, ground: Ground) -> Effect:
     """Put what a worker has copied at its place."""
-    builder = _builder(ground.volume)
+    builder = builder_of(ground.volume)
     try:
         await builder.finish_build(op, command.task, command.attempt, command.destination)
     except ConflictError as error:
@@ -72,7 +72,7 @@ async def finish_clone(command: FinishClone, op: Operation, ground: Ground) -> E
 
 async def abandon_clone(command: AbandonClone, op: Operation, ground: Ground) -> Effect:
     """Take away what a worker has copied."""
-    if not await _builder(ground.volume).drop_build(op, command.task):
+    if not await builder_of(ground.volume).drop_build(op, command.task):
         raise NotFoundError(f"{command.task}: it is over", subject=Subject.TASK)
     return Effect([_abandoned(command, ground, command.code, command.retry, command.detail)])
 
@@ -92,7 +92,7 @@ def _abandoned(
     )
 
 
-def _builder(volume: Volume) -> BuildsFolders:
+def builder_of(volume: Volume) -> BuildsFolders:
     if not isinstance(volume, BuildsFolders):
         raise UnsupportedError(f"backend {volume.backend} cannot clone folders", subject=Subject.VFOLDER)
     return volume

@@ -45,14 +45,16 @@ async def delete_vfolder(command: DeleteVFolder, op: Operation, ground: Ground) 
 
 async def restore_vfolder(command: RestoreVFolder, op: Operation, ground: Ground) -> Effect:
     """Put a deleted folder back."""
-    await _restorer(ground).restore_folder(op, command.trash, command.folder)
-    event = VFolderRestored(volume=ground.volume.name, folder=command.folder, trash=command.trash)
+    await _restorer(ground).restore_folder(op, command.trash, command.folder, task=command.task)
+    event = VFolderRestored(
+        volume=ground.volume.name, folder=command.folder, trash=command.trash, task=command.task
+    )
     return Effect([event])
 
 
 async def purge_vfolder(command: PurgeVFolder, op: Operation, ground: Ground) -> Effect:
     """Have a deleted folder purged at once."""
-    await _restorer(ground).doom_trash(op, command.trash)
+    await _restorer(ground).doom_trash(op, command.trash, task=command.task)
     event = VFolderPurgeRequested(volume=ground.volume.name, folder=command.folder, trash=command.trash)
     return Effect([event])
 
@@ -98,21 +100,21 @@ def _deletable(text: str) -> RelativePath:
     return path
 
 
-async def open_scope(folder: VFolderId, op: Operation, ground: Ground) -> list[Event]:
-    """Make the scope of a new folder if it is not there; refuse if its limit is reached."""
+async def open_scope(folder: VFolderId, op: Operation, ground: Ground, more: int = 0) -> list[Event]:
+    """Make the scope of a new folder if it is not there; refuse if so many more bytes pass its limit."""
     if folder.scope is None:
         raise InvalidRequestError("quota_scope_id is required for vfid", field="vfid")
     made = await ground.volume.ensure_scope(op, folder.scope)
-    await _check_quota(folder.scope, ground)
+    await _check_quota(folder.scope, ground, more)
     return [QuotaScopeCreated(volume=ground.volume.name, scope=folder.scope)] if made else []
 
 
-async def _check_quota(scope: QuotaScopeId, ground: Ground) -> None:
+async def _check_quota(scope: QuotaScopeId, ground: Ground, more: int) -> None:
     limit = (await ground.volume.quota(scope)).limit_bytes
     if limit is None:
         return
     used = await ground.used_bytes(scope)
-    if used >= limit:
+    if used >= limit or used + more > limit:
         raise QuotaExceededError(
             f"{scope} uses {used} of {limit} bytes", subject=Subject.QUOTA_SCOPE, used_bytes=used, limit_bytes=limit
         )

@@ -16,6 +16,12 @@ from actors.handlers.folders import (
     purge_vfolder,
     restore_vfolder,
 )
+from actors.handlers.migrations import (
+    abandon_migration,
+    finish_migration,
+    migrate_vfolder,
+    withdraw_vfolder,
+)
 from actors.handlers.scopes import create_quota_scope, delete_quota_scope, set_quota, unset_quota
 from actors.handlers.tasks import abandon_task, cancel_task, finish_task, start_task
 from backends.contract import Operation
@@ -47,6 +53,10 @@ HANDLERS: Final[Mapping[type[Command], Handler]] = {
     commands.RequestClone: Handler(request_clone, events.CloneFailed),
     commands.FinishClone: Handler(finish_clone, events.CloneFinishFailed),
     commands.AbandonClone: Handler(abandon_clone, events.CloneAbandonFailed),
+    commands.MigrateVFolder: Handler(migrate_vfolder, events.VFolderMigrateFailed),
+    commands.WithdrawVFolder: Handler(withdraw_vfolder, events.VFolderWithdrawFailed),
+    commands.FinishMigration: Handler(finish_migration, events.MigrationFinishFailed),
+    commands.AbandonMigration: Handler(abandon_migration, events.MigrationAbandonFailed),
     task_commands.StartTask: Handler(start_task, task_events.TaskStartFailed),
     task_commands.FinishTask: Handler(finish_task, task_events.TaskFinishFailed),
     task_commands.AbandonTask: Handler(abandon_task, task_events.TaskAbandonFailed),

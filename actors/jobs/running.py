@@ -10,7 +10,7 @@ from uuid import UUID
 import anyio
 
 from bus.contract import Bus, Lease
-from domain.envelope import Origin, wrap_command, wrap_event
+from domain.envelope import Envelope, Origin, Reply, wrap_command, wrap_event
 from domain.ids import VolumeName, uuid7
 from domain.messages import Command, Event
 from domain.task_events import TaskProgressed
@@ -81,10 +81,16 @@ class RunningTask:
 
     async def send(self, command: Command, repetition: str) -> None:
         """Send a command, as the one of its kind for this task and repetition."""
+        await self.bus.commands.publish(self._wrap(command, self.volume, repetition))
+
+    async def ask(self, command: Command, volume: VolumeName, repetition: str, timeout_seconds: float) -> Reply:
+        """Have a command done by any volume's actor. Raises as `CommandQueue.request`."""
+        envelope = self._wrap(command, volume, repetition)
+        return await self.bus.commands.request(envelope, timeout_seconds=timeout_seconds)
+
+    def _wrap(self, command: Command, volume: VolumeName, repetition: str) -> Envelope:
         id_ = derived_id(self.id, f"{command.type}:{repetition}")
-        await self.bus.commands.publish(
-            wrap_command(command, id=id_, volume=self.volume, time=self.bus.clock.now(), origin=self._origin)
-        )
+        return wrap_command(command, id=id_, volume=volume, time=self.bus.clock.now(), origin=self._origin)
 
     @property
     def _origin(self) -> Origin:

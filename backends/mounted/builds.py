@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import re
 from contextlib import suppress
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from backends.contract import Operation
@@ -21,8 +21,9 @@ from backends.mounted.area import AREA_NAME, BUILDS, TRASH, Area
 from backends.mounted.beneath import names_in, opened
 from backends.mounted.durable import sync_directory
 from backends.mounted.errors import missing, translated
-from backends.mounted.folders import Folders, throw_away, trash_note
+from backends.mounted.folders import Folders
 from backends.mounted.marker import mark
+from backends.mounted.trash import throw_away, trash_note
 from backends.powers import BuildPlan
 from domain.errors import InvalidRequestError, Subject
 from domain.ids import VFolderId, VolumeName
@@ -31,6 +32,15 @@ _ATTEMPT: Final = re.compile(r"[0-9a-f]{1,32}")
 #: Name of the attempt that is there from the beginning.
 _FIRST: Final = "0"
 _MODE: Final = 0o700
+
+
+class Attempt(NamedTuple):
+    """A try at copying what a build asks for."""
+
+    plan: BuildPlan
+    #: Where to, as a path from the volume's root.
+    place: str
+    resumed: bool
 
 
 class Builds:
@@ -49,6 +59,7 @@ class Builds:
                 "source": str(plan.source),
                 "destination": str(plan.destination),
                 "verify": plan.verify,
+                "moves": plan.moves,
             }
             with self._area.place(BUILDS) as place, suppress(FileExistsError):
                 os.mkdir(f"{plan.id}.{_FIRST}", _MODE, dir_fd=place.fd)
@@ -65,10 +76,11 @@ class Builds:
         if note is None:
             return None
         source, destination = VFolderId.parse(note["source"]), VFolderId.parse(note["destination"])
-        return BuildPlan(build, VolumeName(note["source_volume"]), source, destination, bool(note["verify"]))
+        source_volume, moves = VolumeName(note["source_volume"]), bool(note.get("moves"))
+        return BuildPlan(build, source_volume, source, destination, bool(note["verify"]), moves)
 
-    def open_attempt(self, build: UUID, attempt: str) -> tuple[BuildPlan, str]:
-        """Take over what the last attempt copied; returns the plan, and the path from the volume's root.
+    def open_attempt(self, build: UUID, attempt: str) -> Attempt:
+        """Take over what the last attempt copied.
 
         Where there is nothing to take over, it is on its way to its place already.
         """
@@ -84,7 +96,8 @@ class Builds:
                 raise missing(str(build), Subject.TASK)
             with self._area.place(BUILDS) as place:
                 os.rename(earlier[0], name, src_dir_fd=place.fd, dst_dir_fd=place.fd)
-        return plan, f"{AREA_NAME}/{BUILDS}/{name}"
+        resumed = earlier[0] != f"{build}.{_FIRST}"
+        return Attempt(plan, f"{AREA_NAME}/{BUILDS}/{name}", resumed=resumed)
 
     def _attempts(self, build: UUID) -> list[str]:
         with self._area.place(BUILDS) as place:

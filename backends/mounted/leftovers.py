@@ -16,7 +16,7 @@ from uuid import UUID, uuid4
 from backends.mounted.area import BUILDS, LOST, PURGING, TRASH, Area
 from backends.mounted.beneath import names_in
 from backends.mounted.errors import translated
-from backends.mounted.folders import trash_note
+from backends.mounted.trash import trash_note
 from backends.powers import Leftover
 from domain.errors import InvalidRequestError, Subject
 from domain.ids import VFolderId

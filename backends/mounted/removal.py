@@ -19,8 +19,8 @@ from backends.mounted.area import TRASH, Area
 from backends.mounted.beneath import Beneath, names_in
 from backends.mounted.durable import sync_directory
 from backends.mounted.errors import translated
-from backends.mounted.folders import throw_away, trash_note
 from backends.mounted.names import parent_of
+from backends.mounted.trash import throw_away, trash_note
 from domain.errors import Subject
 from domain.ids import VFolderId
 from domain.paths import STAGING_NAME, RelativePath

@@ -70,8 +70,18 @@ class MountedTreeCopy:
     """
 
     def __init__(
-        self, source: MountedTree, mount: Beneath, target: str, threads: VolumeThreads, *, verify: bool
+        self,
+        source: MountedTree,
+        mount: Beneath,
+        target: str,
+        threads: VolumeThreads,
+        *,
+        verify: bool = False,
+        resumed: bool = False,
+        shares: bool = False,
     ) -> None:
+        self.resumed = resumed
+        self.shares = shares
         self._source = source.root
         self._mount = mount
         self._target = target
@@ -158,6 +168,7 @@ class MountedTreeCopy:
             os.mkdir(place, 0o700, dir_fd=self._mount.fd)
         except FileExistsError:
             if stat.S_ISDIR(self._look(place).st_mode):
+                os.chmod(place, 0o700, dir_fd=self._mount.fd)  # it may have got its own permissions already
                 for gone in set(self._names(place)).difference(names):
                     self._clear(f"{place}/{gone}")
             else:
@@ -286,6 +297,26 @@ class MountedTreeCopy:
                 os.utime(fd, ns=(directory.known.st_atime_ns, directory.known.st_mtime_ns))
                 if directory.path.is_root:
                     sync_file_system(fd)
+
+
+def shares_bytes(source: Beneath, mount: Beneath, target: str) -> bool:
+    """Whether files copied from one directory to another share their bytes, found out by trying."""
+    with opened(os.open(target, _DIRECTORY, dir_fd=mount.fd)) as place:
+        if os.fstat(source.fd).st_dev != os.fstat(place).st_dev:
+            return False
+        try:
+            flags = os.O_RDWR | os.O_TMPFILE
+            with (
+                opened(os.open(".", flags, dir_fd=place)) as one,
+                opened(os.open(".", flags, dir_fd=place)) as other,
+            ):
+                return share_all(one, other)
+        except OSError:
+            return False  # there are no files without a name here, as on NFS
+
+
+def _nameless(directory: int) -> int:
+    return os.open(".", os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, dir_fd=directory)
 
 
 def _stamp(known: os.stat_result) -> tuple[int, int]:

@@ -24,7 +24,8 @@ from backends.mounted.leftovers import Leftovers
 from backends.mounted.mountinfo import mounted_as
 from backends.mounted.removal import Removal
 from backends.mounted.scopes import Scopes
-from backends.mounted.tree_copy import MountedTree, MountedTreeCopy
+from backends.mounted.trash import Trash
+from backends.mounted.tree_copy import MountedTree, MountedTreeCopy, shares_bytes
 from backends.mounted.usage import Count
 from backends.mounted.usage_memory import DirectoryMemory
 from backends.mounted.work import WorkList
@@ -57,6 +58,7 @@ class VfsVolume:
         self._scopes = Scopes(self._area)
         self._journal = Journal(self._area)
         self._folders = Folders(self._area, self._scopes)
+        self._trash = Trash(self._area, self._scopes, self._folders)
         self._builds = Builds(self._area, self._folders)
         self._work = WorkList(self._area)
         self._leftovers = Leftovers(self._area)
@@ -115,7 +117,7 @@ class VfsVolume:
 
     async def delete_folder(self, op: Operation, folder: VFolderId) -> None:
         """Take a folder into the trash."""
-        await self._threads.run(self._folders.delete, op, folder)
+        await self._threads.run(self._trash.delete, op, folder)
 
     async def trash_files(
         self, op: Operation, folder: VFolderId, paths: Sequence[RelativePath], *, recursive: bool
@@ -123,13 +125,27 @@ class VfsVolume:
         """Take entries of a folder into the trash."""
         return await self._threads.run(Removal(self._area, op, folder).run, paths, recursive=recursive)
 
-    async def restore_folder(self, op: Operation, trash: UUID, folder: VFolderId) -> None:
+    async def restore_folder(
+        self, op: Operation, trash: UUID, folder: VFolderId, *, task: UUID | None = None
+    ) -> None:
         """Put a deleted folder back to its place."""
-        await self._threads.run(self._folders.restore, op, trash, folder)
+        await self._threads.run(self._trash.restore, op, trash, folder, task)
 
-    async def doom_trash(self, op: Operation, trash: UUID) -> None:
+    async def doom_trash(self, op: Operation, trash: UUID, *, task: UUID | None = None) -> None:
         """Have a deleted folder purged at once."""
-        await self._threads.run(self._folders.doom, op, trash)
+        await self._threads.run(self._trash.doom, op, trash, task)
+
+    async def move_folder(self, op: Operation, source: VFolderId, destination: VFolderId) -> None:
+        """Give a folder another id."""
+        await self._threads.run(self._trash.move, op, source, destination)
+
+    async def withdraw_folder(self, op: Operation, folder: VFolderId, task: UUID) -> None:
+        """Take a folder from its place, held for a task."""
+        await self._threads.run(self._trash.delete, op, folder, held=task)
+
+    async def withdrawn_tree(self, trash: UUID) -> FolderTree:
+        """All that a folder in the trash holds."""
+        return MountedTree(await self._threads.run(self._trash.open_entry, trash))
 
     async def tree(self, folder: VFolderId) -> FolderTree:
         """All a folder holds."""
@@ -151,8 +167,12 @@ class VfsVolume:
         """Begin or go on with copying."""
         if not isinstance(source, MountedTree):
             raise UnsupportedError(f"{self.backend} cannot copy from there", subject=Subject.VOLUME)
-        plan, place = await self._threads.run(self._builds.open_attempt, build, attempt)
-        return MountedTreeCopy(source, self._mount, place, self._threads, verify=plan.verify)
+        begun = await self._threads.run(self._builds.open_attempt, build, attempt)
+        shares = await self._threads.run(shares_bytes, source.root, self._mount, begun.place)
+        place, resumed, verify = begun.place, begun.resumed, begun.plan.verify
+        return MountedTreeCopy(
+            source, self._mount, place, self._threads, verify=verify, resumed=resumed, shares=shares
+        )
 
     async def finish_build(self, op: Operation, build: UUID, attempt: str, destination: VFolderId) -> None:
         """Put what was copied at its place."""
@@ -192,15 +212,15 @@ class VfsVolume:
 
     async def trash(self) -> Sequence[TrashEntry]:
         """What was deleted and is not yet forgotten."""
-        return await self._threads.run(self._folders.trash)
+        return await self._threads.run(self._trash.entries)
 
     async def purge(self, trash: UUID) -> Purge:
         """Remove some of what a trash entry holds."""
-        return await self._threads.run(self._folders.purge, trash)
+        return await self._threads.run(self._trash.purge, trash)
 
     async def drop_trash(self, trash: UUID) -> None:
         """Forget a purged trash entry."""
-        await self._threads.run(self._folders.drop_trash, trash)
+        await self._threads.run(self._trash.drop, trash)
 
     async def folders(self) -> AsyncIterator[VFolderId]:
         """Every folder on the volume, found by looking."""

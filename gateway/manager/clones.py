@@ -1,4 +1,4 @@
-"""Cloning folders, inside a volume or from one to another."""
+"""Cloning and migrating folders, inside a volume or from one to another."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from typing import Any
 
 from aiohttp import web
 
-from domain.commands import RequestClone
+from domain.commands import MigrateVFolder, RequestClone
 from domain.ids import VFolderId
+from domain.paths import ROOT
 from gateway.gate import Gate
 from gateway.middlewares import asker_of
 from gateway.parameters import Bool, Parameters, Text
@@ -25,15 +26,26 @@ class CloneParameters(Parameters):
     verify: Bool = False
 
 
+class MigrateParameters(Parameters):
+    """Which folder goes, what it becomes and where; without another volume, on the same one."""
+
+    src_volume: Text
+    src_vfid: VFolderId
+    dst_volume: Text | None = None
+    dst_vfid: VFolderId
+    #: Whether copies are read again and compared before the source goes.
+    verify: Bool = False
+
+
 class CloneRoutes:
-    """`/folder/clone`."""
+    """`/folder/clone` and `/folder/migrate`."""
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
 
     def routes(self) -> list[web.RouteDef]:
         """What this serves."""
-        return [web.post("/folder/clone", self.clone)]
+        return [web.post("/folder/clone", self.clone), web.post("/folder/migrate", self.migrate)]
 
     async def clone(self, request: web.Request) -> web.Response:
         """Have a folder cloned; how it ends is told by events and by its task."""
@@ -48,3 +60,19 @@ class CloneRoutes:
         )
         accepted = await self._gate.commander.tell(target.name, command, asker_of(request))
         return web.json_response({"bgtask_id": str(accepted)})
+
+    async def migrate(self, request: web.Request) -> web.Response:
+        """Give a folder another owner at once, or have it copied to another volume; it is in one place only."""
+        parameters = await self._gate.body(request, MigrateParameters)
+        source = self._gate.volume(parameters.src_volume)
+        target = self._gate.volume(parameters.dst_volume) if parameters.dst_volume is not None else source
+        command = MigrateVFolder(
+            source=parameters.src_vfid,
+            destination=parameters.dst_vfid,
+            source_volume=None if target is source else source.name,
+            verify=parameters.verify,
+        )
+        if target is not source:
+            await source.files(parameters.src_vfid).stat(ROOT)
+        answer = await self._gate.commander.ask(target.name, command, asker_of(request))
+        return web.json_response({"task_id": answer.get("task")}, status=202 if "task" in answer else 200)

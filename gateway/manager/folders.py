@@ -10,14 +10,23 @@ from pydantic import Field
 
 from backends.powers import Mountable
 from bus.folder_pages import ListedFolder, folder_index, folder_page
+from domain.catalogue import FolderStatus
 from domain.commands import DEFAULT_FOLDER_MODE, CreateVFolder, DeleteVFolder
-from domain.errors import InvalidPathError, InvalidRequestError, NotFoundError, Subject, UnsupportedError
-from domain.ids import QuotaScopeId
-from domain.paths import RelativePath
+from domain.errors import (
+    InvalidPathError,
+    InvalidRequestError,
+    LockedError,
+    NotFoundError,
+    Subject,
+    UnsupportedError,
+)
+from domain.ids import QuotaScopeId, VolumeName
+from domain.paths import ROOT, RelativePath
 from gateway.gate import Gate
 from gateway.middlewares import asker_of
 from gateway.parameters import Bool, FolderParameters, Parameters, Text, read_query
 from gateway.problems import Problem, own_problem
+from gateway.statuses import explained, status_of
 
 
 class CreateParameters(FolderParameters):
@@ -58,6 +67,7 @@ class FolderRoutes:
             web.get("/folder/mount", self.mount, allow_head=False),
             web.get("/folder/usage", self.usage, allow_head=False),
             web.get("/folder/used-bytes", self.used_bytes, allow_head=False),
+            web.get("/folder/status", self.status, allow_head=False),
             web.get("/folders", self.folders, allow_head=False),
         ]
 
@@ -93,6 +103,9 @@ class FolderRoutes:
         except NotFoundError as error:
             if error.subject is not Subject.VFOLDER:
                 raise
+            known = await explained(self._gate.bus.catalogue, error)
+            if isinstance(known, LockedError):
+                raise known from error
             return _mount_problem("VFolder not found", parameters).response()
         details = {"type": mount.kind, "export": mount.source, "options": mount.options}
         return web.json_response({"path": mount.path, **(details if parameters.details else {})})
@@ -108,6 +121,21 @@ class FolderRoutes:
         parameters = await self._gate.body(request, FolderParameters)
         usage = await self._gate.volume(parameters.volume).usage(parameters.vfid)
         return web.json_response({"used_bytes": usage.allocated_bytes})
+
+    async def status(self, request: web.Request) -> web.Response:
+        """Tell whether a folder can be used, and why not."""
+        parameters = await self._gate.body(request, FolderParameters)
+        volume = self._gate.volume(parameters.volume)
+        try:
+            await volume.files(parameters.vfid).stat(ROOT)
+        except NotFoundError as error:
+            known = await status_of(self._gate.bus.catalogue, parameters.vfid, VolumeName(volume.name))
+            if error.subject is not Subject.VFOLDER or known is None:
+                raise
+            told = {"status": known.status, "reason": known.reason, "task_id": known.task or None}
+        else:
+            told = {"status": FolderStatus.READY, "reason": None, "task_id": None}
+        return web.json_response(told)
 
     async def folders(self, request: web.Request) -> web.Response:
         """List folders of the catalogue, page by page."""
@@ -137,7 +165,8 @@ def _item(listed: ListedFolder, now: float) -> dict[str, object]:
         "volume": folder.volume,
         "vfid": str(folder.folder),
         "owner": str(folder.folder.scope) if folder.folder.scope else None,
-        "status": folder.status,
+        "status": listed.status.status if listed.status else FolderStatus.READY,
+        "reason": listed.status.reason if listed.status else None,
         "mode": folder.mode,
         "created": folder.created,
         "usage": counted,

@@ -77,6 +77,8 @@ MANAGER: Final[Table] = {
     ("POST", "/folder/create"): Operation(folders.CreateParameters, status=204, answer=""),
     ("POST", "/folder/delete"): Operation(FolderParameters, status=202),
     ("POST", "/folder/clone"): Operation(clones.CloneParameters),
+    ("POST", "/folder/migrate"): Operation(clones.MigrateParameters),
+    ("GET", "/folder/status"): Operation(FolderParameters),
     ("GET", "/folder/mount"): Operation(folders.MountParameters),
     ("GET", "/folder/usage"): Operation(FolderParameters),
     ("GET", "/folder/used-bytes"): Operation(FolderParameters),

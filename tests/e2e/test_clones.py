@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from harness.folders import FILES, OTHER, OTHER_PLACE, contents, fill, over, task, worker_of
 from harness.processes import FOLDER, PLACE, SCOPE, Site, open_site, until
-
-OTHER = f"{SCOPE}/aabb0002-0000-4000-8000-000000000002"
-OTHER_PLACE = PLACE.replace("0001000040008000000000000001", "0002000040008000000000000002")
-FILES = 4000
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -29,48 +24,11 @@ def site(tmp_path: Path) -> Iterator[Site]:
         yield found
 
 
-def fill(root: Path, files: int = FILES) -> None:
-    rng = random.Random(7)
-    for number in range(files):
-        path = root / f"{number % 40:02}" / f"{number:05}"
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(rng.randbytes(rng.randrange(2000)))
-    with (root / "big").open("wb") as file:
-        for _ in range(64):
-            file.write(rng.randbytes(4 << 20))
-
-
-def contents(root: Path) -> dict[str, tuple[int, int, int]]:
-    found = {}
-    for path in sorted(root.rglob("*")):
-        known = path.lstat()
-        found[str(path.relative_to(root))] = (
-            known.st_mode,
-            0 if path.is_dir() else known.st_size,
-            known.st_mtime_ns,
-        )
-    return found
-
-
 def clone(site: Site, volume: str | None = None) -> str:
     body = {"src_volume": "disk", "src_vfid": FOLDER, "dst_volume": volume, "dst_vfid": OTHER}
     answer = site.api.manager("POST", "/folder/clone", body)
     assert answer.status == 200, answer.body
     return str(answer.json["bgtask_id"])
-
-
-def task(site: Site, id_: str) -> dict[str, Any]:
-    answer = site.api.manager("GET", f"/tasks/{id_}")
-    return dict(answer.json) if answer.status == 200 else {"state": "unknown"}
-
-
-def over(site: Site, id_: str) -> dict[str, Any]:
-    until(lambda: task(site, id_)["state"] not in ("unknown", "running"), "the task is over", 120)
-    return task(site, id_)
-
-
-def worker_of(site: Site) -> Any:
-    return next(role for role in reversed(site.running) if role.name == "worker" and role.process.poll() is None)
 
 
 @pytest.mark.parametrize("volume", ["disk", "other"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -162,6 +162,12 @@ class World:
         token = await self.download_token(relpath)
         more = "".join(f"&{name}={value}" for name, value in query.items())
         return await self.client("GET", f"/download?token={token}{more}", headers=headers or {})
+
+    async def settled(self, holds: Callable[[], Any]) -> None:
+        """Wait until something is so."""
+        with anyio.fail_after(20):
+            while not holds():
+                await anyio.sleep(0.02)
 
     def events(self, kind: str = "") -> list[Envelope]:
         """Events so far, all but those of owners, or of one type."""

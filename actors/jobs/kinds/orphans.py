@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
-from actors.comparison import Comparison
+from actors.comparison import MISSING, Comparison
 from actors.jobs.doing import MOST_FINDINGS, Doing, Found
 from backends.powers import FindsLeftovers, ListsStagings
 from domain.errors import NotFoundError, Subject
+from domain.events import VFolderMissing
 from domain.ids import VFolderId, VolumeName
 from domain.view import View
 from domain.work import InspectOptions
@@ -44,6 +45,9 @@ class _Search:
         comparison = Comparison(self._bus, View(), dry_run=not self._repair, count=False)
         async for row in comparison.differences(self._volume):
             await self._doing.passed(0)
+            if row["difference"] == MISSING and not self._repair:
+                missing = VFolderMissing(volume=self._name, folder=VFolderId.parse(row["subject"]))
+                await self._doing.task.tell(missing)
             yield self._row(row["subject"], row["difference"], row["action"])
         async for found in self._stagings():
             yield found

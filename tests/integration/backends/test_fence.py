@@ -18,12 +18,14 @@ from backends.mounted import area as area_module
 from backends.mounted import durable as durable_module
 from backends.mounted import folders as folders_module
 from backends.mounted import scopes as scopes_module
+from backends.mounted import trash as trash_module
 from backends.mounted.area import Area
 from backends.mounted.beneath import open_root
 from backends.mounted.durable import rename_exclusive
 from backends.mounted.fence import Fence
 from backends.mounted.folders import Folders
 from backends.mounted.scopes import Scopes
+from backends.mounted.trash import Trash
 from domain.errors import FencedError
 from domain.ids import QuotaScopeId, VFolderId
 
@@ -44,6 +46,7 @@ class Owner:
         self.area.prepare()
         self.scopes = Scopes(self.area)
         self.folders = Folders(self.area, self.scopes)
+        self.trash = Trash(self.area, self.scopes, self.folders)
         self.epoch = self.area.fence.epoch()
 
     def take_over(self) -> None:
@@ -91,7 +94,8 @@ def shown(owner: Owner, folder: VFolderId) -> bool:
 
 CHANGES = {
     "create folder": Change(lambda o, op: o.folders.create(op, NEW, 0o755), lambda o: shown(o, NEW)),
-    "delete folder": Change(lambda o, op: o.folders.delete(op, FOLDER), lambda o: not shown(o, FOLDER)),
+    "delete folder": Change(lambda o, op: o.trash.delete(op, FOLDER), lambda o: not shown(o, FOLDER)),
+    "move folder": Change(lambda o, op: o.trash.move(op, FOLDER, NEW), lambda o: shown(o, NEW)),
     "create scope": Change(lambda o, op: o.scopes.create(op, OTHER, 5), lambda o: o.scopes.exists(OTHER)),
     "ensure scope": Change(lambda o, op: o.scopes.ensure(op, OTHER), lambda o: o.scopes.exists(OTHER)),
     "delete scope": Change(lambda o, op: o.scopes.delete(op, EMPTY), lambda o: not o.scopes.exists(EMPTY)),
@@ -128,7 +132,7 @@ class Interrupter:
             def __getattr__(self, name: str) -> object:
                 return rename if name == "rename" else getattr(os, name)
 
-        for module in (folders_module, scopes_module, area_module, durable_module):
+        for module in (folders_module, scopes_module, trash_module, area_module, durable_module):
             monkeypatch.setattr(module, "os", Late())
         for module in (folders_module, scopes_module):
             monkeypatch.setattr(module, "rename_exclusive", exclusive)
@@ -166,7 +170,8 @@ def check_nothing_else(owner: Owner, name: str, id_: UUID) -> None:
     assert owner.hidden(f"stage.{owner.epoch}/e{owner.epoch}") == []
     deleted = name == "delete folder"
     assert (str(id_) in owner.hidden("trash")) is deleted
-    place = owner.root / ".penstock/trash" / str(id_) if deleted else owner.root.joinpath(*FOLDER.directory)
+    folder = owner.root.joinpath(*(NEW if name == "move folder" else FOLDER).directory)
+    place = owner.root / ".penstock/trash" / str(id_) if deleted else folder
     assert (place / "file").read_text() == "precious"
 
 
@@ -185,10 +190,10 @@ def test_without_the_fence_a_late_owner_does_change_the_volume(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control: with paths that do not tell the epoch the tests above would fail."""
-    with opened(tmp_path / "volume") as (first, second):
-        second.take_over()
-        monkeypatch.setattr(Fence, "path", lambda self, _, name: f".penstock/stage.2/e2/{name}")
-        for change in CHANGES.values():
+    for name, change in CHANGES.items():
+        with opened(tmp_path / name) as (first, second), monkeypatch.context() as patch:
+            second.take_over()
+            patch.setattr(Fence, "path", lambda self, _, name: f".penstock/stage.2/e2/{name}")
             change.do(first, first.op())
             assert change.done(second)
 

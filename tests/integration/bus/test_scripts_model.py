@@ -12,6 +12,7 @@ import redis
 from harness.redis_server import SERVERS, RedisServer
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+from hypothesis.errors import FlakyFailure
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from bus.streams import keys, scripts
@@ -361,5 +362,6 @@ def test_the_model_notices_a_script_that_does_something_else(
     source = scripts._SOURCES[name]
     assert good in source
     monkeypatch.setitem(scripts._SOURCES, name, source.replace(good, bad))
-    with pytest.raises((AssertionError, KeyError, pytest.fail.Exception)):
+    # Trimming goes by the server's clock: what showed in one millisecond may not show again in the next.
+    with pytest.raises((AssertionError, KeyError, pytest.fail.Exception, FlakyFailure)):
         compare(client, 400)

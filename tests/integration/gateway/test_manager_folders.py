@@ -209,6 +209,7 @@ async def test_folders_are_listed_page_by_page(world: World) -> None:
         "vfid": folders[0],
         "owner": SCOPE,
         "status": "ready",
+        "reason": None,
         "mode": 0o755,
         "created": 0,
         "usage": 0,

@@ -121,7 +121,7 @@ async def orphans(world: World) -> None:
     member = folder_member(VFolderId.parse(FOLDER.replace("aabb0001", "aabb0008")), DISK)
     world.store.view.indexes[volume_index(DISK)].add(member)
     record = folder_record(VFolderId.parse(member.rpartition("@")[0]), DISK)
-    world.store.view.records[record] = {"status": "ready", "created": "1"}
+    world.store.view.records[record] = {"created": "1"}
     # Bytes of an upload without a record, and the reverse.
     session = await world.upload_token("x.bin", 10)
     await world.client("HEAD", f"/upload?token={session}", headers={"Tus-Resumable": "1.0.0"})

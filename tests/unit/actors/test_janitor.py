@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -14,7 +13,6 @@ from actors.janitor import Janitor
 from actors.jobs.contract import CloneJob, PurgeJob, WorkJob
 from actors.settings import ActorSettings
 from backends.contract import TrashEntry
-from bus.contract import Lease
 from domain.errors import BackendUnavailableError, Subject
 from domain.ids import VFolderId, VolumeName
 
@@ -58,14 +56,14 @@ class Asked:
         self.work.append(job.work)
 
 
-class NoLeases:
-    """Nobody holds anything, unless it is said."""
+class NoBus:
+    """Nobody holds a lease, and nothing is in the catalogue, unless it is said."""
+
+    leases = property(lambda self: self)
+    catalogue = property(lambda self: self)
 
     def __init__(self) -> None:
         self.alive: set[str] = set()
-
-    def hold(self, name: str, *, wait_seconds: float) -> AbstractAsyncContextManager[Lease]:
-        raise NotImplementedError
 
     async def held(self, names: Sequence[str]) -> list[bool]:
         return [name in self.alive for name in names]
@@ -73,7 +71,7 @@ class NoLeases:
 
 def janitor_of(trash: Trash, asked: Asked, interval: float, **settings: Any) -> Janitor:
     chosen = ActorSettings(purge_interval_seconds=interval, **settings)
-    return Janitor(trash, asked, NoLeases(), chosen)  # type: ignore[arg-type]
+    return Janitor(trash, asked, NoBus(), chosen)  # type: ignore[arg-type]
 
 
 async def run_until(janitor: Janitor, holds: Callable[[], bool]) -> None:

@@ -135,8 +135,9 @@ def test_a_new_folder_appears_empty_in_every_index() -> None:
         Index("index:volume:disk", member),
         Index(f"index:owner:{SCOPE}", member),
     }
-    assert changes[0] == Put(f"vfolder:{FOLDER}:info@disk", {"status": "ready", "created": 12.5, "mode": 0o700})
-    assert changes[4] == Put(f"vfolder:{FOLDER}:usage@disk", {"file_bytes": 0, "files": 0, "measured": 12.5})
+    assert changes[0] == Put(f"vfolder:{FOLDER}:info@disk", {"created": 12.5, "mode": 0o700})
+    assert changes[4] == Remove(f"vfolder:{FOLDER}:status@disk")
+    assert changes[5] == Put(f"vfolder:{FOLDER}:usage@disk", {"file_bytes": 0, "files": 0, "measured": 12.5})
 
 
 def test_a_deleted_folder_leaves_nothing_behind() -> None:
@@ -174,8 +175,8 @@ def test_every_event_can_be_projected(name: str) -> None:
         "volume": "disk",
         "scope": str(SCOPE),
         "folder": str(FOLDER),
-        "source": str(FOLDER) if name.startswith("clone") else "a",
-        "destination": str(FOLDER) if name.startswith("clone") else "b",
+        "source": str(FOLDER) if name.startswith(("clone", "vfolder")) else "a",
+        "destination": str(FOLDER) if name.startswith(("clone", "vfolder")) else "b",
         "mode": 0o755,
         "trash": str(ID),
         "entries": 1,
@@ -197,6 +198,7 @@ def test_every_event_can_be_projected(name: str) -> None:
         "items_total": 2,
         "size_bytes_total": 2,
         "kind": "usage.scan",
+        "destination_volume": "other",
         "file_bytes": 1,
         "logical_bytes": 1,
         "allocated_bytes": 1,
@@ -208,7 +210,7 @@ def test_every_event_can_be_projected(name: str) -> None:
 def test_records_are_read_as_they_are_written() -> None:
     member = folder_member(FOLDER, DISK)
     assert parse_folder_member(member) == (FOLDER, DISK)
-    fields = {"status": "ready", "created": "12.5", "mode": "448"}
+    fields = {"created": "12.5", "mode": "448"}
     record = FolderRecord.parse(member, fields)
     assert (record.folder, record.volume, record.mode, record.created) == (FOLDER, DISK, 0o700, 12.5)
     put = measured_usage(FOLDER, DISK, 7, 2, 3.5)

@@ -1,0 +1,130 @@
+"""Migrations: a folder gets another owner at once, and another volume when a worker has copied it there.
+
+While it is copied it can be used where it is. Then it is taken from its place, so that nobody changes it, the last
+of it is copied, and it appears at its new place. Should that fail, it comes back.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from actors.handlers.clones import builder_of
+from actors.handlers.effect import Effect, Ground
+from actors.handlers.folders import open_scope
+from backends.contract import Operation
+from backends.powers import BuildPlan, MovesFolders, WithdrawsFolders
+from domain.commands import AbandonMigration, FinishMigration, MigrateVFolder, WithdrawVFolder
+from domain.errors import (
+    ConflictError,
+    ErrorCode,
+    InvalidRequestError,
+    NotFoundError,
+    Retry,
+    Subject,
+    UnsupportedError,
+)
+from domain.events import MigrationAbandoned, MigrationAccepted, VFolderMigrated, VFolderWithdrawn
+from domain.ids import VolumeName
+
+
+async def migrate_vfolder(command: MigrateVFolder, op: Operation, ground: Ground) -> Effect:
+    """Move a folder inside its volume at once, or have a worker copy it from another one."""
+    volume = ground.volume
+    here = command.source_volume in (None, volume.name)
+    if here and command.source == command.destination:
+        raise InvalidRequestError("it is there already", field="dst_vfid")
+    if here:
+        return await _move(command, op, ground)
+    before = await open_scope(command.destination, op, ground)
+    plan = BuildPlan(
+        op.id,
+        command.source_volume or VolumeName(volume.name),
+        command.source,
+        command.destination,
+        command.verify,
+        moves=True,
+    )
+    await builder_of(volume).begin_build(op, plan)
+    accepted = MigrationAccepted(
+        volume=volume.name,
+        source=command.source,
+        destination=command.destination,
+        source_volume=command.source_volume,
+        task=op.id,
+    )
+    return Effect([*before, accepted], {"task": str(op.id)})
+
+
+async def _move(command: MigrateVFolder, op: Operation, ground: Ground) -> Effect:
+    volume = ground.volume
+    if not isinstance(volume, MovesFolders):
+        raise UnsupportedError(f"backend {volume.backend} cannot move folders", subject=Subject.VFOLDER)
+    more = 0
+    if command.source.scope != command.destination.scope:
+        with suppress(NotFoundError):  # it may have gone there before this was repeated
+            more = (await volume.usage(command.source, staging=False)).file_bytes
+    before = await open_scope(command.destination, op, ground, more)
+    await volume.move_folder(op, command.source, command.destination)
+    moved = VFolderMigrated(volume=volume.name, source=command.source, destination=command.destination)
+    return Effect([*before, moved])
+
+
+async def withdraw_vfolder(command: WithdrawVFolder, op: Operation, ground: Ground) -> Effect:
+    """Take a folder from its place while the last of it is copied."""
+    volume = ground.volume
+    if not isinstance(volume, WithdrawsFolders):
+        raise UnsupportedError(f"folders of backend {volume.backend} stay there", subject=Subject.VFOLDER)
+    await volume.withdraw_folder(op, command.folder, command.task)
+    event = VFolderWithdrawn(
+        volume=volume.name,
+        folder=command.folder,
+        trash=op.id,
+        task=command.task,
+        destination=command.destination,
+        destination_volume=command.destination_volume,
+    )
+    return Effect([event])
+
+
+async def finish_migration(command: FinishMigration, op: Operation, ground: Ground) -> Effect:
+    """Put what a worker has copied at its place."""
+    builder = builder_of(ground.volume)
+    try:
+        await builder.finish_build(op, command.task, command.attempt, command.destination)
+    except ConflictError as error:
+        # Somebody has made the destination meanwhile. Trying again would end here for ever.
+        await builder.drop_build(op, command.task)
+        abandoned = _abandoned(command, ground, error.code, error.retry, error.message)
+        return Effect([abandoned], {"migrated": False})
+    done = VFolderMigrated(
+        volume=ground.volume.name,
+        source=command.source,
+        destination=command.destination,
+        source_volume=command.source_volume,
+        task=command.task,
+        entries=command.entries,
+        size_bytes=command.size_bytes,
+    )
+    return Effect([done], {"migrated": True})
+
+
+async def abandon_migration(command: AbandonMigration, op: Operation, ground: Ground) -> Effect:
+    """Take away what a worker has copied."""
+    if not await builder_of(ground.volume).drop_build(op, command.task):
+        raise NotFoundError(f"{command.task}: it is over", subject=Subject.TASK)
+    return Effect([_abandoned(command, ground, command.code, command.retry, command.detail)])
+
+
+def _abandoned(
+    command: FinishMigration | AbandonMigration, ground: Ground, code: ErrorCode | None, retry: Retry, detail: str
+) -> MigrationAbandoned:
+    return MigrationAbandoned(
+        volume=ground.volume.name,
+        source=command.source,
+        destination=command.destination,
+        source_volume=command.source_volume,
+        task=command.task,
+        code=code,
+        retry=retry,
+        detail=detail,
+    )

@@ -1,0 +1,98 @@
+"""Copying a folder to where a new one is being made: what clones and migrations have in common."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final
+
+from actors.jobs.running import Progress, RunningTask
+from backends.contract import Volume
+from backends.powers import BuildPlan, BuildsFolders, FolderTree, ShowsTrees, TreeCopy
+from bus.contract import Bus
+from bus.usage import ScopeUsage
+from domain.errors import QuotaExceededError, StorageFullError, Subject, UnsupportedError
+from domain.ids import VolumeName
+from domain.usage import Usage
+
+#: Age of a folder's count at which it is counted anew to judge a quota, in seconds.
+_USAGE_MAX_AGE_SECONDS: Final = 300.0
+
+
+@dataclass(slots=True)
+class Copying:
+    """One attempt."""
+
+    plan: BuildPlan
+    source: Volume
+    volume: Volume
+    builder: BuildsFolders
+    task: RunningTask
+    attempt: str = field(default_factory=lambda: secrets.token_hex(16))
+
+    @property
+    def bus(self) -> Bus:
+        """The bus the task's lease is of."""
+        return self.task.bus
+
+    @property
+    def names(self) -> Mapping[str, Any]:
+        """What commands of clones and migrations tell of themselves."""
+        return {
+            "source": self.plan.source,
+            "destination": self.plan.destination,
+            "source_volume": self.plan.source_volume,
+        }
+
+    async def from_place(self) -> TreeCopy:
+        """Copy the folder as it is at its place.
+
+        Raises:
+            NotFoundError: (subject vfolder) it is not there; (subject task) the attempt before has come to its end.
+            StorageFullError, QuotaExceededError: it does not fit.
+        """
+        if not isinstance(self.source, ShowsTrees):
+            message = f"folders cannot be copied from backend {self.source.backend}"
+            raise UnsupportedError(message, subject=Subject.VFOLDER)
+        total = await self.source.usage(self.plan.source, staging=False)
+        return await self.copy(await self.source.tree(self.plan.source), total)
+
+    async def copy(self, tree: FolderTree, total: Usage) -> TreeCopy:
+        """Copy a tree, which is closed in the end. Raises as `from_place`."""
+        async with _closing(tree):
+            copy = await self.builder.copy_into(self.plan.id, self.attempt, tree)
+            async with _closing(copy):
+                if not copy.resumed:
+                    await self._check_room(total, shares=copy.shares)
+                while not await copy.step():
+                    await self.task.step(Progress(copy.items, total.entries, copy.size_bytes, total.file_bytes))
+        return copy
+
+    async def _check_room(self, total: Usage, *, shares: bool) -> None:
+        """Refuse what cannot end well before anything is copied."""
+        capacity = await self.volume.capacity()
+        if not shares and total.allocated_bytes > capacity.free_bytes:
+            message = f"{total.allocated_bytes} bytes are needed, {capacity.free_bytes} are free"
+            raise StorageFullError(message, subject=Subject.VFOLDER)
+        scope = self.plan.destination.scope
+        limit = (await self.volume.quota(scope)).limit_bytes if scope is not None else None
+        if scope is None or limit is None:
+            return
+        count = partial(self.volume.usage, staging=False)
+        name = VolumeName(self.volume.name)
+        usage = ScopeUsage(self.bus.catalogue, self.bus.clock, name, count, _USAGE_MAX_AGE_SECONDS)
+        used = await usage.used_bytes(scope) + total.file_bytes
+        if used > limit:
+            message = f"{scope} would use {used} of {limit} bytes"
+            raise QuotaExceededError(message, subject=Subject.QUOTA_SCOPE, limit_bytes=limit)
+
+
+@asynccontextmanager
+async def _closing(thing: FolderTree | TreeCopy) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        await thing.close()

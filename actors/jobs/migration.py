@@ -1,0 +1,101 @@
+"""Moving a folder to another volume.
+
+It is copied where it is, twice, so that little is left to copy; then it is taken from its place, the last of it is
+copied, and it appears at its new place. What is kept of it at the old one goes only after that: until then it can
+come back. Each step can be repeated, and shows on the volumes that it was done.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from actors.jobs.copying import Copying
+from actors.jobs.running import CancelledByWishError
+from actors.jobs.settlement import settle
+from backends.contract import TrashEntry
+from backends.powers import TreeCopy, WithdrawsFolders
+from domain.commands import AbandonMigration, FinishMigration, WithdrawVFolder
+from domain.errors import (
+    BackendUnavailableError,
+    BusError,
+    BusyError,
+    DeadlineExceededError,
+    NotFoundError,
+    PenstockError,
+    Subject,
+    UnsupportedError,
+)
+from domain.failures import error_of
+from domain.usage import Usage
+
+#: Copies of a folder that is still in use: the second one finds what was changed during the first.
+_PASSES: Final = 2
+#: How long a step of another volume's actor is waited for, in seconds. The next look goes on where this one was.
+_STEP_SECONDS: Final = 60.0
+
+
+async def migrate(copying: Copying) -> None:
+    """Do what is left of it."""
+    task = copying.task
+    try:
+        await task.check_cancelled()
+        copy = await _copied(copying)
+        await task.check_cancelled()
+        end: FinishMigration | AbandonMigration = FinishMigration(
+            **copying.names,
+            task=task.id,
+            attempt=copying.attempt,
+            entries=copy.items,
+            size_bytes=copy.size_bytes,
+        )
+    except CancelledByWishError:
+        end = AbandonMigration(**copying.names, task=task.id)
+    except (BusError, BackendUnavailableError, BusyError, DeadlineExceededError):
+        raise
+    except PenstockError as error:
+        if isinstance(error, NotFoundError) and error.subject is Subject.TASK:
+            return  # the last attempt has come to its end, and is being put at its place
+        end = AbandonMigration(
+            **copying.names, task=task.id, code=error.code, retry=error.retry, detail=error.message
+        )
+    await task.lease.confirm()
+    reply = await task.ask(end, task.volume, copying.attempt, _STEP_SECONDS)
+    if reply.failure is None:
+        await _settle(copying, migrated=bool(reply.result.get("migrated")))
+
+
+async def _copied(copying: Copying) -> TreeCopy:
+    source = copying.source
+    if not isinstance(source, WithdrawsFolders):
+        raise UnsupportedError(f"folders of backend {source.backend} stay there", subject=Subject.VFOLDER)
+    entry = await _withdrawn(copying)
+    if entry is None:
+        for _ in range(_PASSES):
+            await copying.from_place()
+            await copying.task.check_cancelled()
+        wish = WithdrawVFolder(
+            folder=copying.plan.source,
+            task=copying.task.id,
+            destination=copying.plan.destination,
+            destination_volume=copying.task.volume,
+        )
+        reply = await copying.task.ask(wish, copying.plan.source_volume, "once", _STEP_SECONDS)
+        if reply.failure is not None:
+            raise error_of(reply.failure)
+        entry = await _withdrawn(copying)
+        if entry is None:
+            raise NotFoundError(str(copying.plan.source), subject=Subject.VFOLDER)
+    # How much there is was told before; what it was is not counted again while nobody can use it.
+    return await copying.copy(await source.withdrawn_tree(entry.id), Usage())
+
+
+async def _withdrawn(copying: Copying) -> TrashEntry | None:
+    """The folder in the trash of its old volume, if it is there for this task."""
+    return next((entry for entry in await copying.source.trash() if entry.held == copying.task.id), None)
+
+
+async def _settle(copying: Copying, *, migrated: bool) -> None:
+    """Have what is kept at the old place purged, or put back; what is cut short, the old volume's actor does."""
+    entry = await _withdrawn(copying)
+    if entry is not None:
+        await settle(copying.bus, entry, copying.plan.source_volume, migrated=migrated)

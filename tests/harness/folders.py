@@ -1,0 +1,50 @@
+"""Folders with something in them, and tasks that go on with them."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+from harness.processes import PLACE, SCOPE, Role, Site, until
+
+OTHER = f"{SCOPE}/aabb0002-0000-4000-8000-000000000002"
+OTHER_PLACE = PLACE.replace("0001000040008000000000000001", "0002000040008000000000000002")
+FILES = 4000
+
+
+def fill(root: Path, files: int = FILES) -> None:
+    rng = random.Random(7)
+    for number in range(files):
+        path = root / f"{number % 40:02}" / f"{number:05}"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(rng.randbytes(rng.randrange(2000)))
+    with (root / "big").open("wb") as file:
+        for _ in range(64):
+            file.write(rng.randbytes(4 << 20))
+
+
+def contents(root: Path) -> dict[str, tuple[int, int, int]]:
+    found = {}
+    for path in sorted(root.rglob("*")):
+        known = path.lstat()
+        found[str(path.relative_to(root))] = (
+            known.st_mode,
+            0 if path.is_dir() else known.st_size,
+            known.st_mtime_ns,
+        )
+    return found
+
+
+def task(site: Site, id_: str) -> dict[str, Any]:
+    answer = site.api.manager("GET", f"/tasks/{id_}")
+    return dict(answer.json) if answer.status == 200 else {"state": "unknown"}
+
+
+def over(site: Site, id_: str) -> dict[str, Any]:
+    until(lambda: task(site, id_)["state"] not in ("unknown", "running"), "the task is over", 120)
+    return task(site, id_)
+
+
+def worker_of(site: Site) -> Role:
+    return next(role for role in reversed(site.running) if role.name == "worker" and role.process.poll() is None)
