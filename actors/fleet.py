@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from uuid import NAMESPACE_URL, uuid5
 
 import anyio
@@ -18,10 +17,13 @@ from actors.jobs.contract import JobQueue
 from actors.journal import Journal
 from actors.observer import ActorObserver
 from actors.policy import Policy
+from actors.rounds import Rounds
 from actors.settings import ActorSettings
 from actors.trimmer import Trimmer
 from actors.volume_actor import Listeners, Pace, Unknown, VolumeActor
+from actors.warden import Warden
 from backends.contract import Volume
+from backends.counting import counter
 from bus.contract import Bus, Lane, Member
 from bus.settings import BusSettings
 from bus.usage import ScopeUsage
@@ -131,19 +133,21 @@ class Fleet:
             self.bus.catalogue,
             self.bus.clock,
             volume.name,
-            partial(volume.usage, staging=False),
+            counter(volume),
             self.settings.usage_max_age_seconds,
         )
         journal = Journal(volume, lane, self.bus.clock, self.bus_settings.remember_seconds, self.observer)
         await journal.reconcile()
         await self._tell(VolumeTaken(volume=volume.name, owner=self.bus.node, epoch=lane.epoch))
-        ground = Ground(volume, usage.used_bytes)
+        ground = Ground(volume, usage, self.bus.catalogue)
         policy = Policy(ground, lane, self.bus.clock, self.settings, self.observer, journal)
         pace = Pace(self.settings.parallel, self.bus_settings.batch, self.settings.drain_seconds, self.solo)
         actor = VolumeActor(policy, pace, self.vocabulary, Listeners(janitor.committed, self._met), self.spans)
         try:
             async with anyio.create_task_group() as beside:
                 beside.start_soon(janitor.run)
+                beside.start_soon(Warden(volume, self.bus, self.settings).run)
+                beside.start_soon(Rounds(volume, self.bus, self.settings).run)
                 beside.start_soon(Trimmer(self.bus, volume.name, self.settings, self.observer).run)
                 kept = await actor.run(stop)
                 beside.cancel_scope.cancel()

@@ -45,6 +45,27 @@ class ActorSettings(BaseModel):
         description="how long a deleted folder can be restored before it is purged, in seconds; 0: it is purged at "
         "once, as Backend.AI's manager has a trash of its own",
     )
+    scan_seconds: float = Field(
+        3600.0,
+        ge=0,
+        description="how often it is counted what folders hold, in seconds; directories that have not changed are "
+        "not read again; 0: never",
+    )
+    full_scan_seconds: float = Field(
+        12 * 3600.0,
+        ge=0,
+        description="how often all directories are read for that, in seconds: what was written in place on a mount "
+        "does not show otherwise; 0: never",
+    )
+    alert_percents: tuple[int, ...] = Field(
+        (80, 90, 100), description="parts of a limit, in percent, at which an event tells that so much is used"
+    )
+    alert_interval_seconds: float = Field(
+        30.0, gt=0, description="how often it is looked how much of their limits scopes and folders use, in seconds"
+    )
+    soft_quota_seconds: float = Field(
+        7 * 24 * 3600.0, ge=0, description="how long a soft limit may be passed before it holds, in seconds"
+    )
     task_seconds: float = Field(
         24 * 3600.0, ge=0, description="how long a task can still be asked about when it is over, in seconds"
     )

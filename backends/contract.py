@@ -306,14 +306,18 @@ class Volume(Protocol):
     async def ensure_scope(self, op: Operation, scope: QuotaScopeId) -> bool:
         """Make a quota scope if it is not there; tells whether this operation made it."""
 
-    async def create_scope(self, op: Operation, scope: QuotaScopeId, limit_bytes: int | None) -> None:
+    async def create_scope(
+        self, op: Operation, scope: QuotaScopeId, limit_bytes: int | None, soft_bytes: int | None = None
+    ) -> None:
         """Make a quota scope. Raises ConflictError (`exists`)."""
 
     async def delete_scope(self, op: Operation, scope: QuotaScopeId) -> None:
         """Remove an empty quota scope. Raises NotFoundError, ConflictError (`not-empty`)."""
 
-    async def set_quota(self, op: Operation, scope: QuotaScopeId, limit_bytes: int | None) -> None:
-        """Set or (None) remove the limit of a scope. Raises NotFoundError."""
+    async def set_quota(
+        self, op: Operation, scope: QuotaScopeId, limit_bytes: int | None, soft_bytes: int | None = None
+    ) -> None:
+        """Set or (None) remove the limits of a scope. Raises NotFoundError."""
 
     async def create_folder(self, op: Operation, folder: VFolderId, mode: int) -> None:
         """Make an empty folder in an existing scope.
@@ -330,7 +334,7 @@ class Volume(Protocol):
     # --- control plane: reading ---
 
     async def quota(self, scope: QuotaScopeId) -> Quota:
-        """Limit of a scope. Raises NotFoundError (subject quota-scope)."""
+        """Limits of a scope. Raises NotFoundError (subject quota-scope)."""
 
     async def usage(self, folder: VFolderId, *, staging: bool = True) -> Usage:
         """Count what a folder holds, with or without unfinished uploads. Raises NotFoundError."""

@@ -13,7 +13,7 @@ from backends.intake import SocketIntake
 from domain.ids import VFolderId, VolumeName
 from domain.paths import RelativePath
 from domain.tasks import TaskKind
-from domain.usage import Usage
+from domain.usage import Quota, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +270,19 @@ class TakesSnapshots(Protocol):
 
     async def delete_snapshot(self, op: Operation, folder: VFolderId, name: str) -> None:
         """Drop an image. Raises NotFoundError."""
+
+
+@runtime_checkable
+class LimitsFolders(Protocol):
+    """Single folders can have limits."""
+
+    async def set_folder_quota(
+        self, op: Operation, folder: VFolderId, limit_bytes: int | None, soft_bytes: int | None
+    ) -> None:
+        """Set or (None) remove the limits of a folder. Raises NotFoundError."""
+
+    async def folder_quota(self, folder: VFolderId) -> Quota:
+        """Limits of a folder; one that is not there has none."""
 
 
 @runtime_checkable

@@ -30,7 +30,7 @@ class ScopeUsage:
         self._max_age = max_age_seconds
 
     async def used_bytes(self, scope: QuotaScopeId) -> int:
-        """Bytes of files in all folders of a scope on this volume, at most as old as the settings say."""
+        """Bytes of files in all folders of a scope on this volume, counted at most so long ago."""
         total = 0
         after = ""
         while members := await self._catalogue.page(owner_index(scope), after=after, limit=_PAGE):
@@ -38,6 +38,10 @@ class ScopeUsage:
             found = [parse_folder_member(member) for member in members]
             total += await self._sum([folder for folder, volume in found if volume == self._volume])
         return total
+
+    async def folder_bytes(self, folder: VFolderId) -> int:
+        """Bytes of files in one folder."""
+        return await self._sum([folder])
 
     async def _sum(self, folders: list[VFolderId]) -> int:
         records = await self._catalogue.fields([usage_record(folder, self._volume) for folder in folders])

@@ -5,7 +5,7 @@ appends the event, so they never disagree with the stream; nothing here is neede
 
 Record names: `vfolder:<folder>:info@<volume>`, and `:usage@` and `:status@` like it; `scope:<scope>:info@<volume>`.
 Index members: `<folder>@<volume>` in `index:folders`, `index:volume:<volume>` and `index:owner:<scope>`;
-`<scope>` in `index:scopes:<volume>`.
+`<scope>` in `index:scopes:<volume>`; `<folder>` in `index:quotas:<volume>`.
 """
 
 from __future__ import annotations
@@ -97,6 +97,16 @@ def usage_record(folder: VFolderId, volume: VolumeName) -> str:
 def scope_record(scope: QuotaScopeId, volume: VolumeName) -> str:
     """Name of the record that says a quota scope exists on a volume, and its limit."""
     return f"scope:{scope}:info@{volume}"
+
+
+def folder_quota_record(folder: VFolderId, volume: VolumeName) -> str:
+    """Name of the record that holds the limits of a folder that has some."""
+    return f"vfolder:{folder}:quota@{volume}"
+
+
+def folder_quotas_index(volume: VolumeName) -> str:
+    """Index of the folders of one volume that have limits of their own."""
+    return f"index:quotas:{volume}"
 
 
 def volume_index(volume: VolumeName) -> str:

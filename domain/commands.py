@@ -13,6 +13,7 @@ from domain.messages import Command
 
 #: Access mode bits of a new folder when none are given (rwxr-xr-x, as Backend.AI does).
 DEFAULT_FOLDER_MODE = 0o755
+_SOFT = "limit that may be passed for some time, in bytes; absent: none"
 
 
 class _ScopeCommand(Command):
@@ -33,6 +34,7 @@ class CreateQuotaScope(_ScopeCommand):
     type = "quota.scope.create"
 
     limit_bytes: int | None = Field(None, ge=0, description="limit of all folders together, in bytes; absent: none")
+    soft_bytes: int | None = Field(None, ge=0, description=_SOFT)
 
 
 class DeleteQuotaScope(_ScopeCommand):
@@ -42,15 +44,16 @@ class DeleteQuotaScope(_ScopeCommand):
 
 
 class SetQuota(_ScopeCommand):
-    """Set the limit of a quota scope, whatever it was before."""
+    """Set the limits of a quota scope, whatever they were before."""
 
     type = "quota.set"
 
-    limit_bytes: int = Field(ge=0, description="limit of all folders together, in bytes")
+    limit_bytes: int | None = Field(None, ge=0, description="limit of all folders together, in bytes; absent: none")
+    soft_bytes: int | None = Field(None, ge=0, description=_SOFT)
 
 
 class UnsetQuota(_ScopeCommand):
-    """Remove the limit of a quota scope."""
+    """Remove the limits of a quota scope."""
 
     type = "quota.unset"
 
@@ -69,6 +72,15 @@ class CreateVFolder(_FolderCommand):
     type = "vfolder.create"
 
     mode: int = Field(DEFAULT_FOLDER_MODE, ge=0, le=0o7777, description="permission bits of the directory")
+
+
+class SetVFolderQuota(_FolderCommand):
+    """Set the limits of one folder, whatever they were before; without any, remove them."""
+
+    type = "vfolder.quota.set"
+
+    limit_bytes: int | None = Field(None, ge=0, description="limit of the folder, in bytes; absent: none")
+    soft_bytes: int | None = Field(None, ge=0, description=_SOFT)
 
 
 class DeleteVFolder(_FolderCommand):
@@ -190,6 +202,8 @@ class FinishMigration(_MigrationCommand):
     attempt: str = Field(description="which try of the worker it was that came to the end")
     entries: int = Field(ge=0, description="files, directories and links copied")
     size_bytes: int = Field(ge=0, description="bytes of files copied")
+    limit_bytes: int | None = Field(None, ge=0, description="limit the folder has at its old place; absent: none")
+    soft_bytes: int | None = Field(None, ge=0, description=_SOFT)
 
 
 class AbandonMigration(_MigrationCommand):

@@ -41,6 +41,7 @@ class QuotaScopeCreated(_ScopeEvent):
     type = "quota.scope.created"
 
     limit_bytes: int | None = Field(None, description="limit in bytes; absent: none")
+    soft_bytes: int | None = Field(None, description="limit that may be passed for some time; absent: none")
 
 
 class QuotaScopeDeleted(_ScopeEvent):
@@ -50,11 +51,12 @@ class QuotaScopeDeleted(_ScopeEvent):
 
 
 class QuotaUpdated(_ScopeEvent):
-    """The limit of a quota scope is now this."""
+    """The limits of a quota scope are now these."""
 
     type = "quota.updated"
 
     limit_bytes: int | None = Field(None, description="limit in bytes; absent: none")
+    soft_bytes: int | None = Field(None, description="limit that may be passed for some time; absent: none")
 
 
 class _FolderEvent(Event):
@@ -110,6 +112,33 @@ class FilesPurged(_FolderEvent):
 
     trash: UUID = Field(description="id of the trash entry: the id of the delete command")
     entries: int = Field(description="files and directories removed")
+
+
+class VFolderQuotaUpdated(_FolderEvent):
+    """The limits of a folder are now these."""
+
+    type = "vfolder.quota.updated"
+
+    limit_bytes: int | None = Field(None, description="limit in bytes; absent: none")
+    soft_bytes: int | None = Field(None, description="limit that may be passed for some time; absent: none")
+
+
+class QuotaAlert(Event):
+    """How much of its limit a scope or a folder uses has passed a threshold, upwards or downwards."""
+
+    type = "quota.alert"
+
+    scope: QuotaScopeId | None = Field(None, description="the scope; absent: it is about a folder")
+    folder: VFolderId | None = Field(None, description="the folder; absent: it is about a scope")
+    percent: int = Field(description="the highest threshold that is reached now, in percent; 0: none")
+    before: int = Field(description="the one that was reached before")
+    used_bytes: int = Field(description="what is used")
+    limit_bytes: int | None = Field(None, description="limit in bytes; absent: none")
+    soft_bytes: int | None = Field(None, description="limit that may be passed for some time; absent: none")
+    soft_since: float | None = Field(
+        None, description="since when the soft limit is passed, Unix time; else absent"
+    )
+    enforced: bool = Field(False, description="whether the soft limit was passed for so long that it holds now")
 
 
 class UsageMeasured(_FolderEvent):
@@ -277,6 +306,12 @@ class VFolderPurgeFailed(CommandFailed):
     """`vfolder.purge` failed."""
 
     type = "vfolder.purge.failed"
+
+
+class VFolderQuotaSetFailed(CommandFailed):
+    """`vfolder.quota.set` failed."""
+
+    type = "vfolder.quota.set.failed"
 
 
 class VFolderMigrateFailed(CommandFailed):

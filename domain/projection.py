@@ -18,6 +18,8 @@ from domain.catalogue import (
     Remove,
     Unindex,
     folder_member,
+    folder_quota_record,
+    folder_quotas_index,
     folder_record,
     measured_usage,
     owner_index,
@@ -51,7 +53,7 @@ def _project(event: Event, time: float) -> tuple[Change, ...]:
 
 @_project.register
 def _(event: events.QuotaScopeCreated, time: float) -> tuple[Change, ...]:
-    fields = {"created": time, "limit_bytes": _limit(event.limit_bytes)}
+    fields = {"created": time, **_limits(event)}
     return (
         Put(scope_record(event.scope, event.volume), fields),
         Index(scopes_index(event.volume), str(event.scope)),
@@ -68,7 +70,23 @@ def _(event: events.QuotaScopeDeleted, time: float) -> tuple[Change, ...]:
 
 @_project.register
 def _(event: events.QuotaUpdated, time: float) -> tuple[Change, ...]:
-    return (Put(scope_record(event.scope, event.volume), {"limit_bytes": _limit(event.limit_bytes)}),)
+    return (Put(scope_record(event.scope, event.volume), _limits(event)),)
+
+
+@_project.register
+def _(event: events.VFolderQuotaUpdated, time: float) -> tuple[Change, ...]:
+    record, index = folder_quota_record(event.folder, event.volume), folder_quotas_index(event.volume)
+    if event.limit_bytes is None and event.soft_bytes is None:
+        return (Remove(record), Unindex(index, str(event.folder)))
+    return (Put(record, _limits(event)), Index(index, str(event.folder)))
+
+
+@_project.register
+def _(event: events.QuotaAlert, time: float) -> tuple[Change, ...]:
+    told = {"alert": event.percent, "soft_since": event.soft_since or "", "soft_enforced": int(event.enforced)}
+    if event.scope is not None:
+        return (Put(scope_record(event.scope, event.volume), told),)
+    return (Put(folder_quota_record(event.folder, event.volume), told),) if event.folder is not None else ()
 
 
 @_project.register
@@ -104,8 +122,8 @@ def _(event: events.VFolderPurgeRequested, time: float) -> tuple[Change, ...]:
 
 @_project.register
 def _(event: events.VFolderPurged, time: float) -> tuple[Change, ...]:
-    gone = Remove(status_record(event.folder, event.volume))
-    return (gone, *_end(event.trash, TaskState.DONE, time, {"items": event.entries}))
+    gone = (Remove(status_record(event.folder, event.volume)), *_unlimited(event.folder, event.volume))
+    return (*gone, *_end(event.trash, TaskState.DONE, time, {"items": event.entries}))
 
 
 @_project.register
@@ -154,7 +172,11 @@ def _(event: events.VFolderWithdrawn, time: float) -> tuple[Change, ...]:
 @_project.register
 def _(event: events.VFolderMigrated, time: float) -> tuple[Change, ...]:
     source_volume = event.source_volume or event.volume
-    moved = (*_vanish(event.source, source_volume), *_appear(event.destination, event.volume, time, {}))
+    moved = (
+        *_vanish(event.source, source_volume),
+        *_unlimited(event.source, source_volume),
+        *_appear(event.destination, event.volume, time, {}),
+    )
     if event.task is None:
         return moved
     left = f"it went to {event.destination} on volume {event.volume}"
@@ -279,8 +301,11 @@ def _status(
     return Put(status_record(folder, volume), {"status": status.value, "reason": reason, "task": str(task or "")})
 
 
-def _limit(limit_bytes: int | None) -> str | int:
-    return "" if limit_bytes is None else limit_bytes
+def _limits(
+    event: events.QuotaScopeCreated | events.QuotaUpdated | events.VFolderQuotaUpdated,
+) -> Mapping[str, str | int | float]:
+    limits = {"limit_bytes": event.limit_bytes, "soft_bytes": event.soft_bytes}
+    return {name: "" if limit is None else limit for name, limit in limits.items()}
 
 
 def _indexes(folder: VFolderId, volume: VolumeName) -> tuple[str, ...]:
@@ -307,3 +332,7 @@ def _vanish(folder: VFolderId, volume: VolumeName) -> tuple[Change, ...]:
         Remove(usage_record(folder, volume)),
         *(Unindex(index, member) for index in _indexes(folder, volume)),
     )
+
+
+def _unlimited(folder: VFolderId, volume: VolumeName) -> tuple[Change, ...]:
+    return (Remove(folder_quota_record(folder, volume)), Unindex(folder_quotas_index(volume), str(folder)))

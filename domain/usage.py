@@ -25,10 +25,18 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """Limit of a scope, and what it uses if that is known without counting."""
+    """Limits of a scope or a folder, and what it uses if that is known without counting."""
 
+    #: Never to be passed.
     limit_bytes: int | None = None
     used_bytes: int | None = None
+    #: May be passed for some time.
+    soft_bytes: int | None = None
+
+    def effective_bytes(self, *, soft_enforced: bool) -> int | None:
+        """What holds now; None: nothing does."""
+        soft = self.soft_bytes if soft_enforced else None
+        return min((limit for limit in (self.limit_bytes, soft) if limit is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from gateway.manager.contents import ContentRoutes
 from gateway.manager.events import EventRoutes
 from gateway.manager.files import FileRoutes
 from gateway.manager.folders import FolderRoutes
+from gateway.manager.following import Following
 from gateway.manager.keyed import KeyedRoutes
 from gateway.manager.quota_scopes import QuotaScopeRoutes
 from gateway.manager.status import StatusRoutes
@@ -51,6 +52,7 @@ def manager_app(gate: Gate) -> web.Application:
         ]
     )
     app.on_response_prepare.append(signed(gate.version))
+    following = Following(gate)
     for part in (
         StatusRoutes(gate),
         VolumeRoutes(gate),
@@ -59,9 +61,9 @@ def manager_app(gate: Gate) -> web.Application:
         FileRoutes(gate),
         TransferRoutes(gate),
         ContentRoutes(gate),
-        EventRoutes(gate),
+        EventRoutes(gate, following),
         CloneRoutes(gate),
-        TaskRoutes(gate),
+        TaskRoutes(gate, following),
         TrashRoutes(gate),
         KeyedRoutes(gate),
         VestigeRoutes(gate),

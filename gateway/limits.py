@@ -1,4 +1,4 @@
-"""Limits of quota scopes, remembered so that not every upload has to ask the storage.
+"""Limits of scopes and folders, remembered so that not every upload has to ask the storage.
 
 An entry is dropped when an event says that the limit changed, whoever changed it; should such an event be late
 or lost with a connection, it is dropped by age.
@@ -8,13 +8,22 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from backends.contract import Volume
+from backends.powers import LimitsFolders
+from bus.accounts import Account
 from bus.contract import Bus, Gap
 from domain.envelope import Envelope
 from domain.errors import MalformedEventError, UnsupportedError
-from domain.events import QuotaScopeCreated, QuotaScopeDeleted, QuotaUpdated
+from domain.events import (
+    QuotaAlert,
+    QuotaScopeCreated,
+    QuotaScopeDeleted,
+    QuotaUpdated,
+    VFolderQuotaUpdated,
+)
 from domain.ids import QuotaScopeId, VolumeName
 from domain.registry import open_event
 from domain.usage import Quota
@@ -25,27 +34,44 @@ _ENTRIES: Final = 10_000
 _AGE_SECONDS: Final = 30.0
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How an account stands."""
+
+    quota: Quota
+    #: The limit that holds now; None: none.
+    limit_bytes: int | None
+    #: When that was looked up.
+    time: float
+
+
 class Limits:
-    """Quotas by volume and scope."""
+    """Quotas by account."""
 
     def __init__(self, bus: Bus, volumes: Mapping[VolumeName, Volume]) -> None:
         self._bus = bus
         self._volumes = volumes
-        self._known: OrderedDict[tuple[VolumeName, QuotaScopeId], tuple[Quota, float]] = OrderedDict()
+        self._known: OrderedDict[Account, Standing] = OrderedDict()
 
-    async def quota(self, volume: VolumeName, scope: QuotaScopeId) -> Quota:
-        """Limit of a scope. Raises NotFoundError."""
-        key = (volume, scope)
+    async def standing(self, account: Account) -> Standing:
+        """How an account stands. Raises NotFoundError for a scope that is not there."""
         now = self._bus.clock.now()
-        known = self._known.get(key)
-        if known is not None and now - known[1] < _AGE_SECONDS:
-            return known[0]
-        quota = await self._volumes[volume].quota(scope)
-        self._known[key] = (quota, now)
-        self._known.move_to_end(key)
+        known = self._known.get(account)
+        if known is not None and now - known.time < _AGE_SECONDS:
+            return known
+        quota = await self._quota(account)
+        found = Standing(quota, await account.limit_bytes(self._bus.catalogue, quota), now)
+        self._known[account] = found
+        self._known.move_to_end(account)
         if len(self._known) > _ENTRIES:
             self._known.popitem(last=False)
-        return quota
+        return found
+
+    async def _quota(self, account: Account) -> Quota:
+        volume = self._volumes[account.volume]
+        if isinstance(account.owner, QuotaScopeId):
+            return await volume.quota(account.owner)
+        return await volume.folder_quota(account.owner) if isinstance(volume, LimitsFolders) else Quota()
 
     async def follow(self) -> None:
         """Listen to events for ever."""
@@ -62,4 +88,8 @@ class Limits:
         except (UnsupportedError, MalformedEventError):
             return
         if isinstance(event, QuotaScopeCreated | QuotaScopeDeleted | QuotaUpdated):
-            self._known.pop((event.volume, event.scope), None)
+            self._known.pop(Account(event.volume, event.scope), None)
+        if isinstance(event, VFolderQuotaUpdated):
+            self._known.pop(Account(event.volume, event.folder), None)
+        if isinstance(event, QuotaAlert) and (owner := event.scope or event.folder) is not None:
+            self._known.pop(Account(event.volume, owner), None)

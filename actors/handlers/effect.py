@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from backends.contract import Volume
-from domain.ids import QuotaScopeId
+from bus.contract import Catalogue
+from bus.usage import ScopeUsage
 from domain.messages import Event
 
 
@@ -15,8 +16,8 @@ class Ground:
     """What a handler works on."""
 
     volume: Volume
-    #: Bytes all folders of a scope on this volume use.
-    used_bytes: Callable[[QuotaScopeId], Awaitable[int]]
+    usage: ScopeUsage
+    catalogue: Catalogue
 
 
 @dataclass(frozen=True, slots=True)

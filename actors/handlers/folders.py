@@ -5,6 +5,7 @@ from __future__ import annotations
 from actors.handlers.effect import Effect, Ground
 from backends.contract import Operation
 from backends.powers import RestoresFolders, TrashesFiles
+from bus.accounts import Account
 from domain.commands import (
     CreateVFolder,
     DeleteFiles,
@@ -13,7 +14,7 @@ from domain.commands import (
     PurgeVFolder,
     RestoreVFolder,
 )
-from domain.errors import InvalidPathError, InvalidRequestError, QuotaExceededError, Subject, UnsupportedError
+from domain.errors import InvalidPathError, InvalidRequestError, Subject, UnsupportedError
 from domain.events import (
     FileDeleted,
     FilesPurged,
@@ -110,11 +111,10 @@ async def open_scope(folder: VFolderId, op: Operation, ground: Ground, more: int
 
 
 async def _check_quota(scope: QuotaScopeId, ground: Ground, more: int) -> None:
-    limit = (await ground.volume.quota(scope)).limit_bytes
+    account = Account(ground.volume.name, scope)
+    limit = await account.limit_bytes(ground.catalogue, await ground.volume.quota(scope))
     if limit is None:
         return
-    used = await ground.used_bytes(scope)
+    used = await account.used_bytes(ground.usage)
     if used >= limit or used + more > limit:
-        raise QuotaExceededError(
-            f"{scope} uses {used} of {limit} bytes", subject=Subject.QUOTA_SCOPE, used_bytes=used, limit_bytes=limit
-        )
+        raise account.exceeded(limit, used + more)

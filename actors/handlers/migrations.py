@@ -12,7 +12,7 @@ from actors.handlers.clones import builder_of
 from actors.handlers.effect import Effect, Ground
 from actors.handlers.folders import open_scope
 from backends.contract import Operation
-from backends.powers import BuildPlan, MovesFolders, WithdrawsFolders
+from backends.powers import BuildPlan, LimitsFolders, MovesFolders, WithdrawsFolders
 from domain.commands import AbandonMigration, FinishMigration, MigrateVFolder, WithdrawVFolder
 from domain.errors import (
     ConflictError,
@@ -23,8 +23,15 @@ from domain.errors import (
     Subject,
     UnsupportedError,
 )
-from domain.events import MigrationAbandoned, MigrationAccepted, VFolderMigrated, VFolderWithdrawn
-from domain.ids import VolumeName
+from domain.events import (
+    MigrationAbandoned,
+    MigrationAccepted,
+    VFolderMigrated,
+    VFolderQuotaUpdated,
+    VFolderWithdrawn,
+)
+from domain.ids import VFolderId, VolumeName
+from domain.usage import Quota
 
 
 async def migrate_vfolder(command: MigrateVFolder, op: Operation, ground: Ground) -> Effect:
@@ -66,7 +73,17 @@ async def _move(command: MigrateVFolder, op: Operation, ground: Ground) -> Effec
     before = await open_scope(command.destination, op, ground, more)
     await volume.move_folder(op, command.source, command.destination)
     moved = VFolderMigrated(volume=volume.name, source=command.source, destination=command.destination)
-    return Effect([*before, moved])
+    return Effect([*before, moved, *await _limits(command.destination, ground)])
+
+
+async def _limits(folder: VFolderId, ground: Ground) -> list[VFolderQuotaUpdated]:
+    """The limits a folder has taken with it."""
+    volume = ground.volume
+    quota = await volume.folder_quota(folder) if isinstance(volume, LimitsFolders) else Quota()
+    if quota == Quota():
+        return []
+    limits = {"limit_bytes": quota.limit_bytes, "soft_bytes": quota.soft_bytes}
+    return [VFolderQuotaUpdated(volume=volume.name, folder=folder, **limits)]
 
 
 async def withdraw_vfolder(command: WithdrawVFolder, op: Operation, ground: Ground) -> Effect:
@@ -105,7 +122,9 @@ async def finish_migration(command: FinishMigration, op: Operation, ground: Grou
         entries=command.entries,
         size_bytes=command.size_bytes,
     )
-    return Effect([done], {"migrated": True})
+    if isinstance(ground.volume, LimitsFolders):
+        await ground.volume.set_folder_quota(op, command.destination, command.limit_bytes, command.soft_bytes)
+    return Effect([done, *await _limits(command.destination, ground)], {"migrated": True})
 
 
 async def abandon_migration(command: AbandonMigration, op: Operation, ground: Ground) -> Effect:

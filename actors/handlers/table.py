@@ -22,7 +22,13 @@ from actors.handlers.migrations import (
     migrate_vfolder,
     withdraw_vfolder,
 )
-from actors.handlers.scopes import create_quota_scope, delete_quota_scope, set_quota, unset_quota
+from actors.handlers.scopes import (
+    create_quota_scope,
+    delete_quota_scope,
+    set_quota,
+    set_vfolder_quota,
+    unset_quota,
+)
 from actors.handlers.tasks import abandon_task, cancel_task, finish_task, start_task
 from backends.contract import Operation
 from domain import commands, events, task_commands, task_events
@@ -53,6 +59,7 @@ HANDLERS: Final[Mapping[type[Command], Handler]] = {
     commands.RequestClone: Handler(request_clone, events.CloneFailed),
     commands.FinishClone: Handler(finish_clone, events.CloneFinishFailed),
     commands.AbandonClone: Handler(abandon_clone, events.CloneAbandonFailed),
+    commands.SetVFolderQuota: Handler(set_vfolder_quota, events.VFolderQuotaSetFailed),
     commands.MigrateVFolder: Handler(migrate_vfolder, events.VFolderMigrateFailed),
     commands.WithdrawVFolder: Handler(withdraw_vfolder, events.VFolderWithdrawFailed),
     commands.FinishMigration: Handler(finish_migration, events.MigrationFinishFailed),

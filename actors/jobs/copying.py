@@ -6,16 +6,16 @@ import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Final
 
 from actors.jobs.running import Progress, RunningTask
 from backends.contract import Volume
+from backends.counting import counter
 from backends.powers import BuildPlan, BuildsFolders, FolderTree, ShowsTrees, TreeCopy
+from bus.accounts import Account
 from bus.contract import Bus
 from bus.usage import ScopeUsage
-from domain.errors import QuotaExceededError, StorageFullError, Subject, UnsupportedError
-from domain.ids import VolumeName
+from domain.errors import StorageFullError, Subject, UnsupportedError
 from domain.usage import Usage
 
 #: Age of a folder's count at which it is counted anew to judge a quota, in seconds.
@@ -78,16 +78,17 @@ class Copying:
             message = f"{total.allocated_bytes} bytes are needed, {capacity.free_bytes} are free"
             raise StorageFullError(message, subject=Subject.VFOLDER)
         scope = self.plan.destination.scope
-        limit = (await self.volume.quota(scope)).limit_bytes if scope is not None else None
-        if scope is None or limit is None:
+        if scope is None:
             return
-        count = partial(self.volume.usage, staging=False)
-        name = VolumeName(self.volume.name)
-        usage = ScopeUsage(self.bus.catalogue, self.bus.clock, name, count, _USAGE_MAX_AGE_SECONDS)
-        used = await usage.used_bytes(scope) + total.file_bytes
-        if used > limit:
-            message = f"{scope} would use {used} of {limit} bytes"
-            raise QuotaExceededError(message, subject=Subject.QUOTA_SCOPE, limit_bytes=limit)
+        account = Account(self.task.volume, scope)
+        limit = await account.limit_bytes(self.bus.catalogue, await self.volume.quota(scope))
+        if limit is None:
+            return
+        count = counter(self.volume)
+        usage = ScopeUsage(self.bus.catalogue, self.bus.clock, account.volume, count, _USAGE_MAX_AGE_SECONDS)
+        wanted = await account.used_bytes(usage) + total.file_bytes
+        if wanted > limit:
+            raise account.exceeded(limit, wanted)
 
 
 @asynccontextmanager

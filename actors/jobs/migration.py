@@ -13,7 +13,7 @@ from actors.jobs.copying import Copying
 from actors.jobs.running import CancelledByWishError
 from actors.jobs.settlement import settle
 from backends.contract import TrashEntry
-from backends.powers import TreeCopy, WithdrawsFolders
+from backends.powers import LimitsFolders, TreeCopy, WithdrawsFolders
 from domain.commands import AbandonMigration, FinishMigration, WithdrawVFolder
 from domain.errors import (
     BackendUnavailableError,
@@ -26,7 +26,7 @@ from domain.errors import (
     UnsupportedError,
 )
 from domain.failures import error_of
-from domain.usage import Usage
+from domain.usage import Quota, Usage
 
 #: Copies of a folder that is still in use: the second one finds what was changed during the first.
 _PASSES: Final = 2
@@ -41,12 +41,16 @@ async def migrate(copying: Copying) -> None:
         await task.check_cancelled()
         copy = await _copied(copying)
         await task.check_cancelled()
+        source = copying.source
+        quota = await source.folder_quota(copying.plan.source) if isinstance(source, LimitsFolders) else Quota()
         end: FinishMigration | AbandonMigration = FinishMigration(
             **copying.names,
             task=task.id,
             attempt=copying.attempt,
             entries=copy.items,
             size_bytes=copy.size_bytes,
+            limit_bytes=quota.limit_bytes,
+            soft_bytes=quota.soft_bytes,
         )
     except CancelledByWishError:
         end = AbandonMigration(**copying.names, task=task.id)

@@ -15,7 +15,9 @@ from backends.powers import (
     Capability,
     ClonesFolders,
     CountsFast,
+    LimitsFolders,
     Mountable,
+    MovesFolders,
     ReportsMetrics,
     TakesSnapshots,
     capabilities,
@@ -23,12 +25,13 @@ from backends.powers import (
 from domain.errors import ConflictError, FencedError, InvalidPathError, NotFoundError, Subject
 from domain.ids import QuotaScopeId, ScopeKind, VFolderId
 from domain.paths import ROOT, RelativePath
-from domain.usage import HealthStatus
+from domain.usage import HealthStatus, Quota
 
 SCOPE = QuotaScopeId(ScopeKind.USER, UUID("11111111-1111-4111-8111-111111111111"))
 FOLDER = VFolderId(SCOPE, UUID("aabb0001-0000-4000-8000-000000000001"))
 OTHER_SCOPE = QuotaScopeId.parse("project:22222222-2222-4222-8222-222222222222")
 OTHER = VFolderId(SCOPE, UUID("aabb0002-0000-4000-8000-000000000002"))
+NO_SCOPE = QuotaScopeId.parse("user:77777777-7777-4777-8777-777777777777")
 SESSION = "0123456789abcdef0123456789abcdef"
 
 
@@ -659,6 +662,56 @@ class BackendConformance:
             assert await get(volume.files(OTHER), "a/b") == b"1"
             with pytest.raises(ConflictError):
                 await volume.clone_folder(op(), FOLDER, OTHER)
+
+    async def test_a_folder_moves_once(self) -> None:
+        async with self.with_folder() as (volume, files):
+            if not isinstance(volume, MovesFolders):
+                return
+            await put(files, "a/b", b"1")
+            await volume.create_scope(op(), OTHER_SCOPE, None)
+            there, moving = VFolderId(OTHER_SCOPE, OTHER.uuid), op()
+            for _ in range(2):
+                await volume.move_folder(moving, FOLDER, there)
+            assert await get(volume.files(there), "a/b") == b"1"
+            with pytest.raises(NotFoundError) as caught:
+                await volume.files(FOLDER).stat(ROOT)
+            assert caught.value.subject is Subject.VFOLDER
+            with pytest.raises(NotFoundError):
+                await volume.move_folder(op(), FOLDER, OTHER)
+            await volume.create_folder(op(), FOLDER, 0o755)
+            with pytest.raises(ConflictError):
+                await volume.move_folder(op(), there, FOLDER)
+            assert await get(volume.files(there), "a/b") == b"1"
+            with pytest.raises(NotFoundError) as caught:
+                await volume.move_folder(op(), there, VFolderId(NO_SCOPE, OTHER.uuid))
+            assert caught.value.subject is Subject.QUOTA_SCOPE
+            assert {found async for found in volume.folders()} == {FOLDER, there}
+
+    async def test_limits_of_a_folder_go_where_it_goes(self) -> None:
+        async with self.with_folder() as (volume, _):
+            if not isinstance(volume, LimitsFolders):
+                return
+            assert await volume.folder_quota(FOLDER) == Quota()
+            await volume.set_folder_quota(op(), FOLDER, 10, 5)
+            assert await volume.folder_quota(FOLDER) == Quota(limit_bytes=10, soft_bytes=5)
+            with pytest.raises(NotFoundError):
+                await volume.set_folder_quota(op(), OTHER, 1, None)
+            if isinstance(volume, MovesFolders):
+                await volume.move_folder(op(), FOLDER, OTHER)
+                assert await volume.folder_quota(OTHER) == Quota(limit_bytes=10, soft_bytes=5)
+                assert await volume.folder_quota(FOLDER) == Quota()
+                await volume.move_folder(op(), OTHER, FOLDER)
+            await volume.set_folder_quota(op(), FOLDER, None, None)
+            assert await volume.folder_quota(FOLDER) == Quota()
+
+    async def test_a_soft_limit_stands_beside_the_hard_one(self) -> None:
+        async with self.with_folder() as (volume, _):
+            await volume.set_quota(op(), SCOPE, 10, 5)
+            known = await volume.quota(SCOPE)
+            assert (known.limit_bytes, known.soft_bytes) == (10, 5)
+            await volume.set_quota(op(), SCOPE, None)
+            known = await volume.quota(SCOPE)
+            assert (known.limit_bytes, known.soft_bytes) == (None, None)
 
     async def test_snapshots_are_kept_by_name(self) -> None:
         async with self.with_folder() as (volume, _):

@@ -27,6 +27,7 @@ _JOURNAL_ENTRIES = 10_000
 class _Scope:
     made_by: UUID
     limit_bytes: int | None = None
+    soft_bytes: int | None = None
 
 
 @dataclass(slots=True)
@@ -34,6 +35,7 @@ class _Folder:
     plane: Plane
     made_by: UUID
     snapshots: dict[str, Plane] = field(default_factory=dict)
+    quota: Quota = field(default_factory=Quota)
 
 
 class MemoryVolume:
@@ -100,10 +102,12 @@ class MemoryVolume:
         await self._enter(op)
         return self._scopes.setdefault(scope, _Scope(op.id)).made_by == op.id
 
-    async def create_scope(self, op: Operation, scope: QuotaScopeId, limit_bytes: int | None) -> None:
+    async def create_scope(
+        self, op: Operation, scope: QuotaScopeId, limit_bytes: int | None, soft_bytes: int | None = None
+    ) -> None:
         """Make a quota scope."""
         await self._enter(op)
-        if self._scopes.setdefault(scope, _Scope(op.id, limit_bytes)).made_by != op.id:
+        if self._scopes.setdefault(scope, _Scope(op.id, limit_bytes, soft_bytes)).made_by != op.id:
             raise conflict("exists", scope, Subject.QUOTA_SCOPE)
 
     async def delete_scope(self, op: Operation, scope: QuotaScopeId) -> None:
@@ -117,15 +121,46 @@ class MemoryVolume:
         del self._scopes[scope]
         self._removed.add(op.id)
 
-    async def set_quota(self, op: Operation, scope: QuotaScopeId, limit_bytes: int | None) -> None:
-        """Set or remove the limit."""
+    async def set_quota(
+        self, op: Operation, scope: QuotaScopeId, limit_bytes: int | None, soft_bytes: int | None = None
+    ) -> None:
+        """Set or remove the limits."""
         await self._enter(op)
-        self._scope(scope).limit_bytes = limit_bytes
+        known = self._scope(scope)
+        known.limit_bytes, known.soft_bytes = limit_bytes, soft_bytes
 
     async def quota(self, scope: QuotaScopeId) -> Quota:
-        """Limit of a scope."""
+        """Limits of a scope."""
         await anyio.lowlevel.checkpoint()
-        return Quota(limit_bytes=self._scope(scope).limit_bytes)
+        known = self._scope(scope)
+        return Quota(limit_bytes=known.limit_bytes, soft_bytes=known.soft_bytes)
+
+    async def set_folder_quota(
+        self, op: Operation, folder: VFolderId, limit_bytes: int | None, soft_bytes: int | None
+    ) -> None:
+        """Set or remove the limits of a folder."""
+        await self._enter(op)
+        self._folder(folder).quota = Quota(limit_bytes=limit_bytes, soft_bytes=soft_bytes)
+
+    async def folder_quota(self, folder: VFolderId) -> Quota:
+        """Limits of a folder."""
+        await anyio.lowlevel.checkpoint()
+        return self._folders[folder].quota if folder in self._folders else Quota()
+
+    async def move_folder(self, op: Operation, source: VFolderId, destination: VFolderId) -> None:
+        """Give a folder another id."""
+        await self._enter(op)
+        if destination.scope is not None:
+            self._scope(destination.scope)
+        known = self._folders.get(destination)
+        if known is not None and known.made_by == op.id:
+            return
+        moved = self._folder(source)
+        if known is not None:
+            raise conflict("exists", destination, Subject.VFOLDER)
+        del self._folders[source]
+        moved.made_by = op.id
+        self._folders[destination] = moved
 
     async def create_folder(self, op: Operation, folder: VFolderId, mode: int) -> None:
         """Make an empty folder."""

@@ -8,6 +8,7 @@ purging/<op id>        what is being emptied in the background, and cannot be ha
 builds/<op id>.json    a folder that is being made by copying another one
 builds/<op id>.<try>/  what was copied so far
 work/<op id>.json       what a worker is to do; `.state` beside it: how far it is
+quotas/<32 hex>.json   limits of a folder that has some of its own
 usage/<32 hex>         what the last count of a folder remembers of its directories
 done/<op id>           trace of an operation that leaves no other, kept for two days
 journal/               outcomes of the last commands, see `journal.py`
@@ -43,7 +44,8 @@ BUILDS: Final = "builds"
 PURGING: Final = "purging"
 WORK: Final = "work"
 USAGE: Final = "usage"
-_PLACES: Final = (SCOPES, TRASH, PURGING, BUILDS, WORK, USAGE, DONE, LOST, JOURNAL, DIGESTS)
+QUOTAS: Final = "quotas"
+_PLACES: Final = (SCOPES, TRASH, PURGING, BUILDS, WORK, USAGE, QUOTAS, DONE, LOST, JOURNAL, DIGESTS)
 _AREA_MODE: Final = 0o700
 #: How long a trace of a done operation is kept; a command is not delivered again after that.
 _TRACE_SECONDS: Final = 2 * 24 * 3600.0

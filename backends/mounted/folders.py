@@ -14,7 +14,7 @@ from typing import Final
 from uuid import UUID
 
 from backends.contract import Operation
-from backends.mounted.area import Area
+from backends.mounted.area import QUOTAS, Area
 from backends.mounted.beneath import Beneath, names_in, opened, readable
 from backends.mounted.durable import make_parents, rename_exclusive, sync_directory
 from backends.mounted.errors import conflict, missing, translated
@@ -24,6 +24,7 @@ from backends.mounted.scopes import Scopes
 from domain.errors import BackendUnavailableError, InvalidRequestError, Subject
 from domain.ids import QuotaScopeId, VFolderId
 from domain.paths import RelativePath
+from domain.usage import Quota
 
 #: Tries to put a folder into a directory that the deletion of its last neighbour takes away meanwhile.
 _MAX_RACES: Final = 16
@@ -111,6 +112,22 @@ class Folders:
             raise conflict("exists", str(folder), Subject.VFOLDER) from error
         return True
 
+    def set_limits(self, op: Operation, folder: VFolderId, limit_bytes: int | None, soft_bytes: int | None) -> None:
+        """Set or remove the limits of a folder."""
+        with translated(folder, Subject.VFOLDER):
+            self._area.mount.below(folder.directory).close()
+            if limit_bytes is None and soft_bytes is None:
+                self._area.remove(QUOTAS, quota_note(folder))
+                return
+            document = {"folder": str(folder), "limit_bytes": limit_bytes, "soft_bytes": soft_bytes}
+            self._area.write_json(QUOTAS, quota_note(folder), document, epoch=op.epoch)
+
+    def limits(self, folder: VFolderId) -> Quota:
+        """Limits of a folder."""
+        with translated(folder, Subject.VFOLDER):
+            note = self._area.read_json(QUOTAS, quota_note(folder))
+        return Quota(limit_bytes=note["limit_bytes"], soft_bytes=note["soft_bytes"]) if note else Quota()
+
     def find(self) -> Iterator[VFolderId]:
         """Every folder on the volume, by its place."""
         for scope in (*self._scopes.known(), None):
@@ -130,3 +147,8 @@ class Folders:
 
 def _folder(scope: QuotaScopeId | None, digits: str) -> VFolderId:
     return VFolderId(scope, UUID(digits))
+
+
+def quota_note(folder: VFolderId) -> str:
+    """Name of the file that holds a folder's limits."""
+    return f"{folder.uuid.hex}.json"

@@ -23,6 +23,7 @@ from backends.mounted.errors import conflict, missing, translated
 from domain.errors import Subject
 from domain.ids import QuotaScopeId, ScopeKind
 from domain.paths import RelativePath
+from domain.usage import Quota
 
 _MODE = 0o755
 
@@ -33,6 +34,7 @@ class ScopeState:
 
     scope: str
     limit_bytes: int | None = None
+    soft_bytes: int | None = None
     #: Operation that made the scope; empty: it was there before Penstock.
     made_by: str = ""
     #: Operation that is about to remove it.
@@ -59,11 +61,13 @@ class Scopes:
             self._make(op, ScopeState(str(scope), made_by=str(op.id)), scope)
             return True
 
-    def create(self, op: Operation, scope: QuotaScopeId, limit_bytes: int | None) -> None:
+    def create(
+        self, op: Operation, scope: QuotaScopeId, limit_bytes: int | None, soft_bytes: int | None = None
+    ) -> None:
         """Make a scope."""
         with self._lock, translated(scope, Subject.QUOTA_SCOPE):
             if not self.exists(scope):
-                self._make(op, ScopeState(str(scope), limit_bytes, made_by=str(op.id)), scope)
+                self._make(op, ScopeState(str(scope), limit_bytes, soft_bytes, made_by=str(op.id)), scope)
             elif self._state(scope).made_by != str(op.id):
                 raise conflict("exists", str(scope), Subject.QUOTA_SCOPE)
 
@@ -81,17 +85,21 @@ class Scopes:
             self._area.write_json(DONE, str(op.id), {"removed": str(scope)})
             self._area.remove(SCOPES, _file(scope))
 
-    def set_limit(self, op: Operation, scope: QuotaScopeId, limit_bytes: int | None) -> None:
-        """Set or remove the limit."""
+    def set_limits(
+        self, op: Operation, scope: QuotaScopeId, limit_bytes: int | None, soft_bytes: int | None = None
+    ) -> None:
+        """Set or remove the limits."""
         with self._lock, translated(scope, Subject.QUOTA_SCOPE):
             self._require(scope)
-            self._write(op, replace(self._state(scope), limit_bytes=limit_bytes), scope)
+            state = replace(self._state(scope), limit_bytes=limit_bytes, soft_bytes=soft_bytes)
+            self._write(op, state, scope)
 
-    def limit(self, scope: QuotaScopeId) -> int | None:
-        """Limit in bytes, or None."""
+    def limits(self, scope: QuotaScopeId) -> Quota:
+        """Its limits."""
         with translated(scope, Subject.QUOTA_SCOPE):
             self._require(scope)
-            return self._state(scope).limit_bytes
+            state = self._state(scope)
+            return Quota(limit_bytes=state.limit_bytes, soft_bytes=state.soft_bytes)
 
     def exists(self, scope: QuotaScopeId) -> bool:
         """Whether the scope's directory is there."""

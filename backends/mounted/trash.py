@@ -13,17 +13,18 @@ from typing import Any, Final
 from uuid import UUID
 
 from backends.contract import Operation, Purge, TrashEntry
-from backends.mounted.area import AREA_NAME, PURGING, TRASH, USAGE, Area
+from backends.mounted.area import AREA_NAME, PURGING, QUOTAS, TRASH, USAGE, Area
 from backends.mounted.beneath import Beneath, names_in, opened
 from backends.mounted.durable import sync_directory
 from backends.mounted.errors import conflict, missing, translated
-from backends.mounted.folders import Folders
+from backends.mounted.folders import Folders, quota_note
 from backends.mounted.marker import mark
 from backends.mounted.names import Deletion
 from backends.mounted.scopes import Scopes
 from domain.errors import ConflictError, Subject
 from domain.ids import VFolderId
 from domain.paths import ROOT, RelativePath
+from domain.usage import Quota
 
 #: Entries one step of a purge removes.
 _PURGE_STEP: Final = 2000
@@ -129,7 +130,14 @@ class Trash:
                     self._folders.place(op, staged, source)
                     self._area.remove(TRASH, trash_note(op.id))
                     raise
+            self._take_limits(op, source, destination)
             self._area.remove(TRASH, trash_note(op.id))
+
+    def _take_limits(self, op: Operation, source: VFolderId, destination: VFolderId) -> None:
+        known = self._folders.limits(source)
+        if source.uuid != destination.uuid and known != Quota():
+            self._folders.set_limits(op, destination, known.limit_bytes, known.soft_bytes)
+            self._area.remove(QUOTAS, quota_note(source))
 
     def _require_scope(self, folder: VFolderId) -> None:
         if folder.scope is None or not self._scopes.exists(folder.scope):
@@ -178,7 +186,9 @@ class Trash:
                 os.rmdir(str(trash), dir_fd=place.fd)
             note = self._area.read_json(TRASH, trash_note(trash))
             if note is not None and "paths" not in note:
-                self._area.remove(USAGE, VFolderId.parse(note["folder"]).uuid.hex)
+                folder = VFolderId.parse(note["folder"])
+                self._area.remove(USAGE, folder.uuid.hex)
+                self._area.remove(QUOTAS, quota_note(folder))
             self._area.remove(TRASH, trash_note(trash))
 
 

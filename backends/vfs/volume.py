@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -95,21 +96,35 @@ class VfsVolume:
         """Make a quota scope if it is not there; tells whether this operation made it."""
         return await self._threads.run(self._scopes.ensure, op, scope)
 
-    async def create_scope(self, op: Operation, scope: QuotaScopeId, limit_bytes: int | None) -> None:
+    async def create_scope(
+        self, op: Operation, scope: QuotaScopeId, limit_bytes: int | None, soft_bytes: int | None = None
+    ) -> None:
         """Make a quota scope."""
-        await self._threads.run(self._scopes.create, op, scope, limit_bytes)
+        await self._threads.run(self._scopes.create, op, scope, limit_bytes, soft_bytes)
 
     async def delete_scope(self, op: Operation, scope: QuotaScopeId) -> None:
         """Remove an empty quota scope."""
         await self._threads.run(self._scopes.delete, op, scope)
 
-    async def set_quota(self, op: Operation, scope: QuotaScopeId, limit_bytes: int | None) -> None:
-        """Set or remove the limit of a scope; being absolute, it needs no trace of the operation."""
-        await self._threads.run(self._scopes.set_limit, op, scope, limit_bytes)
+    async def set_quota(
+        self, op: Operation, scope: QuotaScopeId, limit_bytes: int | None, soft_bytes: int | None = None
+    ) -> None:
+        """Set or remove the limits of a scope; being absolute, they need no trace of the operation."""
+        await self._threads.run(self._scopes.set_limits, op, scope, limit_bytes, soft_bytes)
 
     async def quota(self, scope: QuotaScopeId) -> Quota:
-        """Limit of a scope; what it uses is counted elsewhere."""
-        return Quota(limit_bytes=await self._threads.run(self._scopes.limit, scope))
+        """Limits of a scope; what it uses is counted elsewhere."""
+        return await self._threads.run(self._scopes.limits, scope)
+
+    async def set_folder_quota(
+        self, op: Operation, folder: VFolderId, limit_bytes: int | None, soft_bytes: int | None
+    ) -> None:
+        """Set or remove the limits of a folder."""
+        await self._threads.run(self._folders.set_limits, op, folder, limit_bytes, soft_bytes)
+
+    async def folder_quota(self, folder: VFolderId) -> Quota:
+        """Limits of a folder; what it uses is counted elsewhere."""
+        return await self._threads.run(self._folders.limits, folder)
 
     async def create_folder(self, op: Operation, folder: VFolderId, mode: int) -> None:
         """Make an empty folder."""
@@ -238,7 +253,8 @@ class VfsVolume:
         data = b"" if full else await self._threads.run(self._area.read_bytes, USAGE, _memory_name(folder))
         memory = DirectoryMemory(data, time.time_ns())
         usage = await self._counted(Count(staging=False, memory=memory), folder)
-        await self._threads.run(self._remember, folder, memory)
+        with suppress(PenstockError):  # on a full volume nothing is remembered, and counted all the same
+            await self._threads.run(self._remember, folder, memory)
         return usage
 
     def _remember(self, folder: VFolderId, memory: DirectoryMemory) -> None:

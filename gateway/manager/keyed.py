@@ -23,7 +23,7 @@ from domain.ids import QuotaScopeId, VFolderId, VolumeName
 from domain.messages import Command
 from domain.paths import RelativePath
 from gateway.gate import Gate
-from gateway.manager.quota_scopes import Options
+from gateway.manager.quota_scopes import Options, limits, told
 from gateway.middlewares import asker_of
 from gateway.parameters import Parameters
 from gateway.validation import InvalidParametersError
@@ -91,20 +91,19 @@ class KeyedRoutes:
     async def scope(self, request: web.Request) -> web.Response:
         """Tell a scope's limit and, where there is one, its use."""
         quota = await self._gate.quotas.quota(self._volume(request).name, _scope(request))
-        return web.json_response({"used_bytes": quota.used_bytes, "limit_bytes": quota.limit_bytes})
+        return web.json_response(told(quota))
 
     async def create_scope(self, request: web.Request) -> web.Response:
         """Make a scope, with or without a limit."""
         options = (await self._gate.body(request, ScopeParameters)).options
-        limit = options.limit_bytes if options else None
-        return await self._have_done(request, CreateQuotaScope(scope=_scope(request), limit_bytes=limit))
+        return await self._have_done(request, CreateQuotaScope(scope=_scope(request), **limits(options)))
 
     async def update_scope(self, request: web.Request) -> web.Response:
         """Set a scope's limit, or remove it."""
         options = (await self._gate.body(request, ScopeParameters)).options
         if options is None:
             return await self._have_done(request, UnsetQuota(scope=_scope(request)))
-        return await self._have_done(request, SetQuota(scope=_scope(request), limit_bytes=options.limit_bytes))
+        return await self._have_done(request, SetQuota(scope=_scope(request), **limits(options)))
 
     async def delete_scope(self, request: web.Request) -> web.Response:
         """Remove an empty scope."""

@@ -1,23 +1,42 @@
-"""Quota scopes: create, look, limit."""
+"""Quota scopes: create, look, limit; and limits of single folders."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 from pydantic import Field
 
-from domain.commands import CreateQuotaScope, SetQuota, UnsetQuota
-from domain.ids import QuotaScopeId
+from domain.commands import CreateQuotaScope, SetQuota, SetVFolderQuota, UnsetQuota
+from domain.ids import QuotaScopeId, VolumeName
+from domain.paths import ROOT
+from domain.usage import Quota
 from gateway.gate import Gate
 from gateway.middlewares import asker_of
-from gateway.parameters import Parameters, Text
+from gateway.parameters import FolderParameters, Parameters, Text
+
+#: Largest limit there can be, in bytes.
+MOST_BYTES: Final = (1 << 63) - 1
 
 
 class Options(Parameters):
-    """A quota."""
+    """A quota, with or without a limit that may be passed for some time."""
 
-    limit_bytes: int = Field(ge=0, le=(1 << 63) - 1)
+    limit_bytes: int = Field(ge=0, le=MOST_BYTES)
+    soft_limit_bytes: int | None = Field(None, ge=0, le=MOST_BYTES)
+
+
+class FolderOptions(Parameters):
+    """Limits of a folder; without any it has none."""
+
+    limit_bytes: int | None = Field(None, ge=0, le=MOST_BYTES)
+    soft_limit_bytes: int | None = Field(None, ge=0, le=MOST_BYTES)
+
+
+class FolderQuotaParameters(FolderParameters):
+    """A folder's new limits."""
+
+    options: FolderOptions
 
 
 class ScopeParameters(Parameters):
@@ -41,7 +60,7 @@ class UpdateParameters(ScopeParameters):
 
 
 class QuotaScopeRoutes:
-    """`/quota-scope` and `/quota-scope/quota`."""
+    """`/quota-scope`, `/quota-scope/quota` and `/folder/quota`."""
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
@@ -53,14 +72,15 @@ class QuotaScopeRoutes:
             web.get("/quota-scope", self.look, allow_head=False),
             web.patch("/quota-scope", self.update),
             web.delete("/quota-scope/quota", self.unset),
+            web.get("/folder/quota", self.look_at_folder, allow_head=False),
+            web.put("/folder/quota", self.update_folder),
         ]
 
     async def create(self, request: web.Request) -> web.Response:
         """Make a scope."""
         parameters = await self._gate.body(request, CreateParameters)
         volume = self._gate.volume(parameters.volume)
-        limit = parameters.options.limit_bytes if parameters.options else None
-        command = CreateQuotaScope(scope=parameters.qsid, limit_bytes=limit)
+        command = CreateQuotaScope(scope=parameters.qsid, **limits(parameters.options))
         await self._gate.commander.ask(volume.name, command, asker_of(request))
         return web.Response(status=204)
 
@@ -69,13 +89,13 @@ class QuotaScopeRoutes:
         parameters = await self._gate.body(request, ScopeParameters)
         volume = self._gate.volume(parameters.volume)
         quota = await self._gate.quotas.quota(volume.name, parameters.qsid)
-        return web.json_response({"used_bytes": quota.used_bytes, "limit_bytes": quota.limit_bytes})
+        return web.json_response(told(quota))
 
     async def update(self, request: web.Request) -> web.Response:
         """Set a scope's limit."""
         parameters = await self._gate.body(request, UpdateParameters)
         volume = self._gate.volume(parameters.volume)
-        command = SetQuota(scope=parameters.qsid, limit_bytes=parameters.options.limit_bytes)
+        command = SetQuota(scope=parameters.qsid, **limits(parameters.options))
         await self._gate.commander.ask(volume.name, command, asker_of(request))
         return web.Response(status=204)
 
@@ -85,3 +105,31 @@ class QuotaScopeRoutes:
         volume = self._gate.volume(parameters.volume)
         await self._gate.commander.ask(volume.name, UnsetQuota(scope=parameters.qsid), asker_of(request))
         return web.Response(status=204)
+
+    async def look_at_folder(self, request: web.Request) -> web.Response:
+        """Tell a folder's own limits and, where there are any, its use."""
+        parameters = await self._gate.body(request, FolderParameters)
+        volume = self._gate.volume(parameters.volume)
+        await volume.files(parameters.vfid).stat(ROOT)
+        return web.json_response(told(await self._gate.quotas.quota(VolumeName(volume.name), parameters.vfid)))
+
+    async def update_folder(self, request: web.Request) -> web.Response:
+        """Set a folder's own limits, or remove them."""
+        parameters = await self._gate.body(request, FolderQuotaParameters)
+        volume = self._gate.volume(parameters.volume)
+        command = SetVFolderQuota(folder=parameters.vfid, **limits(parameters.options))
+        await self._gate.commander.ask(volume.name, command, asker_of(request))
+        return web.Response(status=204)
+
+
+def limits(options: Options | FolderOptions | None) -> dict[str, int | None]:
+    """Limits as commands have them."""
+    if options is None:
+        return {}
+    return {"limit_bytes": options.limit_bytes, "soft_bytes": options.soft_limit_bytes}
+
+
+def told(quota: Quota) -> dict[str, int | None]:
+    """Limits as Backend.AI's manager knows them, and a soft one if there is one."""
+    soft = {} if quota.soft_bytes is None else {"soft_limit_bytes": quota.soft_bytes}
+    return {"used_bytes": quota.used_bytes, "limit_bytes": quota.limit_bytes, **soft}

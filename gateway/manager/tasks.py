@@ -9,6 +9,7 @@ from uuid import UUID
 from aiohttp import web
 from pydantic import Field, JsonValue
 
+from bus.contract import Broadcasted, Gap
 from bus.task_pages import find_task, task_page
 from domain.errors import NotFoundError, Subject
 from domain.ids import VFolderId
@@ -16,6 +17,7 @@ from domain.task_commands import CancelTask, StartTask
 from domain.tasks import TaskKind, TaskRecord
 from domain.work import read_options
 from gateway.gate import Gate
+from gateway.manager.following import Following, Piece, message, told
 from gateway.middlewares import asker_of
 from gateway.parameters import Parameters, Text, read_query
 
@@ -40,8 +42,9 @@ class StartParameters(Parameters):
 class TaskRoutes:
     """`/tasks`."""
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: Gate, following: Following) -> None:
         self._gate = gate
+        self._following = following
 
     def routes(self) -> list[web.RouteDef]:
         """What this serves."""
@@ -49,6 +52,7 @@ class TaskRoutes:
             web.get("/tasks", self.tasks, allow_head=False),
             web.post("/tasks", self.start),
             web.get("/tasks/{task}", self.task, allow_head=False),
+            web.get("/tasks/{task}/events", self.events, allow_head=False),
             web.delete("/tasks/{task}", self.cancel),
         ]
 
@@ -73,6 +77,25 @@ class TaskRoutes:
     async def task(self, request: web.Request) -> web.Response:
         """Tell how far a task is."""
         return web.json_response(_told(await self._find(request)))
+
+    async def events(self, request: web.Request) -> web.StreamResponse:
+        """Stream how far a task is (`event: task`) and what happens with it, until it is over."""
+        task = (await self._find(request)).id
+
+        async def state(position: str = "") -> Piece:
+            known = await find_task(self._gate.bus.catalogue, task)
+            return Piece(message(position, "task", _told(known)), is_last=known.state.is_over)
+
+        async def pick(item: Broadcasted | Gap) -> Piece:
+            position = item.position.entry
+            if isinstance(item, Gap):
+                return await state(position)
+            if str(task) not in (item.envelope.body.get("task"), item.envelope.body.get("trash")):
+                return Piece()
+            now = await state(position)
+            return Piece(message(position, item.envelope.type, told(item.envelope)) + now.text, now.is_last)
+
+        return await self._following.stream(request, pick, first=state)
 
     async def cancel(self, request: web.Request) -> web.Response:
         """Have a task end before it is done. What was deleted stays deleted."""

@@ -220,6 +220,7 @@ def open_site(path: Path, *, volumes: tuple[str, ...] = ("disk",), **settings: A
     sections: dict[str, dict[str, Any]] = {
         "bus": {"url": server.url, "lease_seconds": 1.0, "upload_lease_seconds": 1.0},
         "gateway": {"manager_secret": SECRET, "token_secret": TOKEN_SECRET, "stop_seconds": 5.0},
+        "actors": {"scan_seconds": 0, "full_scan_seconds": 0},
         "gateway.client": {"port": api.client_port},
         "gateway.manager": {"port": api.manager_port},
     }

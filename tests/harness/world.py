@@ -179,9 +179,13 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+#: Nothing is done by the clock, unless a test is about that.
+_ACTORS: dict[str, Any] = {"backoff_seconds": 0.01, "scan_seconds": 0, "full_scan_seconds": 0}
+
+
 @asynccontextmanager
 async def open_world(
-    path: Path, spans: Spans | None = None, *, trash_seconds: float = 0.0, **gateway: Any
+    path: Path, spans: Spans | None = None, *, actors: dict[str, Any] | None = None, **gateway: Any
 ) -> AsyncIterator[World]:
     """A gateway that serves the volume `disk` at `path`."""
     store = MemoryStore()
@@ -210,7 +214,7 @@ async def open_world(
             bus_settings,
             {volume.name: volume},
             Direct(actor_bus, volume),
-            ActorSettings(backoff_seconds=0.01, trash_seconds=trash_seconds),
+            ActorSettings(**{**_ACTORS, **(actors or {})}),
             SilentActors(),
             spans=spans or NoSpans(),
         )

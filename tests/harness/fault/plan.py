@@ -58,6 +58,8 @@ class Plan:
     def actor_settings(self) -> ActorSettings:
         """Quick tries, quick trimming."""
         return ActorSettings(
+            scan_seconds=0,
+            full_scan_seconds=0,
             attempts=5,
             backoff_seconds=0.02,
             handler_seconds=0.5,

@@ -88,6 +88,10 @@ class Change:
     done: Callable[[Owner], bool]
 
 
+def limited(owner: Owner) -> int | None:
+    return owner.scopes.limits(SCOPE).limit_bytes
+
+
 def shown(owner: Owner, folder: VFolderId) -> bool:
     return owner.root.joinpath(*folder.directory).is_dir()
 
@@ -99,7 +103,7 @@ CHANGES = {
     "create scope": Change(lambda o, op: o.scopes.create(op, OTHER, 5), lambda o: o.scopes.exists(OTHER)),
     "ensure scope": Change(lambda o, op: o.scopes.ensure(op, OTHER), lambda o: o.scopes.exists(OTHER)),
     "delete scope": Change(lambda o, op: o.scopes.delete(op, EMPTY), lambda o: not o.scopes.exists(EMPTY)),
-    "set limit": Change(lambda o, op: o.scopes.set_limit(op, SCOPE, 5), lambda o: o.scopes.limit(SCOPE) == 5),
+    "set limit": Change(lambda o, op: o.scopes.set_limits(op, SCOPE, 5), lambda o: limited(o) == 5),
 }
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
-from harness.world import FOLDER, OTHER, SCOPE, World
+from harness.world import FOLDER, MANAGER_SECRET, OTHER, SCOPE, World
 
 pytestmark = pytest.mark.anyio
 
@@ -160,3 +161,47 @@ async def test_the_volume_is_left_clean(world: World, tmp_path: Path) -> None:
     await filled(world)
     await ended(world, await clone(world))
     assert not list((tmp_path / ".penstock/builds").iterdir())
+
+
+async def stream(world: World, task: str) -> list[tuple[str, Any]]:
+    """All that is told of a task until it is over."""
+    headers = {"X-BackendAI-Storage-Auth-Token": MANAGER_SECRET}
+    url = f"http://127.0.0.1:{world.manager_port}/tasks/{task}/events"
+    with anyio.fail_after(20):
+        async with world.session.get(url, headers=headers) as answer:
+            assert answer.status == 200, await answer.text()
+            text = await answer.text()
+    found = [dict(line.split(": ", 1) for line in block.split("\n")) for block in text.strip().split("\n\n")]
+    return [(block["event"], json.loads(block["data"])) for block in found if "event" in block]
+
+
+async def test_a_task_can_be_followed_to_its_end(world: World) -> None:
+    await filled(world)
+    task = await clone(world)
+    await world.settled(lambda: world.events("clone.accepted"))
+    told = await stream(world, task)
+    assert [kind for kind, _ in told][-1] == "task", "the last word is how it ended"
+    assert told[-1][1]["state"] == "done"
+    assert told[-1][1] == (await world.manager("GET", f"/tasks/{task}")).json
+    again = await stream(world, task)
+    assert [(kind, state["state"]) for kind, state in again] == [("task", "done")], (
+        "it ends at once when it is over"
+    )
+
+
+async def test_what_happens_with_a_task_comes_as_it_happens(world: World) -> None:
+    """The folder it is about has a scope of its own; other tasks do not show."""
+    await filled(world)
+    other = await clone(world)
+    body = {"volume": "disk", "kind": "usage.scan"}
+    task = (await world.manager("POST", "/tasks", body)).json["task_id"]
+    told = await stream(world, task)
+    assert other not in json.dumps(told)
+    assert told[-1][1]["kind"] == "usage.scan"
+    events = [kind for kind, _ in told if kind != "task"]
+    assert events in ([], ["task.completed"]), "depending on who was first"
+
+
+async def test_a_task_nobody_knows_is_not_followed(world: World) -> None:
+    for name in ("nonsense", "01a1ee56-5e00-7000-8000-000000000000"):
+        assert (await world.manager("GET", f"/tasks/{name}/events")).status == 404

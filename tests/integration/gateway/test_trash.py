@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with open_world(tmp_path, trash_seconds=3600) as opened:
+    async with open_world(tmp_path, actors={"trash_seconds": 3600}) as opened:
         await opened.make_folder()
         await opened.upload("d/a.txt", b"hello")
         yield opened

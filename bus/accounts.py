@@ -1,0 +1,56 @@
+"""Accounts: what has limits, a scope or a folder of one volume, and which of them hold now.
+
+Limits themselves are kept on the volume. The catalogue knows for how long a soft one has been passed; when that is
+too long, it holds like a hard one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bus.contract import Catalogue
+from bus.usage import ScopeUsage
+from domain.catalogue import folder_quota_record, scope_record
+from domain.errors import QuotaExceededError, Subject
+from domain.ids import QuotaScopeId, VFolderId, VolumeName
+from domain.usage import Quota
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A scope or a folder of one volume."""
+
+    volume: VolumeName
+    owner: QuotaScopeId | VFolderId
+
+    @property
+    def record(self) -> str:
+        """Name of the record that tells how its limits stand."""
+        if isinstance(self.owner, QuotaScopeId):
+            return scope_record(self.owner, self.volume)
+        return folder_quota_record(self.owner, self.volume)
+
+    async def used_bytes(self, usage: ScopeUsage) -> int:
+        """What it uses."""
+        if isinstance(self.owner, QuotaScopeId):
+            return await usage.used_bytes(self.owner)
+        return await usage.folder_bytes(self.owner)
+
+    async def limit_bytes(self, catalogue: Catalogue, quota: Quota) -> int | None:
+        """The limit that holds now; None: none."""
+        if quota.soft_bytes is None:
+            return quota.limit_bytes
+        (fields,) = await catalogue.fields([self.record])
+        return quota.effective_bytes(soft_enforced=is_enforced(fields or {}))
+
+    def exceeded(self, limit: int, wanted: int) -> QuotaExceededError:
+        """What whoever wants more is told."""
+        subject = Subject.QUOTA_SCOPE if isinstance(self.owner, QuotaScopeId) else Subject.VFOLDER
+        message = f"{self.owner} would use {wanted} of {limit} bytes"
+        return QuotaExceededError(message, subject=subject, wanted_bytes=wanted, limit_bytes=limit)
+
+
+def is_enforced(fields: Mapping[str, str]) -> bool:
+    """Whether a soft limit was passed for so long that it holds now."""
+    return fields.get("soft_enforced") == "1"

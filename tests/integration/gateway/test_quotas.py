@@ -1,0 +1,188 @@
+"""Limits of scopes and folders, hard and soft, wherever bytes come in; and who is told of them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from harness.world import FOLDER, OTHER, SCOPE, World, open_world
+
+pytestmark = pytest.mark.anyio
+
+THERE = "project:99999999-9999-4999-8999-999999999999/aabb0003-0000-4000-8000-000000000003"
+
+
+@asynccontextmanager
+async def watched(path: Path, **actors: Any) -> AsyncIterator[World]:
+    """A world in which limits are looked after all the time."""
+    settings = {"alert_interval_seconds": 0.02, **actors}
+    async with open_world(path, actors=settings) as world:
+        yield world
+
+
+async def limit_folder(world: World, folder: str = FOLDER, **options: int) -> None:
+    body = {"volume": "disk", "vfid": folder, "options": options}
+    answer = await world.manager("PUT", "/folder/quota", body)
+    assert answer.status == 204, answer.body
+
+
+async def limit_scope(world: World, **options: int) -> None:
+    answer = await world.manager("PATCH", "/quota-scope", {"volume": "disk", "qsid": SCOPE, "options": options})
+    assert answer.status == 204, answer.body
+
+
+async def quota_of(world: World, folder: str = FOLDER) -> Any:
+    return (await world.manager("GET", "/folder/quota", {"volume": "disk", "vfid": folder})).json
+
+
+async def begin(world: World, name: str, size: int, folder: str = FOLDER) -> int:
+    """Begin an upload; tells how that was answered."""
+    body = {"volume": "disk", "vfid": folder, "relpath": name, "size": size}
+    answer = await world.manager("POST", "/folder/file/upload", body)
+    if answer.status != 200:
+        return answer.status
+    head = {"Tus-Resumable": "1.0.0"}
+    return (await world.client("HEAD", f"/upload?token={answer.json['token']}", headers=head)).status
+
+
+async def test_limits_of_a_folder_are_set_and_removed(world: World) -> None:
+    await world.make_folder()
+    assert await quota_of(world) == {"used_bytes": None, "limit_bytes": None}
+    await limit_folder(world, limit_bytes=100, soft_limit_bytes=50)
+    await world.upload("a", bytes(7))
+    assert await quota_of(world) == {"used_bytes": 7, "limit_bytes": 100, "soft_limit_bytes": 50}
+    await limit_folder(world)
+    assert await quota_of(world) == {"used_bytes": None, "limit_bytes": None}
+    assert [event.body.get("limit_bytes") for event in world.events("vfolder.quota.updated")] == [100, None]
+    assert not list((world.path / ".penstock/quotas").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("options", "status"),
+    [({"limit_bytes": -1}, 400), ({"limit_bytes": "x"}, 400), ({"soft": 1}, 400), ({"limit_bytes": 1 << 63}, 400)],
+)
+async def test_limits_that_make_no_sense_are_refused(world: World, options: dict[str, Any], status: int) -> None:
+    await world.make_folder()
+    body = {"volume": "disk", "vfid": FOLDER, "options": options}
+    assert (await world.manager("PUT", "/folder/quota", body)).status == status
+    assert (await world.manager("PUT", "/folder/quota", {**body, "vfid": OTHER, "options": {}})).status == 404
+    assert (await world.manager("GET", "/folder/quota", {"volume": "disk", "vfid": OTHER})).status == 404
+
+
+async def test_a_folder_takes_no_more_than_its_limit(world: World) -> None:
+    await world.make_folder()
+    await world.make_folder(OTHER)
+    await limit_folder(world, limit_bytes=100)
+    await world.upload("a", bytes(60))
+    assert await begin(world, "b", 41) == 413
+    assert await begin(world, "b", 41, OTHER) == 200, "another folder of the same owner has no limit"
+    assert await begin(world, "c", 40) == 200
+    assert await begin(world, "d", 1) == 413, "what is begun is counted"
+    copied = {"volume": "disk", "vfid": FOLDER, "relpath": "a", "dst_relpath": "e"}
+    assert (await world.manager("POST", "/folder/file/copy", copied)).status == 413
+
+
+async def test_both_limits_hold(world: World) -> None:
+    await world.make_folder()
+    await world.make_folder(OTHER)
+    await limit_scope(world, limit_bytes=100)
+    await limit_folder(world, limit_bytes=80)
+    await world.upload("a", bytes(50), OTHER)
+    assert await begin(world, "b", 81) == 413
+    assert await begin(world, "b", 51) == 413, "fits the folder, not the owner"
+    assert await begin(world, "b", 50) == 200
+
+
+async def test_a_folder_keeps_its_limit_wherever_it_goes(world: World) -> None:
+    await world.make_folder()
+    await limit_folder(world, limit_bytes=10)
+    moved = {"src_volume": "disk", "src_vfid": FOLDER, "dst_vfid": THERE}
+    assert (await world.manager("POST", "/folder/migrate", moved)).status == 200
+    assert (await quota_of(world, THERE))["limit_bytes"] == 10
+    assert await begin(world, "a", 11, THERE) == 413
+    assert len(list((world.path / ".penstock/quotas").iterdir())) == 1
+    await world.manager("POST", "/folder/delete", {"volume": "disk", "vfid": THERE})
+    await world.settled(lambda: world.events("vfolder.purged"))
+    assert not list((world.path / ".penstock/quotas").iterdir())
+
+
+def alerts(world: World) -> list[tuple[int, int]]:
+    return [(event.body["before"], event.body["percent"]) for event in world.events("quota.alert")]
+
+
+async def test_thresholds_are_told_once_each_way(tmp_path: Path) -> None:
+    async with watched(tmp_path) as world:
+        await world.make_folder()
+        await limit_scope(world, limit_bytes=100)
+        await limit_folder(world, limit_bytes=1000)
+        for name, size in (("a", 79), ("b", 1), ("c", 11), ("d", 9)):
+            await world.upload(name, bytes(size))
+            await anyio.sleep(0.1)
+        assert alerts(world) == [(0, 80), (80, 90), (90, 100)]
+        told = world.events("quota.alert")[-1].body
+        assert (told["scope"], told["used_bytes"], told["limit_bytes"], told["enforced"]) == (
+            SCOPE,
+            100,
+            100,
+            False,
+        )
+        await world.manager(
+            "POST", "/folder/file/delete", {"volume": "disk", "vfid": FOLDER, "relpaths": ["a", "b"]}
+        )
+        await world.settled(lambda: len(alerts(world)) == 4)
+        assert alerts(world)[-1] == (100, 0)
+        await limit_folder(world, limit_bytes=20)
+        await world.settled(lambda: len(alerts(world)) == 5)
+        assert world.events("quota.alert")[-1].body["folder"].endswith("0001000040008000000000000001")
+        await anyio.sleep(0.2)
+        assert len(alerts(world)) == 5, "and nothing is told twice"
+
+
+async def test_a_soft_limit_holds_when_it_was_passed_for_too_long(tmp_path: Path) -> None:
+    async with watched(tmp_path, soft_quota_seconds=0.6) as world:
+        await world.make_folder()
+        await limit_scope(world, limit_bytes=100, soft_limit_bytes=50)
+        await world.upload("a", bytes(60))
+        assert await begin(world, "b", 1) == 200, "it may be passed for some time"
+        await world.settled(
+            lambda: world.events("quota.alert") and world.events("quota.alert")[-1].body["enforced"]
+        )
+        first, last = world.events("quota.alert")[0].body, world.events("quota.alert")[-1].body
+        assert (first["enforced"], first["soft_since"]) == (False, last["soft_since"])
+        with anyio.fail_after(5):
+            while await begin(world, "c", 1) != 413:
+                await anyio.sleep(0.05)
+        refused = await world.manager("POST", "/folder/create", {"volume": "disk", "vfid": OTHER})
+        assert refused.status == 413
+        await world.manager("POST", "/folder/file/delete", {"volume": "disk", "vfid": FOLDER, "relpaths": ["a"]})
+        await world.settled(lambda: not world.events("quota.alert")[-1].body["enforced"])
+        assert "soft_since" not in world.events("quota.alert")[-1].body
+        with anyio.fail_after(5):
+            while await begin(world, "d", 1) != 200:
+                await anyio.sleep(0.05)
+
+
+async def test_a_clone_has_to_fit_as_well(world: World) -> None:
+    await world.make_folder()
+    await world.upload("a", bytes(60))
+    await limit_scope(world, limit_bytes=100)
+    body = {"src_volume": "disk", "src_vfid": FOLDER, "dst_volume": None, "dst_vfid": OTHER}
+    assert (await world.manager("POST", "/folder/clone", body)).status == 200
+    await world.settled(lambda: world.events("clone.abandoned"))
+    assert world.events("clone.abandoned")[0].body["code"] == "quota-exceeded"
+
+
+async def test_volumes_are_counted_by_the_clock(tmp_path: Path) -> None:
+    async with watched(tmp_path, scan_seconds=0.4, full_scan_seconds=1.1) as world:
+        await world.make_folder()
+        (world.folder / "behind").write_bytes(bytes(30))
+        await world.settled(lambda: len(world.events("usage.measured")) >= 3)
+        listed = (await world.manager("GET", "/folders")).json["items"]
+        assert listed[0]["usage"]["used_bytes"] == 30
+        begun = world.events("task.accepted")
+        assert len({event.body["task"] for event in begun}) == len(begun)
+        assert len(begun) <= 12
