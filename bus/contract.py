@@ -323,7 +323,10 @@ class Records(Protocol):
         """Drop a document, if it is there."""
 
     async def due(self, kind: str, *, before: float, limit: int) -> Sequence[str]:
-        """Names of documents of a kind (what stands before the colon) that are due, oldest first."""
+        """Names of documents of a kind (what stands before the colon) that are due, oldest first.
+
+        `before` infinite: all that ever will be.
+        """
 
 
 class Catalogue(Protocol):

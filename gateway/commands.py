@@ -46,6 +46,10 @@ class Commander:
             raise error
         return reply.result
 
+    async def is_repetition(self, asker: Asker) -> bool:
+        """Whether this was asked for before: its answer is the one that was given, whatever has changed since."""
+        return bool(asker.key) and await self._repetitions.is_known(asker.key, asker.origin.actor)
+
     async def tell(self, volume: VolumeName, command: Command, asker: Asker) -> UUID:
         """Have a command accepted, without waiting for it; returns its id.
 

@@ -23,13 +23,17 @@ class Repetitions:
         self._bus = bus
         self._remember = remember_seconds
 
+    async def is_known(self, key: str, actor: str) -> bool:
+        """Whether a command was begun with this key."""
+        return await self._bus.records.load(_record(key, actor)) is not None
+
     async def command_id(self, key: str, actor: str, volume: VolumeName, command: Command) -> UUID:
         """The id for a command with this key.
 
         Raises:
             ReusedKeyError: the key was used for another command.
         """
-        name = f"idempotency:{sha256(f'{actor}/{key}'.encode()).hexdigest()}"
+        name = _record(key, actor)
         body = json.dumps([volume, command.type, command.body()], sort_keys=True)
         document = {"id": self._bus.clock.new_id().hex, "of": sha256(body.encode()).hexdigest()}
         made = await self._bus.records.create(name, document, keep_seconds=self._remember, due=None)
@@ -41,3 +45,7 @@ class Repetitions:
         if known.document["of"] != document["of"]:
             raise ReusedKeyError("was used for another request", field="Idempotency-Key")
         return UUID(str(known.document["id"]))
+
+
+def _record(key: str, actor: str) -> str:
+    return f"idempotency:{sha256(f'{actor}/{key}'.encode()).hexdigest()}"

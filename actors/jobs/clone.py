@@ -9,7 +9,7 @@ from loguru import logger
 from actors.jobs.contract import CloneJob
 from actors.jobs.copying import Copying
 from actors.jobs.migration import migrate
-from actors.jobs.running import CancelledByWishError, RunningTask
+from actors.jobs.running import CancelledByWishError, RunningTask, as_failure
 from backends.contract import Volume
 from backends.powers import BuildsFolders
 from bus.contract import Bus
@@ -21,7 +21,6 @@ from domain.errors import (
     ConflictError,
     FencedError,
     NotFoundError,
-    PenstockError,
     Subject,
 )
 from domain.ids import VolumeName
@@ -73,9 +72,12 @@ async def _clone(copying: Copying) -> None:
         end = AbandonClone(**copying.names, task=task.id)
     except (BusError, BackendUnavailableError, BusyError):
         raise
-    except PenstockError as error:
+    except Exception as error:  # noqa: BLE001  what fails by a defect would fail again for ever
         if isinstance(error, NotFoundError) and error.subject is Subject.TASK:
             return  # the last attempt has come to its end, and is being put at its place
-        end = AbandonClone(**copying.names, task=task.id, code=error.code, retry=error.retry, detail=error.message)
+        failure = as_failure(error)
+        end = AbandonClone(
+            **copying.names, task=task.id, code=failure.code, retry=failure.retry, detail=failure.message
+        )
     await task.lease.confirm()
     await task.send(end, copying.attempt)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from actors.jobs.copying import Copying
-from actors.jobs.running import CancelledByWishError
+from actors.jobs.running import CancelledByWishError, as_failure
 from actors.jobs.settlement import settle
 from backends.contract import TrashEntry
 from backends.powers import LimitsFolders, TreeCopy, WithdrawsFolders
@@ -21,7 +21,6 @@ from domain.errors import (
     BusyError,
     DeadlineExceededError,
     NotFoundError,
-    PenstockError,
     Subject,
     UnsupportedError,
 )
@@ -56,11 +55,12 @@ async def migrate(copying: Copying) -> None:
         end = AbandonMigration(**copying.names, task=task.id)
     except (BusError, BackendUnavailableError, BusyError, DeadlineExceededError):
         raise
-    except PenstockError as error:
+    except Exception as error:  # noqa: BLE001  what fails by a defect would fail again for ever
         if isinstance(error, NotFoundError) and error.subject is Subject.TASK:
             return  # the last attempt has come to its end, and is being put at its place
+        failure = as_failure(error)
         end = AbandonMigration(
-            **copying.names, task=task.id, code=error.code, retry=error.retry, detail=error.message
+            **copying.names, task=task.id, code=failure.code, retry=failure.retry, detail=failure.message
         )
     await task.lease.confirm()
     reply = await task.ask(end, task.volume, copying.attempt, _STEP_SECONDS)

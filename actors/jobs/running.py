@@ -8,9 +8,11 @@ from typing import Final
 from uuid import UUID
 
 import anyio
+from loguru import logger
 
 from bus.contract import Bus, Lease
 from domain.envelope import Envelope, Origin, Reply, wrap_command, wrap_event
+from domain.errors import InternalError, PenstockError
 from domain.ids import VolumeName, uuid7
 from domain.messages import Command, Event
 from domain.task_events import TaskProgressed
@@ -95,6 +97,14 @@ class RunningTask:
     @property
     def _origin(self) -> Origin:
         return Origin(actor="worker", cause=self.id)
+
+
+def as_failure(error: Exception) -> PenstockError:
+    """What is told of an error that ends a task; a defect is logged, and told without its details."""
+    if isinstance(error, PenstockError):
+        return error
+    logger.exception("a task fails by a defect")
+    return InternalError("an internal error; the worker's log has the details")
 
 
 def derived_id(task: UUID, what: str) -> UUID:

@@ -14,7 +14,7 @@ from actors.jobs.kinds.orphans import inspect
 from actors.jobs.kinds.prune import prune
 from actors.jobs.kinds.scan import scan
 from actors.jobs.kinds.scrub import scrub
-from actors.jobs.running import CancelledByWishError, RunningTask
+from actors.jobs.running import CancelledByWishError, RunningTask, as_failure
 from backends.contract import Volume
 from backends.powers import KeepsWork, Work
 from bus.contract import Bus
@@ -24,7 +24,6 @@ from domain.errors import (
     BusyError,
     ConflictError,
     FencedError,
-    PenstockError,
 )
 from domain.ids import VolumeName
 from domain.task_commands import AbandonTask, FinishTask
@@ -74,8 +73,9 @@ async def _attempt(doing: Doing) -> None:
         end = AbandonTask(task=work.id)
     except (BusError, BackendUnavailableError, BusyError):
         raise
-    except PenstockError as error:
-        end = AbandonTask(task=work.id, code=error.code, retry=error.retry, detail=error.message)
+    except Exception as error:  # noqa: BLE001  what fails by a defect would fail again for ever
+        failure = as_failure(error)
+        end = AbandonTask(task=work.id, code=failure.code, retry=failure.retry, detail=failure.message)
     await task.lease.confirm()
     await task.send(end, _attempt_name(work))
 

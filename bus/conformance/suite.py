@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from uuid import uuid4
@@ -613,6 +614,7 @@ class BusConformance:
             names = ["upload:2", "upload:3", "upload:1"]
             assert await bus.records.due("upload", before=50, limit=10) == names
             assert await bus.records.due("upload", before=50, limit=2) == names[:2]
+            assert await bus.records.due("upload", before=math.inf, limit=10) == [*names, "upload:4"]
             await bus.records.remove("upload:2")
             await bus.records.replace("upload:3", {}, revision=1, keep_seconds=60, due=None)
             assert await bus.records.due("upload", before=50, limit=10) == ["upload:1"]

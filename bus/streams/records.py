@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from bus.codec import decode_document, encode_document, milliseconds
@@ -68,7 +69,13 @@ class StreamRecords:
     async def due(self, kind: str, *, before: float, limit: int) -> Sequence[str]:
         """Names of documents of a kind that are due, oldest first."""
         names = await self._wiring.link.execute(
-            "ZRANGEBYSCORE", keys.due(kind), "-inf", milliseconds(before), "LIMIT", 0, limit
+            "ZRANGEBYSCORE",
+            keys.due(kind),
+            "-inf",
+            "+inf" if before == math.inf else milliseconds(before),
+            "LIMIT",
+            0,
+            limit,
         )
         return [name.decode() for name in names]
 

@@ -72,7 +72,8 @@ class CloneRoutes:
             source_volume=None if target is source else source.name,
             verify=parameters.verify,
         )
-        if target is not source:
+        asker = asker_of(request)
+        if target is not source and not await self._gate.commander.is_repetition(asker):
             await source.files(parameters.src_vfid).stat(ROOT)
-        answer = await self._gate.commander.ask(target.name, command, asker_of(request))
+        answer = await self._gate.commander.ask(target.name, command, asker)
         return web.json_response({"task_id": answer.get("task")}, status=202 if "task" in answer else 200)

@@ -86,9 +86,11 @@ class Api:
     def client_url(self) -> str:
         return f"http://127.0.0.1:{self.client_port}"
 
-    def manager(self, method: str, route: str, body: Mapping[str, Any] | None = None) -> Answer:
-        """Ask as the manager does."""
+    def manager(self, method: str, route: str, body: Mapping[str, Any] | None = None, key: str = "") -> Answer:
+        """Ask as the manager does, with a key by which a repetition is recognised."""
         headers = {"X-BackendAI-Storage-Auth-Token": self.secret, "Content-Type": "application/json"}
+        if key:
+            headers["Idempotency-Key"] = key
         return ask(self.manager_port, method, route, None if body is None else json.dumps(body), headers)
 
     def make_folder(self, folder: str = FOLDER) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from bus.contract import Bus
 from bus.memory import MemoryStore, open_memory_bus
 from bus.settings import BusSettings
 from domain.envelope import Envelope
+from domain.errors import BackendUnavailableError
 from domain.ids import VolumeName
 from domain.spans import NoSpans, Spans
 from gateway.app import client_app, manager_app, server_options
@@ -78,7 +79,8 @@ class Direct:
         await clone(job, {self._volume.name: self._volume}, self._bus)
 
     async def start_work(self, job: WorkJob) -> None:
-        await do_work(job, {self._volume.name: self._volume}, self._bus)
+        with suppress(BackendUnavailableError):  # as a worker that comes back to it later
+            await do_work(job, {self._volume.name: self._volume}, self._bus)
 
 
 class Watching(SilentObserver):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -164,16 +165,17 @@ def test_a_name_that_changes_meanwhile_never_leads_out(tmp_path: Path, resolver:
     seen = set()
     try:
         with open_root(inside, resolver) as beneath:
-            for _ in range(5000):
+            for number in count():
                 try:
                     seen.add(read(beneath, "real", "f"))
                 except OSError as error:
                     seen.add(errno.errorcode[error.errno or 0])
+                if number >= 5000 and "inside" in seen:  # it is there for moments only
+                    break
     finally:
         stop.set()
         thread.join()
     assert "secret" not in seen
-    assert "inside" in seen
 
 
 NAMES = st.sampled_from(["a", "b", "c", "..", "."])

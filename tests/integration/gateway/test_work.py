@@ -5,15 +5,20 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
+from typing import Any, cast
+from uuid import UUID, uuid4
 
 import anyio
 import pytest
 from harness.world import FOLDER, OTHER, World, digest
 
+from actors.jobs.contract import WorkJob
+from actors.jobs.doing import Doing, Found
+from actors.jobs.work import KINDS, do_work
 from domain.catalogue import folder_member, folder_record, volume_index
+from domain.errors import BackendUnavailableError
 from domain.ids import VFolderId, VolumeName
+from domain.tasks import TaskKind
 
 pytestmark = pytest.mark.anyio
 
@@ -186,3 +191,47 @@ async def test_orphans_are_put_right_on_request(world: World) -> None:
     assert differences(again) == []
     running = [task for task in (await world.manager("GET", "/tasks")).json["items"] if task["state"] == "running"]
     assert running == []
+
+
+async def test_a_defect_ends_a_task_and_tells_nobody_its_details(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(doing: Doing) -> Found:
+        raise RuntimeError(f"a secret about {doing.work.id}")
+
+    monkeypatch.setitem(cast("dict[TaskKind, Any]", KINDS), TaskKind.SCAN, broken)
+    await filled(world)
+    told = await work(world, "usage.scan")
+    assert told["state"] == "failed"
+    assert "internal error" in told["message"]
+    assert "secret" not in str(told)
+    assert not list((world.path / ".penstock/work").iterdir())
+
+
+async def test_work_goes_on_where_it_was(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first worker dies when it has counted one of two folders and said so on the volume."""
+    await filled(world)
+    counted: list[str] = []
+
+    real = KINDS[TaskKind.SCAN]
+
+    async def dying(doing: Doing) -> Found:
+        async for folder in doing.folders():
+            counted.append(str(folder))
+            if len(counted) == 2:
+                raise BackendUnavailableError("the worker is gone")
+            doing.tally["folders"] += 1
+        raise AssertionError("it has not come here")
+
+    monkeypatch.setitem(cast("dict[TaskKind, Any]", KINDS), TaskKind.SCAN, dying)
+    body = {"volume": "disk", "kind": "usage.scan"}
+    task = (await world.manager("POST", "/tasks", body)).json["task_id"]
+    await world.settled(lambda: len(counted) == 2)
+    monkeypatch.setitem(cast("dict[TaskKind, Any]", KINDS), TaskKind.SCAN, real)
+    assert (world.path / f".penstock/work/{task}.state").exists()
+    job = WorkJob(volume=DISK, work=UUID(task))
+    await do_work(job, {DISK: world.volume}, world.bus)
+    await world.settled(lambda: world.events("task.completed"))
+    (event,) = world.events("task.completed")
+    assert event.body["result"]["folders"] == 2
+    assert [event.body["folder"] for event in world.events("usage.measured")] == counted[1:]
