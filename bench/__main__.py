@@ -13,6 +13,7 @@ from bench.commands import commands
 from bench.comparison import Comparison
 from bench.metadata import metadata
 from bench.transfers import MIB, archives, downloads, large_uploads, ranges, small_uploads
+from bench.trees import trees
 
 Suite = Callable[[Path, argparse.Namespace], Iterator[Comparison]]
 
@@ -23,6 +24,7 @@ SUITES: Mapping[str, Suite] = {
     "archive": lambda folder, asked: archives(folder, 20 * asked.count, asked.rounds),
     "small": lambda folder, asked: small_uploads(folder, asked.count, asked.rounds),
     "metadata": lambda folder, asked: metadata(folder, asked.count, asked.rounds),
+    "trees": lambda folder, asked: trees(folder, 20 * asked.count, 2 * asked.size * MIB, asked.rounds),
     "bus": lambda folder, asked: bus(folder, asked.count, asked.rounds),
     "commands": lambda folder, asked: commands(folder, asked.count, asked.rounds),
 }

@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import PurePosixPath
 from typing import Final
@@ -212,10 +212,21 @@ class Deletion:
             for item in scan:
                 if self._budget <= 0:
                     return False
-                if depth == 0 and item.name == STAGING_NAME and not self._everything:
+                name = item.name
+                if depth == 0 and name == STAGING_NAME and not self._everything:
                     continue
-                with suppress(FileNotFoundError):
-                    empty = self._remove(fd, item.name, top, depth) and empty
+                try:
+                    if item.is_dir(follow_symlinks=False):
+                        empty = self._remove(fd, name, top, depth) and empty
+                        continue
+                    os.unlink(name, dir_fd=fd)
+                except FileNotFoundError:
+                    continue
+                except IsADirectoryError:  # something else has taken the name meanwhile
+                    empty = False
+                    continue
+                self.removed += 1
+                self._budget -= 1
         return empty
 
     def _count(self) -> None:

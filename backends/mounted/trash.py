@@ -21,9 +21,9 @@ from backends.mounted.folders import Folders, quota_note
 from backends.mounted.marker import mark
 from backends.mounted.names import Deletion
 from backends.mounted.scopes import Scopes
-from domain.errors import ConflictError, Subject
+from domain.errors import ConflictError, NotFoundError, Subject
 from domain.ids import VFolderId
-from domain.paths import ROOT, RelativePath
+from domain.paths import ROOT, STAGING_NAME, RelativePath
 from domain.usage import Quota
 
 #: Entries one step of a purge removes.
@@ -124,6 +124,7 @@ class Trash:
                 self.delete(op, source, held=op.id)
                 self._take_back(op, op.id)
                 staged = f"trash.{op.id}"
+                self._drop_uploads(op, staged)
                 try:
                     self._folders.place(op, staged, destination)
                 except ConflictError:
@@ -132,6 +133,16 @@ class Trash:
                     raise
             self._take_limits(op, source, destination)
             self._area.remove(TRASH, trash_note(op.id))
+
+    def _drop_uploads(self, op: Operation, staged: str) -> None:
+        """Unfinished uploads are of the folder that was, and nobody could ever finish them."""
+        path = self._area.fence.path(op.epoch, staged)
+        with self._area.fence.guarded(op.epoch):
+            root = self._area.mount.below(RelativePath.parse(path).parts)
+        with root, suppress(NotFoundError):
+            deletion = Deletion(RelativePath((STAGING_NAME,)), recursive=True)
+            while not deletion.step(root, _PURGE_STEP):
+                pass
 
     def _take_limits(self, op: Operation, source: VFolderId, destination: VFolderId) -> None:
         known = self._folders.limits(source)

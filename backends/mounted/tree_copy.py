@@ -36,6 +36,12 @@ _HASH_BYTES: Final = 4 << 20
 _TRIES: Final = 3
 _TOLD: Final = 20
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_WRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+#: Length up to which a file is copied in one go.
+_PLAIN_BYTES: Final = 1 << 20
+#: What `st_blocks` counts in (POSIX stat.h, Linux).
+_BLOCK_BYTES: Final = 512
 _VANISHED: Final = (errno.ENOENT, errno.ENOTDIR, errno.ESTALE)
 _NO_ATTRIBUTES: Final = (errno.ENOTSUP, errno.EPERM, errno.ENODATA, errno.E2BIG, errno.ENOSPC, errno.ERANGE)
 
@@ -128,23 +134,58 @@ class MountedTreeCopy:
                 continue
             with opened(fd):
                 names = sorted(name for name in os.listdir(fd) if not (path.is_root and name == STAGING_NAME))
-                self._make_directory(path, os.fstat(fd), names)
+                is_new = self._make_directory(path, os.fstat(fd), names)
+                place = self._place(path)
                 for name in names:
-                    below = RelativePath((*path.parts, name))
-                    for more in self._entry(fd, name, below):
-                        if more is not None:
-                            todo.append(more)
-                        yield True
+                    try:
+                        known = os.stat(name, dir_fd=fd, follow_symlinks=False)
+                    except FileNotFoundError:
+                        continue
+                    if stat.S_ISDIR(known.st_mode):
+                        todo.append(RelativePath((*path.parts, name)))
+                    elif is_new and self._is_plain(known) and self._plain_file(fd, name, f"{place}/{name}", known):
+                        self.items += 1
+                        self.size_bytes += known.st_size
+                        self._stepped_bytes += known.st_size
+                    else:
+                        yield from self._entry(fd, name, RelativePath((*path.parts, name)), known)
+                    yield True
 
-    def _entry(self, directory: int, name: str, path: RelativePath) -> Iterator[RelativePath | None]:
-        """Copy one entry; yields a directory to go into."""
+    def _is_plain(self, known: os.stat_result) -> bool:
+        """Whether a file is small, and has nothing special about it."""
+        small = stat.S_ISREG(known.st_mode) and known.st_nlink == 1 and known.st_size <= _PLAIN_BYTES
+        return small and known.st_blocks * _BLOCK_BYTES >= known.st_size and not self._verify
+
+    def _plain_file(self, directory: int, name: str, place: str, known: os.stat_result) -> bool:
+        """Copy a file of which nothing is there yet, in as few calls as it takes; False if that did not do."""
         try:
-            known = os.stat(name, dir_fd=directory, follow_symlinks=False)
-        except FileNotFoundError:
-            return
-        if stat.S_ISDIR(known.st_mode):
-            yield path
-            return
+            source = os.open(name, _READ, dir_fd=directory)
+            try:
+                target = os.open(place, _WRITE, 0o600, dir_fd=self._mount.fd)
+                try:
+                    left = 0 if self.shares and share_all(source, target) else known.st_size
+                    while left:
+                        done = known.st_size - left
+                        count = copy_range(source, target, done, done, left)
+                        if not count:
+                            return False
+                        left -= count
+                    _copy_attributes(source, target)
+                    _give(target, known)
+                    os.utime(target, ns=(known.st_atime_ns, known.st_mtime_ns))
+                finally:
+                    os.close(target)
+                now = os.fstat(source)
+            finally:
+                os.close(source)
+        except OSError as error:
+            if error.errno not in (*_VANISHED, errno.EEXIST, errno.ELOOP, errno.ENXIO):
+                raise
+            return False
+        return now.st_ino == known.st_ino and _stamp(now) == _stamp(known)
+
+    def _entry(self, directory: int, name: str, path: RelativePath, known: os.stat_result) -> Iterator[bool]:
+        """Copy one entry that is no directory."""
         with translated(path):
             try:
                 if stat.S_ISLNK(known.st_mode):
@@ -156,19 +197,22 @@ class MountedTreeCopy:
                 os.close(os.open(self._target, os.O_PATH | os.O_DIRECTORY, dir_fd=self._mount.fd))
                 return
         self.items += 1
-        yield None
 
     def _place(self, path: RelativePath) -> str:
         return self._target if path.is_root else f"{self._target}/{path}"
 
-    def _make_directory(self, path: RelativePath, known: os.stat_result, names: Collection[str]) -> None:
-        """Make a directory, or find the one of an earlier attempt, and take out of it what has gone since."""
-        place = self._place(path)
+    def _make_directory(self, path: RelativePath, known: os.stat_result, names: Collection[str]) -> bool:
+        """Make a directory, or find the one of an earlier attempt, and take out of it what has gone since.
+
+        Returns whether it is new, so that nothing can be in it.
+        """
+        place, is_new = self._place(path), True
         try:
             os.mkdir(place, 0o700, dir_fd=self._mount.fd)
         except FileExistsError:
             if stat.S_ISDIR(self._look(place).st_mode):
                 os.chmod(place, 0o700, dir_fd=self._mount.fd)  # it may have got its own permissions already
+                is_new = False
                 for gone in set(self._names(place)).difference(names):
                     self._clear(f"{place}/{gone}")
             else:
@@ -176,6 +220,7 @@ class MountedTreeCopy:
                 os.mkdir(place, 0o700, dir_fd=self._mount.fd)
         self._directories.append(_Directory(path, known))
         self.items += 0 if path.is_root else 1
+        return is_new
 
     def _names(self, place: str) -> list[str]:
         with opened(os.open(place, _DIRECTORY, dir_fd=self._mount.fd)) as fd:
@@ -207,9 +252,7 @@ class MountedTreeCopy:
             self._clear(f"{place}/{name}")
         os.rmdir(place, dir_fd=self._mount.fd)
 
-    def _file(
-        self, directory: int, name: str, path: RelativePath, known: os.stat_result
-    ) -> Iterator[RelativePath | None]:
+    def _file(self, directory: int, name: str, path: RelativePath, known: os.stat_result) -> Iterator[bool]:
         place = self._place(path)
         key = (known.st_dev, known.st_ino)
         first = self._linked.get(key) if known.st_nlink > 1 else None
@@ -220,8 +263,7 @@ class MountedTreeCopy:
         if self._is_copied(place, known):
             self.size_bytes += known.st_size
             return
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        with opened(os.open(name, flags, dir_fd=directory)) as source:
+        with opened(os.open(name, _READ, dir_fd=directory)) as source:
             for _ in range(_TRIES):
                 known = os.fstat(source)
                 yield from self._copy(source, place, known)
@@ -254,7 +296,7 @@ class MountedTreeCopy:
             return False
         return stat.S_ISREG(there.st_mode) and _stamp(there) == _stamp(known)
 
-    def _copy(self, source: int, place: str, known: os.stat_result) -> Iterator[RelativePath | None]:
+    def _copy(self, source: int, place: str, known: os.stat_result) -> Iterator[bool]:
         """Copy a file's bytes and all that is known of it, its times last."""
         self._clear(place)
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -269,7 +311,7 @@ class MountedTreeCopy:
             _give(target, known)
             os.utime(target, ns=(known.st_atime_ns, known.st_mtime_ns))
 
-    def _copy_extents(self, source: int, target: int, length: int) -> Iterator[RelativePath | None]:
+    def _copy_extents(self, source: int, target: int, length: int) -> Iterator[bool]:
         """Copy what a file holds, and leave its holes alone."""
         os.ftruncate(target, length)
         offset = 0
@@ -283,7 +325,7 @@ class MountedTreeCopy:
                 self.size_bytes += copied
                 self._stepped_bytes += copied
                 if self._stepped_bytes >= _STEP_BYTES:
-                    yield None
+                    yield True
             offset = max(end, offset + 1)
 
     def _finish(self) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -110,3 +112,34 @@ def test_a_large_folder_is_deleted_while_others_work(site: Site) -> None:
     assert time.monotonic() - started < 30
     assert over(site, answer.json["bgtask_id"])["state"] == "done"
     assert os.listdir(site.volume / ".penstock/trash") == []
+
+
+def test_cancelling_races_with_the_end(site: Site) -> None:
+    """Whoever is first: it is whole and done, or cancelled and nothing of it is there."""
+    fill(site.folder, 200)
+    expected, chance, outcomes = contents(site.folder), random.Random(3), Counter[str]()
+    for number in range(24):
+        folder = f"{SCOPE}/aabb02{number:02}-0000-4000-8000-000000000002"
+        body = {"src_volume": "disk", "src_vfid": FOLDER, "dst_volume": "other", "dst_vfid": folder}
+        id_ = site.api.manager("POST", "/folder/clone", body).json["bgtask_id"]
+        until(lambda id_=id_: task(site, id_)["state"] != "unknown", "it is known")
+        time.sleep(chance.random() * 0.5)
+        answer = site.api.manager("DELETE", f"/tasks/{id_}")
+        assert answer.status in (202, 409), answer.body
+        state = over(site, id_)["state"]
+        outcomes[state] += 1
+        place = PLACE.replace("aa/bb/0001000040008000000000000001", f"aa/bb/02{number:02}000040008000000000000002")
+        target = site.path / "volumes/other" / place
+        if state == "done":
+            assert contents(target) == expected
+        else:
+            assert state == "cancelled"
+            assert not target.exists()
+    until(lambda: not list((site.path / "volumes/other/.penstock/trash").iterdir()), "nothing is left", 60)
+    assert not list((site.path / "volumes/other/.penstock/builds").iterdir())
+    ended = Counter(
+        event.body["task"] for event in site.events() if event.type in ("clone.completed", "clone.abandoned")
+    )
+    assert set(ended.values()) == {1}
+    assert len(ended) == 24
+    print(outcomes)

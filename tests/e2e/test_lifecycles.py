@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import threading
@@ -123,6 +124,8 @@ class Life:
         if not folder.exists():
             return False
         found = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        # What a gateway had begun for somebody who never heard of it waits to be swept away.
+        found = {name: data for name, data in found.items() if not name.startswith(".upload/")}
         assert found == {"a/first.bin": self.data, "renamed.bin": self.data}, (self.number, sorted(found))
         return True
 
@@ -172,7 +175,11 @@ def killing(site: Site) -> Iterator[Counter[str]]:
 
 @pytest.mark.timeout(600)
 def test_nothing_is_lost_nothing_is_twice_nothing_is_half(tmp_path: Path) -> None:
-    settings: dict[str, Any] = {"actors__purge_interval_seconds": 1.0, "actors__trash_seconds": 3600.0}
+    settings: dict[str, Any] = {
+        "actors__purge_interval_seconds": 1.0,
+        "actors__trash_seconds": 3600.0,
+        "gateway__sweep_seconds": 0.5,
+    }
     with open_site(tmp_path, volumes=("disk", "other"), **settings) as site:
         for role in VICTIMS:
             site.start(role)
@@ -226,10 +233,30 @@ def each_once(site: Site) -> None:
 
 
 def known(site: Site) -> None:
-    """Volumes and catalogue say the same, and nothing belongs to nothing."""
+    """Volumes and catalogue say the same, and nothing belongs to nothing.
+
+    But for uploads whose gateway died before it had answered that they may begin: nobody knows of them, and they
+    are swept away when their time is over.
+    """
     for volume in ("disk", "other"):
-        done = site.penstock(
-            "tasks", "start", "volume.inspect", "--volume", volume, "--option", "age_seconds=0", "--wait", "--json"
-        )
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.strip() == "[]", done.stdout
+        for row in inspect(site, volume, "repair=true"):
+            assert row["difference"].endswith(("of which there are no bytes", "of which there is no record")), row
+        until(lambda name=volume: inspect(site, name, "repair=false") == [], "nothing is left to be found", 30)
+
+
+def inspect(site: Site, volume: str, option: str) -> list[dict[str, str]]:
+    words = (
+        "tasks",
+        "start",
+        "volume.inspect",
+        "--volume",
+        volume,
+        "--option",
+        "age_seconds=0",
+        "--option",
+        option,
+    )
+    done = site.penstock(*words, "--wait", "--json")
+    assert done.returncode == 0, done.stderr
+    found: list[dict[str, str]] = json.loads(done.stdout)
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from harness.processes import PLACE, SCOPE, Role, Site, until
 
 OTHER = f"{SCOPE}/aabb0002-0000-4000-8000-000000000002"
 OTHER_PLACE = PLACE.replace("0001000040008000000000000001", "0002000040008000000000000002")
-FILES = 4000
+#: Small files of a folder, and length of its big one in MiB.
+FILES = int(os.environ.get("FILES", "4000"))
+BIG_MIB = int(os.environ.get("BIG_MIB", "256"))
 
 
 def fill(root: Path, files: int = FILES) -> None:
@@ -20,7 +23,7 @@ def fill(root: Path, files: int = FILES) -> None:
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(rng.randbytes(rng.randrange(2000)))
     with (root / "big").open("wb") as file:
-        for _ in range(64):
+        for _ in range(BIG_MIB // 4):
             file.write(rng.randbytes(4 << 20))
 
 

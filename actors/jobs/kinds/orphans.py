@@ -8,6 +8,7 @@ from typing import Any, Final
 from actors.comparison import MISSING, Comparison
 from actors.jobs.doing import MOST_FINDINGS, Doing, Found
 from backends.powers import FindsLeftovers, ListsStagings
+from bus.contract import Record
 from domain.errors import NotFoundError, Subject
 from domain.events import VFolderMissing
 from domain.ids import VFolderId, VolumeName
@@ -16,6 +17,8 @@ from domain.work import InspectOptions
 
 #: Upload records looked at, at most; what an operator can look through.
 _SESSIONS: Final = 100_000
+#: How long gateways have to sweep away an upload that was made to expire, in seconds.
+_SWEPT_SECONDS: Final = 24 * 3600.0
 
 Row = dict[str, Any]
 
@@ -92,8 +95,16 @@ class _Search:
                 if error.subject not in (Subject.UPLOAD, Subject.VFOLDER):
                     raise
                 if self._repair:
-                    await self._bus.records.remove(name)
-                yield self._row(folder, f"record of upload {session}, of which there are no bytes", "dropped")
+                    await self._expire(name, record)
+                yield self._row(folder, f"record of upload {session}, of which there are no bytes", "expired")
+
+    async def _expire(self, name: str, record: Record) -> None:
+        """Have a gateway sweep an upload away, with all that is counted for it."""
+        now = self._bus.clock.now()
+        document = {**record.document, "expires": now}
+        await self._bus.records.replace(
+            name, document, revision=record.revision, keep_seconds=_SWEPT_SECONDS, due=now
+        )
 
     async def _leftovers(self) -> AsyncIterator[Row]:
         """What lies in the volume's own area."""

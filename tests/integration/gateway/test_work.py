@@ -187,8 +187,10 @@ async def test_orphans_are_put_right_on_request(world: World) -> None:
     items = (await world.manager("GET", "/folders")).json["items"]
     assert {item["vfid"].rpartition("/")[2][:8] for item in items} == {"aabb0001", "aabb0002", "aabb0009"}
     assert not (world.folder / ".upload").exists()
-    again = await work(world, "volume.inspect", age_seconds=0)
-    assert differences(again) == []
+    with anyio.fail_after(30):  # the gateway lets go of an upload that nobody writes to
+        while differences(await work(world, "volume.inspect", age_seconds=0)):
+            await world.gate.uploads.sweep(10)
+            await anyio.sleep(0.1)
     running = [task for task in (await world.manager("GET", "/tasks")).json["items"] if task["state"] == "running"]
     assert running == []
 
