@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Sequence
 from typing import Final
 
 from backends.mounted.beneath import Beneath, opened
@@ -74,9 +75,14 @@ class Count:
         self._tallies.append(total)
         return taken
 
-    def _directory(self, root: Beneath, path: RelativePath) -> tuple[Tally, list[str]]:
+    def _directory(self, root: Beneath, path: RelativePath) -> tuple[Tally, Sequence[str]]:
         """Count what lies in a directory itself; returns the directories in it as well."""
         try:
+            if self._memory is not None:
+                # Nothing is opened here: if a link leads elsewhere, what is there is not what is remembered.
+                remembered = self._memory.recall(os.stat(str(path), dir_fd=root.fd))
+                if remembered is not None:
+                    return remembered
             fd = root.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         except OSError as error:
             if error.errno not in _PASSED_OVER:
@@ -84,12 +90,11 @@ class Count:
             return Tally(), []
         with opened(fd):
             known = os.fstat(fd)
-            remembered = self._memory.recall(known) if self._memory is not None else None
-            tally, names, linked = remembered or self._read(fd, is_root=path.is_root)
-            if self._memory is not None and not linked:
-                self._memory.keep(known, tally, names)
+            tally, names, linked = self._read(fd, is_root=path.is_root)
         if path.is_root:
             tally = tally.plus(Tally(allocated=known.st_blocks * _BLOCK_BYTES))
+        if self._memory is not None and not linked:
+            self._memory.keep(known, tally, names)
         return tally, names
 
     def _read(self, fd: int, *, is_root: bool) -> tuple[Tally, list[str], bool]:

@@ -8,6 +8,7 @@ Penstock, and what was changed on a mount in place is seen by the next count tha
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import msgpack
@@ -45,19 +46,28 @@ class DirectoryMemory:
         self._settled = now_ns - _SETTLED_NS
         self._known = _load(data)
         self._next: dict[int, tuple[Any, ...]] = {}
+        #: Whether all that is remembered is what was remembered before.
+        self._same = True
 
-    def recall(self, known: os.stat_result) -> tuple[Tally, list[str], bool] | None:
+    @property
+    def is_same(self) -> bool:
+        """Whether nothing new is remembered, and nothing is forgotten."""
+        return self._same and len(self._next) == len(self._known)
+
+    def recall(self, known: os.stat_result) -> tuple[Tally, Sequence[str]] | None:
         """What lies in a directory, and which directories are among it; None: it has to be looked at."""
         found = self._known.get(known.st_ino)
-        if found is None or (found[0], found[1], found[2]) != (known.st_dev, known.st_mtime_ns, known.st_ctime_ns):
+        if found is None or found[:3] != (known.st_dev, known.st_mtime_ns, known.st_ctime_ns):
             return None
-        return Tally(*found[3]), list(found[4]), False
+        self._next[known.st_ino] = found
+        return Tally(*found[3]), found[4]
 
     def keep(self, known: os.stat_result, tally: Tally, names: list[str]) -> None:
         """Remember what lies in a directory."""
         if max(known.st_mtime_ns, known.st_ctime_ns) < self._settled and len(self._next) < _MOST:
             times = (known.st_dev, known.st_mtime_ns, known.st_ctime_ns)
-            self._next[known.st_ino] = (*times, tuple(tally), names)
+            self._next[known.st_ino] = (*times, tuple(tally), tuple(names))
+            self._same = False
 
     def dump(self) -> bytes:
         """What was kept, for the next count; what was not met again is forgotten."""

@@ -253,6 +253,8 @@ class VfsVolume:
         data = b"" if full else await self._threads.run(self._area.read_bytes, USAGE, _memory_name(folder))
         memory = DirectoryMemory(data, time.time_ns())
         usage = await self._counted(Count(staging=False, memory=memory), folder)
+        if memory.is_same:
+            return usage
         with suppress(PenstockError):  # on a full volume nothing is remembered, and counted all the same
             await self._threads.run(self._remember, folder, memory)
         return usage
