@@ -35,11 +35,14 @@ class VolumeThreads:
         waiting: int,
         timeout_seconds: float,
         scans: int = 1,
+        copiers: int = 0,
     ) -> None:
         self._volume = volume
         self._observer = observer
         self._limit = threads + waiting
-        self._timeout = timeout_seconds
+        self.timeout_seconds = timeout_seconds
+        #: Processes that copy the small files of one tree.
+        self.copiers = copiers
         #: Calls that look at very many entries, at once.
         self.scans = scans
         self._scans = anyio.CapacityLimiter(scans)
@@ -67,10 +70,10 @@ class VolumeThreads:
         if self._scans.statistics().tasks_waiting >= self._limit:
             raise BusyError(f"too many calls wait on volume {self._volume}", retry_after_seconds=1.0)
         try:
-            with anyio.fail_after(self._timeout):
+            with anyio.fail_after(self.timeout_seconds):
                 await self._scans.acquire()
         except TimeoutError as error:
-            message = f"volume {self._volume} did not come to {function.__name__} within {self._timeout:g} s"
+            message = f"volume {self._volume} did not come to {function.__name__} within {self.timeout_seconds:g} s"
             raise BackendUnavailableError(message, operation=function.__name__) from error
         try:
             return await self.run(function, *args, **kwargs)
@@ -94,7 +97,7 @@ class VolumeThreads:
 
     async def _wait(self, future: Future[T], what: str) -> T:
         wrapped = asyncio.wrap_future(future)
-        with anyio.move_on_after(self._timeout, shield=True) as scope:
+        with anyio.move_on_after(self.timeout_seconds, shield=True) as scope:
             try:
                 return await asyncio.shield(wrapped)
             except asyncio.CancelledError:
@@ -104,7 +107,7 @@ class VolumeThreads:
                 raise
         future.cancel()
         raise BackendUnavailableError(
-            f"volume {self._volume} gave no answer to {what} within {self._timeout:g} s", operation=what
+            f"volume {self._volume} gave no answer to {what} within {self.timeout_seconds:g} s", operation=what
         )
 
     async def close(self) -> None:
@@ -112,5 +115,5 @@ class VolumeThreads:
         self._executor.shutdown(wait=False, cancel_futures=True)
         if self._pending:
             wrapped = [asyncio.wrap_future(future) for future in list(self._pending)]
-            with anyio.move_on_after(self._timeout, shield=True):
+            with anyio.move_on_after(self.timeout_seconds, shield=True):
                 await asyncio.wait(wrapped)

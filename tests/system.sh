@@ -14,6 +14,7 @@ need wget wget
 need aria2c aria2
 need nginx nginx-light
 need prometheus prometheus
+need mkfs.xfs xfsprogs
 need node nodejs
 need npm npm
 

@@ -19,11 +19,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
+import anyio
+
 from backends.mounted.beneath import Beneath, opened
+from backends.mounted.copiers import Batch, Copied, Copiers
 from backends.mounted.copying import copy_range, share_all
 from backends.mounted.durable import sync_file_system
 from backends.mounted.errors import conflict, translated
-from backends.mounted.marker import MARK
+from backends.mounted.plain import READ, PlainFile, copy_attributes, copy_plain, give, plain
 from backends.threads import VolumeThreads
 from domain.errors import Subject
 from domain.paths import ROOT, STAGING_NAME, RelativePath
@@ -31,19 +34,15 @@ from domain.paths import ROOT, STAGING_NAME, RelativePath
 #: Entries and bytes one step deals with; bounds how long a thread is taken, and how late a cancellation is seen.
 _STEP_ENTRIES: Final = 500
 _STEP_BYTES: Final = 256 << 20
+#: Entries after which other processes are started to help, and entries one step then deals with.
+_WORTH_IT: Final = 1000
+_SHARED_ENTRIES: Final = 4000
 _HASH_BYTES: Final = 4 << 20
 #: How often a file is copied again that was changed meanwhile.
 _TRIES: Final = 3
 _TOLD: Final = 20
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
-_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_WRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-#: Length up to which a file is copied in one go.
-_PLAIN_BYTES: Final = 1 << 20
-#: What `st_blocks` counts in (POSIX stat.h, Linux).
-_BLOCK_BYTES: Final = 512
 _VANISHED: Final = (errno.ENOENT, errno.ENOTDIR, errno.ESTALE)
-_NO_ATTRIBUTES: Final = (errno.ENOTSUP, errno.EPERM, errno.ENODATA, errno.E2BIG, errno.ENOSPC, errno.ERANGE)
 
 
 class MountedTree:
@@ -98,28 +97,72 @@ class MountedTreeCopy:
         #: Where a file with several names was copied to, by device and inode.
         self._linked: dict[tuple[int, int], str] = {}
         self._stepped_bytes = 0
+        self._copiers: Copiers | None = None
+        #: Small files of directories walked through, that others are to copy.
+        self._batches: list[Batch] = []
         self.items = 0
         self.size_bytes = 0
         self.changed: Sequence[str] = ()
 
     async def step(self) -> bool:
         """Copy some more; True when all is there, durably."""
-        return await self._threads.run(self._step)
+        if self._copiers is None and self.items >= _WORTH_IT and self._threads.copiers > 1:
+            self._copiers = self._open_copiers()
+        walked = await self._threads.run(self._step)
+        await self._copy_batches()
+        if walked:
+            await self._threads.run(self._finish)
+        return walked
 
     async def close(self) -> None:
         """Give it back."""
         self._entries.close()
+        if self._copiers is not None:
+            with anyio.CancelScope(shield=True):
+                await self._copiers.close()
+
+    def _open_copiers(self) -> Copiers:
+        timeout = self._threads.timeout_seconds
+        return Copiers(
+            self._threads.copiers, self._source, self._mount, shares=self.shares, timeout_seconds=timeout
+        )
 
     def _step(self) -> bool:
+        """Walk on; True at the end. Small files are copied by others, if there are any."""
         with translated("copying", Subject.VFOLDER):
             self._stepped_bytes = 0
-            for _ in range(_STEP_ENTRIES):
+            for _ in range(_STEP_ENTRIES if self._copiers is None else _SHARED_ENTRIES):
                 if next(self._entries, None) is None:
-                    self._finish()
                     return True
                 if self._stepped_bytes >= _STEP_BYTES:
                     break
         return False
+
+    async def _copy_batches(self) -> None:
+        batches = [batch for batch in self._batches if batch.files]
+        # The last directory may not be at its end: what comes of it next is another batch.
+        self._batches = self._batches[-1:]
+        if self._copiers is None or not batches:
+            return
+        found = await self._copiers.copy([batch._replace(files=list(batch.files)) for batch in batches])
+        for batch in batches:
+            batch.files.clear()
+        for copied in found:
+            self._count(copied.files, copied.size_bytes)
+            if copied.rest:
+                await self._threads.run(self._copy_rest, copied)
+
+    def _copy_rest(self, copied: Copied) -> None:
+        """Copy with more care what others could not."""
+        with translated("copying", Subject.VFOLDER):
+            if copied.errno and copied.errno not in _VANISHED:
+                raise OSError(copied.errno, os.strerror(copied.errno))
+            with opened(self._source.open(copied.path, _DIRECTORY)) as directory:
+                for name in copied.rest:
+                    with suppress(FileNotFoundError):
+                        known = os.stat(name, dir_fd=directory, follow_symlinks=False)
+                        for _ in self._entry(directory, name, RelativePath((*copied.path.parts, name)), known):
+                            pass
 
     def _walk(self) -> Generator[bool]:
         """Copy entry by entry; a big file comes up several times."""
@@ -135,7 +178,8 @@ class MountedTreeCopy:
             with opened(fd):
                 names = sorted(name for name in os.listdir(fd) if not (path.is_root and name == STAGING_NAME))
                 is_new = self._make_directory(path, os.fstat(fd), names)
-                place = self._place(path)
+                place, plain_files = self._place(path), list[PlainFile]()
+                self._batches.append(Batch(path, place, plain_files))
                 for name in names:
                     try:
                         known = os.stat(name, dir_fd=fd, follow_symlinks=False)
@@ -143,46 +187,20 @@ class MountedTreeCopy:
                         continue
                     if stat.S_ISDIR(known.st_mode):
                         todo.append(RelativePath((*path.parts, name)))
-                    elif is_new and self._is_plain(known) and self._plain_file(fd, name, f"{place}/{name}", known):
-                        self.items += 1
-                        self.size_bytes += known.st_size
-                        self._stepped_bytes += known.st_size
+                    elif not is_new or self._verify or (file := plain(name, known)) is None:
+                        yield from self._entry(fd, name, RelativePath((*path.parts, name)), known)
+                    elif self._copiers is not None:
+                        plain_files.append(file)
+                    elif copy_plain(fd, file, self._mount.fd, f"{place}/{name}", shares=self.shares):
+                        self._count(1, known.st_size)
                     else:
                         yield from self._entry(fd, name, RelativePath((*path.parts, name)), known)
                     yield True
 
-    def _is_plain(self, known: os.stat_result) -> bool:
-        """Whether a file is small, and has nothing special about it."""
-        small = stat.S_ISREG(known.st_mode) and known.st_nlink == 1 and known.st_size <= _PLAIN_BYTES
-        return small and known.st_blocks * _BLOCK_BYTES >= known.st_size and not self._verify
-
-    def _plain_file(self, directory: int, name: str, place: str, known: os.stat_result) -> bool:
-        """Copy a file of which nothing is there yet, in as few calls as it takes; False if that did not do."""
-        try:
-            source = os.open(name, _READ, dir_fd=directory)
-            try:
-                target = os.open(place, _WRITE, 0o600, dir_fd=self._mount.fd)
-                try:
-                    left = 0 if self.shares and share_all(source, target) else known.st_size
-                    while left:
-                        done = known.st_size - left
-                        count = copy_range(source, target, done, done, left)
-                        if not count:
-                            return False
-                        left -= count
-                    _copy_attributes(source, target)
-                    _give(target, known)
-                    os.utime(target, ns=(known.st_atime_ns, known.st_mtime_ns))
-                finally:
-                    os.close(target)
-                now = os.fstat(source)
-            finally:
-                os.close(source)
-        except OSError as error:
-            if error.errno not in (*_VANISHED, errno.EEXIST, errno.ELOOP, errno.ENXIO):
-                raise
-            return False
-        return now.st_ino == known.st_ino and _stamp(now) == _stamp(known)
+    def _count(self, items: int, size_bytes: int) -> None:
+        self.items += items
+        self.size_bytes += size_bytes
+        self._stepped_bytes += size_bytes
 
     def _entry(self, directory: int, name: str, path: RelativePath, known: os.stat_result) -> Iterator[bool]:
         """Copy one entry that is no directory."""
@@ -263,7 +281,7 @@ class MountedTreeCopy:
         if self._is_copied(place, known):
             self.size_bytes += known.st_size
             return
-        with opened(os.open(name, _READ, dir_fd=directory)) as source:
+        with opened(os.open(name, READ, dir_fd=directory)) as source:
             for _ in range(_TRIES):
                 known = os.fstat(source)
                 yield from self._copy(source, place, known)
@@ -307,8 +325,8 @@ class MountedTreeCopy:
             self.size_bytes = before + known.st_size
             if self._verify and _sha256(source) != _sha256(target) and _stamp(os.fstat(source)) == _stamp(known):
                 raise conflict("damaged", place.removeprefix(f"{self._target}/"))
-            _copy_attributes(source, target)
-            _give(target, known)
+            copy_attributes(source, target)
+            give(target, known.st_uid, known.st_gid, known.st_mode)
             os.utime(target, ns=(known.st_atime_ns, known.st_mtime_ns))
 
     def _copy_extents(self, source: int, target: int, length: int) -> Iterator[bool]:
@@ -334,8 +352,8 @@ class MountedTreeCopy:
             place = self._place(directory.path)
             with opened(os.open(place, _DIRECTORY, dir_fd=self._mount.fd)) as fd:
                 with suppress(OSError), opened(self._source.open(directory.path, _DIRECTORY)) as source:
-                    _copy_attributes(source, fd)
-                _give(fd, directory.known)
+                    copy_attributes(source, fd)
+                give(fd, directory.known.st_uid, directory.known.st_gid, directory.known.st_mode)
                 os.utime(fd, ns=(directory.known.st_atime_ns, directory.known.st_mtime_ns))
                 if directory.path.is_root:
                     sync_file_system(fd)
@@ -376,30 +394,6 @@ def _extent(fd: int, offset: int, length: int) -> tuple[int, int]:
         if error.errno not in (errno.EINVAL, errno.ENOTSUP):
             raise
     return offset, length
-
-
-def _copy_attributes(source: int, target: int) -> None:
-    """Copy extended attributes; those a file system or our rights do not allow are left out."""
-    try:
-        names = os.listxattr(source)
-    except OSError as error:
-        if error.errno not in _NO_ATTRIBUTES:
-            raise
-        return
-    for name in names:
-        if name == MARK:
-            continue
-        try:
-            os.setxattr(target, name, os.getxattr(source, name))
-        except OSError as error:
-            if error.errno not in _NO_ATTRIBUTES:
-                raise
-
-
-def _give(fd: int, known: os.stat_result) -> None:
-    with suppress(PermissionError):  # only the superuser gives files away
-        os.fchown(fd, known.st_uid, known.st_gid)
-    os.fchmod(fd, stat.S_IMODE(known.st_mode))
 
 
 def _sha256(fd: int) -> bytes:
