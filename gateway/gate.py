@@ -18,6 +18,7 @@ from domain.messages import Event
 from domain.spans import NoSpans, Spans
 from gateway.archive.layout import Checksums
 from gateway.commands import Commander
+from gateway.counts import Counts
 from gateway.keys import Keyring
 from gateway.middlewares import origin_of
 from gateway.observer import GatewayObserver
@@ -46,6 +47,7 @@ class Gate:
     commander: Commander
     tokens: Tokens
     quotas: Quotas
+    counts: Counts
     uploads: Uploads
     sender: Sender
     #: CRC-32 of files by volume: what tells files apart does so within one volume only.
@@ -108,6 +110,7 @@ def build_gate(
         commander=Commander(bus, settings.command_seconds, Repetitions(bus, settings.idempotency_seconds)),
         tokens=Tokens(_keyring(settings), settings.token_seconds, settings.token_skew_seconds),
         quotas=quotas,
+        counts=Counts(bus, volumes, settings.usage_wait_seconds),
         uploads=Uploads(bus, volumes, quotas, settings, upload_lease_seconds, observer),
         sender=Sender(settings.read_bytes, settings.idle_seconds, observer),
         checksums={name: Checksums() for name in volumes},

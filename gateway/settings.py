@@ -173,6 +173,12 @@ class GatewaySettings(BaseModel):
         ge=0,
         description="age of a folder's usage at which it is counted anew to judge a quota, in seconds",
     )
+    usage_wait_seconds: float = Field(
+        20.0,
+        gt=0,
+        description="how long a request waits for the count of a folder, in seconds; after that it is told what was "
+        "counted last",
+    )
     allow_origins: list[str] = Field(
         ["*"], description="web origins that may use the client port; `*` for any: tokens, not cookies, give access"
     )

@@ -93,6 +93,7 @@ async def run_gateway(settings: Settings, stop: anyio.Event) -> None:
             tasks.start_soon(gate.uploads.opened.run)
             tasks.start_soon(sweep_for_ever, gate.uploads, settings.gateway.sweep_seconds)
             tasks.start_soon(gate.quotas.limits.follow)
+            tasks.start_soon(gate.counts.run)
             async with (
                 internal_port(parts, settings.internal.gateway) as health,
                 port(client_app(gate), settings.gateway.client, options),

@@ -5,12 +5,13 @@ from __future__ import annotations
 from loguru import logger
 
 from actors.jobs.contract import PurgeJob
-from actors.jobs.running import derived_id
+from actors.jobs.running import Progress, RunningTask, derived_id
 from backends.contract import Volume
 from bus.contract import Bus
 from domain.commands import FinishPurge
 from domain.envelope import Origin, wrap_command
 from domain.errors import ConflictError, FencedError
+from domain.tasks import task_record
 
 
 async def purge(job: PurgeJob, volume: Volume, bus: Bus) -> None:
@@ -21,10 +22,11 @@ async def purge(job: PurgeJob, volume: Volume, bus: Bus) -> None:
     """
     try:
         async with bus.leases.hold(job.lease, wait_seconds=0) as lease:
-            removed = 0
+            task = RunningTask(job.trash, job.volume, bus, lease, is_cancellable=False)
+            removed = await _removed_before(job, bus)
             finished = False
             while not finished:
-                await lease.confirm()
+                await task.step(Progress(items=removed))
                 step = await volume.purge(job.trash)
                 removed += step.removed
                 finished = step.finished
@@ -42,3 +44,9 @@ async def purge(job: PurgeJob, volume: Volume, bus: Bus) -> None:
             origin=Origin(actor="worker", cause=job.trash),
         )
     )
+
+
+async def _removed_before(job: PurgeJob, bus: Bus) -> int:
+    """What workers before this one have told of it."""
+    (fields,) = await bus.catalogue.fields([task_record(job.trash)])
+    return int((fields or {}).get("items", 0))

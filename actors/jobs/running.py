@@ -44,6 +44,7 @@ class RunningTask:
     volume: VolumeName
     bus: Bus
     lease: Lease
+    is_cancellable: bool = True
     #: When somebody was last told how far it is, and when it was last looked whether it is cancelled.
     looked: float = 0.0
 
@@ -72,6 +73,8 @@ class RunningTask:
     async def check_cancelled(self) -> None:
         """Raise CancelledByWishError if the task is to end."""
         self.looked = anyio.current_time()
+        if not self.is_cancellable:
+            return
         (fields,) = await self.bus.catalogue.fields([task_record(self.id)])
         if fields is not None and fields.get("cancelling") == "1":
             raise CancelledByWishError

@@ -22,6 +22,7 @@ from domain.errors import (
 )
 from domain.ids import QuotaScopeId, VolumeName
 from domain.paths import ROOT, RelativePath
+from gateway.counts import Counted
 from gateway.gate import Gate
 from gateway.middlewares import asker_of
 from gateway.parameters import Bool, FolderParameters, Parameters, Text, read_query
@@ -113,14 +114,20 @@ class FolderRoutes:
     async def usage(self, request: web.Request) -> web.Response:
         """Count a folder: its entries and the sum of their sizes."""
         parameters = await self._gate.body(request, FolderParameters)
-        usage = await self._gate.volume(parameters.volume).usage(parameters.vfid)
-        return web.json_response({"file_count": usage.entries, "used_bytes": usage.logical_bytes})
+        counted = await self._counted(parameters)
+        usage = counted.usage
+        told = {"file_count": usage.entries, "used_bytes": usage.logical_bytes}
+        return web.json_response(told, headers=age_headers(counted))
 
     async def used_bytes(self, request: web.Request) -> web.Response:
         """Count a folder: the space it takes, as `du` would."""
         parameters = await self._gate.body(request, FolderParameters)
-        usage = await self._gate.volume(parameters.volume).usage(parameters.vfid)
-        return web.json_response({"used_bytes": usage.allocated_bytes})
+        counted = await self._counted(parameters)
+        return web.json_response({"used_bytes": counted.usage.allocated_bytes}, headers=age_headers(counted))
+
+    async def _counted(self, parameters: FolderParameters) -> Counted:
+        volume = self._gate.volume(parameters.volume)
+        return await self._gate.counts.usage(VolumeName(volume.name), parameters.vfid)
 
     async def status(self, request: web.Request) -> web.Response:
         """Tell whether a folder can be used, and why not."""
@@ -152,6 +159,11 @@ class FolderRoutes:
         now = self._gate.bus.clock.now()
         items = [_item(listed, now) for listed in page.folders]
         return web.json_response({"items": items, "next_cursor": page.cursor})
+
+
+def age_headers(counted: Counted) -> dict[str, str]:
+    """How old a count is, if it is not of just now."""
+    return {"X-Penstock-Usage-Age": f"{counted.age_seconds:.0f}"} if counted.age_seconds else {}
 
 
 def _item(listed: ListedFolder, now: float) -> dict[str, object]:

@@ -23,6 +23,7 @@ from domain.ids import QuotaScopeId, VFolderId, VolumeName
 from domain.messages import Command
 from domain.paths import RelativePath
 from gateway.gate import Gate
+from gateway.manager.folders import age_headers
 from gateway.manager.quota_scopes import Options, limits, told
 from gateway.middlewares import asker_of
 from gateway.parameters import Parameters
@@ -113,7 +114,8 @@ class KeyedRoutes:
         """Tell where a folder is and what it holds."""
         parameters = await self._gate.body(request, InfoParameters)
         volume, folder = self._volume(request), _folder(request)
-        usage, capacity = await volume.usage(folder), await volume.capacity()
+        counted = await self._gate.counts.usage(VolumeName(volume.name), folder)
+        usage, capacity = counted.usage, await volume.capacity()
         path = RelativePath.parse(parameters.subpath)
         item = {
             "mount_path": (await volume.mount(folder, path)).path if isinstance(volume, Mountable) else "",
@@ -122,7 +124,7 @@ class KeyedRoutes:
             "capacity_bytes": capacity.total_bytes,
             "fs_used_bytes": capacity.used_bytes,
         }
-        return web.json_response({"item": item})
+        return web.json_response({"item": item}, headers=age_headers(counted))
 
     async def create_folder(self, request: web.Request) -> web.Response:
         """Make a folder; its scope is made as well if it is not there."""

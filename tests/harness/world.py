@@ -225,6 +225,7 @@ async def open_world(
         health = Health(bus, volumes, "1.2.3")
         gate = build_gate(bus, volumes, settings, 0.4, watching, "1.2.3", health.document, spans)
         tasks.start_soon(gate.quotas.limits.follow)
+        tasks.start_soon(gate.counts.run)
         tasks.start_soon(gate.uploads.opened.run)
         options = {**server_options(), "shutdown_timeout": 1.0}
         async with (
