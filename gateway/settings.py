@@ -176,8 +176,8 @@ class GatewaySettings(BaseModel):
     usage_wait_seconds: float = Field(
         20.0,
         gt=0,
-        description="how long a request waits for the count of a folder, in seconds; after that it is told what was "
-        "counted last",
+        description="how long a request waits for the count of a folder, in seconds; then it is told what the last "
+        "one was",
     )
     allow_origins: list[str] = Field(
         ["*"], description="web origins that may use the client port; `*` for any: tokens, not cookies, give access"
