@@ -1,12 +1,16 @@
-"""Lets pydantic read and write values that have a text form of their own."""
+"""Lets pydantic read and write values that have a text form of their own.
+
+pydantic is imported when it asks, so that what uses such values without it starts quickly.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, core_schema
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+    from pydantic.json_schema import JsonSchemaValue
+    from pydantic_core import CoreSchema
 
 
 class TextForm:
@@ -33,6 +37,8 @@ class TextForm:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        from pydantic_core import core_schema
+
         return core_schema.no_info_plain_validator_function(
             cls._from_any, serialization=core_schema.to_string_ser_schema()
         )

@@ -13,9 +13,8 @@ from typing import Final
 from uuid import UUID
 
 from backends.mounted.area import DONE, Area
+from backends.mounted.mark import MARK
 
-#: Name of the attribute.
-MARK: Final = "user.penstock.op"
 _NO_ATTRIBUTES: Final = frozenset({errno.ENOTSUP, errno.EPERM, errno.ENOSYS})
 
 

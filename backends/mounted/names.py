@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import PurePosixPath
 from typing import Final
@@ -207,26 +207,25 @@ class Deletion:
         return True
 
     def _empty(self, fd: int, top: int, depth: int) -> bool:
-        empty = True
+        """Remove what lies in a directory; False if something is left. Most of it is taken for files."""
+        empty, unlink, spares = True, os.unlink, depth == 0 and not self._everything
         with os.scandir(fd) as scan:
             for item in scan:
                 if self._budget <= 0:
                     return False
                 name = item.name
-                if depth == 0 and name == STAGING_NAME and not self._everything:
+                if spares and name == STAGING_NAME:
                     continue
                 try:
-                    if item.is_dir(follow_symlinks=False):
+                    unlink(name, dir_fd=fd)
+                except IsADirectoryError:
+                    with suppress(FileNotFoundError):
                         empty = self._remove(fd, name, top, depth) and empty
-                        continue
-                    os.unlink(name, dir_fd=fd)
                 except FileNotFoundError:
-                    continue
-                except IsADirectoryError:  # something else has taken the name meanwhile
-                    empty = False
-                    continue
-                self.removed += 1
-                self._budget -= 1
+                    pass
+                else:
+                    self.removed += 1
+                    self._budget -= 1
         return empty
 
     def _count(self) -> None:

@@ -35,7 +35,7 @@ from domain.paths import ROOT, STAGING_NAME, RelativePath
 _STEP_ENTRIES: Final = 500
 _STEP_BYTES: Final = 256 << 20
 #: Entries after which other processes are started to help, and entries one step then deals with.
-_WORTH_IT: Final = 1000
+_WORTH_IT: Final = 400
 _SHARED_ENTRIES: Final = 4000
 _HASH_BYTES: Final = 4 << 20
 #: How often a file is copied again that was changed meanwhile.

@@ -16,7 +16,7 @@ import pytest
 from backends.contract import Operation
 from backends.mounted import tree_copy
 from backends.mounted.beneath import open_root
-from backends.mounted.marker import MARK
+from backends.mounted.mark import MARK
 from backends.mounted.tree_copy import MountedTree
 from backends.observer import SilentObserver
 from backends.powers import BuildPlan, TreeCopy
