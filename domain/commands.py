@@ -157,23 +157,22 @@ class FinishClone(_CloneCommand):
     changed: list[str] = Field(default_factory=list, description="files that were changed while they were copied")
 
 
-class AbandonClone(_CloneCommand):
-    """Give a clone up: it was cancelled, or cannot be done."""
-
-    type = "clone.abandon"
+class _AbandonCommand(_CloneCommand):
     publisher = "the worker that copied it"
 
-    task: UUID = Field(description="id of the task: the id of the clone command")
+    task: UUID = Field(description="id of the task: the id of the command that began it")
     code: ErrorCode | None = Field(None, description="what went wrong, wire-stable; absent: it was cancelled")
-    retry: Retry = Field(Retry.NEVER, description="whether the same clone may succeed later")
+    retry: Retry = Field(Retry.NEVER, description="whether the same may succeed later")
     detail: str = Field("", description="a sentence for people")
 
 
-class _MigrationCommand(_CloneCommand):
-    """As for clones: `volume` of the envelope is the one the folder goes to."""
+class AbandonClone(_AbandonCommand):
+    """Give a clone up: it was cancelled, or cannot be done."""
+
+    type = "clone.abandon"
 
 
-class MigrateVFolder(_MigrationCommand):
+class MigrateVFolder(_CloneCommand):
     """Give a folder another owner or another volume, or both."""
 
     type = "vfolder.migrate"
@@ -192,7 +191,7 @@ class WithdrawVFolder(_FolderCommand):
     destination_volume: VolumeName = Field(description="and where")
 
 
-class FinishMigration(_MigrationCommand):
+class FinishMigration(_CloneCommand):
     """Put a migrated folder at its new place: a worker has copied all there is."""
 
     type = "vfolder.migrate.finish"
@@ -206,13 +205,7 @@ class FinishMigration(_MigrationCommand):
     soft_bytes: int | None = Field(None, ge=0, description=_SOFT)
 
 
-class AbandonMigration(_MigrationCommand):
+class AbandonMigration(_AbandonCommand):
     """Give a migration up: it was cancelled, or cannot be done. The folder stays where it was."""
 
     type = "vfolder.migrate.abandon"
-    publisher = "the worker that copied it"
-
-    task: UUID = Field(description="id of the task: the id of the migrate command")
-    code: ErrorCode | None = Field(None, description="what went wrong, wire-stable; absent: it was cancelled")
-    retry: Retry = Field(Retry.NEVER, description="whether the same may succeed later")
-    detail: str = Field("", description="a sentence for people")

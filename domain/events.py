@@ -181,15 +181,17 @@ class CloneCompleted(_CloneEvent):
     )
 
 
-class CloneAbandoned(_CloneEvent):
+class _AbandonedEvent(_CloneEvent):
+    task: UUID = Field(description="id of the task: the id of the command that began it")
+    code: ErrorCode | None = Field(None, description="what went wrong, wire-stable; absent: it was cancelled")
+    retry: Retry = Field(Retry.NEVER, description="whether the same may succeed later")
+    detail: str = Field("", description="a sentence for people")
+
+
+class CloneAbandoned(_AbandonedEvent):
     """A folder that was being copied will not be; nothing of it is left."""
 
     type = "clone.abandoned"
-
-    task: UUID = Field(description="id of the task: the id of the clone command")
-    code: ErrorCode | None = Field(None, description="what went wrong, wire-stable; absent: it was cancelled")
-    retry: Retry = Field(Retry.NEVER, description="whether the same clone may succeed later")
-    detail: str = Field("", description="a sentence for people")
 
 
 class MigrationAccepted(_CloneEvent):
@@ -221,15 +223,10 @@ class VFolderMigrated(_CloneEvent):
     size_bytes: int | None = Field(None, description="bytes of files copied; absent: none were")
 
 
-class MigrationAbandoned(_CloneEvent):
+class MigrationAbandoned(_AbandonedEvent):
     """A folder stays where it was."""
 
     type = "vfolder.migration.abandoned"
-
-    task: UUID = Field(description="id of the task: the id of the migrate command")
-    code: ErrorCode | None = Field(None, description="what went wrong, wire-stable; absent: it was cancelled")
-    retry: Retry = Field(Retry.NEVER, description="whether the same may succeed later")
-    detail: str = Field("", description="a sentence for people")
 
 
 class VFolderMissing(_FolderEvent):

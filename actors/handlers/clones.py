@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from actors.handlers.effect import Effect, Ground
 from actors.handlers.folders import open_scope
 from backends.contract import Operation, Volume
 from backends.powers import BuildPlan, BuildsFolders, ClonesFolders
-from domain.commands import AbandonClone, FinishClone, RequestClone
+from domain.commands import AbandonClone, AbandonMigration, FinishClone, FinishMigration, RequestClone
 from domain.errors import (
     ConflictError,
-    ErrorCode,
     InvalidRequestError,
     NotFoundError,
-    Retry,
+    PenstockError,
     Subject,
     UnsupportedError,
 )
@@ -56,7 +57,7 @@ async def finish_clone(command: FinishClone, op: Operation, ground: Ground) -> E
     except ConflictError as error:
         # Somebody has made the destination meanwhile. Trying again would end here for ever.
         await builder.drop_build(op, command.task)
-        return Effect([_abandoned(command, ground, error.code, error.retry, error.message)])
+        return Effect([CloneAbandoned(**given_up(command, ground, error))])
     done = CloneCompleted(
         volume=ground.volume.name,
         source=command.source,
@@ -74,22 +75,22 @@ async def abandon_clone(command: AbandonClone, op: Operation, ground: Ground) ->
     """Take away what a worker has copied."""
     if not await builder_of(ground.volume).drop_build(op, command.task):
         raise NotFoundError(f"{command.task}: it is over", subject=Subject.TASK)
-    return Effect([_abandoned(command, ground, command.code, command.retry, command.detail)])
+    return Effect([CloneAbandoned(**given_up(command, ground))])
 
 
-def _abandoned(
-    command: FinishClone | AbandonClone, ground: Ground, code: ErrorCode | None, retry: Retry, detail: str
-) -> CloneAbandoned:
-    return CloneAbandoned(
-        volume=ground.volume.name,
-        source=command.source,
-        destination=command.destination,
-        source_volume=command.source_volume,
-        task=command.task,
-        code=code,
-        retry=retry,
-        detail=detail,
-    )
+def given_up(
+    command: FinishClone | AbandonClone | FinishMigration | AbandonMigration,
+    ground: Ground,
+    error: PenstockError | None = None,
+) -> dict[str, Any]:
+    """What is told of a copy that will not be: with the error that ended it, or with the worker's words."""
+    known: dict[str, Any] = {}
+    if error is not None:
+        known = {"code": error.code, "retry": error.retry, "detail": error.message}
+    if isinstance(command, AbandonClone | AbandonMigration):
+        known = {"code": command.code, "retry": command.retry, "detail": command.detail}
+    names = command.model_dump(include={"source", "destination", "source_volume", "task"})
+    return {**names, "volume": ground.volume.name, **known}
 
 
 def builder_of(volume: Volume) -> BuildsFolders:

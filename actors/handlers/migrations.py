@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from actors.handlers.clones import builder_of
+from actors.handlers.clones import builder_of, given_up
 from actors.handlers.effect import Effect, Ground
 from actors.handlers.folders import open_scope
 from backends.contract import Operation
@@ -16,10 +16,8 @@ from backends.powers import BuildPlan, LimitsFolders, MovesFolders, WithdrawsFol
 from domain.commands import AbandonMigration, FinishMigration, MigrateVFolder, WithdrawVFolder
 from domain.errors import (
     ConflictError,
-    ErrorCode,
     InvalidRequestError,
     NotFoundError,
-    Retry,
     Subject,
     UnsupportedError,
 )
@@ -111,8 +109,7 @@ async def finish_migration(command: FinishMigration, op: Operation, ground: Grou
     except ConflictError as error:
         # Somebody has made the destination meanwhile. Trying again would end here for ever.
         await builder.drop_build(op, command.task)
-        abandoned = _abandoned(command, ground, error.code, error.retry, error.message)
-        return Effect([abandoned], {"migrated": False})
+        return Effect([MigrationAbandoned(**given_up(command, ground, error))], {"migrated": False})
     done = VFolderMigrated(
         volume=ground.volume.name,
         source=command.source,
@@ -131,19 +128,4 @@ async def abandon_migration(command: AbandonMigration, op: Operation, ground: Gr
     """Take away what a worker has copied."""
     if not await builder_of(ground.volume).drop_build(op, command.task):
         raise NotFoundError(f"{command.task}: it is over", subject=Subject.TASK)
-    return Effect([_abandoned(command, ground, command.code, command.retry, command.detail)])
-
-
-def _abandoned(
-    command: FinishMigration | AbandonMigration, ground: Ground, code: ErrorCode | None, retry: Retry, detail: str
-) -> MigrationAbandoned:
-    return MigrationAbandoned(
-        volume=ground.volume.name,
-        source=command.source,
-        destination=command.destination,
-        source_volume=command.source_volume,
-        task=command.task,
-        code=code,
-        retry=retry,
-        detail=detail,
-    )
+    return Effect([MigrationAbandoned(**given_up(command, ground))])

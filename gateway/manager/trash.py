@@ -45,7 +45,7 @@ class TrashRoutes:
     async def trash(self, request: web.Request) -> web.Response:
         """List a volume's deleted folders that can still be had back."""
         volume = self._gate.volume(read_query(request, ListParameters).volume)
-        entries = [entry for entry in await volume.trash() if not entry.doomed]
+        entries = [entry for entry in await volume.trash() if _is_free(entry)]
         items = [
             {"trash": str(entry.id), "vfid": str(entry.folder), "deleted": _time(entry)}
             for entry in sorted(entries, key=lambda entry: entry.time)
@@ -70,11 +70,16 @@ class TrashRoutes:
 
 
 async def _last(volume: Volume, folder: VFolderId) -> UUID:
-    found = [entry for entry in await volume.trash() if entry.folder == folder and not entry.doomed]
+    found = [entry for entry in await volume.trash() if entry.folder == folder and _is_free(entry)]
     if not found:
         message = f"VFolder not found or not a directory: {folder} (nothing of it is in the trash)"
         raise NotFoundError(message, subject=Subject.VFOLDER, path=str(folder))
     return max(found, key=lambda entry: entry.time).id
+
+
+def _is_free(entry: TrashEntry) -> bool:
+    """Whether it was deleted, and can be had back: not one that is purged, or on its way to another volume."""
+    return not entry.doomed and entry.held is None
 
 
 def _time(entry: TrashEntry) -> str | None:

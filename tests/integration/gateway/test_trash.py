@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,10 @@ from typing import Any
 import anyio
 import pytest
 from harness.world import FOLDER, OTHER, World, open_world
+
+from backends.contract import Operation
+from backends.powers import WithdrawsFolders
+from domain.ids import VFolderId, uuid7
 
 pytestmark = pytest.mark.anyio
 
@@ -107,3 +112,15 @@ async def test_when_its_time_is_over_it_is_purged(tmp_path: Path) -> None:
         with anyio.fail_after(10):
             while not world.events("vfolder.purged"):
                 await anyio.sleep(0.01)
+
+
+async def test_a_folder_on_its_way_elsewhere_is_nobody_elses(world: World) -> None:
+    volume = world.volume
+    assert isinstance(volume, WithdrawsFolders)
+    task, withdrawing = (uuid7(int(time.time() * 1000), bytes([number] * 10)) for number in (1, 2))
+    await volume.withdraw_folder(Operation(withdrawing, 1), VFolderId.parse(FOLDER), task)
+    assert await trash(world) == []
+    for route in ("/folder/restore", "/folder/purge"):
+        assert await call(world, route) == 404
+        assert await call(world, route, trash=str(withdrawing)) == 409
+    assert (world.path / ".penstock/trash" / str(withdrawing) / "d/a.txt").read_bytes() == b"hello"
