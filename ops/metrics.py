@@ -8,6 +8,9 @@ of them can answer for all.
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from loguru import logger
@@ -16,10 +19,12 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from bus.contract import LaneStatus
 from domain.ids import VolumeName
+from domain.tasks import TaskKind, TaskState
 from gateway.observer import Answered
 
 _REQUEST_LABELS: Final = ("method", "endpoint", "domain", "operation", "error_detail", "status_code")
 _REQUEST_BUCKETS: Final = (0.001, 0.01, 0.1, 0.5, 1, 2, 5, 10, 30, 60)
+_TASK_BUCKETS: Final = (0.1, 1, 10, 30, 60, 300, 600)
 _SHORT_BUCKETS: Final = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5, 30)
 
 
@@ -263,6 +268,44 @@ class ActorMetrics:
     def owns(self, volume: VolumeName, *, owned: bool) -> None:
         """A volume was taken or given back."""
         self._owned.labels(volume).set(1 if owned else 0)
+
+
+class WorkerMetrics:
+    """What workers tell, in the names, labels and buckets Backend.AI has for background tasks."""
+
+    _LABELS: Final = ("task_name", "status", "domain", "operation", "error_detail")
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._running = Gauge(
+            "backendai_bgtask_count",
+            "Background tasks under way",
+            ("task_name",),
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self._done = Counter(
+            "backendai_bgtask_done_count", "Background tasks that ended", self._LABELS, registry=registry
+        )
+        self._seconds = Histogram(
+            "backendai_bgtask_processing_time_sec",
+            "Duration of the last attempt at a background task, in seconds",
+            self._LABELS,
+            buckets=_TASK_BUCKETS,
+            registry=registry,
+        )
+
+    @contextmanager
+    def doing(self, kind: TaskKind) -> Iterator[Callable[[TaskState], None]]:
+        """An attempt at a task goes on until the context ends."""
+        started = time.monotonic()
+
+        def ended(state: TaskState) -> None:
+            labels = (kind.value, f"bgtask_{state.value}", "", "", "")
+            self._done.labels(*labels).inc()
+            self._seconds.labels(*labels).observe(time.monotonic() - started)
+
+        with self._running.labels(kind.value).track_inprogress():
+            yield ended
 
 
 class BackendMetrics:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -21,10 +20,6 @@ from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
 from actors.fleet import Fleet
-from actors.jobs.clone import clone
-from actors.jobs.contract import CloneJob, PurgeJob, WorkJob
-from actors.jobs.purge import purge
-from actors.jobs.work import do_work
 from backends.contract import Volume
 from backends.powers import Mountable
 from backends.registry import open_volumes
@@ -32,7 +27,7 @@ from bus.backendai.bridge import Bridge
 from bus.backendai.mounts import MountPrograms, Mounts
 from bus.contract import Bus
 from bus.streams import open_streams_bus
-from domain.errors import InvalidRequestError, PenstockError
+from domain.errors import InvalidRequestError
 from domain.ids import VolumeName
 from gateway.app import client_app, manager_app, server_options
 from gateway.gate import build_gate
@@ -40,12 +35,13 @@ from gateway.settings import Listen
 from gateway.uploads.sweeper import sweep_for_ever
 from ops.archive.archive import Archive, Archiver
 from ops.health import Health, HealthRoutes
-from ops.jobs import CLONE, PURGE, WORK, JobSender, declare, jobs_url, open_broker
-from ops.metrics import ActorMetrics, BackendMetrics, BusMetrics, GatewayMetrics
+from ops.jobs import JobSender, declare, jobs_url, open_broker
+from ops.metrics import ActorMetrics, BackendMetrics, BusMetrics, GatewayMetrics, WorkerMetrics
 from ops.settings import Settings
 from ops.tls import server_context
 from ops.tracing import configured_spans
 from ops.version import VERSION
+from ops.worker import Jobs
 
 #: Connections that may wait to be accepted on each port.
 _BACKLOG = 1024
@@ -138,18 +134,9 @@ async def run_worker(settings: Settings, stop: anyio.Event) -> None:
     ):
         broker = open_broker(jobs_url(settings))
 
-        def do_purge(**message: Any) -> None:
-            portal.call(partial(_purge, parts, message))
-
-        def do_clone(**message: Any) -> None:
-            portal.call(partial(_clone, parts, message))
-
-        def do_any(**message: Any) -> None:
-            portal.call(partial(_work, parts, message))
-
-        declare(broker, PURGE, do_purge)
-        declare(broker, WORK, do_any)
-        declare(broker, CLONE, do_clone)
+        jobs = Jobs(parts.volumes, parts.bus, WorkerMetrics(parts.registry))
+        for name, do in jobs.by_name.items():
+            declare(broker, name, _from_thread(portal, do))
         worker = dramatiq.Worker(broker, worker_threads=settings.worker.threads)
         await anyio.to_thread.run_sync(worker.start)
         try:
@@ -198,35 +185,13 @@ async def run_archive(settings: Settings, stop: anyio.Event, *, directory: Path,
         await archiver.run(stop)
 
 
-async def _purge(parts: Parts, message: Mapping[str, Any]) -> None:
-    job = PurgeJob.model_validate(dict(message))
-    volume = parts.volumes.get(job.volume)
-    if volume is None:
-        logger.warning("volume {} is not configured here; its trash {} stays", job.volume, job.trash)
-        return
-    with logger.contextualize(operation="purge", vfolder_id=str(job.folder), backend=volume.backend):
-        try:
-            await purge(job, volume, parts.bus)
-        except PenstockError as error:
-            logger.warning("purging {}: {}", job.trash, error)
+def _from_thread(portal: BlockingPortal, do: Callable[[Mapping[str, Any]], Awaitable[None]]) -> Callable[..., None]:
+    """A job as the job runner calls it, on one of its threads."""
 
+    def run(**message: Any) -> None:
+        portal.call(do, message)
 
-async def _clone(parts: Parts, message: Mapping[str, Any]) -> None:
-    job = CloneJob.model_validate(dict(message))
-    with logger.contextualize(operation="clone", task=str(job.build), volume=job.volume):
-        try:
-            await clone(job, parts.volumes, parts.bus)
-        except PenstockError as error:
-            logger.warning("clone {} waits: {}", job.build, error)
-
-
-async def _work(parts: Parts, message: Mapping[str, Any]) -> None:
-    job = WorkJob.model_validate(dict(message))
-    with logger.contextualize(operation="work", task=str(job.work), volume=job.volume):
-        try:
-            await do_work(job, parts.volumes, parts.bus)
-        except PenstockError as error:
-            logger.warning("task {} waits: {}", job.work, error)
+    return run
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ from loguru import logger
 from actors.jobs.contract import CloneJob
 from actors.jobs.copying import Copying
 from actors.jobs.migration import migrate
+from actors.jobs.observer import SILENT, JobObserver
 from actors.jobs.running import CancelledByWishError, RunningTask, as_failure
 from backends.contract import Volume
 from backends.powers import BuildsFolders
@@ -24,9 +25,12 @@ from domain.errors import (
     Subject,
 )
 from domain.ids import VolumeName
+from domain.tasks import TaskKind, TaskState
 
 
-async def clone(job: CloneJob, volumes: Mapping[VolumeName, Volume], bus: Bus) -> None:
+async def clone(
+    job: CloneJob, volumes: Mapping[VolumeName, Volume], bus: Bus, observer: JobObserver = SILENT
+) -> None:
     """Copy what a build asks for, and tell the volume's actor when all of it is there, or will not be.
 
     Repeat-safe: twins find each other by the lease, and one that has lost it without knowing writes nowhere; a job
@@ -48,14 +52,17 @@ async def clone(job: CloneJob, volumes: Mapping[VolumeName, Volume], bus: Bus) -
                 return
             task = RunningTask(job.build, job.volume, bus, lease)
             copying = Copying(plan, source, volumes[job.volume], volume, task)
-            await (migrate(copying) if plan.moves else _clone(copying))
+            with observer.doing(TaskKind.MIGRATE if plan.moves else TaskKind.CLONE) as ended:
+                state = await (migrate(copying) if plan.moves else _clone(copying))
+                if state is not None:
+                    ended(state)
     except (ConflictError, FencedError):
         logger.debug("clone {} is being done by another worker", job.build)
 
 
-async def _clone(copying: Copying) -> None:
-    """Copy, and say how it ended."""
-    task = copying.task
+async def _clone(copying: Copying) -> TaskState | None:
+    """Copy, and say how it ended; None: somebody else has brought it to its end."""
+    task, state = copying.task, TaskState.DONE
     try:
         await task.check_cancelled()
         copy = await copying.from_place()
@@ -69,15 +76,16 @@ async def _clone(copying: Copying) -> None:
             changed=list(copy.changed),
         )
     except CancelledByWishError:
-        end = AbandonClone(**copying.names, task=task.id)
+        end, state = AbandonClone(**copying.names, task=task.id), TaskState.CANCELLED
     except (BusError, BackendUnavailableError, BusyError):
         raise
     except Exception as error:  # noqa: BLE001  what fails by a defect would fail again for ever
         if isinstance(error, NotFoundError) and error.subject is Subject.TASK:
-            return  # the last attempt has come to its end, and is being put at its place
-        failure = as_failure(error)
+            return None  # the last attempt has come to its end, and is being put at its place
+        failure, state = as_failure(error), TaskState.FAILED
         end = AbandonClone(
             **copying.names, task=task.id, code=failure.code, retry=failure.retry, detail=failure.message
         )
     await task.lease.confirm()
     await task.send(end, copying.attempt)
+    return state

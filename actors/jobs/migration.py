@@ -25,6 +25,7 @@ from domain.errors import (
     UnsupportedError,
 )
 from domain.failures import error_of
+from domain.tasks import TaskState
 from domain.usage import Quota, Usage
 
 #: Copies of a folder that is still in use: the second one finds what was changed during the first.
@@ -33,9 +34,9 @@ _PASSES: Final = 2
 _STEP_SECONDS: Final = 60.0
 
 
-async def migrate(copying: Copying) -> None:
-    """Do what is left of it."""
-    task = copying.task
+async def migrate(copying: Copying) -> TaskState | None:
+    """Do what is left of it, and tell how it ended; None: it has not."""
+    task, state = copying.task, TaskState.DONE
     try:
         await task.check_cancelled()
         copy = await _copied(copying)
@@ -52,20 +53,23 @@ async def migrate(copying: Copying) -> None:
             soft_bytes=quota.soft_bytes,
         )
     except CancelledByWishError:
-        end = AbandonMigration(**copying.names, task=task.id)
+        end, state = AbandonMigration(**copying.names, task=task.id), TaskState.CANCELLED
     except (BusError, BackendUnavailableError, BusyError, DeadlineExceededError):
         raise
     except Exception as error:  # noqa: BLE001  what fails by a defect would fail again for ever
         if isinstance(error, NotFoundError) and error.subject is Subject.TASK:
-            return  # the last attempt has come to its end, and is being put at its place
-        failure = as_failure(error)
+            return None  # the last attempt has come to its end, and is being put at its place
+        failure, state = as_failure(error), TaskState.FAILED
         end = AbandonMigration(
             **copying.names, task=task.id, code=failure.code, retry=failure.retry, detail=failure.message
         )
     await task.lease.confirm()
     reply = await task.ask(end, task.volume, copying.attempt, _STEP_SECONDS)
-    if reply.failure is None:
-        await _settle(copying, migrated=bool(reply.result.get("migrated")))
+    if reply.failure is not None:
+        return None
+    migrated = bool(reply.result.get("migrated"))
+    await _settle(copying, migrated=migrated)
+    return state if migrated or state is not TaskState.DONE else TaskState.FAILED
 
 
 async def _copied(copying: Copying) -> TreeCopy:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from loguru import logger
 
 from actors.jobs.contract import PurgeJob
+from actors.jobs.observer import SILENT, JobObserver
 from actors.jobs.running import Progress, RunningTask, derived_id
 from backends.contract import Volume
 from bus.contract import Bus
 from domain.commands import FinishPurge
 from domain.envelope import Origin, wrap_command
 from domain.errors import ConflictError, FencedError
-from domain.tasks import task_record
+from domain.tasks import TaskKind, TaskState, task_record
 
 
-async def purge(job: PurgeJob, volume: Volume, bus: Bus) -> None:
+async def purge(job: PurgeJob, volume: Volume, bus: Bus, observer: JobObserver = SILENT) -> None:
     """Remove what a trash entry holds, step by step, and tell the volume's actor when nothing is left.
 
     Repeat-safe: twins find each other by the lease; a job killed half-way is begun again by the next look
@@ -22,14 +23,10 @@ async def purge(job: PurgeJob, volume: Volume, bus: Bus) -> None:
     """
     try:
         async with bus.leases.hold(job.lease, wait_seconds=0) as lease:
-            task = RunningTask(job.trash, job.volume, bus, lease, is_cancellable=False)
-            removed = await _removed_before(job, bus)
-            finished = False
-            while not finished:
-                await task.step(Progress(items=removed))
-                step = await volume.purge(job.trash)
-                removed += step.removed
-                finished = step.finished
+            with observer.doing(TaskKind.DELETE_FILES if job.files else TaskKind.DELETE_FOLDER) as ended:
+                task = RunningTask(job.trash, job.volume, bus, lease, is_cancellable=False)
+                removed = await _remove(job, volume, task)
+                ended(TaskState.DONE)
     except (ConflictError, FencedError):
         logger.debug("trash {} is being purged by another worker", job.trash)
         return
@@ -44,6 +41,18 @@ async def purge(job: PurgeJob, volume: Volume, bus: Bus) -> None:
             origin=Origin(actor="worker", cause=job.trash),
         )
     )
+
+
+async def _remove(job: PurgeJob, volume: Volume, task: RunningTask) -> int:
+    """Remove all of it; returns how many entries there were, as far as that was told."""
+    removed = await _removed_before(job, task.bus)
+    finished = False
+    while not finished:
+        await task.step(Progress(items=removed))
+        step = await volume.purge(job.trash)
+        removed += step.removed
+        finished = step.finished
+    return removed
 
 
 async def _removed_before(job: PurgeJob, bus: Bus) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
@@ -46,7 +46,7 @@ class RunningTask:
     lease: Lease
     is_cancellable: bool = True
     #: When somebody was last told how far it is, and when it was last looked whether it is cancelled.
-    looked: float = 0.0
+    looked: float = field(default_factory=anyio.current_time)
 
     async def step(self, progress: Progress) -> None:
         """Say how far it is, now and then; call often.

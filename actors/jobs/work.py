@@ -14,6 +14,7 @@ from actors.jobs.kinds.orphans import inspect
 from actors.jobs.kinds.prune import prune
 from actors.jobs.kinds.scan import scan
 from actors.jobs.kinds.scrub import scrub
+from actors.jobs.observer import SILENT, JobObserver
 from actors.jobs.running import CancelledByWishError, RunningTask, as_failure
 from backends.contract import Volume
 from backends.powers import KeepsWork, Work
@@ -27,7 +28,7 @@ from domain.errors import (
 )
 from domain.ids import VolumeName
 from domain.task_commands import AbandonTask, FinishTask
-from domain.tasks import TaskKind
+from domain.tasks import TaskKind, TaskState
 
 KINDS: Final[Mapping[TaskKind, Callable[[Doing], Awaitable[Found]]]] = {
     TaskKind.SCAN: scan,
@@ -37,7 +38,9 @@ KINDS: Final[Mapping[TaskKind, Callable[[Doing], Awaitable[Found]]]] = {
 }
 
 
-async def do_work(job: WorkJob, volumes: Mapping[VolumeName, Volume], bus: Bus) -> None:
+async def do_work(
+    job: WorkJob, volumes: Mapping[VolumeName, Volume], bus: Bus, observer: JobObserver = SILENT
+) -> None:
     """Do it, from its last checkpoint on, and tell the volume's actor how it ended.
 
     Repeat-safe: twins find each other by the lease; a job killed half-way is begun again by the next look at the
@@ -55,13 +58,15 @@ async def do_work(job: WorkJob, volumes: Mapping[VolumeName, Volume], bus: Bus) 
             work = next((work for work in await volume.works() if work.id == job.work), None)
             if work is not None and work.kind in KINDS:
                 task = RunningTask(work.id, job.volume, bus, lease)
-                await _attempt(Doing(work, volumes[job.volume], volume, task))
+                with observer.doing(work.kind) as ended:
+                    ended(await _attempt(Doing(work, volumes[job.volume], volume, task)))
     except (ConflictError, FencedError):
         logger.debug("task {} is being done by another worker", job.work)
 
 
-async def _attempt(doing: Doing) -> None:
-    work, task = doing.work, doing.task
+async def _attempt(doing: Doing) -> TaskState:
+    """Do it, and say how it ended."""
+    work, task, state = doing.work, doing.task, TaskState.DONE
     await doing.recover()
     try:
         await task.check_cancelled()
@@ -70,14 +75,15 @@ async def _attempt(doing: Doing) -> None:
             task=work.id, items=found.items, size_bytes=found.size_bytes, result=dict(found.result)
         )
     except CancelledByWishError:
-        end = AbandonTask(task=work.id)
+        end, state = AbandonTask(task=work.id), TaskState.CANCELLED
     except (BusError, BackendUnavailableError, BusyError):
         raise
     except Exception as error:  # noqa: BLE001  what fails by a defect would fail again for ever
-        failure = as_failure(error)
+        failure, state = as_failure(error), TaskState.FAILED
         end = AbandonTask(task=work.id, code=failure.code, retry=failure.retry, detail=failure.message)
     await task.lease.confirm()
     await task.send(end, _attempt_name(work))
+    return state
 
 
 def _attempt_name(work: Work) -> str:

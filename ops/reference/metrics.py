@@ -8,7 +8,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
-from ops.metrics import ActorMetrics, BackendMetrics, BusMetrics, GatewayMetrics
+from ops.metrics import ActorMetrics, BackendMetrics, BusMetrics, GatewayMetrics, WorkerMetrics
 from ops.reference.queries import QUERIES
 
 _HEAD: Final = """\
@@ -29,6 +29,7 @@ limit that is hit is answered 413 here, not 403. `service_group` is a label the 
 _ROLES: Final = {
     "Gateway": GatewayMetrics,
     "Actor": ActorMetrics,
+    "Worker": WorkerMetrics,
     "Bus (gateway, actor and worker)": BusMetrics,
     "Storage (gateway, actor and worker)": BackendMetrics,
 }

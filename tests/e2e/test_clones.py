@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from harness.folders import FILES, OTHER, OTHER_PLACE, contents, fill, over, task, worker_of
-from harness.processes import FOLDER, PLACE, SCOPE, Site, open_site, until
+from harness.processes import FOLDER, PLACE, SCOPE, Site, ask, open_site, until
 
 #: Files of a very large folder.
 ENTRIES = int(os.environ.get("ENTRIES", "40000"))
@@ -54,6 +54,11 @@ def test_a_clone_outlives_its_workers(site: Site, volume: str) -> None:
     assert (target / "big").read_bytes() == (site.folder / "big").read_bytes()
     assert not list(builds.iterdir())
     assert len(site.events("clone.completed")) == 1
+    metrics = ask(worker_of(site).internal_port, "GET", "/metrics").body.decode()
+    assert (
+        'backendai_bgtask_done_count_total{domain="",error_detail="",operation="",status="bgtask_done"' in metrics
+    )
+    assert 'backendai_bgtask_count{task_name="clone"} 0.0' in metrics
     progress = site.events("task.progressed")
     assert all(event.body["items_total"] == FILES + 40 + 1 for event in progress)
 
