@@ -87,12 +87,12 @@ async def _copied(copying: Copying) -> TreeCopy:
             destination=copying.plan.destination,
             destination_volume=copying.task.volume,
         )
-        reply = await copying.task.ask(wish, copying.plan.source_volume, "once", _STEP_SECONDS)
-        if reply.failure is not None:
-            raise error_of(reply.failure)
+        # Another try is another command: one that came too late for its deadline would be refused for ever.
+        reply = await copying.task.ask(wish, copying.plan.source_volume, copying.attempt, _STEP_SECONDS)
         entry = await _withdrawn(copying)
         if entry is None:
-            raise NotFoundError(str(copying.plan.source), subject=Subject.VFOLDER)
+            failure = reply.failure
+            raise error_of(failure) if failure else NotFoundError(str(wish.folder), subject=Subject.VFOLDER)
     # How much there is was told before; what it was is not counted again while nobody can use it.
     return await copying.copy(await source.withdrawn_tree(entry.id), Usage())
 
