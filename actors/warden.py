@@ -6,7 +6,7 @@ for too long holds from then on, until less is used again; since when it is pass
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -59,29 +59,28 @@ class Warden:
         while True:
             await anyio.sleep(self._settings.alert_interval_seconds)
             try:
-                async for account in self._accounts():
-                    await self._look(account)
+                async for accounts in self._accounts():
+                    records = await self._bus.catalogue.fields([account.record for account in accounts])
+                    for account, fields in zip(accounts, records, strict=True):
+                        await self._look(account, fields or {})
             except PenstockError as error:
                 logger.warning("looking after the limits of {}: {}", self._volume.name, error)
 
-    async def _accounts(self) -> AsyncIterator[Account]:
-        """Every scope and folder that has, or may have, limits."""
-        async for member in self._members(scopes_index(self._volume.name)):
-            yield Account(self._volume.name, QuotaScopeId.parse(member))
-        async for member in self._members(folder_quotas_index(self._volume.name)):
-            yield Account(self._volume.name, VFolderId.parse(member))
+    async def _accounts(self) -> AsyncIterator[list[Account]]:
+        """Every scope and folder that has, or may have, limits, page by page."""
+        name = self._volume.name
+        async for page in self._pages(scopes_index(name)):
+            yield [Account(name, QuotaScopeId.parse(member)) for member in page]
+        async for page in self._pages(folder_quotas_index(name)):
+            yield [Account(name, VFolderId.parse(member)) for member in page]
 
-    async def _members(self, index: str) -> AsyncIterator[str]:
+    async def _pages(self, index: str) -> AsyncIterator[Sequence[str]]:
         after = ""
         while page := await self._bus.catalogue.page(index, after=after, limit=_PAGE):
             after = page[-1]
-            for member in page:
-                yield member
+            yield page
 
-    async def _look(self, account: Account) -> None:
-        (fields,) = await self._bus.catalogue.fields([account.record])
-        if fields is None:
-            return
+    async def _look(self, account: Account, fields: Mapping[str, str]) -> None:
         quota = Quota(limit_bytes=_number(fields, "limit_bytes"), soft_bytes=_number(fields, "soft_bytes"))
         told = _Level.parse(fields)
         if quota == Quota() and told == _Level():

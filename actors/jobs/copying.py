@@ -32,6 +32,8 @@ class Copying:
     builder: BuildsFolders
     task: RunningTask
     attempt: str = field(default_factory=lambda: secrets.token_hex(16))
+    #: What there is to copy, once that was counted.
+    total: Usage = field(default_factory=Usage)
 
     @property
     def bus(self) -> Bus:
@@ -57,22 +59,24 @@ class Copying:
         if not isinstance(self.source, ShowsTrees):
             message = f"folders cannot be copied from backend {self.source.backend}"
             raise UnsupportedError(message, subject=Subject.VFOLDER)
-        total = await self.source.usage(self.plan.source, staging=False)
-        return await self.copy(await self.source.tree(self.plan.source), total)
+        self.total = await self.source.usage(self.plan.source, staging=False)
+        return await self.copy(await self.source.tree(self.plan.source))
 
-    async def copy(self, tree: FolderTree, total: Usage) -> TreeCopy:
+    async def copy(self, tree: FolderTree) -> TreeCopy:
         """Copy a tree, which is closed in the end. Raises as `from_place`."""
         async with _closing(tree):
             copy = await self.builder.copy_into(self.plan.id, self.attempt, tree)
             async with _closing(copy):
                 if not copy.resumed:
-                    await self._check_room(total, shares=copy.shares)
+                    await self._check_room(shares=copy.shares)
                 while not await copy.step():
-                    await self.task.step(Progress(copy.items, total.entries, copy.size_bytes, total.file_bytes))
+                    known = Progress(copy.items, self.total.entries, copy.size_bytes, self.total.file_bytes)
+                    await self.task.step(known)
         return copy
 
-    async def _check_room(self, total: Usage, *, shares: bool) -> None:
+    async def _check_room(self, *, shares: bool) -> None:
         """Refuse what cannot end well before anything is copied."""
+        total = self.total
         capacity = await self.volume.capacity()
         if not shares and total.allocated_bytes > capacity.free_bytes:
             message = f"{total.allocated_bytes} bytes are needed, {capacity.free_bytes} are free"

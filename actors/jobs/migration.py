@@ -26,7 +26,7 @@ from domain.errors import (
 )
 from domain.failures import error_of
 from domain.tasks import TaskState
-from domain.usage import Quota, Usage
+from domain.usage import Quota
 
 #: Copies of a folder that is still in use: the second one finds what was changed during the first.
 _PASSES: Final = 2
@@ -93,8 +93,8 @@ async def _copied(copying: Copying) -> TreeCopy:
         if entry is None:
             failure = reply.failure
             raise error_of(failure) if failure else NotFoundError(str(wish.folder), subject=Subject.VFOLDER)
-    # How much there is was told before; what it was is not counted again while nobody can use it.
-    return await copying.copy(await source.withdrawn_tree(entry.id), Usage())
+    # It is not counted again while nobody can use it.
+    return await copying.copy(await source.withdrawn_tree(entry.id))
 
 
 async def _withdrawn(copying: Copying) -> TrashEntry | None:
