@@ -57,7 +57,7 @@ class Site:
             waiting=self.io.waiting,
             timeout_seconds=self.io.timeout_seconds,
             scans=self.io.scans,
-            copiers=self.io.copiers,
+            helpers=self.io.helpers,
         )
 
 

@@ -25,11 +25,12 @@ class ThreadSettings(BaseModel):
         description="directories of this volume listed at once; more help only where entries are waited for, "
         "as over a slow network",
     )
-    copiers: int = Field(
+    helpers: int = Field(
         2,
         ge=0,
         le=32,
-        description="processes that copy the small files of one clone side by side; below 2: the worker does it",
+        description="processes that copy the small files of one clone, or count one large folder, side by side; "
+        "below 2: there is no other than the one that was asked",
     )
     timeout_seconds: float = Field(
         60.0,

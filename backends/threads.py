@@ -35,14 +35,14 @@ class VolumeThreads:
         waiting: int,
         timeout_seconds: float,
         scans: int = 1,
-        copiers: int = 0,
+        helpers: int = 0,
     ) -> None:
         self._volume = volume
         self._observer = observer
         self._limit = threads + waiting
         self.timeout_seconds = timeout_seconds
-        #: Processes that copy the small files of one tree.
-        self.copiers = copiers
+        #: Processes that copy the small files of one tree, and count beside us.
+        self.helpers = helpers
         #: Calls that look at very many entries, at once.
         self.scans = scans
         self._scans = anyio.CapacityLimiter(scans)

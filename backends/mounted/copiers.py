@@ -1,26 +1,21 @@
-"""Several processes that copy small files of one tree side by side; see `copier.py`."""
+"""Several processes that copy small files of one tree side by side; see `helper.py`."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import anyio
-from anyio.abc import Process
-from anyio.streams.buffered import BufferedByteReceiveStream
 
 from backends.mounted.beneath import Beneath
-from backends.mounted.copier import LENGTH, frame, parse
+from backends.mounted.helpers import Helper
 from backends.mounted.plain import PlainFile
-from domain.errors import BackendUnavailableError, Subject
+from domain.errors import BackendUnavailableError
 from domain.paths import RelativePath
 
 #: Files of one request, so that the work can be shared out evenly.
 _BATCH: Final = 200
-_BROKEN: Final = (OSError, TimeoutError, anyio.EndOfStream, anyio.IncompleteRead, anyio.BrokenResourceError)
 
 
 class Batch(NamedTuple):
@@ -59,7 +54,7 @@ class Copiers:
         self._fds = (source.fd, mount.fd)
         self._shares = shares
         self._timeout = timeout_seconds
-        self._processes: list[Process] = []
+        self._helpers: list[Helper] = []
 
     async def copy(self, batches: Sequence[Batch]) -> list[Copied]:
         """Copy all of it; the processes are started when they are needed first.
@@ -67,58 +62,38 @@ class Copiers:
         Raises:
             BackendUnavailableError: a process is gone, or the storage does not answer it.
         """
-        if not self._processes:
-            for _ in range(self._count):
-                self._processes.append(await self._start())
+        while len(self._helpers) < self._count:
+            self._helpers.append(self._start())
         waiting = _pieces(batches)
         found: list[Copied] = []
-        broken: list[Exception] = []
+        broken: list[BackendUnavailableError] = []
 
-        async def work(process: Process) -> None:
+        async def work(helper: Helper) -> None:
             try:
-                for batch in waiting:
-                    with anyio.fail_after(self._timeout):
-                        found.append(await _ask(process, batch))
-            except (
-                OSError,
-                TimeoutError,
-                anyio.EndOfStream,
-                anyio.IncompleteRead,
-                anyio.BrokenResourceError,
-            ) as error:
+                found.extend([await _ask(helper, batch) for batch in waiting])
+            except BackendUnavailableError as error:
                 broken.append(error)
 
         async with anyio.create_task_group() as tasks:
-            for process in self._processes:
-                tasks.start_soon(work, process)
+            for helper in self._helpers:
+                tasks.start_soon(work, helper)
         if broken:
-            message = "a process that copies files is gone, or its storage does not answer"
-            raise BackendUnavailableError(message, subject=Subject.VFOLDER) from broken[0]
+            raise broken[0]
         return found
 
-    async def _start(self) -> Process:
-        # -P: modules come from where we are installed, never from the directory we happen to be started in.
-        flags = [str(fd) for fd in self._fds] + ["1" if self._shares else "0"]
-        command = [sys.executable, "-P", "-m", "backends.mounted.copier", *flags]
-        return await anyio.open_process(command, stderr=None, pass_fds=self._fds)
+    def _start(self) -> Helper:
+        return Helper("copy", self._fds, "1" if self._shares else "0", timeout_seconds=self._timeout)
 
     async def close(self) -> None:
         """End them, whatever they are at."""
-        async with AsyncExitStack() as stack:
-            for process in self._processes:
-                stack.push_async_callback(process.aclose)
-                if process.returncode is None:
-                    process.kill()
-        self._processes = []
+        for helper in self._helpers:
+            await helper.close()
+        self._helpers = []
 
 
-async def _ask(process: Process, batch: Batch) -> Copied:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    await process.stdin.send(frame((batch.path.parts, batch.place, [tuple(file) for file in batch.files])))
-    answers = BufferedByteReceiveStream(process.stdout)
-    (length,) = LENGTH.unpack(await answers.receive_exactly(LENGTH.size))
-    files, size, rest, number = parse(await answers.receive_exactly(length))
+async def _ask(helper: Helper, batch: Batch) -> Copied:
+    request = (batch.path.parts, batch.place, [tuple(file) for file in batch.files])
+    files, size, rest, number = await helper.ask(request)
     return Copied(batch.path, files, size, rest, number)
 
 

@@ -106,7 +106,7 @@ class MountedTreeCopy:
 
     async def step(self) -> bool:
         """Copy some more; True when all is there, durably."""
-        if self._copiers is None and self.items >= _WORTH_IT and self._threads.copiers > 1:
+        if self._copiers is None and self.items >= _WORTH_IT and self._threads.helpers > 1:
             self._copiers = self._open_copiers()
         walked = await self._threads.run(self._step)
         await self._copy_batches()
@@ -124,7 +124,7 @@ class MountedTreeCopy:
     def _open_copiers(self) -> Copiers:
         timeout = self._threads.timeout_seconds
         return Copiers(
-            self._threads.copiers, self._source, self._mount, shares=self.shares, timeout_seconds=timeout
+            self._threads.helpers, self._source, self._mount, shares=self.shares, timeout_seconds=timeout
         )
 
     def _step(self) -> bool:

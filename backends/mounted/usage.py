@@ -1,31 +1,52 @@
 """Counting what a folder holds, in steps, so that a huge folder does not keep a thread from others.
 
-Several threads may count the same folder; each takes whole directories.
+Several may count the same folder, threads and other processes; each takes whole directories.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import threading
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from backends.mounted.beneath import Beneath, opened
 from backends.mounted.errors import translated
-from backends.mounted.usage_memory import DirectoryMemory, Tally
+from backends.mounted.usage_memory import DirectoryMemory, Figures, Identity
+from backends.mounted.usage_reading import BLOCK_BYTES, Reading, Tally, read_directory
 from domain.errors import Subject
 from domain.paths import ROOT, STAGING_NAME, RelativePath
 from domain.usage import Usage
 
-#: What `st_blocks` counts in, whatever the file system's block size (POSIX stat.h, Linux).
-_BLOCK_BYTES: Final = 512
-#: Kinds of entries in `st_mode`. `stat.S_ISDIR` and the like take a third of the time a count needs.
-_KIND: Final = 0o170000
-_DIRECTORY: Final = 0o040000
-_REGULAR: Final = 0o100000
-
 #: A directory that vanished, whose name something else took, or that lies deeper than any path can say.
 _PASSED_OVER: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
+
+#: Entries after which other processes are worth their start.
+_LARGE: Final = 5000
+
+
+class Seen(NamedTuple):
+    """A directory that was looked at."""
+
+    identity: Identity
+    #: Blocks of the directory itself.
+    blocks: int
+    reading: Reading
+
+
+def look_at(root: Beneath, path: RelativePath, *, staging: bool) -> Seen | None:
+    """Look at a directory; None if it is none any more."""
+    try:
+        fd = root.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError as error:
+        if error.errno not in _PASSED_OVER:
+            raise
+        return None
+    with opened(fd):
+        known = os.fstat(fd)
+        leave_out = STAGING_NAME if path.is_root and not staging else None
+        return Seen(Identity.of(known), known.st_blocks, read_directory(fd, leave_out))
 
 
 class Count:
@@ -37,101 +58,103 @@ class Count:
     """
 
     def __init__(self, *, staging: bool, memory: DirectoryMemory | None = None) -> None:
-        self._staging = staging
+        self.staging = staging
         self._memory = memory
+        self._lock = threading.Lock()
         self._todo: list[RelativePath] = [ROOT]
         #: Directories somebody looks at just now.
         self._looked_at = 0
         self._linked: set[tuple[int, int]] = set()
-        self._tallies: list[Tally] = []
+        #: As the fields of a tally.
+        self._sums = [0, 0, 0, 0, 0]
 
     @property
     def usage(self) -> Usage:
         """What was counted so far."""
-        return Usage(*(sum(column) for column in zip(*self._tallies, strict=True)))
+        return Usage(*self._sums)
 
     @property
     def is_done(self) -> bool:
         """Whether all was counted."""
-        return not self._todo and not self._looked_at
+        with self._lock:
+            return not self._todo and not self._looked_at
+
+    @property
+    def is_large(self) -> bool:
+        """Whether there is much of it that nobody remembers, so that others are worth their start."""
+        remembers = self._memory is not None and self._memory.remembers
+        return not remembers and self._sums[0] >= _LARGE
+
+    def take(self, most: int) -> list[RelativePath]:
+        """Directories to look at; each has to be given to `add` once."""
+        with self._lock:
+            taken = self._todo[-most:]
+            del self._todo[-most:]
+            self._looked_at += len(taken)
+        return taken
+
+    def add(self, path: RelativePath, seen: Seen | None) -> int:
+        """Take in what was seen of a directory that was taken; tells how many entries that were."""
+        with self._lock:
+            self._looked_at -= 1
+            if seen is None:
+                return 0
+            tally = self._judged(path, seen)
+            if self._memory is not None and not seen.reading.links:
+                self._memory.keep(seen.identity, tally, seen.reading.names)
+            return self._count(path, tally, seen.reading.names)
 
     def step(self, root: Beneath, budget: int) -> bool:
         """Look at whole directories until `budget` entries are passed; False if there was none to take."""
-        total, taken = Tally(), False
+        taken = False
         with translated("counting", Subject.VFOLDER):
-            while budget > 0:
-                self._looked_at += 1
-                try:
-                    if not self._todo:
-                        break
-                    path = self._todo.pop()
-                    taken = True
-                    tally, names = self._directory(root, path)
-                    self._todo.extend(RelativePath((*path.parts, name)) for name in names)
-                finally:
-                    self._looked_at -= 1
-                total = total.plus(tally)
-                budget -= 1 + tally.entries
-        self._tallies.append(total)
+            while budget > 0 and (paths := self.take(1)):
+                taken = True
+                budget -= 1 + self._look(root, paths[0])
         return taken
 
-    def _directory(self, root: Beneath, path: RelativePath) -> tuple[Tally, Sequence[str]]:
-        """Count what lies in a directory itself; returns the directories in it as well."""
+    def _look(self, root: Beneath, path: RelativePath) -> int:
+        remembered = self._recalled(root, path)
+        if remembered is not None:
+            with self._lock:
+                self._looked_at -= 1
+                return self._count(path, *remembered)
         try:
-            if self._memory is not None:
-                # Nothing is opened here: if a link leads elsewhere, what is there is not what is remembered.
-                remembered = self._memory.recall(os.stat(str(path), dir_fd=root.fd))
-                if remembered is not None:
-                    return remembered
-            fd = root.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        except OSError as error:
-            if error.errno not in _PASSED_OVER:
-                raise
-            return Tally(), []
-        with opened(fd):
-            known = os.fstat(fd)
-            tally, names, linked = self._read(fd, is_root=path.is_root)
-        if path.is_root:
-            tally = tally.plus(Tally(allocated=known.st_blocks * _BLOCK_BYTES))
-        if self._memory is not None and not linked:
-            self._memory.keep(known, tally, names)
-        return tally, names
+            seen = look_at(root, path, staging=self.staging)
+        except OSError:
+            self.add(path, None)
+            raise
+        return self.add(path, seen)
 
-    def _read(self, fd: int, *, is_root: bool) -> tuple[Tally, list[str], bool]:
-        """As `_directory`, and whether there are files of several names, which count once in all of the folder."""
-        entries = files = logical = file_bytes = blocks = 0
-        names: list[str] = []
-        linked = False
-        leave_out = STAGING_NAME if is_root and not self._staging else None
-        with os.scandir(fd) as scan:
-            for item in scan:
-                if leave_out is not None and item.name == leave_out:
-                    continue
-                try:
-                    known = item.stat(follow_symlinks=False)
-                except FileNotFoundError:
-                    continue
-                entries += 1
-                size = known.st_size
-                logical += size
-                kind = known.st_mode & _KIND
-                if kind == _DIRECTORY:
-                    names.append(item.name)
-                elif known.st_nlink > 1:
-                    linked = True
-                    if not self._is_first_name(known):
-                        files += kind == _REGULAR
-                        continue
-                blocks += known.st_blocks
-                if kind == _REGULAR:
-                    files += 1
-                    file_bytes += size
-        return Tally(entries, files, logical, file_bytes, blocks * _BLOCK_BYTES), names, linked
+    def _recalled(self, root: Beneath, path: RelativePath) -> tuple[Figures, Sequence[str]] | None:
+        """What is remembered of a directory, if it has not changed."""
+        if self._memory is None:
+            return None
+        try:
+            # Nothing is opened here: if a link leads elsewhere, what is there is not what is remembered.
+            return self._memory.recall(os.stat(str(path), dir_fd=root.fd))
+        except OSError:
+            return None
 
-    def _is_first_name(self, known: os.stat_result) -> bool:
-        """Whether this file was not met before under another name."""
-        key = (known.st_dev, known.st_ino)
-        if key in self._linked:
-            return False
-        self._linked.add(key)
-        return True
+    def _judged(self, path: RelativePath, seen: Seen) -> Tally:
+        """What counts of a directory, with files of several names where they are met first."""
+        tally = seen.reading.tally
+        for link in seen.reading.links:
+            if (link.device, link.inode) in self._linked:
+                continue
+            self._linked.add((link.device, link.inode))
+            tally = tally.plus(
+                Tally(
+                    file_bytes=link.size_bytes if link.is_regular else 0,
+                    allocated=link.blocks * BLOCK_BYTES,
+                )
+            )
+        return tally.plus(Tally(allocated=seen.blocks * BLOCK_BYTES)) if path.is_root else tally
+
+    def _count(self, path: RelativePath, figures: Figures, names: Sequence[str]) -> int:
+        sums = self._sums
+        for place, figure in enumerate(figures):
+            sums[place] += figure
+        if names:
+            self._todo.extend([RelativePath((*path.parts, name)) for name in names])
+        return figures[0]

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
 import msgpack
+
+from backends.mounted.usage_reading import Tally
 
 #: Directories of one folder remembered at most; some 100 bytes each.
 _MOST: Final = 200_000
@@ -20,18 +22,22 @@ _SETTLED_NS: Final = 2_000_000_000
 _VERSION: Final = 1
 
 
-class Tally(NamedTuple):
-    """What lies in one directory, or several."""
+#: The fields of a tally, in their order.
+Figures = tuple[int, int, int, int, int]
 
-    entries: int = 0
-    files: int = 0
-    logical: int = 0
-    file_bytes: int = 0
-    allocated: int = 0
 
-    def plus(self, other: Tally) -> Tally:
-        """Both together."""
-        return Tally(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
+class Identity(NamedTuple):
+    """What tells a directory, as it was at one moment, from all others."""
+
+    device: int
+    inode: int
+    modified_ns: int
+    changed_ns: int
+
+    @classmethod
+    def of(cls, known: os.stat_result) -> Self:
+        """Of a directory that was looked at."""
+        return cls(known.st_dev, known.st_ino, known.st_mtime_ns, known.st_ctime_ns)
 
 
 class DirectoryMemory:
@@ -54,19 +60,24 @@ class DirectoryMemory:
         """Whether nothing new is remembered, and nothing is forgotten."""
         return self._same and len(self._next) == len(self._known)
 
-    def recall(self, known: os.stat_result) -> tuple[Tally, Sequence[str]] | None:
+    @property
+    def remembers(self) -> bool:
+        """Whether anything was remembered before."""
+        return bool(self._known)
+
+    def recall(self, known: os.stat_result) -> tuple[Figures, Sequence[str]] | None:
         """What lies in a directory, and which directories are among it; None: it has to be looked at."""
         found = self._known.get(known.st_ino)
         if found is None or found[:3] != (known.st_dev, known.st_mtime_ns, known.st_ctime_ns):
             return None
         self._next[known.st_ino] = found
-        return Tally(*found[3]), found[4]
+        return found[3], found[4]
 
-    def keep(self, known: os.stat_result, tally: Tally, names: list[str]) -> None:
+    def keep(self, known: Identity, tally: Tally, names: Sequence[str]) -> None:
         """Remember what lies in a directory."""
-        if max(known.st_mtime_ns, known.st_ctime_ns) < self._settled and len(self._next) < _MOST:
-            times = (known.st_dev, known.st_mtime_ns, known.st_ctime_ns)
-            self._next[known.st_ino] = (*times, tuple(tally), tuple(names))
+        if max(known.modified_ns, known.changed_ns) < self._settled and len(self._next) < _MOST:
+            times = (known.device, known.modified_ns, known.changed_ns)
+            self._next[known.inode] = (*times, tuple(tally), tuple(names))
             self._same = False
 
     def dump(self) -> bytes:

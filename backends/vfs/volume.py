@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -17,9 +17,11 @@ from backends.contract import EntryKind, FenceLevel, Operation, Purge, TrashEntr
 from backends.mounted.area import USAGE, Area
 from backends.mounted.beneath import Beneath
 from backends.mounted.builds import Builds
+from backends.mounted.counting_help import count_with
 from backends.mounted.errors import translated
 from backends.mounted.files import MountedFiles
 from backends.mounted.folders import Folders
+from backends.mounted.helpers import Helper
 from backends.mounted.journal import Journal
 from backends.mounted.leftovers import Leftovers
 from backends.mounted.mountinfo import mounted_as
@@ -266,20 +268,40 @@ class VfsVolume:
     async def _counted(self, count: Count, folder: VFolderId) -> Usage:
         failures: list[PenstockError] = []
 
-        async def count_on() -> None:
+        async def quietly(work: Callable[[Count, VFolderId], Awaitable[None]]) -> None:
             try:
-                while not (count.is_done or failures):
-                    if not await self._threads.run(self._count, count, folder):
-                        await anyio.sleep(_IDLE_SECONDS)  # others are at the last directories
+                await work(count, folder)
             except PenstockError as error:
                 failures.append(error)
 
         async with anyio.create_task_group() as tasks:
             for _ in range(self._threads.scans):
-                tasks.start_soon(count_on)
+                tasks.start_soon(quietly, self._count_on)
+            # A thread here is one of those that count.
+            for _ in range(self._threads.helpers - 1):
+                tasks.start_soon(quietly, self._help_counting)
         if failures:
             raise failures[0]
         return count.usage
+
+    async def _count_on(self, count: Count, folder: VFolderId) -> None:
+        while not count.is_done:
+            if not await self._threads.run(self._count, count, folder):
+                await anyio.sleep(_IDLE_SECONDS)  # others are at the last directories
+
+    async def _help_counting(self, count: Count, folder: VFolderId) -> None:
+        """Have another process count as well, if there is much to count."""
+        while not count.is_large:
+            if count.is_done:
+                return
+            await anyio.sleep(_IDLE_SECONDS)
+        with await self._threads.run(self._below, folder) as root:
+            words = "1" if count.staging else "0"
+            helper = Helper("count", [root.fd], words, timeout_seconds=self._threads.timeout_seconds)
+            try:
+                await count_with(helper, count)
+            finally:
+                await helper.close()
 
     def _count(self, count: Count, folder: VFolderId) -> bool:
         with self._below(folder) as root:

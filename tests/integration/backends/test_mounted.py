@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import anyio
@@ -17,7 +16,10 @@ import pytest
 from backends.conformance.suite import FOLDER, SCOPE, SESSION, op, path, put
 from backends.contract import Volume
 from backends.descriptor import SharedDescriptor
-from backends.mounted.usage import Count
+from backends.mounted.beneath import open_root
+from backends.mounted.counting_help import count_with as counting_help_with
+from backends.mounted.helpers import Helper
+from backends.mounted.usage import Count, Seen
 from backends.mounted.usage_memory import DirectoryMemory
 from backends.observer import SilentObserver
 from backends.registry import Site, driver
@@ -34,7 +36,7 @@ from domain.errors import (
     Subject,
 )
 from domain.ids import QuotaScopeId, VFolderId, VolumeName
-from domain.paths import ROOT
+from domain.paths import ROOT, RelativePath
 from domain.usage import Usage
 
 pytestmark = pytest.mark.anyio
@@ -245,8 +247,6 @@ async def test_usage_leaves_out_unfinished_uploads_only_where_they_are(volume: V
 
 
 def test_a_count_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    from backends.mounted.beneath import open_root
-
     for directory in range(20):
         (tmp_path / f"d{directory}").mkdir()
         (tmp_path / f"d{directory}/f").write_bytes(b"12")
@@ -263,14 +263,13 @@ def test_a_count_goes_on_where_it_stopped(tmp_path: Path) -> None:
 
 def counted(root: Path, data: bytes, later_seconds: float = 3600.0) -> tuple[Usage, bytes, int]:
     """Count with what an earlier count remembered; tells how many directories were read as well."""
-    from backends.mounted.beneath import open_root
 
     class Reading(Count):
         read = 0
 
-        def _read(self, fd: int, *, is_root: bool) -> Any:
+        def add(self, path: RelativePath, seen: Seen | None) -> int:
             self.read += 1
-            return super()._read(fd, is_root=is_root)
+            return super().add(path, seen)
 
     memory = DirectoryMemory(data, time.time_ns() + int(later_seconds * 1e9))
     count = Reading(staging=False, memory=memory)
@@ -315,6 +314,65 @@ def test_what_cannot_be_remembered_is_read_again(tmp_path: Path) -> None:
     assert counted(tmp_path, data)[2] == 2, "what changed just now may change again without its time telling"
     for nonsense in (b"nonsense", b"\x93\x09\x90", data[:-1]):
         assert counted(tmp_path, nonsense)[0].file_bytes == 5
+
+
+async def test_another_process_helps_to_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from backends.mounted import counting_help, usage
+
+    monkeypatch.setattr(usage, "_LARGE", 50)
+    asked: list[int] = []
+    real = counting_help._ask
+
+    async def ask(helper: Helper, paths: list[RelativePath]) -> list[Seen | None]:
+        asked.append(len(paths))
+        return await real(helper, paths)
+
+    monkeypatch.setattr(counting_help, "_ask", ask)
+    async with open_vfs(site(tmp_path)) as volume:
+        await volume.create_scope(op(), SCOPE, None)
+        await volume.create_folder(op(), FOLDER, 0o755)
+        root = tmp_path.joinpath(*FOLDER.directory)
+        for number in range(400):
+            place = root / f"d{number}" / "한글\udcff"
+            place.mkdir(parents=True)
+            for name in range(10):
+                (place / f"{name}").write_bytes(b"12345")
+        (root / "linked").hardlink_to(root / "d7" / "한글\udcff" / "0")
+        (root / ".upload").mkdir()
+        (root / ".upload/x").write_bytes(b"not counted")
+        alone = await anyio.to_thread.run_sync(count_alone, root)
+        for _ in range(20):  # who looks at what is chance
+            assert await volume.usage(FOLDER, staging=False) == alone.usage
+            if asked:
+                break
+        assert asked
+        assert (alone.usage.entries, alone.usage.file_bytes) == (4801, 20_000)
+
+
+def count_alone(root: Path) -> Count:
+    count = Count(staging=False)
+    with open_root(root) as opened:
+        while not count.is_done:
+            count.step(opened, 1000)
+    return count
+
+
+async def test_a_helper_that_dies_is_told(tmp_path: Path) -> None:
+    fd = await anyio.to_thread.run_sync(os.open, tmp_path, os.O_PATH)
+    helper = Helper("count", [fd], "1", timeout_seconds=10)
+    (tmp_path / "d").mkdir()
+    count = Count(staging=True)
+    await counting_help_with(helper, count)
+    assert count.usage.entries == 1
+    assert helper.process is not None
+    helper.process.kill()
+    again = Count(staging=True)
+    with pytest.raises(BackendUnavailableError):
+        await counting_help_with(helper, again)
+    assert again.is_done, "nobody waits for what was taken"
+    for _ in range(2):
+        await helper.close()
+    os.close(fd)
 
 
 async def test_several_threads_count_together(tmp_path: Path) -> None:

@@ -420,10 +420,11 @@ async def test_a_process_that_dies_is_told_and_the_next_attempt_goes_on(
     tree = await volume.tree(SOURCE)
     copy = await volume.copy_into(plan.id, "a", tree)
     assert isinstance(copy, tree_copy.MountedTreeCopy)
-    while copy._copiers is None or not copy._copiers._processes:
+    while copy._copiers is None or not copy._copiers._helpers:
         assert not await copy.step()
-    for process in copy._copiers._processes:
-        process.kill()
+    for helper in copy._copiers._helpers:
+        if helper.process is not None:
+            helper.process.kill()
     with pytest.raises(BackendUnavailableError):
         await to_its_end(copy)
     await copy.close()

@@ -1,9 +1,9 @@
-"""A process that copies small files on behalf of another one: `python -m backends.mounted.copier`.
+"""A process that does file work on behalf of another one: `python -m backends.mounted.helper copy|count FD...`.
 
-Copying a small file is a dozen short system calls, and between them a process of ours does little else than hold
-its interpreter; so several processes copy side by side what one alone could not. Requests come in on standard input
-and are answered on standard output, each a msgpack document behind its length in four bytes. When the other side is
-gone, the input ends, and so does this.
+Copying a small file, or looking at one, is a few short system calls, and between them a process of ours does little
+else than hold its interpreter; so several processes do side by side what one alone could not. Requests come in on
+standard input and are answered on standard output, each a msgpack document behind its length in four bytes. When
+the other side is gone, the input ends, and so does this.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import struct
 import sys
+from collections.abc import Callable
 from typing import Any, BinaryIO, Final
 
 import msgpack
@@ -35,13 +36,38 @@ def parse(data: bytes) -> Any:
 
 
 def main() -> None:
-    """Copy what is asked for until nobody asks any more."""
-    source, mount, shares = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "1"
-    tree = Beneath(source, best_resolver())
+    """Do what is asked for until nobody asks any more."""
+    answer = _copying(*sys.argv[2:]) if sys.argv[1] == "copy" else _counting(*sys.argv[2:])
     while (request := _read(sys.stdin.buffer)) is not None:
-        path, place, files = request
-        sys.stdout.buffer.write(frame(_copy(tree, path, mount, place, files, shares=shares)))
+        sys.stdout.buffer.write(frame(answer(request)))
         sys.stdout.buffer.flush()
+
+
+def _copying(source: str, mount: str, shares: str) -> Callable[[Any], Any]:
+    tree = Beneath(int(source), best_resolver())
+
+    def copy(request: Any) -> Any:
+        path, place, files = request
+        return _copy(tree, path, int(mount), place, files, shares=shares == "1")
+
+    return copy
+
+
+def _counting(root: str, staging: str) -> Callable[[Any], Any]:
+    from backends.mounted.usage import look_at
+
+    tree = Beneath(int(root), best_resolver())
+
+    def count(request: Any) -> Any:
+        """Answer with an errno, or what was seen of each path."""
+        try:
+            return 0, [
+                look_at(tree, RelativePath(path) if path else ROOT, staging=staging == "1") for path in request
+            ]
+        except OSError as error:
+            return error.errno or 0, []
+
+    return count
 
 
 def _read(stream: BinaryIO) -> Any:
