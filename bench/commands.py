@@ -189,5 +189,12 @@ async def _actor_async(url: str) -> None:
     async with open_streams_bus(settings, f"bench.{uuid4().hex[:8]}") as bus:
         volume = MemoryVolume(VolumeName("memory"))
         await volume.create_scope(Operation(uuid4()), _SCOPE, None)
-        fleet = Fleet(bus, settings, {volume.name: volume}, _NoJobs(), ActorSettings(), SilentActors())
+        fleet = Fleet(
+            bus,
+            settings,
+            {volume.name: volume},
+            _NoJobs(),
+            ActorSettings(scan_seconds=0, full_scan_seconds=0),
+            SilentActors(),
+        )
         await fleet.run(anyio.Event())

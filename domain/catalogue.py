@@ -170,8 +170,8 @@ class StatusRecord:
 
     @classmethod
     def parse(cls, fields: Mapping[str, str]) -> Self | None:
-        """Read the fields of a status record; None where only a part of it was told."""
-        if "reason" not in fields:
+        """Read the fields of a status record; None where only a part of it was told, or by a later release."""
+        if "reason" not in fields or fields["status"] not in list(FolderStatus):
             return None
         return cls(FolderStatus(fields["status"]), fields["reason"], fields.get("task", ""))
 

@@ -15,16 +15,19 @@ from backends.powers import (
     Capability,
     ClonesFolders,
     CountsFast,
+    KeepsWork,
     LimitsFolders,
     Mountable,
     MovesFolders,
     ReportsMetrics,
     TakesSnapshots,
+    Work,
     capabilities,
 )
 from domain.errors import ConflictError, FencedError, InvalidPathError, NotFoundError, Subject
 from domain.ids import QuotaScopeId, ScopeKind, VFolderId
 from domain.paths import ROOT, RelativePath
+from domain.tasks import TaskKind
 from domain.usage import HealthStatus, Quota
 
 SCOPE = QuotaScopeId(ScopeKind.USER, UUID("11111111-1111-4111-8111-111111111111"))
@@ -712,6 +715,31 @@ class BackendConformance:
             await volume.set_quota(op(), SCOPE, None)
             known = await volume.quota(SCOPE)
             assert (known.limit_bytes, known.soft_bytes) == (None, None)
+
+    async def test_work_is_listed_until_it_ends(self) -> None:
+        async with self.with_folder() as (volume, _):
+            if not isinstance(volume, KeepsWork):
+                return
+            begun = op()
+            work = Work(begun.id, TaskKind.SCRUB, FOLDER, {"keep": True})
+            for _ in range(2):
+                await volume.begin_work(begun, work)
+            assert list(await volume.works()) == [work]
+            assert await volume.checkpointed(work.id) == b""
+            for state in (b"half", b"more than half"):
+                await volume.checkpoint(work.id, state)
+                assert await volume.checkpointed(work.id) == state
+            assert await volume.end_work(op(), uuid4()) is None
+            ending = op()
+            for _ in range(2):
+                assert await volume.end_work(ending, work.id) == work
+            assert await volume.end_work(op(), work.id) is None, "somebody else has ended it"
+            assert list(await volume.works()) == []
+            await volume.begin_work(begun, work)
+            assert list(await volume.works()) == [], "a repetition does not begin it again"
+            for call in (volume.checkpointed(work.id), volume.checkpoint(work.id, b"late")):
+                with pytest.raises(NotFoundError):
+                    await call
 
     async def test_snapshots_are_kept_by_name(self) -> None:
         async with self.with_folder() as (volume, _):

@@ -15,6 +15,7 @@ from backends.memory.bucket import Bucket
 from backends.memory.files import MemoryFiles
 from backends.memory.plane import Plane, Room, conflict, missing
 from backends.memory.tree import Tree
+from backends.powers import Work
 from domain.errors import FencedError, Subject
 from domain.ids import QuotaScopeId, VFolderId, VolumeName
 from domain.usage import Capacity, Health, HealthStatus, Quota, Usage
@@ -66,6 +67,9 @@ class MemoryVolume:
         self._folders: dict[VFolderId, _Folder] = {}
         self._trash: dict[UUID, tuple[VFolderId, Plane | None]] = {}
         self._removed: set[UUID] = set()
+        self._work: dict[UUID, tuple[Work, bytes]] = {}
+        #: Work that ended, by the operation that ended it.
+        self._ended: dict[UUID, Work] = {}
         self._epoch = 0
         self._journal: deque[bytes] = deque(maxlen=_JOURNAL_ENTRIES)
 
@@ -257,6 +261,39 @@ class MemoryVolume:
         """Figures by name."""
         await anyio.lowlevel.checkpoint()
         return {"used_bytes": float(self._room.used_bytes)}
+
+    async def begin_work(self, op: Operation, work: Work) -> None:
+        """Put work on the list, unless it was done meanwhile."""
+        await self._enter(op)
+        if all(work.id != ended.id for ended in self._ended.values()):
+            self._work[work.id] = (work, b"")
+
+    async def works(self) -> Sequence[Work]:
+        """What is on the list."""
+        await anyio.lowlevel.checkpoint()
+        return [work for work, _ in self._work.values()]
+
+    async def checkpoint(self, work: UUID, state: bytes) -> None:
+        """Keep how far it is."""
+        await anyio.lowlevel.checkpoint()
+        self._work[work] = (self._listed(work)[0], state)
+
+    async def checkpointed(self, work: UUID) -> bytes:
+        """How far it is."""
+        await anyio.lowlevel.checkpoint()
+        return self._listed(work)[1]
+
+    async def end_work(self, op: Operation, work: UUID) -> Work | None:
+        """Take work off the list."""
+        await self._enter(op)
+        if op.id not in self._ended and work in self._work:
+            self._ended[op.id] = self._work.pop(work)[0]
+        return self._ended.get(op.id)
+
+    def _listed(self, work: UUID) -> tuple[Work, bytes]:
+        if work not in self._work:
+            raise missing(work, Subject.TASK)
+        return self._work[work]
 
     def _empty_plane(self) -> Plane:
         return Tree(self._room) if self._kind == "tree" else Bucket(self._room, self._part_bytes)

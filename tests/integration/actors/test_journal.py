@@ -62,7 +62,14 @@ async def actor(settings: BusSettings, path: Path) -> AsyncIterator[None]:
         anyio.create_task_group() as tasks,
     ):
         stop = anyio.Event()
-        fleet = Fleet(bus, settings, {DISK: volume}, NoJobs(), ActorSettings(), SilentObserver())
+        fleet = Fleet(
+            bus,
+            settings,
+            {DISK: volume},
+            NoJobs(),
+            ActorSettings(scan_seconds=0, full_scan_seconds=0),
+            SilentObserver(),
+        )
         tasks.start_soon(fleet.run, stop)
         yield
         stop.set()

@@ -31,7 +31,9 @@ pytestmark = pytest.mark.anyio
 DISK = VolumeName("disk")
 SCOPE = QuotaScopeId(ScopeKind.USER, UUID(int=7))
 BUS = BusSettings(lease_seconds=0.3, upload_lease_seconds=0.3)
-ACTORS = ActorSettings(backoff_seconds=0.01, attempts=2, crash_limit=2, handler_seconds=0.2)
+ACTORS = ActorSettings(
+    scan_seconds=0, full_scan_seconds=0, backoff_seconds=0.01, attempts=2, crash_limit=2, handler_seconds=0.2
+)
 
 
 class NoJobs:

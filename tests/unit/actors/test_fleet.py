@@ -38,7 +38,9 @@ pytestmark = pytest.mark.anyio
 DISK = VolumeName("disk")
 SCOPE = QuotaScopeId(ScopeKind.USER, UUID(int=7))
 SETTINGS = BusSettings(lease_seconds=0.4, upload_lease_seconds=0.4)
-ACTORS = ActorSettings(backoff_seconds=0.01, attempts=3, purge_interval_seconds=0.2)
+ACTORS = ActorSettings(
+    scan_seconds=0, full_scan_seconds=0, backoff_seconds=0.01, attempts=3, purge_interval_seconds=0.2
+)
 
 
 def folder() -> VFolderId:
