@@ -26,6 +26,7 @@ from domain.ids import QuotaScopeId, VFolderId, VolumeName
 from ops.rebuild import view_of
 from ops.replay import Execution, Range, copy, differences, printed, told
 from ops.settings import Settings
+from ops.uploads_back import UploadsBack
 
 #: Name of the command line among the bus's members; it owns nothing, so it need not be unique.
 _NODE = "operator"
@@ -88,6 +89,11 @@ async def rebuild(
         comparison = Comparison(bus, view, dry_run=dry_run, count=count)
         for opened in volumes.values():
             async for difference in comparison.differences(opened):
+                show(difference)
+        lease = settings.bus.upload_lease_seconds
+        uploads = UploadsBack(bus, volumes, settings.gateway, lease, dry_run=dry_run)
+        for opened in volumes.values():
+            async for difference in uploads.differences(opened):
                 show(difference)
 
 

@@ -116,8 +116,7 @@ class Uploads:
 
     async def _recover(self, claims: UploadClaims | CollectionClaims, session_id: str) -> None:
         """Make a lost record anew: of what the token says, or of what is noted beside the bytes."""
-        files = self._volumes[VolumeName(claims.volume)].files(claims.vfid)
-        noted = _usable(UploadSession.from_note(await files.staging_note(session_id)), session_id)
+        noted = await self.noted(VolumeName(claims.volume), claims.vfid, session_id)
         if isinstance(claims, UploadClaims):
             session = noted or self.beginner.named(claims, "")
         elif noted is None:
@@ -125,6 +124,20 @@ class Uploads:
         else:
             session = noted
         check_claims(claims, session)
+        await self.revive(session)
+
+    async def noted(self, volume: VolumeName, folder: VFolderId, session_id: str) -> UploadSession | None:
+        """What is noted beside the bytes of an upload, if it can be used.
+
+        Raises:
+            NotFoundError: there are no bytes.
+        """
+        note = await self._volumes[volume].files(folder).staging_note(session_id)
+        noted = _usable(UploadSession.from_note(note), session_id)
+        return noted if noted is not None and (noted.volume, noted.folder) == (volume, folder) else None
+
+    async def revive(self, session: UploadSession) -> None:
+        """Record an upload anew whose record was lost. Raises QuotaExceededError."""
         await self.beginner.begin(replace(session, expires=self.sessions.expiry))
 
     async def store(self, opened: OpenUpload, body: Body, accept: Accept) -> None:

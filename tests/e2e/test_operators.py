@@ -209,6 +209,9 @@ def test_the_catalogue_comes_back_from_events_and_volumes_with_every_difference_
     site.api.upload("a", b"12345")
     scope = {"volume": "disk", "qsid": SCOPE, "options": {"limit_bytes": 1000}}
     assert site.api.manager("PATCH", "/quota-scope", scope).status == 204
+    token = site.api.upload_token("half", 10)
+    site.api.patch(token, 0, b"12345")
+    (staged,) = (site.folder / ".upload").iterdir()
     assert rows(site, "rebuild", "--count") == []
     assert site.penstock("archive", "--to", str(archive), "--once").returncode == 0
     before = rows(site, "folders", "ls")
@@ -225,6 +228,7 @@ def test_the_catalogue_comes_back_from_events_and_volumes_with_every_difference_
     (document,) = (site.volume / ".penstock/scopes").glob("*.json")
     document.write_text(document.read_text().replace("1000", "77"))
 
+    os.utime(staged, (1, 1))
     read = ("--archive", str(archive))
     reported = rows(site, "rebuild", *read, "--dry-run", code=3)
     assert rows(site, "folders", "ls") == []
@@ -238,8 +242,10 @@ def test_the_catalogue_comes_back_from_events_and_volumes_with_every_difference_
         (SCOPE, "added"),
         (str(VFolderId.parse(OTHER)), "none"),
     }
+    assert [row["subject"] for row in found if f"upload {staged.name}" in row["difference"]] == [str(mine)]
     with redis.Redis(port=site.server.port) as client:
         assert client.hget(f"scope:{SCOPE}:info@disk", "limit_bytes") == b"77"
+        assert client.exists(f"upload:{staged.name}")
     document.write_text(document.read_text().replace("77", "78"))
     corrected = rows(site, "rebuild")
     assert [(row["subject"], row["action"]) for row in corrected] == [(SCOPE, "corrected")]
@@ -252,6 +258,10 @@ def test_the_catalogue_comes_back_from_events_and_volumes_with_every_difference_
     (uncounted,) = rows(site, "rebuild", "--count")
     assert uncounted["subject"].startswith(strange)
     assert rows(site, "rebuild", "--count") == []
+    for role in ("actor", "gateway"):
+        site.start(role)
+    assert site.api.offset(token) == 5
+    assert site.api.patch(token, 5, b"67890").status == 204
 
 
 def test_a_scrub_finds_what_is_damaged(site: Site) -> None:

@@ -1,0 +1,70 @@
+"""Unfinished uploads of which Redis has lost the record, made known again from what lies beside their bytes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final
+
+from backends.contract import Volume
+from backends.powers import ListsStagings, StagedUpload
+from bus.contract import Bus
+from domain.errors import NotFoundError, QuotaExceededError
+from domain.ids import VFolderId, VolumeName
+from gateway.observer import SilentObserver
+from gateway.quotas import Quotas
+from gateway.settings import GatewaySettings
+from gateway.uploads.uploads import Uploads
+
+#: An upload is no difference while somebody may be writing its record; nobody does for so long, in seconds.
+_YOUNG_SECONDS: Final = 10.0
+
+Row = dict[str, Any]
+
+
+class UploadsBack:
+    """One pass over volumes."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        volumes: Mapping[VolumeName, Volume],
+        settings: GatewaySettings,
+        lease_seconds: float,
+        *,
+        dry_run: bool,
+    ) -> None:
+        quotas = Quotas(bus, volumes, settings.usage_max_age_seconds)
+        self._bus = bus
+        self._uploads = Uploads(bus, volumes, quotas, settings, lease_seconds, SilentObserver())
+        self._dry_run = dry_run
+
+    async def differences(self, volume: Volume) -> AsyncIterator[Row]:
+        """Uploads on a volume without a record, which get one."""
+        async for folder in volume.folders():
+            files = volume.files(folder)
+            if not isinstance(files, ListsStagings):
+                return
+            try:
+                stagings = await files.stagings()
+            except NotFoundError:
+                continue  # it was deleted meanwhile
+            for staged in stagings:
+                if await self._is_lost(staged):
+                    yield await self._row(VolumeName(volume.name), folder, staged)
+
+    async def _is_lost(self, staged: StagedUpload) -> bool:
+        young = staged.modified > self._bus.clock.now() - _YOUNG_SECONDS
+        return not young and await self._bus.records.load(f"upload:{staged.session}") is None
+
+    async def _row(self, volume: VolumeName, folder: VFolderId, staged: StagedUpload) -> Row:
+        row = {"volume": str(volume), "subject": str(folder)}
+        what = f"unfinished upload {staged.session} is on the volume, but has no record"
+        try:
+            noted = await self._uploads.noted(volume, folder, staged.session)
+            if noted is not None and not self._dry_run:
+                await self._uploads.revive(noted)
+        except QuotaExceededError as error:
+            return {**row, "difference": f"{what}: {error.message}", "action": "none"}
+        if noted is None:
+            return {**row, "difference": f"{what}, nor a note of what it was", "action": "none"}
+        return {**row, "difference": what, "action": "added"}
