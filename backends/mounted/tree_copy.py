@@ -191,8 +191,10 @@ class MountedTreeCopy:
                         yield from self._entry(fd, name, RelativePath((*path.parts, name)), known)
                     elif self._copiers is not None:
                         plain_files.append(file)
+                        self._stepped_bytes += file.size_bytes
                     elif copy_plain(fd, file, self._mount.fd, f"{place}/{name}", shares=self.shares):
                         self._count(1, known.st_size)
+                        self._stepped_bytes += known.st_size
                     else:
                         yield from self._entry(fd, name, RelativePath((*path.parts, name)), known)
                     yield True
@@ -200,7 +202,6 @@ class MountedTreeCopy:
     def _count(self, items: int, size_bytes: int) -> None:
         self.items += items
         self.size_bytes += size_bytes
-        self._stepped_bytes += size_bytes
 
     def _entry(self, directory: int, name: str, path: RelativePath, known: os.stat_result) -> Iterator[bool]:
         """Copy one entry that is no directory."""

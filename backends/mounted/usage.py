@@ -104,6 +104,11 @@ class Count:
                 self._memory.keep(seen.identity, tally, seen.reading.names)
             return self._count(path, tally, seen.reading.names)
 
+    def stop(self) -> None:
+        """Have no more directories looked at."""
+        with self._lock:
+            self._todo.clear()
+
     def step(self, root: Beneath, budget: int) -> bool:
         """Look at whole directories until `budget` entries are passed; False if there was none to take."""
         taken = False

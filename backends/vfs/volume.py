@@ -273,6 +273,7 @@ class VfsVolume:
                 await work(count, folder)
             except PenstockError as error:
                 failures.append(error)
+                count.stop()
 
         async with anyio.create_task_group() as tasks:
             for _ in range(self._threads.scans):
