@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Final
 from uuid import UUID
 
-import anyio
-
 from backends.contract import EntryKind, FenceLevel, Operation, Purge, TrashEntry
 from backends.mounted.area import USAGE, Area
 from backends.mounted.beneath import Beneath
 from backends.mounted.builds import Builds
-from backends.mounted.counting_help import count_with
+from backends.mounted.counting import Counting
 from backends.mounted.errors import translated
 from backends.mounted.files import MountedFiles
 from backends.mounted.folders import Folders
-from backends.mounted.helpers import Helper
 from backends.mounted.journal import Journal
 from backends.mounted.leftovers import Leftovers
 from backends.mounted.mountinfo import mounted_as
@@ -39,10 +37,8 @@ from domain.ids import QuotaScopeId, VFolderId, VolumeName
 from domain.paths import ROOT, RelativePath
 from domain.usage import Capacity, Health, HealthStatus, Quota, Usage
 
-#: Entries one step of a count looks at before other calls get their turn.
-_COUNT_STEP: Final = 5000
-#: How long one of several that count waits for another directory to look at, in seconds.
-_IDLE_SECONDS: Final = 0.002
+#: Folders found in one go.
+_FOUND_STEP: Final = 5000
 
 
 class VfsVolume:
@@ -242,7 +238,7 @@ class VfsVolume:
     async def folders(self) -> AsyncIterator[VFolderId]:
         """Every folder on the volume, found by looking."""
         found = self._folders.find()
-        while batch := await self._threads.run(_take, found, _COUNT_STEP):
+        while batch := await self._threads.run(_take, found, _FOUND_STEP):
             for folder in batch:
                 yield folder
 
@@ -266,47 +262,7 @@ class VfsVolume:
             self._area.write_bytes(USAGE, _memory_name(folder), memory.dump())
 
     async def _counted(self, count: Count, folder: VFolderId) -> Usage:
-        failures: list[PenstockError] = []
-
-        async def quietly(work: Callable[[Count, VFolderId], Awaitable[None]]) -> None:
-            try:
-                await work(count, folder)
-            except PenstockError as error:
-                failures.append(error)
-                count.stop()
-
-        async with anyio.create_task_group() as tasks:
-            for _ in range(self._threads.scans):
-                tasks.start_soon(quietly, self._count_on)
-            # A thread here is one of those that count.
-            for _ in range(self._threads.helpers - 1):
-                tasks.start_soon(quietly, self._help_counting)
-        if failures:
-            raise failures[0]
-        return count.usage
-
-    async def _count_on(self, count: Count, folder: VFolderId) -> None:
-        while not count.is_done:
-            if not await self._threads.run(self._count, count, folder):
-                await anyio.sleep(_IDLE_SECONDS)  # others are at the last directories
-
-    async def _help_counting(self, count: Count, folder: VFolderId) -> None:
-        """Have another process count as well, if there is much to count."""
-        while not count.is_large:
-            if count.is_done:
-                return
-            await anyio.sleep(_IDLE_SECONDS)
-        with await self._threads.run(self._below, folder) as root:
-            words = "1" if count.staging else "0"
-            helper = Helper("count", [root.fd], words, timeout_seconds=self._threads.timeout_seconds)
-            try:
-                await count_with(helper, count)
-            finally:
-                await helper.close()
-
-    def _count(self, count: Count, folder: VFolderId) -> bool:
-        with self._below(folder) as root:
-            return count.step(root, _COUNT_STEP)
+        return await Counting(count, partial(self._below, folder), self._threads).run()
 
     async def capacity(self) -> Capacity:
         """Size of the file system."""

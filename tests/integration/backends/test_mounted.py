@@ -16,8 +16,8 @@ import pytest
 from backends.conformance.suite import FOLDER, SCOPE, SESSION, op, path, put
 from backends.contract import Volume
 from backends.descriptor import SharedDescriptor
+from backends.mounted import counting
 from backends.mounted.beneath import open_root
-from backends.mounted.counting_help import count_with as counting_help_with
 from backends.mounted.helpers import Helper
 from backends.mounted.usage import Count, Seen
 from backends.mounted.usage_memory import DirectoryMemory
@@ -317,17 +317,17 @@ def test_what_cannot_be_remembered_is_read_again(tmp_path: Path) -> None:
 
 
 async def test_another_process_helps_to_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from backends.mounted import counting_help, usage
+    from backends.mounted import usage
 
     monkeypatch.setattr(usage, "_LARGE", 50)
     asked: list[int] = []
-    real = counting_help._ask
+    real = counting._ask
 
     async def ask(helper: Helper, paths: list[RelativePath]) -> list[Seen | None]:
         asked.append(len(paths))
         return await real(helper, paths)
 
-    monkeypatch.setattr(counting_help, "_ask", ask)
+    monkeypatch.setattr(counting, "_ask", ask)
     async with open_vfs(site(tmp_path)) as volume:
         await volume.create_scope(op(), SCOPE, None)
         await volume.create_folder(op(), FOLDER, 0o755)
@@ -362,13 +362,13 @@ async def test_a_helper_that_dies_is_told(tmp_path: Path) -> None:
     helper = Helper("count", [fd], "1", timeout_seconds=10)
     (tmp_path / "d").mkdir()
     count = Count(staging=True)
-    await counting_help_with(helper, count)
+    await counting.count_with(helper, count)
     assert count.usage.entries == 1
     assert helper.process is not None
     helper.process.kill()
     again = Count(staging=True)
     with pytest.raises(BackendUnavailableError):
-        await counting_help_with(helper, again)
+        await counting.count_with(helper, again)
     assert again.is_done, "nobody waits for what was taken"
     for _ in range(2):
         await helper.close()
