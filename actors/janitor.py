@@ -16,7 +16,7 @@ from uuid import UUID
 import anyio
 from loguru import logger
 
-from actors.jobs.contract import CloneJob, JobQueue, PurgeJob, WorkJob
+from actors.jobs.contract import CloneJob, Job, JobQueue, PurgeJob, WorkJob
 from actors.jobs.settlement import settle_if_over
 from actors.settings import ActorSettings
 from actors.turns import GRACE_SECONDS, Pending, Turns
@@ -141,18 +141,17 @@ class Janitor:
             if not entry.doomed and time.time() < entry.time + self._trash_seconds:
                 continue  # somebody may want it back
             job = PurgeJob(volume=self._volume.name, folder=entry.folder, trash=entry.id, files=entry.files)
-            start = partial(self._jobs.start_purge, job)
-            yield Pending(entry.id, _tenant(entry.folder), job.lease, start, _RAREST_SECONDS)
+            yield self._job(job, entry.folder, _RAREST_SECONDS)
 
     def _build(self, plan: BuildPlan) -> Pending:
         job = CloneJob(volume=self._volume.name, build=plan.id)
-        start = partial(self._jobs.start_clone, job)
-        return Pending(plan.id, _tenant(plan.destination), job.lease, start, _RAREST_AWAITED_SECONDS)
+        return self._job(job, plan.destination, _RAREST_AWAITED_SECONDS)
 
     def _work(self, work: Work) -> Pending:
-        job = WorkJob(volume=self._volume.name, work=work.id)
-        start = partial(self._jobs.start_work, job)
-        return Pending(work.id, _tenant(work.folder), job.lease, start, _RAREST_AWAITED_SECONDS)
+        return self._job(WorkJob(volume=self._volume.name, work=work.id), work.folder, _RAREST_AWAITED_SECONDS)
+
+    def _job(self, job: Job, folder: VFolderId | None, rarest_seconds: float) -> Pending:
+        return Pending(job.id, _tenant(folder), job.lease, partial(self._jobs.start, job), rarest_seconds)
 
 
 def _tenant(folder: VFolderId | None) -> str:

@@ -20,7 +20,7 @@ import anyio
 import redis.asyncio
 
 from actors.fleet import Fleet
-from actors.jobs.contract import CloneJob, PurgeJob
+from actors.jobs.contract import Job
 from actors.observer import SilentObserver as SilentActors
 from actors.settings import ActorSettings
 from backends.contract import Operation
@@ -172,10 +172,7 @@ async def _echo_async(url: str) -> None:
 
 
 class _NoJobs:
-    async def start_purge(self, job: PurgeJob) -> None:
-        raise NotImplementedError(str(job))
-
-    async def start_clone(self, job: CloneJob) -> None:
+    async def start(self, job: Job) -> None:
         raise NotImplementedError(str(job))
 
 

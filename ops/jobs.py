@@ -9,23 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
-from uuid import UUID
 
 import anyio
 import dramatiq
 from dramatiq.brokers.redis import RedisBroker
-from pydantic import BaseModel
 from redis.exceptions import RedisError
 
-from actors.jobs.contract import CloneJob, PurgeJob, WorkJob
+from actors.jobs.contract import Job
 from bus.settings import BusSettings
 from domain.errors import BusBrokenError, InvalidRequestError
 from ops.settings import Settings
 
 _NAMESPACE: Final = "penstock-jobs"
-PURGE: Final = "purge"
-CLONE: Final = "clone"
-WORK: Final = "work"
 _QUEUE: Final = "storage"
 
 
@@ -60,26 +55,15 @@ class JobSender:
     def __init__(self, broker: RedisBroker) -> None:
         self._broker = broker
 
-    async def start_purge(self, job: PurgeJob) -> None:
-        """Have a worker purge a trash entry."""
-        await self._start(PURGE, job.trash, job)
-
-    async def start_clone(self, job: CloneJob) -> None:
-        """Have a worker copy a folder."""
-        await self._start(CLONE, job.build, job)
-
-    async def start_work(self, job: WorkJob) -> None:
-        """Have a worker do something of a volume's list."""
-        await self._start(WORK, job.work, job)
-
-    async def _start(self, name: str, id_: UUID, job: BaseModel) -> None:
+    async def start(self, job: Job) -> None:
+        """Have a worker do something."""
         message: dramatiq.Message[Any] = dramatiq.Message(
             queue_name=_QUEUE,
-            actor_name=name,
+            actor_name=job.name,
             args=(),
             kwargs=job.model_dump(mode="json"),
             options={},
-            message_id=str(id_),
+            message_id=str(job.id),
         )
         try:
             await anyio.to_thread.run_sync(self._enqueue, message)

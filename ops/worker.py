@@ -16,7 +16,6 @@ from backends.contract import Volume
 from bus.contract import Bus
 from domain.errors import PenstockError
 from domain.ids import VolumeName
-from ops.jobs import CLONE, PURGE, WORK
 
 Message = Mapping[str, Any]
 
@@ -30,9 +29,9 @@ class Jobs:
         self._observer = observer
         #: What is done with each kind of message.
         self.by_name: Final[Mapping[str, Callable[[Message], Awaitable[None]]]] = {
-            PURGE: self._purge,
-            CLONE: self._clone,
-            WORK: self._work,
+            PurgeJob.name: self._purge,
+            CloneJob.name: self._clone,
+            WorkJob.name: self._work,
         }
 
     async def _purge(self, message: Message) -> None:

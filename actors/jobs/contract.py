@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import ClassVar, Protocol
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
@@ -10,60 +10,68 @@ from pydantic import BaseModel, ConfigDict
 from domain.ids import VFolderId, VolumeName
 
 
-class PurgeJob(BaseModel):
-    """Remove what is left of a deleted folder."""
+class Job(BaseModel):
+    """Something a worker is to do with a volume."""
 
     model_config = ConfigDict(frozen=True)
 
+    #: What it is called on the queue.
+    name: ClassVar[str]
+
     volume: VolumeName
+
+    @property
+    def id(self) -> UUID:
+        """What it is done with, on the volume's own list."""
+        raise NotImplementedError(self.name)
+
+    @property
+    def lease(self) -> str:
+        """Name of the lease of whoever does it."""
+        return f"job:{self.name}:{self.id}"
+
+
+class PurgeJob(Job):
+    """Remove what is left of a deleted folder."""
+
+    name = "purge"
+
     folder: VFolderId
     trash: UUID
     #: Whether it is what is left of files of the folder.
     files: bool = False
 
     @property
-    def lease(self) -> str:
-        """Name of the lease of whoever does it."""
-        return f"job:purge:{self.trash}"
+    def id(self) -> UUID:
+        return self.trash
 
 
-class CloneJob(BaseModel):
-    """Copy a folder to where a new one is being made."""
+class CloneJob(Job):
+    """Copy a folder to where a new one is being made, which is on this volume."""
 
-    model_config = ConfigDict(frozen=True)
+    name = "clone"
 
-    #: Volume the new folder is made on.
-    volume: VolumeName
     build: UUID
 
     @property
-    def lease(self) -> str:
-        """Name of the lease of whoever does it."""
-        return f"job:clone:{self.build}"
+    def id(self) -> UUID:
+        return self.build
 
 
-class WorkJob(BaseModel):
+class WorkJob(Job):
     """Do what a volume has on its list of work."""
 
-    model_config = ConfigDict(frozen=True)
+    name = "work"
 
-    volume: VolumeName
     work: UUID
 
     @property
-    def lease(self) -> str:
-        """Name of the lease of whoever does it."""
-        return f"job:work:{self.work}"
+    def id(self) -> UUID:
+        return self.work
 
 
 class JobQueue(Protocol):
     """Where jobs go in. Delivery is at least once; a job is repeat-safe."""
 
-    async def start_purge(self, job: PurgeJob) -> None:
-        """Have a worker purge a trash entry, soon. Raises BusBrokenError."""
-
-    async def start_clone(self, job: CloneJob) -> None:
-        """Have a worker copy a folder, soon. Raises BusBrokenError."""
-
-    async def start_work(self, job: WorkJob) -> None:
-        """Have a worker do something of the volume's list, soon. Raises BusBrokenError."""
+    async def start(self, job: Job) -> None:
+        """Have a worker do it, soon. Raises BusBrokenError."""

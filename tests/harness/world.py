@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from actors.fleet import Fleet
 from actors.jobs.clone import clone
-from actors.jobs.contract import CloneJob, PurgeJob, WorkJob
+from actors.jobs.contract import CloneJob, Job, PurgeJob, WorkJob
 from actors.jobs.purge import purge
 from actors.jobs.work import do_work
 from actors.observer import SilentObserver as SilentActors
@@ -72,15 +72,16 @@ class Direct:
         self._bus = bus
         self._volume = volume
 
-    async def start_purge(self, job: PurgeJob) -> None:
-        await purge(job, self._volume, self._bus)
-
-    async def start_clone(self, job: CloneJob) -> None:
-        await clone(job, {self._volume.name: self._volume}, self._bus)
-
-    async def start_work(self, job: WorkJob) -> None:
-        with suppress(BackendUnavailableError):  # as a worker that comes back to it later
-            await do_work(job, {self._volume.name: self._volume}, self._bus)
+    async def start(self, job: Job) -> None:
+        volumes = {self._volume.name: self._volume}
+        match job:
+            case PurgeJob():
+                await purge(job, self._volume, self._bus)
+            case CloneJob():
+                await clone(job, volumes, self._bus)
+            case WorkJob():
+                with suppress(BackendUnavailableError):  # as a worker that comes back to it later
+                    await do_work(job, volumes, self._bus)
 
 
 class Watching(SilentObserver):

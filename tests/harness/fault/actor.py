@@ -19,7 +19,7 @@ from harness.fault.plan import Plan
 from harness.fault.words import POISON_HANG, POISON_KILL
 
 from actors.fleet import Fleet
-from actors.jobs.contract import CloneJob, PurgeJob
+from actors.jobs.contract import Job
 from actors.observer import SilentObserver
 from actors.volume_actor import VolumeActor
 from backends.contract import Operation
@@ -78,11 +78,8 @@ class Faulty:
 class NoJobs:
     """Trash stays where it is, for the checker to see."""
 
-    async def start_purge(self, job: PurgeJob) -> None:
+    async def start(self, job: Job) -> None:
         """Leave it."""
-
-    async def start_clone(self, job: CloneJob) -> None:
-        """None is asked for."""
 
 
 async def main(plan: Plan, node: str) -> None:

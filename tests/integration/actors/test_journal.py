@@ -14,7 +14,7 @@ from harness.redis_server import RedisServer, debian_redis
 from pydantic import SecretStr
 
 from actors.fleet import Fleet
-from actors.jobs.contract import CloneJob, PurgeJob
+from actors.jobs.contract import Job
 from actors.observer import SilentObserver
 from actors.settings import ActorSettings
 from backends.observer import SilentObserver as SilentBackends
@@ -46,11 +46,8 @@ def server(tmp_path: Path):
 
 
 class NoJobs:
-    async def start_purge(self, job: PurgeJob) -> None:
+    async def start(self, job: Job) -> None:
         """Trash stays where it is."""
-
-    async def start_clone(self, job: CloneJob) -> None:
-        """None is asked for."""
 
 
 @asynccontextmanager

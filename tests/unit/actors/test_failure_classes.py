@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from actors.fleet import Fleet
-from actors.jobs.contract import CloneJob, PurgeJob
+from actors.jobs.contract import Job
 from actors.observer import SilentObserver
 from actors.settings import ActorSettings
 from backends.memory import MemoryVolume
@@ -37,11 +37,8 @@ ACTORS = ActorSettings(
 
 
 class NoJobs:
-    async def start_purge(self, job: PurgeJob) -> None:
+    async def start(self, job: Job) -> None:
         """Trash stays where it is."""
-
-    async def start_clone(self, job: CloneJob) -> None:
-        """None is asked for."""
 
 
 @dataclass

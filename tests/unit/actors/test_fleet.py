@@ -11,7 +11,7 @@ import pytest
 
 from actors.fleet import Fleet
 from actors.jobs.clone import clone
-from actors.jobs.contract import CloneJob, PurgeJob
+from actors.jobs.contract import CloneJob, Job, PurgeJob
 from actors.jobs.purge import purge
 from actors.observer import SilentObserver
 from actors.settings import ActorSettings
@@ -55,12 +55,12 @@ class DirectJobs:
         self.volumes = volumes
         self.started: list[PurgeJob] = []
 
-    async def start_purge(self, job: PurgeJob) -> None:
-        self.started.append(job)
-        await purge(job, self.volumes[job.volume], self.bus)
-
-    async def start_clone(self, job: CloneJob) -> None:
-        await clone(job, self.volumes, self.bus)
+    async def start(self, job: Job) -> None:
+        if isinstance(job, PurgeJob):
+            self.started.append(job)
+            await purge(job, self.volumes[job.volume], self.bus)
+        if isinstance(job, CloneJob):
+            await clone(job, self.volumes, self.bus)
 
 
 class World:

@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from actors.janitor import Janitor
-from actors.jobs.contract import CloneJob, PurgeJob, WorkJob
+from actors.jobs.contract import Job
 from actors.settings import ActorSettings
 from backends.contract import TrashEntry
 from domain.errors import BackendUnavailableError, Subject
@@ -43,17 +43,9 @@ class Asked:
 
     def __init__(self) -> None:
         self.trash: list[UUID] = []
-        self.builds: list[UUID] = []
-        self.work: list[UUID] = []
 
-    async def start_purge(self, job: PurgeJob) -> None:
-        self.trash.append(job.trash)
-
-    async def start_clone(self, job: CloneJob) -> None:
-        self.builds.append(job.build)
-
-    async def start_work(self, job: WorkJob) -> None:
-        self.work.append(job.work)
+    async def start(self, job: Job) -> None:
+        self.trash.append(job.id)
 
 
 class NoBus:
@@ -71,7 +63,7 @@ class NoBus:
 
 def janitor_of(trash: Trash, asked: Asked, interval: float, **settings: Any) -> Janitor:
     chosen = ActorSettings(purge_interval_seconds=interval, **settings)
-    return Janitor(trash, asked, NoBus(), chosen)  # type: ignore[arg-type]
+    return Janitor(trash, asked, NoBus(), chosen)
 
 
 async def run_until(janitor: Janitor, holds: Callable[[], bool]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from random import Random
 from uuid import UUID
 
 from hypothesis import given
@@ -75,7 +76,7 @@ def test_what_somebody_does_keeps_its_place_and_is_not_started_again() -> None:
     st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 40)), max_size=60, unique_by=lambda pair: pair[1]),
     st.randoms(),
 )
-def test_everything_is_started_in_the_end(places: int, found: list[tuple[str, int]], random: object) -> None:
+def test_everything_is_started_in_the_end(places: int, found: list[tuple[str, int]], random: Random) -> None:
     turns = Turns(places, 1.0)
     waiting = {UUID(int=number): item(tenant, number) for tenant, number in found}
     running: set[UUID] = set()
@@ -86,7 +87,7 @@ def test_everything_is_started_in_the_end(places: int, found: list[tuple[str, in
         running |= {one.id for one in picked}
         assert len(running) <= places
         assert max(Counter(waiting[id_].tenant for id_ in running).values(), default=0) <= places
-        done = random.choice(sorted(running))  # type: ignore[attr-defined]
+        done = random.choice(sorted(running))
         running.discard(done)
         del waiting[done]
     assert not waiting
