@@ -88,7 +88,7 @@ def _wait(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
 def redis_server(folder: Path) -> Iterator[str]:
     """A Redis with its append-only file on; gives its URL."""
     port = free_port()
-    options = f"--port {port} --bind 127.0.0.1 --save '' --appendonly yes --appendfsync everysec".split()
+    options = f"--port {port} --bind 127.0.0.1 --save '' --appendonly yes --appendfsync always".split()
     words = [word.strip("'") for word in options]
     with started("redis-server", *words, "--dir", folder, log=folder / "redis.log", ports=[port]):
         yield f"redis://127.0.0.1:{port}/0"

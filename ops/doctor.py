@@ -96,13 +96,14 @@ def _redis(what: str, url: str, *, durable: bool) -> Iterator[Finding]:
     try:
         with closing(redis.Redis.from_url(url, socket_timeout=3, socket_connect_timeout=3)) as client:
             info: Any = client.info()
+            sync = _append_sync(client)
     except (redis.RedisError, ValueError) as error:
         remedy = "start Redis, or correct its URL, user and password"
         yield Finding(Grade.FAIL, what, f"{type(error).__name__}: {str(error)[:120]}", remedy)
         return
     yield _redis_version(what, info)
     if durable:
-        yield _append_only(info)
+        yield _append_only(info, sync)
         yield _eviction(info)
 
 
@@ -114,11 +115,24 @@ def _redis_version(what: str, info: dict[str, Any]) -> Finding:
     return Finding(Grade.OK, what, told)
 
 
-def _append_only(info: dict[str, Any]) -> Finding:
-    if info.get("aof_enabled"):
-        return Finding(Grade.OK, "redis append-only file", "on")
-    remedy = "set `appendonly yes`: without it accepted commands are lost when Redis dies"
-    return Finding(Grade.FAIL, "redis append-only file", "off", remedy)
+def _append_sync(client: redis.Redis) -> str:
+    """When the append-only file is synced; empty if this user may not ask."""
+    try:
+        known: Any = client.config_get("appendfsync")
+    except redis.ResponseError:
+        return ""
+    return str(known.get("appendfsync", ""))
+
+
+def _append_only(info: dict[str, Any], sync: str) -> Finding:
+    what = "redis append-only file"
+    if not info.get("aof_enabled"):
+        remedy = "set `appendonly yes`: without it accepted commands are lost when Redis dies"
+        return Finding(Grade.FAIL, what, "off", remedy)
+    if sync in {"", "always"}:
+        return Finding(Grade.OK, what, f"on, synced {sync or 'as set: this user may not ask how'}")
+    remedy = "set `appendfsync always`: else what was accepted in the last two seconds may be lost when Redis dies"
+    return Finding(Grade.WARN, what, f"on, appendfsync {sync}", remedy)
 
 
 def _eviction(info: dict[str, Any]) -> Finding:

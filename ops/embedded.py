@@ -157,7 +157,7 @@ def server_config(home: Home, url: str) -> Path:
         "dir": home.redis.resolve(),
         "save": '""',
         "appendonly": "yes",
-        "appendfsync": "everysec",
+        "appendfsync": "always",
         "maxmemory-policy": "noeviction",
         "daemonize": "no",
         "loglevel": "warning",

@@ -68,7 +68,10 @@ if sys.version_info < (3, 13):
 
 
 class RedisServer:
-    """One server with its append-only file on; may be killed and started again on the same data."""
+    """One server with its append-only file on; may be killed and started again on the same data.
+
+    `appendfsync everysec` would not do: a server whose disk is busy then answers before it has written.
+    """
 
     def __init__(self, binary: str, folder: Path) -> None:
         self._binary = binary
@@ -88,7 +91,7 @@ class RedisServer:
             "dir": self._folder,
             "save": "",
             "appendonly": "yes",
-            "appendfsync": "everysec",
+            "appendfsync": "always",
             "daemonize": "no",
         }
         words = [word for name, value in options.items() for word in (f"--{name}", str(value))]

@@ -102,6 +102,36 @@ def test_a_redis_that_forgets(config: Path, clean_redis) -> None:
     assert grades(findings["redis append-only file"]) == grades(findings["redis eviction"]) == {"fail"}
 
 
+def test_a_redis_that_answers_before_it_has_written(config: Path, clean_redis) -> None:
+    import redis
+
+    with redis.Redis(port=clean_redis.port) as client:
+        client.config_set("appendfsync", "everysec")
+        try:
+            code, findings = examine(config)
+        finally:
+            client.config_set("appendfsync", "always")
+    assert code == 0
+    (finding,) = findings["redis append-only file"]
+    assert finding["grade"] == "warn"
+    assert "everysec" in finding["seen"]
+    assert "appendfsync always" in finding["remedy"]
+
+
+def test_a_redis_user_who_may_not_ask_for_its_settings(config: Path, clean_redis) -> None:
+    import redis
+
+    with redis.Redis(port=clean_redis.port) as client:
+        client.acl_setuser("careful", enabled=True, passwords=["+pw"], commands=["+@all", "-config"], keys=["*"])
+        try:
+            change(config, "redis://", "redis://careful:pw@")
+            code, findings = examine(config)
+        finally:
+            client.acl_deluser("careful")
+    assert code == 0
+    assert grades(findings["redis append-only file"]) == {"ok"}
+
+
 def test_wrong_settings(config: Path) -> None:
     change(config, "[internal]", "[internal]\ncolour = 1")
     code, findings = examine(config)
