@@ -113,7 +113,7 @@ class Comparison:
     ) -> AsyncIterator[Row]:
         counted = await volume.usage(folder, staging=False)
         now = self.bus.clock.now()
-        await self._apply(measured_usage(folder, volume.name, counted.file_bytes, counted.files, now))
+        await self._apply(measured_usage(folder, volume.name, counted, now))
         before = "unknown" if known is None else f"{known['file_bytes']} bytes in {known['files']} files"
         after = f"{counted.file_bytes} bytes in {counted.files} files"
         if before != after:

@@ -60,5 +60,5 @@ class ScopeUsage:
         except NotFoundError:
             return 0  # deleted meanwhile; its records go with the event that says so
         now = self._clock.now()
-        await self._catalogue.apply([measured_usage(folder, self._volume, usage.file_bytes, usage.files, now)])
+        await self._catalogue.apply([measured_usage(folder, self._volume, usage, now)])
         return usage.file_bytes

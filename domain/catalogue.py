@@ -11,11 +11,13 @@ Index members: `<folder>@<volume>` in `index:folders`, `index:volume:<volume>` a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from dataclasses import fields as dataclass_fields
 from enum import StrEnum
 from typing import Final, Self
 
 from domain.ids import QuotaScopeId, VFolderId, VolumeName
+from domain.usage import Usage
 
 #: Index of every folder of every volume.
 ALL_FOLDERS: Final = "index:folders"
@@ -191,6 +193,13 @@ class UsageRecord:
         return cls(int(fields["file_bytes"]), int(fields["files"]), float(fields["measured"]))
 
 
-def measured_usage(folder: VFolderId, volume: VolumeName, file_bytes: int, files: int, time: float) -> Put:
+def measured_usage(folder: VFolderId, volume: VolumeName, usage: Usage, time: float) -> Put:
     """Record a fresh count."""
-    return Put(usage_record(folder, volume), {"file_bytes": file_bytes, "files": files, "measured": time})
+    return Put(usage_record(folder, volume), {**asdict(usage), "measured": time})
+
+
+def counted_usage(fields: Mapping[str, str]) -> Usage | None:
+    """All that was counted of a folder, by the fields of its usage record; None: nobody has counted it yet."""
+    if "entries" not in fields:
+        return None
+    return Usage(**{known.name: int(fields[known.name]) for known in dataclass_fields(Usage)})

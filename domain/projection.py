@@ -34,6 +34,7 @@ from domain.ids import VFolderId, VolumeName
 from domain.messages import Event
 from domain.registry import open_event
 from domain.tasks import ALL_TASKS, ENDED_TASKS, TaskKind, TaskState, ended_member, task_record
+from domain.usage import Usage
 
 
 def project(envelope: Envelope) -> tuple[Change, ...]:
@@ -93,7 +94,8 @@ def _(event: events.QuotaAlert, time: float) -> tuple[Change, ...]:
 def _(event: events.VFolderCreated, time: float) -> tuple[Change, ...]:
     return (
         *_appear(event.folder, event.volume, time, {"mode": event.mode}),
-        measured_usage(event.folder, event.volume, 0, 0, time),
+        # Uploads change these two; the rest is known when somebody has counted.
+        Put(usage_record(event.folder, event.volume), {"file_bytes": 0, "files": 0, "measured": time}),
     )
 
 
@@ -227,8 +229,8 @@ def _(event: task_events.TaskAbandoned, time: float) -> tuple[Change, ...]:
 
 @_project.register
 def _(event: events.UsageMeasured, time: float) -> tuple[Change, ...]:
-    usage = {name: int(value) for name, value in event.model_dump(exclude={"volume", "folder"}).items()}
-    return (Put(usage_record(event.folder, event.volume), {**usage, "measured": time}),)
+    usage = Usage(**event.model_dump(exclude={"volume", "folder"}))
+    return (measured_usage(event.folder, event.volume, usage, time),)
 
 
 @_project.register

@@ -15,7 +15,7 @@ from anyio.abc import TaskGroup
 
 from backends.contract import Volume
 from bus.contract import Bus
-from domain.catalogue import usage_record
+from domain.catalogue import counted_usage, usage_record
 from domain.errors import BusyError, PenstockError
 from domain.ids import VFolderId, VolumeName
 from domain.usage import Usage
@@ -98,14 +98,8 @@ class Counts:
 
     async def _last(self, volume: VolumeName, folder: VFolderId) -> Counted:
         (fields,) = await self._bus.catalogue.fields([usage_record(folder, volume)])
-        if not fields or "entries" not in fields:
+        usage = counted_usage(fields) if fields else None
+        if not fields or usage is None:
             message = "the folder is being counted; that takes longer than can be waited for"
             raise BusyError(message, retry_after_seconds=_RETRY_SECONDS)
-        usage = Usage(
-            entries=int(fields["entries"]),
-            files=int(fields["files"]),
-            logical_bytes=int(fields["logical_bytes"]),
-            file_bytes=int(fields["file_bytes"]),
-            allocated_bytes=int(fields["allocated_bytes"]),
-        )
         return Counted(usage, max(0.0, self._bus.clock.now() - float(fields["measured"])))

@@ -18,6 +18,7 @@ from domain.catalogue import (
     Remove,
     Unindex,
     UsageRecord,
+    counted_usage,
     folder_member,
     measured_usage,
     parse_folder_member,
@@ -31,6 +32,7 @@ from domain.messages import Message
 from domain.permissions import Permission
 from domain.projection import project
 from domain.registry import COMMANDS, EVENTS, open_command, open_event
+from domain.usage import Usage
 
 DISK = VolumeName("disk")
 SCOPE = QuotaScopeId(ScopeKind.PROJECT, UUID(int=5))
@@ -216,8 +218,11 @@ def test_records_are_read_as_they_are_written() -> None:
     fields = {"created": "12.5", "mode": "448"}
     record = FolderRecord.parse(member, fields)
     assert (record.folder, record.volume, record.mode, record.created) == (FOLDER, DISK, 0o700, 12.5)
-    put = measured_usage(FOLDER, DISK, 7, 2, 3.5)
-    assert UsageRecord.parse({key: str(value) for key, value in put.fields.items()}) == UsageRecord(7, 2, 3.5)
+    put = measured_usage(FOLDER, DISK, Usage(3, 2, 4103, 7, 8192), 3.5)
+    known = {key: str(value) for key, value in put.fields.items()}
+    assert UsageRecord.parse(known) == UsageRecord(7, 2, 3.5)
+    assert counted_usage(known) == Usage(3, 2, 4103, 7, 8192)
+    assert counted_usage({"file_bytes": "0", "files": "0", "measured": "3.5"}) is None
 
 
 def test_bodies_have_a_wire_form_without_what_is_absent() -> None:
