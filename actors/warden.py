@@ -91,15 +91,20 @@ class Warden:
             await self._tell(account, quota, used, level, told)
 
     def _level(self, quota: Quota, used: int, told: _Level) -> _Level:
-        limit = quota.soft_bytes if quota.limit_bytes is None else quota.limit_bytes
-        reached = (
-            [] if limit is None else [one for one in self._settings.alert_percents if used * 100 >= one * limit]
-        )
+        percent = self._percent(quota.soft_bytes if quota.limit_bytes is None else quota.limit_bytes, used)
         if quota.soft_bytes is None or used <= quota.soft_bytes:
-            return _Level(max(reached, default=0))
+            return _Level(percent)
         now = self._bus.clock.now()
         since = now if told.soft_since is None else told.soft_since
-        return _Level(max(reached, default=0), since, now - since >= self._settings.soft_quota_seconds)
+        return _Level(percent, since, now - since >= self._settings.soft_quota_seconds)
+
+    def _percent(self, limit: int | None, used: int) -> int:
+        """The highest threshold that is reached."""
+        if limit is None:
+            return 0
+        return max(
+            (percent for percent in self._settings.alert_percents if used * 100 >= percent * limit), default=0
+        )
 
     async def _tell(self, account: Account, quota: Quota, used: int, level: _Level, told: _Level) -> None:
         owner = account.owner

@@ -7,9 +7,8 @@ from uuid import UUID
 
 from pydantic import Field
 
-from domain.errors import ErrorCode, Retry
 from domain.ids import QuotaScopeId, VFolderId, VolumeName
-from domain.messages import Command
+from domain.messages import Command, Reason
 
 #: Access mode bits of a new folder when none are given (rwxr-xr-x, as Backend.AI does).
 DEFAULT_FOLDER_MODE = 0o755
@@ -157,13 +156,10 @@ class FinishClone(_CloneCommand):
     changed: list[str] = Field(default_factory=list, description="files that were changed while they were copied")
 
 
-class _AbandonCommand(_CloneCommand):
+class _AbandonCommand(Reason, _CloneCommand):
     publisher = "the worker that copied it"
 
     task: UUID = Field(description="id of the task: the id of the command that began it")
-    code: ErrorCode | None = Field(None, description="what went wrong, wire-stable; absent: it was cancelled")
-    retry: Retry = Field(Retry.NEVER, description="whether the same may succeed later")
-    detail: str = Field("", description="a sentence for people")
 
 
 class AbandonClone(_AbandonCommand):

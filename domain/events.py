@@ -9,7 +9,7 @@ from pydantic import Field
 from domain.commands import RequestClone
 from domain.errors import ErrorCode, Retry
 from domain.ids import QuotaScopeId, VFolderId, VolumeName
-from domain.messages import Command, Event
+from domain.messages import Command, Event, Reason
 
 _GATEWAY = "the gateway that did it"
 
@@ -181,11 +181,8 @@ class CloneCompleted(_CloneEvent):
     )
 
 
-class _AbandonedEvent(_CloneEvent):
+class _AbandonedEvent(Reason, _CloneEvent):
     task: UUID = Field(description="id of the task: the id of the command that began it")
-    code: ErrorCode | None = Field(None, description="what went wrong, wire-stable; absent: it was cancelled")
-    retry: Retry = Field(Retry.NEVER, description="whether the same may succeed later")
-    detail: str = Field("", description="a sentence for people")
 
 
 class CloneAbandoned(_AbandonedEvent):

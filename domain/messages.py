@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
+from domain.errors import ErrorCode, Retry
 from domain.ids import VolumeName
 
 
@@ -31,6 +32,14 @@ class Message(BaseModel):
     def body(self) -> dict[str, object]:
         """The fields in their wire form: strings, numbers, booleans, lists, maps; absent ones left out."""
         return self.model_dump(mode="json", exclude_none=True)
+
+
+class Reason(BaseModel):
+    """What a message says of why something came to its end before all of it was done."""
+
+    code: ErrorCode | None = Field(None, description="what went wrong, wire-stable; absent: it was cancelled")
+    retry: Retry = Field(Retry.NEVER, description="whether the same may succeed later")
+    detail: str = Field("", description="a sentence for people")
 
 
 class Command(Message):

@@ -6,9 +6,8 @@ from uuid import UUID
 
 from pydantic import Field, JsonValue
 
-from domain.errors import ErrorCode, Retry
 from domain.ids import VFolderId
-from domain.messages import Command
+from domain.messages import Command, Reason
 from domain.tasks import TaskKind
 
 
@@ -45,15 +44,11 @@ class FinishTask(_TaskCommand):
     result: dict[str, JsonValue] = Field(default_factory=dict, description="what was found, as its kind tells it")
 
 
-class AbandonTask(_TaskCommand):
+class AbandonTask(Reason, _TaskCommand):
     """Give a task up: it was cancelled, or cannot be done."""
 
     type = "task.abandon"
     publisher = "the worker that did it"
-
-    code: ErrorCode | None = Field(None, description="what went wrong, wire-stable; absent: it was cancelled")
-    retry: Retry = Field(Retry.NEVER, description="whether the same may succeed later")
-    detail: str = Field("", description="a sentence for people")
 
 
 class CancelTask(_TaskCommand):

@@ -6,10 +6,9 @@ from uuid import UUID
 
 from pydantic import Field, JsonValue
 
-from domain.errors import ErrorCode, Retry
 from domain.events import CommandFailed
 from domain.ids import VFolderId
-from domain.messages import Event
+from domain.messages import Event, Reason
 from domain.tasks import TaskKind
 
 
@@ -56,14 +55,10 @@ class TaskCompleted(_WorkEvent):
     result: dict[str, JsonValue] = Field(default_factory=dict, description="what was found, as its kind tells it")
 
 
-class TaskAbandoned(_WorkEvent):
+class TaskAbandoned(Reason, _WorkEvent):
     """A task has ended before all of it was done."""
 
     type = "task.abandoned"
-
-    code: ErrorCode | None = Field(None, description="what went wrong, wire-stable; absent: it was cancelled")
-    retry: Retry = Field(Retry.NEVER, description="whether the same may succeed later")
-    detail: str = Field("", description="a sentence for people")
 
 
 class TaskStartFailed(CommandFailed):

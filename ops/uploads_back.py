@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
+from actors.strays import uploads_without_record
 from backends.contract import Volume
-from backends.powers import ListsStagings, StagedUpload
+from backends.powers import StagedUpload
 from bus.contract import Bus
-from domain.errors import NotFoundError, QuotaExceededError
+from domain.errors import QuotaExceededError
 from domain.ids import VFolderId, VolumeName
 from gateway.observer import SilentObserver
 from gateway.quotas import Quotas
@@ -41,20 +42,9 @@ class UploadsBack:
     async def differences(self, volume: Volume) -> AsyncIterator[Row]:
         """Uploads on a volume without a record, which get one."""
         async for folder in volume.folders():
-            files = volume.files(folder)
-            if not isinstance(files, ListsStagings):
-                return
-            try:
-                stagings = await files.stagings()
-            except NotFoundError:
-                continue  # it was deleted meanwhile
-            for staged in stagings:
-                if await self._is_lost(staged):
-                    yield await self._row(VolumeName(volume.name), folder, staged)
-
-    async def _is_lost(self, staged: StagedUpload) -> bool:
-        young = staged.modified > self._bus.clock.now() - _YOUNG_SECONDS
-        return not young and await self._bus.records.load(f"upload:{staged.session}") is None
+            before = self._bus.clock.now() - _YOUNG_SECONDS
+            for staged in await uploads_without_record(volume.files(folder), self._bus.records, before):
+                yield await self._row(VolumeName(volume.name), folder, staged)
 
     async def _row(self, volume: VolumeName, folder: VFolderId, staged: StagedUpload) -> Row:
         row = {"volume": str(volume), "subject": str(folder)}

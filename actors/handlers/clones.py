@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from actors.handlers import copies
 from actors.handlers.effect import Effect, Ground
 from actors.handlers.folders import open_scope
-from backends.contract import Operation, Volume
-from backends.powers import BuildPlan, BuildsFolders, ClonesFolders
-from domain.commands import AbandonClone, AbandonMigration, FinishClone, FinishMigration, RequestClone
-from domain.errors import (
-    ConflictError,
-    InvalidRequestError,
-    NotFoundError,
-    PenstockError,
-    Subject,
-    UnsupportedError,
-)
+from backends.contract import Operation
+from backends.powers import ClonesFolders
+from domain.commands import AbandonClone, FinishClone, RequestClone
+from domain.errors import InvalidRequestError
 from domain.events import CloneAbandoned, CloneAccepted, CloneCompleted
-from domain.ids import VolumeName
-from domain.paths import ROOT
 
 
 async def request_clone(command: RequestClone, op: Operation, ground: Ground) -> Effect:
@@ -33,67 +23,17 @@ async def request_clone(command: RequestClone, op: Operation, ground: Ground) ->
         await volume.clone_folder(op, command.source, command.destination)
         done = CloneCompleted(volume=volume.name, source=command.source, destination=command.destination)
         return Effect([*before, done])
-    builder = builder_of(volume)
-    if here:
-        await volume.files(command.source).stat(ROOT)
-    source_volume = command.source_volume or VolumeName(volume.name)
-    plan = BuildPlan(op.id, source_volume, command.source, command.destination, command.verify)
-    await builder.begin_build(op, plan)
-    accepted = CloneAccepted(
-        volume=volume.name,
-        source=command.source,
-        destination=command.destination,
-        source_volume=command.source_volume,
-        task=op.id,
-    )
-    return Effect([*before, accepted])
+    return Effect([*before, CloneAccepted(**await copies.begin(command, op, ground))])
 
 
 async def finish_clone(command: FinishClone, op: Operation, ground: Ground) -> Effect:
     """Put what a worker has copied at its place."""
-    builder = builder_of(ground.volume)
-    try:
-        await builder.finish_build(op, command.task, command.attempt, command.destination)
-    except ConflictError as error:
-        # Somebody has made the destination meanwhile. Trying again would end here for ever.
-        await builder.drop_build(op, command.task)
-        return Effect([CloneAbandoned(**given_up(command, ground, error))])
-    done = CloneCompleted(
-        volume=ground.volume.name,
-        source=command.source,
-        destination=command.destination,
-        source_volume=command.source_volume,
-        task=command.task,
-        entries=command.entries,
-        size_bytes=command.size_bytes,
-        changed=command.changed,
-    )
-    return Effect([done])
+    told, there = await copies.finish(command, op, ground)
+    if not there:
+        return Effect([CloneAbandoned(**told)])
+    return Effect([CloneCompleted(**told, changed=command.changed)])
 
 
 async def abandon_clone(command: AbandonClone, op: Operation, ground: Ground) -> Effect:
     """Take away what a worker has copied."""
-    if not await builder_of(ground.volume).drop_build(op, command.task):
-        raise NotFoundError(f"{command.task}: it is over", subject=Subject.TASK)
-    return Effect([CloneAbandoned(**given_up(command, ground))])
-
-
-def given_up(
-    command: FinishClone | AbandonClone | FinishMigration | AbandonMigration,
-    ground: Ground,
-    error: PenstockError | None = None,
-) -> dict[str, Any]:
-    """What is told of a copy that will not be: with the error that ended it, or with the worker's words."""
-    known: dict[str, Any] = {}
-    if error is not None:
-        known = {"code": error.code, "retry": error.retry, "detail": error.message}
-    if isinstance(command, AbandonClone | AbandonMigration):
-        known = {"code": command.code, "retry": command.retry, "detail": command.detail}
-    names = command.model_dump(include={"source", "destination", "source_volume", "task"})
-    return {**names, "volume": ground.volume.name, **known}
-
-
-def builder_of(volume: Volume) -> BuildsFolders:
-    if not isinstance(volume, BuildsFolders):
-        raise UnsupportedError(f"backend {volume.backend} cannot clone folders", subject=Subject.VFOLDER)
-    return volume
+    return Effect([CloneAbandoned(**await copies.abandon(command, op, ground))])

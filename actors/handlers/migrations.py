@@ -8,19 +8,13 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from actors.handlers.clones import builder_of, given_up
+from actors.handlers import copies
 from actors.handlers.effect import Effect, Ground
 from actors.handlers.folders import open_scope
 from backends.contract import Operation
-from backends.powers import BuildPlan, LimitsFolders, MovesFolders, WithdrawsFolders
+from backends.powers import LimitsFolders, MovesFolders, WithdrawsFolders
 from domain.commands import AbandonMigration, FinishMigration, MigrateVFolder, WithdrawVFolder
-from domain.errors import (
-    ConflictError,
-    InvalidRequestError,
-    NotFoundError,
-    Subject,
-    UnsupportedError,
-)
+from domain.errors import InvalidRequestError, NotFoundError, Subject, UnsupportedError
 from domain.events import (
     MigrationAbandoned,
     MigrationAccepted,
@@ -28,7 +22,7 @@ from domain.events import (
     VFolderQuotaUpdated,
     VFolderWithdrawn,
 )
-from domain.ids import VFolderId, VolumeName
+from domain.ids import VFolderId
 from domain.usage import Quota
 
 
@@ -41,22 +35,7 @@ async def migrate_vfolder(command: MigrateVFolder, op: Operation, ground: Ground
     if here:
         return await _move(command, op, ground)
     before = await open_scope(command.destination, op, ground)
-    plan = BuildPlan(
-        op.id,
-        command.source_volume or VolumeName(volume.name),
-        command.source,
-        command.destination,
-        command.verify,
-        moves=True,
-    )
-    await builder_of(volume).begin_build(op, plan)
-    accepted = MigrationAccepted(
-        volume=volume.name,
-        source=command.source,
-        destination=command.destination,
-        source_volume=command.source_volume,
-        task=op.id,
-    )
+    accepted = MigrationAccepted(**await copies.begin(command, op, ground))
     return Effect([*before, accepted], {"task": str(op.id)})
 
 
@@ -103,29 +82,14 @@ async def withdraw_vfolder(command: WithdrawVFolder, op: Operation, ground: Grou
 
 async def finish_migration(command: FinishMigration, op: Operation, ground: Ground) -> Effect:
     """Put what a worker has copied at its place."""
-    builder = builder_of(ground.volume)
-    try:
-        await builder.finish_build(op, command.task, command.attempt, command.destination)
-    except ConflictError as error:
-        # Somebody has made the destination meanwhile. Trying again would end here for ever.
-        await builder.drop_build(op, command.task)
-        return Effect([MigrationAbandoned(**given_up(command, ground, error))], {"migrated": False})
-    done = VFolderMigrated(
-        volume=ground.volume.name,
-        source=command.source,
-        destination=command.destination,
-        source_volume=command.source_volume,
-        task=command.task,
-        entries=command.entries,
-        size_bytes=command.size_bytes,
-    )
+    told, there = await copies.finish(command, op, ground)
+    if not there:
+        return Effect([MigrationAbandoned(**told)], {"migrated": False})
     if isinstance(ground.volume, LimitsFolders):
         await ground.volume.set_folder_quota(op, command.destination, command.limit_bytes, command.soft_bytes)
-    return Effect([done, *await _limits(command.destination, ground)], {"migrated": True})
+    return Effect([VFolderMigrated(**told), *await _limits(command.destination, ground)], {"migrated": True})
 
 
 async def abandon_migration(command: AbandonMigration, op: Operation, ground: Ground) -> Effect:
     """Take away what a worker has copied."""
-    if not await builder_of(ground.volume).drop_build(op, command.task):
-        raise NotFoundError(f"{command.task}: it is over", subject=Subject.TASK)
-    return Effect([MigrationAbandoned(**given_up(command, ground))])
+    return Effect([MigrationAbandoned(**await copies.abandon(command, op, ground))])

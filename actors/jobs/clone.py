@@ -10,20 +10,12 @@ from actors.jobs.contract import CloneJob
 from actors.jobs.copying import Copying
 from actors.jobs.migration import migrate
 from actors.jobs.observer import SILENT, JobObserver
-from actors.jobs.running import CancelledByWishError, RunningTask, as_failure
+from actors.jobs.running import GivenUp, RunningTask, attempt
 from backends.contract import Volume
 from backends.powers import BuildsFolders
 from bus.contract import Bus
 from domain.commands import AbandonClone, FinishClone
-from domain.errors import (
-    BackendUnavailableError,
-    BusError,
-    BusyError,
-    ConflictError,
-    FencedError,
-    NotFoundError,
-    Subject,
-)
+from domain.errors import ConflictError, FencedError
 from domain.ids import VolumeName
 from domain.tasks import TaskKind, TaskState
 
@@ -62,30 +54,29 @@ async def clone(
 
 async def _clone(copying: Copying) -> TaskState | None:
     """Copy, and say how it ended; None: somebody else has brought it to its end."""
-    task, state = copying.task, TaskState.DONE
-    try:
-        await task.check_cancelled()
-        copy = await copying.from_place()
-        await task.check_cancelled()
-        end: FinishClone | AbandonClone = FinishClone(
-            **copying.names,
-            task=task.id,
-            attempt=copying.attempt,
-            entries=copy.items,
-            size_bytes=copy.size_bytes,
-            changed=list(copy.changed),
-        )
-    except CancelledByWishError:
-        end, state = AbandonClone(**copying.names, task=task.id), TaskState.CANCELLED
-    except (BusError, BackendUnavailableError, BusyError):
-        raise
-    except Exception as error:  # noqa: BLE001  what fails by a defect would fail again for ever
-        if isinstance(error, NotFoundError) and error.subject is Subject.TASK:
-            return None  # the last attempt has come to its end, and is being put at its place
-        failure, state = as_failure(error), TaskState.FAILED
-        end = AbandonClone(
-            **copying.names, task=task.id, code=failure.code, retry=failure.retry, detail=failure.message
-        )
+    task = copying.task
+    end = await attempt(_copied(copying))
+    if end is None:
+        return None
     await task.lease.confirm()
+    if isinstance(end, GivenUp):
+        await task.send(AbandonClone(**copying.names, task=task.id, **end.reason), copying.attempt)
+        return end.state
     await task.send(end, copying.attempt)
-    return state
+    return TaskState.DONE
+
+
+async def _copied(copying: Copying) -> FinishClone:
+    task = copying.task
+    await task.check_cancelled()
+    await copying.count()
+    copy = await copying.from_place()
+    await task.check_cancelled()
+    return FinishClone(
+        **copying.names,
+        task=task.id,
+        attempt=copying.attempt,
+        entries=copy.items,
+        size_bytes=copy.size_bytes,
+        changed=list(copy.changed),
+    )

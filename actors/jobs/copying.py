@@ -49,6 +49,10 @@ class Copying:
             "source_volume": self.plan.source_volume,
         }
 
+    async def count(self) -> None:
+        """Find out how much there is to copy. Raises NotFoundError (subject vfolder)."""
+        self.total = await self.source.usage(self.plan.source, staging=False)
+
     async def from_place(self) -> TreeCopy:
         """Copy the folder as it is at its place.
 
@@ -59,7 +63,6 @@ class Copying:
         if not isinstance(self.source, ShowsTrees):
             message = f"folders cannot be copied from backend {self.source.backend}"
             raise UnsupportedError(message, subject=Subject.VFOLDER)
-        self.total = await self.source.usage(self.plan.source, staging=False)
         return await self.copy(await self.source.tree(self.plan.source))
 
     async def copy(self, tree: FolderTree) -> TreeCopy:

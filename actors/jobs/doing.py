@@ -20,7 +20,7 @@ from domain.ids import VFolderId
 #: Least time between two checkpoints, in seconds; what was done after the last one is done again.
 _KEEP_SECONDS: Final = 1.0
 #: Findings told of one task; how many there are is counted.
-MOST_FINDINGS: Final = 1000
+_MOST_FINDINGS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,11 @@ class Doing:
         known = self.progress
         self.progress = replace(known, items=known.items + items, size_bytes=known.size_bytes + size_bytes)
         await self.task.step(self.progress)
+
+    def found(self, finding: JsonValue) -> None:
+        """Remember a finding, to be told in the end."""
+        if len(self.findings) < _MOST_FINDINGS:
+            self.findings.append(finding)
 
     async def folders(self) -> AsyncIterator[VFolderId]:
         """The folders it is done with, in an order that stays; those done before the last checkpoint are left out.

@@ -10,20 +10,12 @@ from __future__ import annotations
 from typing import Final
 
 from actors.jobs.copying import Copying
-from actors.jobs.running import CancelledByWishError, as_failure
+from actors.jobs.running import GivenUp, attempt
 from actors.jobs.settlement import settle
 from backends.contract import TrashEntry
 from backends.powers import LimitsFolders, TreeCopy, WithdrawsFolders
 from domain.commands import AbandonMigration, FinishMigration, WithdrawVFolder
-from domain.errors import (
-    BackendUnavailableError,
-    BusError,
-    BusyError,
-    DeadlineExceededError,
-    NotFoundError,
-    Subject,
-    UnsupportedError,
-)
+from domain.errors import NotFoundError, Subject, UnsupportedError
 from domain.failures import error_of
 from domain.tasks import TaskState
 from domain.usage import Quota
@@ -36,33 +28,16 @@ _STEP_SECONDS: Final = 60.0
 
 async def migrate(copying: Copying) -> TaskState | None:
     """Do what is left of it, and tell how it ended; None: it has not."""
-    task, state = copying.task, TaskState.DONE
-    try:
-        await task.check_cancelled()
-        copy = await _copied(copying)
-        await task.check_cancelled()
-        source = copying.source
-        quota = await source.folder_quota(copying.plan.source) if isinstance(source, LimitsFolders) else Quota()
-        end: FinishMigration | AbandonMigration = FinishMigration(
-            **copying.names,
-            task=task.id,
-            attempt=copying.attempt,
-            entries=copy.items,
-            size_bytes=copy.size_bytes,
-            limit_bytes=quota.limit_bytes,
-            soft_bytes=quota.soft_bytes,
-        )
-    except CancelledByWishError:
-        end, state = AbandonMigration(**copying.names, task=task.id), TaskState.CANCELLED
-    except (BusError, BackendUnavailableError, BusyError, DeadlineExceededError):
-        raise
-    except Exception as error:  # noqa: BLE001  what fails by a defect would fail again for ever
-        if isinstance(error, NotFoundError) and error.subject is Subject.TASK:
-            return None  # the last attempt has come to its end, and is being put at its place
-        failure, state = as_failure(error), TaskState.FAILED
-        end = AbandonMigration(
-            **copying.names, task=task.id, code=failure.code, retry=failure.retry, detail=failure.message
-        )
+    task = copying.task
+    outcome = await attempt(_copied(copying))
+    if outcome is None:
+        return None
+    state = TaskState.DONE
+    end: FinishMigration | AbandonMigration
+    if isinstance(outcome, GivenUp):
+        end, state = AbandonMigration(**copying.names, task=task.id, **outcome.reason), outcome.state
+    else:
+        end = outcome
     await task.lease.confirm()
     reply = await task.ask(end, task.volume, copying.attempt, _STEP_SECONDS)
     if reply.failure is not None:
@@ -72,12 +47,30 @@ async def migrate(copying: Copying) -> TaskState | None:
     return state if migrated or state is not TaskState.DONE else TaskState.FAILED
 
 
-async def _copied(copying: Copying) -> TreeCopy:
+async def _copied(copying: Copying) -> FinishMigration:
+    task, source = copying.task, copying.source
+    await task.check_cancelled()
+    copy = await _copy_all(copying)
+    await task.check_cancelled()
+    quota = await source.folder_quota(copying.plan.source) if isinstance(source, LimitsFolders) else Quota()
+    return FinishMigration(
+        **copying.names,
+        task=task.id,
+        attempt=copying.attempt,
+        entries=copy.items,
+        size_bytes=copy.size_bytes,
+        limit_bytes=quota.limit_bytes,
+        soft_bytes=quota.soft_bytes,
+    )
+
+
+async def _copy_all(copying: Copying) -> TreeCopy:
     source = copying.source
     if not isinstance(source, WithdrawsFolders):
         raise UnsupportedError(f"folders of backend {source.backend} stay there", subject=Subject.VFOLDER)
     entry = await _withdrawn(copying)
     if entry is None:
+        await copying.count()
         for _ in range(_PASSES):
             await copying.from_place()
             await copying.task.check_cancelled()

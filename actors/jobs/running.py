@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 import anyio
@@ -12,11 +13,22 @@ from loguru import logger
 
 from bus.contract import Bus, Lease
 from domain.envelope import Envelope, Origin, Reply, wrap_command, wrap_event
-from domain.errors import InternalError, PenstockError
+from domain.errors import (
+    BackendUnavailableError,
+    BusError,
+    BusyError,
+    DeadlineExceededError,
+    InternalError,
+    NotFoundError,
+    PenstockError,
+    Subject,
+)
 from domain.ids import VolumeName, uuid7
 from domain.messages import Command, Event
 from domain.task_events import TaskProgressed
-from domain.tasks import task_record
+from domain.tasks import TaskState, task_record
+
+_T = TypeVar("_T")
 
 #: Least time between two events that tell how far a task is, and between two looks whether it is cancelled.
 _PROGRESS_SECONDS: Final = 1.0
@@ -24,6 +36,15 @@ _PROGRESS_SECONDS: Final = 1.0
 
 class CancelledByWishError(Exception):
     """Somebody wants the task to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """Why a task ends before all of it was done."""
+
+    state: TaskState
+    #: What the command that gives it up says of that, see `domain.messages.Reason`.
+    reason: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +123,27 @@ class RunningTask:
         return Origin(actor="worker", cause=self.id)
 
 
-def as_failure(error: Exception) -> PenstockError:
+async def attempt(doing: Awaitable[_T]) -> _T | GivenUp | None:
+    """Do a task; None: somebody else has brought it to its end.
+
+    Raises:
+        BusError, BackendUnavailableError, BusyError, DeadlineExceededError: not now; another attempt may do it.
+    """
+    try:
+        return await doing
+    except CancelledByWishError:
+        return GivenUp(TaskState.CANCELLED)
+    except (BusError, BackendUnavailableError, BusyError, DeadlineExceededError):
+        raise
+    except Exception as error:  # noqa: BLE001  what fails by a defect would fail again for ever
+        if isinstance(error, NotFoundError) and error.subject is Subject.TASK:
+            return None
+        failure = _as_failure(error)
+        reason = {"code": failure.code, "retry": failure.retry, "detail": failure.message}
+        return GivenUp(TaskState.FAILED, reason)
+
+
+def _as_failure(error: Exception) -> PenstockError:
     """What is told of an error that ends a task; a defect is logged, and told without its details."""
     if isinstance(error, PenstockError):
         return error

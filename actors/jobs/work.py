@@ -15,17 +15,11 @@ from actors.jobs.kinds.prune import prune
 from actors.jobs.kinds.scan import scan
 from actors.jobs.kinds.scrub import scrub
 from actors.jobs.observer import SILENT, JobObserver
-from actors.jobs.running import CancelledByWishError, RunningTask, as_failure
+from actors.jobs.running import GivenUp, RunningTask, attempt
 from backends.contract import Volume
 from backends.powers import KeepsWork, Work
 from bus.contract import Bus
-from domain.errors import (
-    BackendUnavailableError,
-    BusError,
-    BusyError,
-    ConflictError,
-    FencedError,
-)
+from domain.errors import ConflictError, FencedError
 from domain.ids import VolumeName
 from domain.task_commands import AbandonTask, FinishTask
 from domain.tasks import TaskKind, TaskState
@@ -59,31 +53,32 @@ async def do_work(
             if work is not None and work.kind in KINDS:
                 task = RunningTask(work.id, job.volume, bus, lease)
                 with observer.doing(work.kind) as ended:
-                    ended(await _attempt(Doing(work, volumes[job.volume], volume, task)))
+                    state = await _do(Doing(work, volumes[job.volume], volume, task))
+                    if state is not None:
+                        ended(state)
     except (ConflictError, FencedError):
         logger.debug("task {} is being done by another worker", job.work)
 
 
-async def _attempt(doing: Doing) -> TaskState:
-    """Do it, and say how it ended."""
-    work, task, state = doing.work, doing.task, TaskState.DONE
+async def _do(doing: Doing) -> TaskState | None:
+    """Do it, and say how it ended; None: somebody else has brought it to its end."""
+    work, task = doing.work, doing.task
     await doing.recover()
-    try:
-        await task.check_cancelled()
-        found = await KINDS[work.kind](doing)
-        end: FinishTask | AbandonTask = FinishTask(
-            task=work.id, items=found.items, size_bytes=found.size_bytes, result=dict(found.result)
-        )
-    except CancelledByWishError:
-        end, state = AbandonTask(task=work.id), TaskState.CANCELLED
-    except (BusError, BackendUnavailableError, BusyError):
-        raise
-    except Exception as error:  # noqa: BLE001  what fails by a defect would fail again for ever
-        failure, state = as_failure(error), TaskState.FAILED
-        end = AbandonTask(task=work.id, code=failure.code, retry=failure.retry, detail=failure.message)
+    end = await attempt(_done(doing))
+    if end is None:
+        return None
     await task.lease.confirm()
+    if isinstance(end, GivenUp):
+        await task.send(AbandonTask(task=work.id, **end.reason), _attempt_name(work))
+        return end.state
     await task.send(end, _attempt_name(work))
-    return state
+    return TaskState.DONE
+
+
+async def _done(doing: Doing) -> FinishTask:
+    await doing.task.check_cancelled()
+    found = await KINDS[doing.work.kind](doing)
+    return FinishTask(task=doing.work.id, items=found.items, size_bytes=found.size_bytes, result=dict(found.result))
 
 
 def _attempt_name(work: Work) -> str:

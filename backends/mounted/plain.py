@@ -10,13 +10,12 @@ from typing import Final, NamedTuple
 
 from backends.mounted.copying import copy_range, share_all
 from backends.mounted.mark import MARK
+from backends.mounted.usage_reading import BLOCK_BYTES
 
 READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _WRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 #: Length up to which a file is copied in one go.
 _MOST_BYTES: Final = 1 << 20
-#: What `st_blocks` counts in (POSIX stat.h, Linux).
-_BLOCK_BYTES: Final = 512
 #: It is not what it was a moment ago, or something of an earlier attempt is there.
 _NOT_SO_PLAIN: Final = (errno.ENOENT, errno.ENOTDIR, errno.ESTALE, errno.EEXIST, errno.ELOOP, errno.ENXIO)
 _NO_ATTRIBUTES: Final = (errno.ENOTSUP, errno.EPERM, errno.ENODATA, errno.E2BIG, errno.ENOSPC, errno.ERANGE)
@@ -38,7 +37,7 @@ class PlainFile(NamedTuple):
 def plain(name: str, known: os.stat_result) -> PlainFile | None:
     """What has to be known of a file; None: it is large, has holes or several names, or is no file."""
     small = stat.S_ISREG(known.st_mode) and known.st_nlink == 1 and known.st_size <= _MOST_BYTES
-    if not small or known.st_blocks * _BLOCK_BYTES < known.st_size:
+    if not small or known.st_blocks * BLOCK_BYTES < known.st_size:
         return None
     return PlainFile(
         name,

@@ -187,17 +187,22 @@ class MountedTreeCopy:
                         continue
                     if stat.S_ISDIR(known.st_mode):
                         todo.append(RelativePath((*path.parts, name)))
-                    elif not is_new or self._verify or (file := plain(name, known)) is None:
-                        yield from self._entry(fd, name, RelativePath((*path.parts, name)), known)
-                    elif self._copiers is not None:
-                        plain_files.append(file)
-                        self._stepped_bytes += file.size_bytes
-                    elif copy_plain(fd, file, self._mount.fd, f"{place}/{name}", shares=self.shares):
-                        self._count(1, known.st_size)
-                        self._stepped_bytes += known.st_size
-                    else:
+                    elif not (is_new and self._copy_plainly(fd, place, plain(name, known), plain_files)):
                         yield from self._entry(fd, name, RelativePath((*path.parts, name)), known)
                     yield True
+
+    def _copy_plainly(self, directory: int, place: str, file: PlainFile | None, others: list[PlainFile]) -> bool:
+        """Copy a small file of which nothing is there yet, or have others do it; False: it takes more care."""
+        if file is None or self._verify:
+            return False
+        if self._copiers is not None:
+            others.append(file)
+        elif copy_plain(directory, file, self._mount.fd, f"{place}/{file.name}", shares=self.shares):
+            self._count(1, file.size_bytes)
+        else:
+            return False
+        self._stepped_bytes += file.size_bytes
+        return True
 
     def _count(self, items: int, size_bytes: int) -> None:
         self.items += items

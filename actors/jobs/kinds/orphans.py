@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from actors.comparison import MISSING, Comparison
-from actors.jobs.doing import MOST_FINDINGS, Doing, Found
-from backends.powers import FindsLeftovers, ListsStagings
+from actors.jobs.doing import Doing, Found
+from actors.strays import uploads_without_record
+from backends.powers import FindsLeftovers
 from bus.contract import Record
 from domain.errors import NotFoundError, Subject
 from domain.events import VFolderMissing
@@ -28,8 +29,7 @@ async def inspect(doing: Doing) -> Found:
     search = _Search(doing, InspectOptions.model_validate(doing.work.options))
     async for finding in search.run():
         doing.tally["found"] += 1
-        if len(doing.findings) < MOST_FINDINGS:
-            doing.findings.append(finding)
+        doing.found(finding)
     return Found(doing.progress.items, result={**doing.tally, "findings": list(doing.findings)})
 
 
@@ -64,15 +64,7 @@ class _Search:
         async for folder in self._doing.folders():
             files = self._volume.files(folder)
             await self._doing.passed(1)
-            if not isinstance(files, ListsStagings):
-                return
-            try:
-                stagings = await files.stagings()
-            except NotFoundError:
-                continue  # it was deleted meanwhile
-            for staged in stagings:
-                if staged.modified > self._before or await self._bus.records.load(f"upload:{staged.session}"):
-                    continue
+            for staged in await uploads_without_record(files, self._bus.records, self._before):
                 if self._repair:
                     await files.discard_staging(staged.session)
                 what = f"bytes of upload {staged.session}, of which there is no record"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import JsonValue
 
-from actors.jobs.doing import MOST_FINDINGS, Doing, Found
+from actors.jobs.doing import Doing, Found
 from actors.scrub import Scrub
 from domain.work import ScrubOptions
 
@@ -15,8 +15,8 @@ async def scrub(doing: Doing) -> Found:
     work = Scrub(doing.task.bus, keep=options.keep)
     async for folder in doing.folders():
         async for file in work.folder(doing.volume, folder):
-            if file.row is not None and len(doing.findings) < MOST_FINDINGS:
-                doing.findings.append(dict(file.row))
+            if file.row is not None:
+                doing.found(dict(file.row))
             doing.tally[file.integrity] += 1
             await doing.passed(1, file.read_bytes)
     result: dict[str, JsonValue] = {**doing.tally, "damaged_files": list(doing.findings)}
