@@ -152,6 +152,11 @@ class Area:
                 path = self.fence.path(epoch, f"{name}.new")
                 write_and_rename(data, self.mount.fd, path, directory.fd, name)
 
+    def sync(self, place: str) -> None:
+        """Make the names in one of the area's directories durable."""
+        with self.place(place) as directory:
+            sync_directory(directory.fd)
+
     def remove(self, place: str, name: str) -> None:
         """Remove a small file, if it is there."""
         with self.place(place) as directory, suppress(FileNotFoundError):

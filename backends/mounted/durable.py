@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from backends.mounted.beneath import Beneath, opened
@@ -13,12 +15,28 @@ from domain.paths import RelativePath
 _SYNC_FILE_RANGE_WRITE: Final = 2
 _RENAME_NOREPLACE: Final = 1
 _FILE_MODE: Final = 0o600
+_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+@contextmanager
+def completing() -> Iterator[None]:
+    """Bring to its end what has begun to show.
+
+    A storage that is full before that is a reason to refuse. After that it is a fault: what was begun has to be
+    tried again until it is done, or it would be there though it was refused.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        raise OSError(errno.EIO, f"half done: {error.strerror}") from error
 
 
 def sync_directory(fd: int) -> None:
     """Make the names in a directory durable. The descriptor may be one of O_PATH."""
-    with opened(os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=fd)) as readable:
+    with completing(), opened(os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=fd)) as readable:
         try:
             os.fsync(readable)
         except OSError as error:

@@ -49,6 +49,8 @@ class Folders:
             if not self._scopes.exists(folder.scope):
                 raise missing(str(folder.scope), Subject.QUOTA_SCOPE)
             if self.made_before(op, folder):
+                with self._area.mount.below(RelativePath(folder.directory).parent.parts) as parent:
+                    sync_directory(parent.fd)  # that may be what failed before
                 return
             self._stage(op, mode)
             self.place(op, f"new.{op.id}", folder)

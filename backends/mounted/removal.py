@@ -17,7 +17,7 @@ from typing import Final
 from backends.contract import Operation
 from backends.mounted.area import TRASH, Area
 from backends.mounted.beneath import Beneath, names_in
-from backends.mounted.durable import sync_directory
+from backends.mounted.durable import completing, sync_directory
 from backends.mounted.errors import translated
 from backends.mounted.names import parent_of
 from backends.mounted.trash import throw_away, trash_note
@@ -60,14 +60,16 @@ class Removal:
             with self._area.mount.below(self._folder.directory) as root:
                 self._write_note([], whole=False)
                 self._open_taken()
-                removed = [
-                    path for number, path in enumerate(paths) if self._take(root, number, path, recursive=recursive)
-                ]
-            if not removed:
-                self._forget()
-                return []
-            self._write_note(removed, whole=True)
-            throw_away(self._area, self._op)
+                with completing():
+                    return self._take_these(root, paths, recursive=recursive)
+
+    def _take_these(self, root: Beneath, paths: Sequence[RelativePath], *, recursive: bool) -> list[RelativePath]:
+        removed = [path for number, path in enumerate(paths) if self._take(root, number, path, recursive=recursive)]
+        if not removed:
+            self._forget()
+            return []
+        self._write_note(removed, whole=True)
+        throw_away(self._area, self._op)
         return removed
 
     def _write_note(self, removed: Sequence[RelativePath], *, whole: bool) -> None:

@@ -18,7 +18,7 @@ from uuid import UUID
 from backends.contract import Operation
 from backends.mounted.area import DONE, SCOPES, Area
 from backends.mounted.beneath import names_in
-from backends.mounted.durable import rename_exclusive, sync_directory
+from backends.mounted.durable import completing, rename_exclusive, sync_directory
 from backends.mounted.errors import conflict, missing, translated
 from domain.errors import Subject
 from domain.ids import QuotaScopeId, ScopeKind
@@ -57,7 +57,7 @@ class Scopes:
         """Make a scope if it is not there; tells whether this operation made it."""
         with self._lock, translated(scope, Subject.QUOTA_SCOPE):
             if self.exists(scope):
-                return self._state(scope).made_by == str(op.id)
+                return self._made_before(op, scope)
             self._make(op, ScopeState(str(scope), made_by=str(op.id)), scope)
             return True
 
@@ -68,8 +68,15 @@ class Scopes:
         with self._lock, translated(scope, Subject.QUOTA_SCOPE):
             if not self.exists(scope):
                 self._make(op, ScopeState(str(scope), limit_bytes, soft_bytes, made_by=str(op.id)), scope)
-            elif self._state(scope).made_by != str(op.id):
+            elif not self._made_before(op, scope):
                 raise conflict("exists", str(scope), Subject.QUOTA_SCOPE)
+
+    def _made_before(self, op: Operation, scope: QuotaScopeId) -> bool:
+        """Whether this operation has made a scope that is there."""
+        if self._state(scope).made_by != str(op.id):
+            return False
+        sync_directory(self._area.mount.fd)  # that may be what failed before
+        return True
 
     def delete(self, op: Operation, scope: QuotaScopeId) -> None:
         """Remove an empty scope."""
@@ -82,8 +89,9 @@ class Scopes:
                 self._remove_empty(op, scope)
             elif state.removed_by != str(op.id):
                 raise missing(str(scope), Subject.QUOTA_SCOPE)
-            self._area.write_json(DONE, str(op.id), {"removed": str(scope)})
-            self._area.remove(SCOPES, _file(scope))
+            with completing():
+                self._area.write_json(DONE, str(op.id), {"removed": str(scope)})
+                self._area.remove(SCOPES, _file(scope))
 
     def set_limits(
         self, op: Operation, scope: QuotaScopeId, limit_bytes: int | None, soft_bytes: int | None = None

@@ -15,7 +15,7 @@ from uuid import UUID
 from backends.contract import Operation, Purge, TrashEntry
 from backends.mounted.area import AREA_NAME, PURGING, QUOTAS, TRASH, USAGE, Area
 from backends.mounted.beneath import Beneath, names_in, opened
-from backends.mounted.durable import sync_directory
+from backends.mounted.durable import completing, sync_directory
 from backends.mounted.errors import conflict, missing, translated
 from backends.mounted.folders import Folders, quota_note
 from backends.mounted.marker import mark
@@ -45,9 +45,10 @@ class Trash:
             held: the task for which it is kept there; nobody else purges or restores it.
         """
         with translated(folder, Subject.VFOLDER):
-            if self._area.exists(PURGING, str(op.id)) or self._area.exists(TRASH, str(op.id)):
+            if self._area.exists(PURGING, str(op.id)):
                 return
-            if throw_away(self._area, op):
+            if throw_away(self._area, op) or self._area.exists(TRASH, str(op.id)):
+                self._area.sync(TRASH)  # that may be what failed before
                 return
             path = RelativePath(folder.directory)
             with self._area.mount.below(path.parent.parts) as parent:
@@ -57,7 +58,8 @@ class Trash:
                     taken = self._area.fence.path(op.epoch, f"trash.{op.id}")
                     os.rename(path.name, taken, src_dir_fd=parent.fd, dst_dir_fd=self._area.mount.fd)
                 sync_directory(parent.fd)
-            throw_away(self._area, op)
+            with completing():
+                throw_away(self._area, op)
             self._prune(path.parent, keep=1 if folder.scope else 0)
 
     def _prune(self, path: RelativePath, keep: int) -> None:
@@ -122,17 +124,23 @@ class Trash:
             self._require_scope(destination)
             if not self._folders.made_before(op, destination):
                 self.delete(op, source, held=op.id)
-                self._take_back(op, op.id)
-                staged = f"trash.{op.id}"
-                self._drop_uploads(op, staged)
-                try:
-                    self._folders.place(op, staged, destination)
-                except ConflictError:
-                    self._folders.place(op, staged, source)
-                    self._area.remove(TRASH, trash_note(op.id))
-                    raise
-            self._take_limits(op, source, destination)
+                with completing():
+                    self._move_on(op, source, destination)
+            with completing():
+                self._take_limits(op, source, destination)
             self._area.remove(TRASH, trash_note(op.id))
+
+    def _move_on(self, op: Operation, source: VFolderId, destination: VFolderId) -> None:
+        """Put what was taken from its place at the new one, or back where that is taken."""
+        self._take_back(op, op.id)
+        staged = f"trash.{op.id}"
+        self._drop_uploads(op, staged)
+        try:
+            self._folders.place(op, staged, destination)
+        except ConflictError:
+            self._folders.place(op, staged, source)
+            self._area.remove(TRASH, trash_note(op.id))
+            raise
 
     def _drop_uploads(self, op: Operation, staged: str) -> None:
         """Unfinished uploads are of the folder that was, and nobody could ever finish them."""
