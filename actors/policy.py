@@ -3,7 +3,7 @@
 Business failure   the command makes no sense for the volume as it is: answered, never repeated.
 For the moment     the storage does not answer or fails: repeated with growing pauses until it works, the tries
                    are used up or the deadline is past.
-Never              bytes nobody can read: set aside with their reason.
+Never              bytes nobody can read, a handler that fails by a defect: set aside with the reason.
 Unknown here       a type or version of a later release: left for a member that knows it.
 """
 
@@ -87,7 +87,7 @@ class Policy:
             outcome = self._refused(delivery, envelope, command, error)
         except Exception:  # noqa: BLE001  a defect of one handler must not stop the volume
             logger.exception("{} failed by a defect", envelope.type)
-            defect = InternalError("an internal error; the log has the details")
+            defect = InternalError("an internal error; the actor's log has the details")
             outcome = self._refused(delivery, envelope, command, defect)
         else:
             outcome = self._done(delivery, envelope, effect)
@@ -153,15 +153,14 @@ class Policy:
             detail=error.message,
         )
         failure = Failure(error.code, error.retry, error.message, error.subject)
-        exhausted = error.code in _FOR_THE_MOMENT
-        return Outcome(
-            delivery,
-            self._set_aside(delivery) if exhausted else Verdict.DONE,
-            Reply(envelope.id, failure),
-            self._wrap(envelope, event),
-            reason=f"{self.settings.attempts} tries failed: {error.message}" if exhausted else "",
-            attempts=self.settings.attempts if exhausted else 1,
-        )
+        attempts, reason = 1, ""
+        if error.code in _FOR_THE_MOMENT:
+            attempts, reason = self.settings.attempts, f"{self.settings.attempts} tries failed: {error.message}"
+        elif error.code is ErrorCode.INTERNAL:
+            reason = error.message
+        verdict = self._set_aside(delivery) if reason else Verdict.DONE
+        reply, events = Reply(envelope.id, failure), self._wrap(envelope, event)
+        return Outcome(delivery, verdict, reply, events, reason=reason, attempts=attempts)
 
     def _wrap(self, envelope: Envelope, *events: Event) -> list[Envelope]:
         now = self.clock.now()
