@@ -26,7 +26,7 @@ unit integration e2e fault wire: $(VENV)/.test
 SEEDS ?= 20
 MINUTES ?= 1
 soak: system $(VENV)/.test
-	SEEDS=$(SEEDS) MINUTES=$(MINUTES) $(BIN)/python -m pytest tests/fault --timeout 3600 -k "under_every_fault or everything_was_lost"
+	SEEDS=$(SEEDS) MINUTES=$(MINUTES) $(BIN)/python -m pytest tests/fault --timeout 3600 -k "under_every_fault or everything_was_lost or rolling_upgrade"
 
 # What Backend.AI's own code makes of our events; PEER_PYTHON is a Python that has its package.
 peers: system $(VENV)/.test

@@ -11,7 +11,9 @@ from harness.fault.run import Options, run
 from harness.redis_server import SERVERS
 
 EVERYTHING = {
-    "kill_actor": 3,
+    "kill_actor": 2,
+    "kill_at_step": 4,
+    "crowd": 1,
     "stop_actor": 1,
     "freeze_actor": 3,
     "kill_redis": 1,
@@ -41,6 +43,15 @@ async def test_after_everything_was_lost_nothing_is_done_twice_or_out_of_order(s
     options = Options(faults, SECONDS, poison=False, lossy=True)
     _, found = await run(SERVERS["redis"](), tmp_path, seed, options)
     assert found == [], f"see {tmp_path / 'history.txt'}"
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_a_rolling_upgrade_loses_nothing(seed: int, tmp_path: Path) -> None:
+    faults = {"upgrade_actor": 4, "kill_actor": 1, "kill_at_step": 1}
+    history, found = await run(SERVERS["redis"](), tmp_path, seed, Options(faults, SECONDS, upgrade=True))
+    assert found == [], f"see {tmp_path / 'history.txt'}"
+    assert (tmp_path / "actors.log").read_text().count("is left waiting") > 0
+    assert history.faults.count("upgrade_actor") > 2
 
 
 async def test_ten_times_too_much_is_refused_and_not_lost(tmp_path: Path) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import gc
 import os
 import random
+import resource
 import signal
 import sys
 from contextlib import AsyncExitStack
@@ -15,8 +15,10 @@ from typing import Any
 from uuid import uuid4
 
 import anyio
+import anyio.lowlevel
+from harness.fault.mishaps import die_at, install
 from harness.fault.plan import Plan
-from harness.fault.words import POISON_HANG, POISON_KILL
+from harness.fault.words import POISON_EAT, POISON_HANG, POISON_KILL
 
 from actors.fleet import Fleet
 from actors.jobs.contract import Job
@@ -27,11 +29,18 @@ from backends.observer import SilentObserver as SilentBackends
 from backends.registry import Site, driver
 from backends.settings import ThreadSettings
 from bus.streams import open_streams_bus
+from domain.commands import SetQuota
 from domain.errors import BackendFaultError, Subject
 from domain.ids import VFolderId, VolumeName
+from domain.registry import COMMANDS, Vocabulary
 
-#: Part of the calls that fail while there is trouble; half of them after they took effect.
-_FAILING = 0.15
+#: Part of the calls whose answer is lost while there is trouble.
+_LOST = 0.1
+#: Address space of an actor, and what one that eats memory takes at a time, in bytes.
+_SPACE = 2 << 30
+_BITE = 32 << 20
+#: What an older release does not know yet.
+_NEWER = (SetQuota.type,)
 
 
 class Faulty:
@@ -49,11 +58,9 @@ class Faulty:
         return Operation(uuid4(), op.epoch) if "probe" in self._plan.without else op
 
     async def _change(self, change: Any) -> Any:
-        fails = self._plan.trouble.exists() and random.random() < _FAILING
-        if fails and random.random() < 0.5:
-            raise BackendFaultError(os.strerror(errno.EIO), subject=Subject.VOLUME)
         result = await change
-        if fails:
+        die_at(self._plan, "done")
+        if random.random() < _LOST and self._plan.trouble.exists():
             raise BackendFaultError("the answer was lost", subject=Subject.VOLUME)
         return result
 
@@ -62,6 +69,8 @@ class Faulty:
             os.kill(os.getpid(), signal.SIGKILL)
         if folder.uuid.int % 1000 == POISON_HANG:
             await anyio.sleep_forever()
+        if folder.uuid.int % 1000 == POISON_EAT:
+            await _eat()
         await self._change(self._volume.create_folder(self._op(op), folder, mode))
 
     async def delete_folder(self, op: Operation, folder: VFolderId) -> None:
@@ -73,6 +82,20 @@ class Faulty:
     async def append_journal(self, epoch: int, entries: Any) -> None:
         if "journal" not in self._plan.without:
             await self._volume.append_journal(epoch, entries)
+        die_at(self._plan, "journalled")
+
+    async def take_over(self, epoch: int) -> None:
+        die_at(self._plan, "taking-over")
+        await self._volume.take_over(epoch)
+        die_at(self._plan, "taken-over")
+
+
+async def _eat() -> None:
+    """Take memory until there is none."""
+    eaten = []
+    while True:
+        eaten.append(bytearray(_BITE))
+        await anyio.lowlevel.checkpoint()
 
 
 class NoJobs:
@@ -82,8 +105,11 @@ class NoJobs:
         """Leave it."""
 
 
-async def main(plan: Plan, node: str) -> None:
+async def main(plan: Plan, node: str, release: str) -> None:
+    install(plan)
+    resource.setrlimit(resource.RLIMIT_AS, (_SPACE, _SPACE))
     settings = plan.bus_settings()
+    known = {name: model for name, model in COMMANDS.items() if release == "new" or name not in _NEWER}
     stop = anyio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, _tell_tasks)
     async with AsyncExitStack() as stack, anyio.create_task_group() as tasks:
@@ -93,7 +119,9 @@ async def main(plan: Plan, node: str) -> None:
             opened = await stack.enter_async_context(driver("vfs").open(site))
             volumes[VolumeName(name)] = Faulty(opened, plan)
         bus = await stack.enter_async_context(open_streams_bus(settings, node))
-        fleet = Fleet(bus, settings, volumes, NoJobs(), plan.actor_settings(), SilentObserver())
+        fleet = Fleet(
+            bus, settings, volumes, NoJobs(), plan.actor_settings(), SilentObserver(), Vocabulary(commands=known)
+        )
         tasks.start_soon(_stop_on_signal, stop)
         await fleet.run(stop)
         tasks.cancel_scope.cancel()
@@ -125,4 +153,4 @@ async def _stop_on_signal(stop: anyio.Event) -> None:
 
 
 if __name__ == "__main__":
-    anyio.run(main, Plan.load(Path(sys.argv[1])), sys.argv[2])
+    anyio.run(main, Plan.load(Path(sys.argv[1])), *sys.argv[2:])

@@ -14,7 +14,7 @@ from pathlib import Path
 from uuid import UUID
 
 from harness.fault.plan import LEASE_SECONDS, Plan
-from harness.fault.words import POISON_HANG, POISON_KILL, History, Sent
+from harness.fault.words import POISON_EAT, POISON_HANG, POISON_KILL, History, Sent
 
 from domain.commands import CreateVFolder
 from domain.envelope import Envelope
@@ -184,10 +184,10 @@ def _poison(history: History, left: Left) -> Iterator[str]:
 
 
 def is_poison(sent: Sent) -> bool:
-    """Whether a command kills or hangs who handles it."""
+    """Whether a command kills or hangs who handles it, or eats its memory."""
     if sent.command.type != CreateVFolder.type:
         return False
-    return VFolderId.parse(sent.command.key).uuid.int % 1000 in (POISON_KILL, POISON_HANG)
+    return VFolderId.parse(sent.command.key).uuid.int % 1000 in (POISON_KILL, POISON_HANG, POISON_EAT)
 
 
 def _name(event: Envelope) -> str:

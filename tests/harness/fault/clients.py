@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import anyio
 from harness.fault.plan import Plan
-from harness.fault.words import POISON_HANG, POISON_KILL, History, Sent, folder_of, scope_of
+from harness.fault.words import POISON_EAT, POISON_HANG, POISON_KILL, History, Sent, folder_of, scope_of
 
 from bus.contract import Bus, Gap, Position
 from bus.streams import open_streams_bus
@@ -19,7 +19,7 @@ from domain.ids import VFolderId, VolumeName
 from domain.messages import Command
 
 #: Which client sends which poison, and as its how manieth new folder.
-_POISON = {0: (POISON_KILL, 8), 1: (POISON_HANG, 12)}
+_POISON = {0: (POISON_KILL, 8), 1: (POISON_HANG, 12), 2: (POISON_EAT, 10)}
 #: How many ask at once in the end, and for how long altogether, in seconds.
 _ASKING = 16
 _ASKING_SECONDS = 20

@@ -40,6 +40,11 @@ class Plan:
         return Path(self.folder) / "volumes" / volume
 
     @property
+    def death(self) -> Path:
+        """Holds the name of the step at which the next actor that comes there dies."""
+        return Path(self.folder) / "death"
+
+    @property
     def trouble(self) -> Path:
         """While this file is there, volumes fail now and then."""
         return Path(self.folder) / "trouble"

@@ -31,6 +31,18 @@ from domain.errors import BusBrokenError
 from domain.ids import VolumeName
 
 _TESTS = Path(__file__).parents[2]
+#: Where an actor can be told to die.
+_STEPS = (
+    "received",
+    "before-rename",
+    "after-rename",
+    "done",
+    "journalled",
+    "committed",
+    "taking-over",
+    "taken-over",
+    "trimmed",
+)
 
 
 @dataclass(frozen=True)
@@ -41,6 +53,7 @@ class Options:
         faults: names of methods of `Faults`, each with its weight.
         without: protections of actors switched off: `probe`, `journal`.
         fresh_ids: senders make a new id for what they send again.
+        upgrade: actors are of an older release at first, and all of the new one in the end.
     """
 
     faults: dict[str, int]
@@ -52,25 +65,52 @@ class Options:
     without: tuple[str, ...] = ()
     fresh_ids: bool = False
     lossy: bool = False
+    upgrade: bool = False
     #: How long to wait until nothing waits any more, in seconds.
     patience: float = 60.0
 
 
 @dataclass
 class Actors:
-    """Actor processes; dead ones are replaced, as a supervisor does."""
+    """Actor processes; dead ones are replaced, as a supervisor does.
+
+    Args:
+        release: of those that are started: `old` or `new`.
+    """
 
     plan: Path
     log: Path
+    release: str = "new"
     running: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    leaving: list[subprocess.Popen[bytes]] = field(default_factory=list)
     _made: int = 0
 
     def start(self) -> None:
         self._made += 1
         with self.log.open("ab") as log:
             environment = {**os.environ, "PYTHONPATH": f"{_TESTS}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
-            words = [sys.executable, "-m", "harness.fault.actor", str(self.plan), f"actor{self._made}"]
+            words = [
+                sys.executable,
+                "-m",
+                "harness.fault.actor",
+                str(self.plan),
+                f"actor{self._made}",
+                self.release,
+            ]
             self.running.append(subprocess.Popen(words, stdout=log, stderr=log, env=environment))
+
+    def dismiss(self) -> None:
+        """Have the one that is there longest leave in good order."""
+        process = self.running.pop(0)
+        process.terminate()
+        self.leaving.append(process)
+
+    def upgrade(self) -> None:
+        """Have all of them replaced by the new release."""
+        self.release = "new"
+        for _ in list(self.running):
+            self.start()
+            self.dismiss()
 
     def replace_dead(self) -> None:
         for process in list(self.running):
@@ -79,7 +119,7 @@ class Actors:
                 self.start()
 
     def stop(self) -> None:
-        for process in self.running:
+        for process in self.running + self.leaving:
             with suppress(ProcessLookupError):
                 process.send_signal(signal.SIGCONT)
             process.kill()
@@ -100,10 +140,32 @@ class Faults:
         self.chance.choice(self.actors.running).kill()
         await anyio.sleep(0.1)
 
+    async def kill_at_step(self) -> None:
+        """One that comes to a certain step dies there."""
+        self.plan.death.write_text(self.chance.choice(_STEPS))
+        with anyio.move_on_after(1.5):
+            while self.plan.death.exists():
+                await anyio.sleep(0.02)
+        self.plan.death.unlink(missing_ok=True)
+
+    async def upgrade_actor(self) -> None:
+        """As in a rolling upgrade that is begun, taken back and begun again."""
+        self.actors.release = self.chance.choice(("old", "new"))
+        self.actors.start()
+        self.actors.dismiss()
+        await anyio.sleep(0.5)
+
     async def stop_actor(self) -> None:
         """As in a rolling restart: one leaves in good order, another comes."""
         self.chance.choice(self.actors.running).terminate()
         await anyio.sleep(0.3)
+
+    async def crowd(self) -> None:
+        """Members that come and go faster than their leases end."""
+        for _ in range(4):
+            self.actors.start()
+            await anyio.sleep(LEASE_SECONDS / 2)
+            self.actors.dismiss()
 
     async def freeze_actor(self) -> None:
         """Longer than its lease, so that another takes over; then it goes on where it was."""
@@ -156,7 +218,7 @@ async def run(binary: str, folder: Path, seed: int, options: Options) -> tuple[H
     plan = Plan(server.url, str(folder), options.volumes, options.without)
     for name in options.volumes:
         plan.root(name).mkdir(parents=True)
-    actors = Actors(plan.save(), folder / "actors.log")
+    actors = Actors(plan.save(), folder / "actors.log", "old" if options.upgrade else "new")
     history = History()
     try:
         await register(plan)
@@ -184,6 +246,8 @@ async def _run(
                 senders.start_soon(_send, client, cutter.port, stop)
             await _hurt(Faults(plan, server, actors, chance, cutters), history, options)
             stop.set()
+        if options.upgrade:
+            actors.upgrade()
         started = time.monotonic()
         async with open_streams_bus(plan.bus_settings(), "checker") as bus:
             await _accept_the_rest(bus, history)

@@ -9,9 +9,10 @@ from uuid import UUID
 from domain.envelope import Envelope, Reply
 from domain.ids import QuotaScopeId, ScopeKind, VFolderId
 
-#: Last three digits of the id of a folder whose making kills or hangs the actor.
+#: Last three digits of the id of a folder whose making kills or hangs the actor, or eats its memory.
 POISON_KILL = 666
 POISON_HANG = 777
+POISON_EAT = 888
 
 
 def scope_of(client: int) -> QuotaScopeId:

@@ -1,0 +1,83 @@
+"""What happens inside an actor of a fault run: system calls that fail, and deaths at chosen steps."""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import signal
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from harness.fault.plan import Plan
+
+from backends.mounted import folders, scopes
+from backends.mounted.durable import rename_exclusive
+from bus.streams.lanes import StreamLane
+from bus.streams.upkeep import StreamUpkeep
+
+#: Part of the system calls that fail while there is trouble, and what they say then.
+_FAILING = 0.01
+_ERRORS = (errno.EIO, errno.ENOSPC, errno.EDQUOT)
+#: Calls that change a volume. Those before them only look.
+_CHANGES = ("mkdir", "rename", "fsync", "fdatasync", "setxattr", "write", "unlink", "rmdir")
+#: How some fail after they took effect, as over a network, or where room is taken late.
+_LATE = {"mkdir": (errno.EIO,), "rename": (errno.EIO,), "fsync": _ERRORS}
+
+
+def install(plan: Plan) -> None:
+    """Have this process suffer what the plan says, whenever it says so."""
+    for name in _CHANGES:
+        setattr(os, name, _unsure(plan, name, getattr(os, name)))
+    for module in (folders, scopes):
+        module.rename_exclusive = _unsure(plan, "rename", rename_exclusive)  # type: ignore[attr-defined]
+    for kind, name, step in (
+        (StreamLane, "receive", "received"),
+        (StreamLane, "commit", "committed"),
+        (StreamUpkeep, "trim", "trimmed"),
+    ):
+        setattr(kind, name, _deadly(plan, step, getattr(kind, name)))
+
+
+def die_at(plan: Plan, step: str) -> None:
+    """Die here if somebody is to; each order is for one process."""
+    try:
+        if plan.death.read_text() != step:
+            return
+        plan.death.unlink()
+    except FileNotFoundError:
+        return
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _deadly(plan: Plan, step: str, method: Callable[..., Any]) -> Callable[..., Any]:
+    async def wrapped(self: object, *args: Any, **kwargs: Any) -> Any:
+        result = await method(self, *args, **kwargs)
+        die_at(plan, step)
+        return result
+
+    return wrapped
+
+
+def _unsure(plan: Plan, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        if threading.current_thread() is threading.main_thread():
+            return call(*args, **kwargs)
+        if name == "rename":
+            die_at(plan, "before-rename")
+        fails = random.random() < _FAILING and plan.trouble.exists()
+        if fails and random.random() < 0.5:
+            raise _error(random.choice(_ERRORS))
+        result = call(*args, **kwargs)
+        if name == "rename":
+            die_at(plan, "after-rename")
+        if fails and name in _LATE:
+            raise _error(random.choice(_LATE[name]))
+        return result
+
+    return wrapped
+
+
+def _error(number: int) -> OSError:
+    return OSError(number, os.strerror(number))
