@@ -5,22 +5,16 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
-import anyio
 import pytest
 import redis
+from harness.dead_letters import publish_nonsense
 from harness.processes import FOLDER, PENSTOCK, SCOPE, Site, open_site, until
-from pydantic import SecretStr
 
-from bus.settings import BusSettings
-from bus.streams import keys, open_streams_bus
-from domain.commands import CreateVFolder
-from domain.envelope import wrap_command
-from domain.ids import VFolderId, VolumeName
+from bus.streams import keys
+from domain.ids import VFolderId
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -36,20 +30,6 @@ def rows(site: Site, *words: str, code: int = 0) -> list[dict[str, Any]]:
     if text.startswith("["):
         return json.loads(text)
     return [json.loads(line) for line in text.splitlines()]
-
-
-def publish_nonsense(site: Site, folder: str = OTHER) -> UUID:
-    """A command whose body makes no sense; returns its id when it was set aside."""
-
-    async def publish() -> UUID:
-        async with open_streams_bus(BusSettings(url=SecretStr(site.server.url)), "test") as bus:
-            command = CreateVFolder(folder=VFolderId.parse(folder))
-            good = wrap_command(command, id=bus.clock.new_id(), volume=VolumeName("disk"), time=bus.clock.now())
-            bad = replace(good, body={"folder": "nonsense"})
-            await bus.commands.request(bad, timeout_seconds=20)
-            return bad.id
-
-    return anyio.run(publish)
 
 
 def test_commands_and_events_can_be_looked_at(site: Site) -> None:
@@ -130,7 +110,7 @@ def test_messages_are_copied_to_a_scratch_stream(site: Site) -> None:
 
 def test_dead_letters_are_looked_at_skipped_redriven_and_mended(site: Site) -> None:
     assert site.penstock("dlq", "ls").stdout.strip() == "none"
-    ids = [publish_nonsense(site, folder) for folder in (FOLDER, OTHER, THIRD)]
+    ids = [publish_nonsense(site.server.url, folder) for folder in (FOLDER, OTHER, THIRD)]
     first, second, third = rows(site, "dlq", "ls")
     assert (first["type"], "folder" in first["reason"]) == ("vfolder.create", True)
     told = json.loads(site.penstock("dlq", "show", first["letter"]).stdout)
