@@ -31,6 +31,14 @@ class VolumeReleased(_OwnerEvent):
     type = "volume.released"
 
 
+class ConfigChanged(Event):
+    """The settings of processes that have this volume were changed: they read them again."""
+
+    type = "config.changed"
+    publisher = "an operator, by `penstock reload`"
+    consumer = "gateways, actors, workers and bridges that have the volume"
+
+
 class _ScopeEvent(Event):
     scope: QuotaScopeId = Field(description="the quota scope")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -77,15 +77,17 @@ class Health:
 class HealthRoutes:
     """`/metrics`, `/livez`, `/readyz`, `/health`."""
 
-    def __init__(self, registry: CollectorRegistry, health: Health) -> None:
+    def __init__(self, registry: CollectorRegistry, health: Health, serves: Callable[[], None]) -> None:
         self._registry = registry
         self._health = health
+        self._serves = serves
         self._serving = False
 
     @contextmanager
     def serving(self) -> Iterator[None]:
         """While this lasts, the process does its work; before and after, it is not ready."""
         self._serving = True
+        self._serves()
         try:
             yield
         finally:

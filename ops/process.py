@@ -6,17 +6,16 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Final
 
 import anyio
 from loguru import logger
 
 from domain.errors import PenstockError
+from ops.generations import Generations, Role, leaves
 from ops.log import configure
 from ops.settings import Settings
-
-Role = Callable[[Settings, anyio.Event], Awaitable[None]]
 
 _PR_SET_PDEATHSIG: Final = 1
 #: Parameters of mallopt(3), and the size up to which freed memory is kept, in bytes.
@@ -25,32 +24,22 @@ _M_MMAP_THRESHOLD: Final = -3
 _KEPT_BYTES: Final = 32 << 20
 
 
-def run(role: Role, name: str, settings: Settings) -> int:
-    """Run a role until SIGTERM or SIGINT; returns the exit code."""
+def run(role: Role, name: str, settings: Settings, read: Callable[[], Settings]) -> int:
+    """Run a role until SIGTERM or SIGINT; returns the exit code.
+
+    Args:
+        read: reads the settings anew. Raises PenstockError where they make no sense.
+    """
     configure(settings.log, name)
     _keep_freed_memory()
     failures: list[BaseException] = []
     try:
-        anyio.run(_until_signalled, role, settings, backend_options={"use_uvloop": _has_uvloop()})
+        anyio.run(Generations(role, name, read).run, settings, backend_options={"use_uvloop": _has_uvloop()})
     except* PenstockError as group:
-        failures = _leaves(group)
+        failures = leaves(group)
     for error in failures:
         logger.error("{} cannot go on: {}", name, error)
     return 1 if failures else 0
-
-
-async def _until_signalled(role: Role, settings: Settings) -> None:
-    stop = anyio.Event()
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_set_on_signal, stop)
-        await role(settings, stop)
-        tasks.cancel_scope.cancel()
-
-
-async def _set_on_signal(stop: anyio.Event) -> None:
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async for _ in signals:
-            stop.set()
 
 
 def _keep_freed_memory() -> None:
@@ -62,13 +51,6 @@ def _keep_freed_memory() -> None:
     if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)
         mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
-
-
-def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    found: list[BaseException] = []
-    for error in group.exceptions:
-        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
-    return found
 
 
 def _has_uvloop() -> bool:

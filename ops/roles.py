@@ -34,9 +34,11 @@ from gateway.gate import build_gate
 from gateway.settings import Listen
 from gateway.uploads.sweeper import sweep_for_ever
 from ops.archive.archive import Archive, Archiver
+from ops.generations import Turn
 from ops.health import Health, HealthRoutes
 from ops.jobs import JobSender, declare, jobs_url, open_broker
 from ops.metrics import ActorMetrics, BackendMetrics, BusMetrics, GatewayMetrics, WorkerMetrics
+from ops.reload import follow_settings
 from ops.settings import Settings
 from ops.tls import server_context
 from ops.tracing import configured_spans
@@ -56,23 +58,27 @@ class Parts:
     bus: Bus
     volumes: Mapping[VolumeName, Volume]
     health: Health
+    turn: Turn
 
 
 @asynccontextmanager
-async def opened(settings: Settings, role: str) -> AsyncIterator[Parts]:
-    """Open volumes and bus, in this order, and close them in the other."""
+async def opened(settings: Settings, role: str, turn: Turn) -> AsyncIterator[Parts]:
+    """Open volumes and bus, in this order, and close them in the other; listen for changes of the settings."""
     registry = CollectorRegistry()
     node = f"{socket.gethostname()}.{role}.{os.getpid()}.{uuid4().hex[:8]}"
     async with (
         open_volumes(settings.volumes, BackendMetrics(registry)) as volumes,
         open_streams_bus(settings.bus, node, BusMetrics(registry)) as bus,
+        anyio.create_task_group() as tasks,
     ):
-        yield Parts(settings, registry, bus, volumes, Health(bus, volumes, VERSION))
+        tasks.start_soon(follow_settings, bus, frozenset(volumes), turn.renew)
+        yield Parts(settings, registry, bus, volumes, Health(bus, volumes, VERSION), turn)
+        tasks.cancel_scope.cancel()
 
 
-async def run_gateway(settings: Settings, stop: anyio.Event) -> None:
-    """Serve both ports until `stop` is set; then let running requests end."""
-    async with opened(settings, "gateway") as parts:
+async def run_gateway(settings: Settings, turn: Turn) -> None:
+    """Serve both ports until its turn ends; then let running requests end."""
+    async with opened(settings, "gateway", turn) as parts:
         gate = build_gate(
             parts.bus,
             parts.volumes,
@@ -101,14 +107,14 @@ async def run_gateway(settings: Settings, stop: anyio.Event) -> None:
                     settings.gateway.manager.port,
                 )
                 with health.serving():
-                    await stop.wait()
+                    await turn.stop.wait()
                 gate.stopping.set()
             tasks.cancel_scope.cancel()
 
 
-async def run_actor(settings: Settings, stop: anyio.Event) -> None:
-    """Own volumes until `stop` is set; then hand them over."""
-    async with opened(settings, "actor") as parts:
+async def run_actor(settings: Settings, turn: Turn) -> None:
+    """Own volumes until its turn ends; then hand them over."""
+    async with opened(settings, "actor", turn) as parts:
         broker = open_broker(jobs_url(settings))
         fleet = Fleet(
             bus=parts.bus,
@@ -121,14 +127,14 @@ async def run_actor(settings: Settings, stop: anyio.Event) -> None:
         )
         async with internal_port(parts, settings.internal.actor) as health:
             with health.serving():
-                await fleet.run(stop)
+                await fleet.run(turn.stop)
         await anyio.to_thread.run_sync(broker.close)
 
 
-async def run_worker(settings: Settings, stop: anyio.Event) -> None:
-    """Do jobs until `stop` is set; one that is cut short is begun again by whoever looks next."""
+async def run_worker(settings: Settings, turn: Turn) -> None:
+    """Do jobs until its turn ends; one that is cut short is begun again by whoever looks next."""
     async with (
-        opened(settings, "worker") as parts,
+        opened(settings, "worker", turn) as parts,
         internal_port(parts, settings.internal.worker) as health,
         BlockingPortal() as portal,
     ):
@@ -141,7 +147,7 @@ async def run_worker(settings: Settings, stop: anyio.Event) -> None:
         await anyio.to_thread.run_sync(worker.start)
         try:
             with health.serving():
-                await stop.wait()
+                await turn.stop.wait()
         finally:
             with anyio.CancelScope(shield=True):
                 await portal.stop(cancel_remaining=True)
@@ -149,8 +155,8 @@ async def run_worker(settings: Settings, stop: anyio.Event) -> None:
                 await anyio.to_thread.run_sync(broker.close)
 
 
-async def run_bridge(settings: Settings, stop: anyio.Event) -> None:
-    """Carry events to Backend.AI's manager, and answer its wishes for mounts, until `stop` is set.
+async def run_bridge(settings: Settings, turn: Turn) -> None:
+    """Carry events to Backend.AI's manager, and answer its wishes for mounts, until its turn ends.
 
     Raises:
         InvalidRequestError: it is not said where Backend.AI's Redis is.
@@ -159,7 +165,7 @@ async def run_bridge(settings: Settings, stop: anyio.Event) -> None:
     if wanted.url is None:
         raise InvalidRequestError("backendai.url is needed: there is nobody to carry events to")
     programs = MountPrograms(wanted.mount_program, wanted.unmount_program, wanted.mount_seconds)
-    async with opened(settings, "bridge") as parts, internal_port(parts, settings.internal.bridge) as health:
+    async with opened(settings, "bridge", turn) as parts, internal_port(parts, settings.internal.bridge) as health:
         places = {str(name): Path(v.mount_path) for name, v in parts.volumes.items() if isinstance(v, Mountable)}
         seconds = settings.bus.command_timeout_seconds
         peer = Redis.from_url(wanted.url.get_secret_value(), socket_timeout=seconds, socket_connect_timeout=seconds)
@@ -168,21 +174,22 @@ async def run_bridge(settings: Settings, stop: anyio.Event) -> None:
                 tasks.start_soon(Bridge(parts.bus, peer, wanted.source).run)
                 tasks.start_soon(Mounts(peer, wanted.source, places, programs).run)
                 with health.serving():
-                    await stop.wait()
+                    await turn.stop.wait()
                 tasks.cancel_scope.cancel()
         finally:
             with anyio.CancelScope(shield=True):
                 await peer.aclose()
 
 
-async def run_archive(settings: Settings, stop: anyio.Event, *, directory: Path, once: bool) -> None:
-    """Follow the streams into an archive until `stop` is set."""
+async def run_archive(settings: Settings, turn: Turn, *, directory: Path, once: bool) -> None:
+    """Follow the streams into an archive until its turn ends."""
     node = f"{socket.gethostname()}.archive.{os.getpid()}"
     async with open_streams_bus(settings.bus, node) as bus:
+        turn.serves()
         archiver = Archiver(bus, Archive(directory), list(settings.volumes))
         if once:
-            stop.set()
-        await archiver.run(stop)
+            turn.stop.set()
+        await archiver.run(turn.stop)
 
 
 def _from_thread(portal: BlockingPortal, do: Callable[[Mapping[str, Any]], Awaitable[None]]) -> Callable[..., None]:
@@ -197,7 +204,7 @@ def _from_thread(portal: BlockingPortal, do: Callable[[Mapping[str, Any]], Await
 @asynccontextmanager
 async def internal_port(parts: Parts, listen: Listen) -> AsyncIterator[HealthRoutes]:
     """Answer about this process, which says when it is serving."""
-    routes = HealthRoutes(parts.registry, parts.health)
+    routes = HealthRoutes(parts.registry, parts.health, parts.turn.serves)
     async with port(routes.app(), listen, {"access_log": None}):
         yield routes
 

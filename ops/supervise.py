@@ -15,7 +15,7 @@ from ops.supervisor import Supervisor, penstock
 
 
 def run_supervised(settings: Settings, role: str, config: Path | None, processes: int) -> int:
-    """Keep processes running until SIGTERM or SIGINT; returns the exit code."""
+    """Keep processes running until SIGTERM or SIGINT, and pass SIGHUP on to them; returns the exit code."""
     configure(settings.log, role)
     with tempfile.TemporaryDirectory(prefix="penstock-metrics-") as metrics:
         os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", metrics)
@@ -26,11 +26,13 @@ def run_supervised(settings: Settings, role: str, config: Path | None, processes
 async def _supervise(role: str, config: Path | None, processes: int) -> None:
     supervisor = Supervisor()
     programs = [penstock(role, config, {}, name=f"{role}-{number}") for number in range(processes)]
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         async with anyio.create_task_group() as tasks:
             for program in programs:
                 await supervisor.keep(program, tasks)
-            async for _ in signals:
-                break
+            async for number in signals:
+                if number != signal.SIGHUP:
+                    break
+                supervisor.send(number)
             await supervisor.stop(programs)
             tasks.cancel_scope.cancel()

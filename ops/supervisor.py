@@ -57,6 +57,12 @@ class Supervisor:
         process = await self._start(program)
         tasks.start_soon(self._watch, program, process)
 
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to every program."""
+        for process in self._running.values():
+            with suppress(ProcessLookupError):
+                process.send_signal(number)
+
     async def stop(self, programs: Sequence[Program]) -> None:
         """Stop programs, the last started first; processes of one command stop together."""
         self._stopping = True

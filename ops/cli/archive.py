@@ -29,5 +29,7 @@ def archive_command(config: Path | None, directory: Path, *, once: bool) -> None
     """
     from ops.process import run
     from ops.roles import run_archive
+    from ops.settings import load_settings
 
-    sys.exit(run(partial(run_archive, directory=directory, once=once), "archive", settings_of(config)))
+    role = partial(run_archive, directory=directory, once=once)
+    sys.exit(run(role, "archive", settings_of(config), partial(load_settings, config)))

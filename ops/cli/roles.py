@@ -99,9 +99,28 @@ def embedded_redis(binary: str, config: str, supervisor: int) -> None:
     os.execv(binary, [binary, config])  # noqa: S606  our own wheel's binary
 
 
+@main.command()
+@config_option
+@click.option("--volume", "volumes", multiple=True, help="Only processes that have this volume.")
+def reload(config: Path | None, volumes: tuple[str, ...]) -> None:
+    """Have running processes go over to changed settings, without an interruption."""
+    from bus.streams import open_streams_bus
+    from domain.ids import VolumeName
+    from ops.reload import tell_of_settings
+
+    async def tell() -> None:
+        settings = settings_of(config)
+        async with open_streams_bus(settings.bus, f"reload.{os.getpid()}") as bus:
+            await tell_of_settings(bus, [VolumeName(name) for name in volumes] or list(settings.volumes))
+
+    with told():
+        anyio.run(tell)
+
+
 def _run_role(name: str, config: Path | None, child: int | None) -> None:
     from ops import roles
     from ops.process import end_with_parent, run
+    from ops.settings import load_settings
 
     if child is not None:
         end_with_parent(child)
@@ -111,4 +130,4 @@ def _run_role(name: str, config: Path | None, child: int | None) -> None:
         "worker": roles.run_worker,
         "bridge": roles.run_bridge,
     }
-    sys.exit(run(found[name], name, settings_of(config)))
+    sys.exit(run(found[name], name, settings_of(config), partial(load_settings, config)))

@@ -184,6 +184,13 @@ class Site:
         """FOLDER on disk."""
         return self.volume / PLACE
 
+    def write_settings(self, **settings: Any) -> None:
+        """Write the settings file, with more or other settings than it has; keys are `section__key`."""
+        for name, value in settings.items():
+            section, _, key = name.rpartition("__")
+            self.settings.setdefault(section.replace("__", "."), {})[key] = value
+        self.config.write_text("\n".join(_table(name, table) for name, table in self.settings.items()))
+
     def start(self, role: str) -> Role:
         """Start one process of a role and wait until it is ready."""
         port = free_port()
@@ -229,11 +236,8 @@ def open_site(path: Path, *, volumes: tuple[str, ...] = ("disk",), **settings: A
     for name in volumes:
         (path / "volumes" / name).mkdir(parents=True)
         sections[f"volumes.{name}"] = {"backend": "vfs", "path": str(path / "volumes" / name)}
-    for name, value in settings.items():
-        section, _, key = name.rpartition("__")
-        sections.setdefault(section.replace("__", "."), {})[key] = value
     site = Site(path, server, sections, api)
-    site.config.write_text("\n".join(_table(name, table) for name, table in sections.items()))
+    site.write_settings(**settings)
     server.start()
     try:
         yield site
