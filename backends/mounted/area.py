@@ -27,7 +27,13 @@ from typing import Any, Final
 from uuid import uuid4
 
 from backends.mounted.beneath import Beneath, opened, readable
-from backends.mounted.durable import rename_exclusive, replace_file, sync_directory, write_and_rename
+from backends.mounted.durable import (
+    rename_exclusive,
+    replace_file,
+    sync_between,
+    sync_directory,
+    write_and_rename,
+)
 from backends.mounted.errors import translated
 from backends.mounted.fence import Fence
 from domain.errors import BackendFaultError, Subject
@@ -136,21 +142,32 @@ class Area:
         return found if isinstance(found, dict) else None
 
     def write_json(
-        self, place: str, name: str, document: Mapping[str, object], *, epoch: int | None = None
+        self,
+        place: str,
+        name: str,
+        document: Mapping[str, object],
+        *,
+        epoch: int | None = None,
+        more_follows: bool = False,
     ) -> None:
         """Write a small file, whole or not at all, and durable.
 
         Args:
             epoch: whose right to change the volume is checked; None: nobody's, for what does no harm.
+            more_follows: it is one of several steps, the last of which is synced.
         """
+        data = json.dumps(document).encode()
         with self.place(place) as directory:
-            data = json.dumps(document).encode()
             if epoch is None:
-                replace_file(directory.fd, name, data)
-                return
-            with self.fence.guarded(epoch):
-                path = self.fence.path(epoch, f"{name}.new")
-                write_and_rename(data, self.mount.fd, path, directory.fd, name)
+                write_and_rename(data, directory.fd, f"{name}.new", directory.fd, name)
+            else:
+                with self.fence.guarded(epoch):
+                    path = self.fence.path(epoch, f"{name}.new")
+                    write_and_rename(data, self.mount.fd, path, directory.fd, name)
+            if more_follows:
+                sync_between(self.mount, directory.fd)
+            else:
+                sync_directory(directory.fd)
 
     def sync(self, place: str) -> None:
         """Make the names in one of the area's directories durable."""

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Final
 
+from backends.mounted.mountinfo import mounted_as
 from domain.paths import RelativePath
 
 _SYS_OPENAT2: Final = 437
@@ -153,11 +154,16 @@ def best_resolver() -> Resolver:
 
 
 class Beneath:
-    """A directory nothing leads out of. Owns its descriptor; close it with `with`."""
+    """A directory nothing leads out of. Owns its descriptor; close it with `with`.
 
-    def __init__(self, fd: int, resolver: Resolver) -> None:
+    Args:
+        keeps_order: whether the file system does, see `MountedAs.keeps_order`.
+    """
+
+    def __init__(self, fd: int, resolver: Resolver, *, keeps_order: bool = False) -> None:
         self.fd = fd
         self.resolver = resolver
+        self.keeps_order = keeps_order
 
     def __enter__(self) -> Beneath:
         return self
@@ -181,12 +187,14 @@ class Beneath:
 
     def below(self, parts: Sequence[str]) -> Beneath:
         """A directory under this one, reached along no link."""
-        return Beneath(self.resolver.open_plain(self.fd, parts), self.resolver)
+        fd = self.resolver.open_plain(self.fd, parts)
+        return Beneath(fd, self.resolver, keeps_order=self.keeps_order)
 
 
 def open_root(path: str | os.PathLike[str], resolver: Resolver | None = None) -> Beneath:
     """Open a directory named by the operator; it may itself be reached over links."""
-    return Beneath(os.open(path, _DIRECTORY), resolver or best_resolver())
+    fd = os.open(path, _DIRECTORY)
+    return Beneath(fd, resolver or best_resolver(), keeps_order=mounted_as(os.fspath(path)).keeps_order)
 
 
 def _join(parts: Sequence[str]) -> bytes:

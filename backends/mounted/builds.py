@@ -19,7 +19,7 @@ from uuid import UUID
 from backends.contract import Operation
 from backends.mounted.area import AREA_NAME, BUILDS, TRASH, Area
 from backends.mounted.beneath import names_in, opened
-from backends.mounted.durable import completing, sync_directory
+from backends.mounted.durable import completing, sync_between
 from backends.mounted.errors import missing, translated
 from backends.mounted.folders import Folders
 from backends.mounted.marker import mark
@@ -124,10 +124,10 @@ class Builds:
                 # A repetition of this operation may have been here before.
                 if not self._is_there(path):
                     raise missing(name, Subject.TASK) from None
-            sync_directory(place.fd)
+            sync_between(self._area.mount, place.fd)
         with opened(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=mount)) as fd:
             mark(self._area, fd, op.id)
-            os.fsync(fd)
+            sync_between(self._area.mount, fd)
         return staged
 
     def _is_there(self, path: str) -> bool:

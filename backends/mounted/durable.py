@@ -44,8 +44,17 @@ def sync_directory(fd: int) -> None:
                 raise
 
 
+def sync_between(mount: Beneath, fd: int) -> None:
+    """Make the names in a directory durable before the next step of several, the last of which is synced.
+
+    Where the file system keeps the order of such steps, the last sync is for all of them.
+    """
+    if not mount.keeps_order:
+        sync_directory(fd)
+
+
 def make_parents(root: Beneath, path: RelativePath, mode: int) -> None:
-    """Make the directories a path lies in, each durable before the next."""
+    """Make the directories a path lies in, each durable before the next; the caller syncs what it puts there."""
     if path.parent.is_root:
         return
     try:
@@ -57,7 +66,7 @@ def make_parents(root: Beneath, path: RelativePath, mode: int) -> None:
                 os.mkdir(path.parent.name, mode, dir_fd=fd)
             except FileExistsError:
                 return
-            sync_directory(fd)
+            sync_between(root, fd)
 
 
 def start_writeback(fd: int, offset: int, count: int) -> None:
@@ -77,17 +86,17 @@ def sync_file_system(fd: int) -> None:
 def replace_file(directory_fd: int, name: str, data: bytes) -> None:
     """Write a small file, whole or not at all, and durable."""
     write_and_rename(data, directory_fd, f"{name}.new", directory_fd, name)
+    sync_directory(directory_fd)
 
 
 def write_and_rename(data: bytes, from_fd: int, partial: str, to_fd: int, name: str) -> None:
-    """Write a small file in one directory and, when it is durable, put it at its place in another one."""
+    """Write a small file in one directory and, when its bytes are durable, put it at its place in another one."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
     with opened(os.open(partial, flags, _FILE_MODE, dir_fd=from_fd)) as fd, open(fd, "wb", closefd=False) as file:
         file.write(data)
         file.flush()
         os.fsync(fd)
     os.rename(partial, name, src_dir_fd=from_fd, dst_dir_fd=to_fd)
-    sync_directory(to_fd)
 
 
 def rename_exclusive(source_fd: int, source: str, target_fd: int, target: str) -> None:

@@ -16,7 +16,7 @@ from uuid import UUID
 from backends.contract import Operation
 from backends.mounted.area import QUOTAS, Area
 from backends.mounted.beneath import Beneath, names_in, opened, readable
-from backends.mounted.durable import make_parents, rename_exclusive, sync_directory
+from backends.mounted.durable import make_parents, rename_exclusive, sync_between, sync_directory
 from backends.mounted.errors import conflict, missing, translated
 from backends.mounted.marker import is_marked, mark
 from backends.mounted.names import DIRECTORY_MODE
@@ -96,7 +96,7 @@ class Folders:
         with opened(fd):
             mark(self._area, fd, op.id)
             os.fchmod(fd, mode)
-            os.fsync(fd)
+            sync_between(self._area.mount, fd)
 
     def _place(self, op: Operation, name: str, folder: VFolderId) -> bool:
         """Rename the staged folder to its place; False if its parent vanished meanwhile."""

@@ -10,6 +10,8 @@ from typing import Final
 _TABLE: Final = "/proc/self/mountinfo"
 _ESCAPED: Final = re.compile(r"\\([0-7]{3})")
 _NETWORK: Final = frozenset({"nfs", "nfs4"})
+#: File systems whose journal brings changes of names and attributes to the disk in the order they were made.
+_ORDERED: Final = frozenset({"ext4", "xfs"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,13 @@ class MountedAs:
     #: What is mounted: `server:/export`, a device, or what a FUSE file system calls its source.
     source: str
     options: str
+    #: Its type, as the kernel names it.
+    file_system: str = ""
+
+    @property
+    def keeps_order(self) -> bool:
+        """Whether what was made durable last has everything before it durable as well, but for bytes of files."""
+        return self.file_system in _ORDERED
 
 
 _UNKNOWN: Final = MountedAs("/", "direct", "", "")
@@ -56,7 +65,7 @@ def _parsed(line: str) -> MountedAs | None:
         return None
     kind = "nfs" if right[0] in _NETWORK else "fuse" if right[0].startswith("fuse") else "direct"
     options = ",".join(dict.fromkeys([*left[5].split(","), *right[2].split(",")]))
-    return MountedAs(_plain(left[4]), kind, _plain(right[1]), options)
+    return MountedAs(_plain(left[4]), kind, _plain(right[1]), options, right[0])
 
 
 def _plain(text: str) -> str:

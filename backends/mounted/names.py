@@ -13,7 +13,7 @@ from typing import Final
 
 from backends.contract import Entry, EntryKind, FileStat, Listing
 from backends.mounted.beneath import Beneath, opened
-from backends.mounted.durable import make_parents, sync_directory
+from backends.mounted.durable import make_parents, sync_between, sync_directory
 from backends.mounted.errors import conflict, translated
 from domain.errors import InvalidPathError, Subject
 from domain.paths import STAGING_NAME, RelativePath
@@ -129,7 +129,8 @@ def move(root: Beneath, source: RelativePath, destination: RelativePath) -> bool
             replaced = _check_target(target_fd, target_name, destination, directory=stat.S_ISDIR(moved.st_mode))
             os.rename(source_name, target_name, src_dir_fd=source_fd, dst_dir_fd=target_fd)
             sync_directory(target_fd)
-        sync_directory(source_fd)
+        # Where order is kept, the one rename is there whole.
+        sync_between(root, source_fd)
     return replaced
 
 

@@ -17,7 +17,7 @@ from typing import Final
 from backends.contract import Operation
 from backends.mounted.area import TRASH, Area
 from backends.mounted.beneath import Beneath, names_in
-from backends.mounted.durable import completing, sync_directory
+from backends.mounted.durable import completing, sync_between
 from backends.mounted.errors import translated
 from backends.mounted.names import parent_of
 from backends.mounted.trash import throw_away, trash_note
@@ -114,7 +114,7 @@ class Removal:
                     # A name that was given anew since it was taken is another entry, and stays.
                     if not self._is_taken(f"{number}/{name}"):
                         os.rename(name, f"{taken}/{name}", src_dir_fd=root.fd, dst_dir_fd=mount)
-        sync_directory(root.fd)
+        sync_between(self._area.mount, root.fd)
         return True
 
     def _take_one(self, parent: int, name: str, taken: str, *, recursive: bool) -> bool:
@@ -124,16 +124,15 @@ class Removal:
             return self._take_empty(parent, name)
         with self._area.fence.guarded(self._op.epoch):
             os.rename(name, f"{self._taken}/{taken}", src_dir_fd=parent, dst_dir_fd=self._area.mount.fd)
-        sync_directory(parent)
+        sync_between(self._area.mount, parent)
         return True
 
-    @staticmethod
-    def _take_empty(parent: int, name: str) -> bool:
+    def _take_empty(self, parent: int, name: str) -> bool:
         try:
             os.rmdir(name, dir_fd=parent)
         except OSError:
             return False
-        sync_directory(parent)
+        sync_between(self._area.mount, parent)
         return True
 
     def _is_taken(self, name: str) -> bool:

@@ -135,7 +135,7 @@ class Scopes:
             raise missing(str(scope), Subject.QUOTA_SCOPE)
 
     def _make(self, op: Operation, state: ScopeState, scope: QuotaScopeId) -> None:
-        self._write(op, state, scope)
+        self._write(op, state, scope, more_follows=True)
         mount, staged = self._area.mount, self._area.fence.path(op.epoch, f"scope.{scope.directory}")
         with self._area.fence.guarded(op.epoch):
             with suppress(FileExistsError):
@@ -171,8 +171,9 @@ class Scopes:
         document = self._area.read_json(SCOPES, _file(scope))
         return ScopeState.parse(document) if document else ScopeState(str(scope))
 
-    def _write(self, op: Operation, state: ScopeState, scope: QuotaScopeId) -> None:
-        self._area.write_json(SCOPES, _file(scope), asdict(state), epoch=op.epoch)
+    def _write(self, op: Operation, state: ScopeState, scope: QuotaScopeId, *, more_follows: bool = False) -> None:
+        document = asdict(state)
+        self._area.write_json(SCOPES, _file(scope), document, epoch=op.epoch, more_follows=more_follows)
 
 
 def prune(area: Area, parts: tuple[str, ...]) -> None:

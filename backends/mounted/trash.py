@@ -15,7 +15,7 @@ from uuid import UUID
 from backends.contract import Operation, Purge, TrashEntry
 from backends.mounted.area import AREA_NAME, PURGING, QUOTAS, TRASH, USAGE, Area
 from backends.mounted.beneath import Beneath, names_in, opened
-from backends.mounted.durable import completing, sync_directory
+from backends.mounted.durable import completing, sync_between, sync_directory
 from backends.mounted.errors import conflict, missing, translated
 from backends.mounted.folders import Folders, quota_note
 from backends.mounted.marker import mark
@@ -53,11 +53,11 @@ class Trash:
             path = RelativePath(folder.directory)
             with self._area.mount.below(path.parent.parts) as parent:
                 os.close(os.open(path.name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent.fd))
-                self._area.write_json(TRASH, trash_note(op.id), _document(folder, held))
+                self._area.write_json(TRASH, trash_note(op.id), _document(folder, held), more_follows=True)
                 with self._area.fence.guarded(op.epoch):
                     taken = self._area.fence.path(op.epoch, f"trash.{op.id}")
                     os.rename(path.name, taken, src_dir_fd=parent.fd, dst_dir_fd=self._area.mount.fd)
-                sync_directory(parent.fd)
+                sync_between(self._area.mount, parent.fd)
             with completing():
                 throw_away(self._area, op)
             self._prune(path.parent, keep=1 if folder.scope else 0)
@@ -175,13 +175,13 @@ class Trash:
         mount, path = self._area.mount.fd, self._area.fence.path(op.epoch, f"trash.{trash}")
         with self._area.place(TRASH) as place, suppress(FileNotFoundError):
             os.rename(str(trash), path, src_dir_fd=place.fd, dst_dir_fd=mount)
-            sync_directory(place.fd)
+            sync_between(self._area.mount, place.fd)
         # A repetition of this operation may have been here before.
         with self._area.fence.guarded(op.epoch):
             fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=mount)
         with opened(fd):
             mark(self._area, fd, op.id)
-            os.fsync(fd)
+            sync_between(self._area.mount, fd)
 
     def purge(self, trash: UUID) -> Purge:
         """Remove some of what a trash entry holds."""

@@ -68,7 +68,7 @@ class Plan:
             attempts=5,
             backoff_seconds=0.02,
             handler_seconds=0.5,
-            crash_limit=3,
+            crash_limit=4,
             drain_seconds=1.0,
             trim_interval_seconds=0.3,
         )

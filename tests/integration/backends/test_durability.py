@@ -1,0 +1,163 @@
+"""What is synced, and when: all before a change is told of, no more than that where the file system keeps order.
+
+That a power failure then finds it there is the file system's word; there is none to pull here.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from backends.contract import Operation
+from backends.mounted import beneath
+from backends.mounted.mountinfo import MountedAs, mounted_as
+from backends.observer import SilentObserver
+from backends.registry import Site
+from backends.settings import ThreadSettings
+from backends.vfs import open_volume
+from backends.vfs.volume import VfsVolume
+from domain.errors import BackendFaultError, ConflictError, StorageFullError
+from domain.ids import QuotaScopeId, VFolderId, VolumeName
+
+pytestmark = pytest.mark.anyio
+
+SCOPE = QuotaScopeId.parse("user:11111111-1111-4111-8111-111111111111")
+
+
+class Calls:
+    """System calls that change names and make them durable, in order; one of them can be made to fail."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.made: list[str] = []
+        self._patch = monkeypatch
+        self._failing = ("", 0, 0)
+        for name in ("mkdir", "rename", "fsync", "setxattr"):
+            self._watch(name)
+
+    def begin(self) -> None:
+        """Forget what was made; nothing fails any more."""
+        self.made.clear()
+        self._failing = ("", 0, 0)
+
+    def fail(self, name: str, turn: int, number: int) -> None:
+        """Have a call fail when it is made for the so manieth time from now on."""
+        self.begin()
+        self._failing = (name, turn, number)
+
+    def _watch(self, name: str) -> None:
+        real = getattr(os, name)
+
+        def call(*args: object, **kwargs: object) -> object:
+            self.made.append(name)
+            failing, turn, number = self._failing
+            if name == failing and self.made.count(name) == turn:
+                raise OSError(number, os.strerror(number))
+            return real(*args, **kwargs)
+
+        self._patch.setattr(os, name, call)
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
+    return Calls(monkeypatch)
+
+
+@pytest.fixture(params=["ext4", "nfs4"])
+def file_system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """What the volume's file system says it is."""
+    told = MountedAs("/", "direct", "", "", request.param)
+    monkeypatch.setattr(beneath, "mounted_as", lambda path: told)
+    return request.param
+
+
+@pytest.fixture
+async def volume(tmp_path: Path, file_system: str) -> AsyncIterator[VfsVolume]:
+    site = Site(VolumeName("disk"), {"path": str(tmp_path)}, ThreadSettings(), SilentObserver())
+    async with open_volume(site) as opened:
+        await opened.take_over(1)
+        await opened.create_scope(Operation(uuid4(), 1), SCOPE, None)
+        yield opened
+
+
+@pytest.fixture
+def folder() -> VFolderId:
+    return VFolderId(SCOPE, uuid4())
+
+
+#: Syncs until a new folder is told of: one for all where order is kept; else two directories above it, itself, its
+#: name.
+MAKING = {"ext4": 1, "nfs4": 4}
+#: The same for a deletion: the bytes of its note in any case; the note's name, the folder's, its name in the trash.
+DELETING = {"ext4": 2, "nfs4": 4}
+
+
+async def test_a_change_is_durable_when_it_is_told_of(
+    volume: VfsVolume, calls: Calls, file_system: str, folder: VFolderId
+) -> None:
+    await volume.create_folder(Operation(uuid4(), 1), folder, 0o755)
+    assert (calls.made[-1], calls.made.count("fsync")) == ("fsync", MAKING[file_system])
+    calls.begin()
+    await volume.delete_folder(Operation(uuid4(), 1), folder)
+    assert (calls.made[-1], calls.made.count("fsync")) == ("fsync", DELETING[file_system])
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EDQUOT])
+async def test_a_folder_that_is_there_is_not_refused_for_want_of_room(
+    volume: VfsVolume, calls: Calls, file_system: str, folder: VFolderId, tmp_path: Path, number: int
+) -> None:
+    op = Operation(uuid4(), 1)
+    calls.fail("fsync", MAKING[file_system], number)
+    with pytest.raises(BackendFaultError):
+        await volume.create_folder(op, folder, 0o755)
+    assert tmp_path.joinpath(*folder.directory).is_dir()
+    calls.begin()
+    await volume.create_folder(op, folder, 0o755)
+    assert calls.made == ["fsync"], "what failed before is done now"
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EDQUOT])
+@pytest.mark.parametrize(("name", "turn"), [("rename", 4), ("fsync", 0)])
+async def test_a_folder_that_is_gone_is_not_refused_for_want_of_room(
+    volume: VfsVolume,
+    calls: Calls,
+    file_system: str,
+    folder: VFolderId,
+    tmp_path: Path,
+    number: int,
+    name: str,
+    turn: int,
+) -> None:
+    await volume.create_folder(Operation(uuid4(), 1), folder, 0o755)
+    op = Operation(uuid4(), 1)
+    calls.fail(name, turn or DELETING[file_system], number)
+    with pytest.raises(BackendFaultError):
+        await volume.delete_folder(op, folder)
+    assert not tmp_path.joinpath(*folder.directory).exists()
+    calls.begin()
+    await volume.delete_folder(op, folder)
+    assert calls.made[-1] == "fsync", "what failed before is done now"
+    assert [entry.folder for entry in await volume.trash()] == [folder]
+
+
+async def test_before_it_shows_a_full_storage_refuses(
+    volume: VfsVolume, calls: Calls, folder: VFolderId, tmp_path: Path
+) -> None:
+    op = Operation(uuid4(), 1)
+    calls.fail("setxattr", 1, errno.ENOSPC)
+    with pytest.raises(StorageFullError):
+        await volume.create_folder(op, folder, 0o755)
+    assert not tmp_path.joinpath(*folder.directory).exists()
+    await volume.create_folder(op, folder, 0o755)
+    with pytest.raises(ConflictError):
+        await volume.create_folder(Operation(uuid4(), 1), folder, 0o755)
+
+
+def test_the_kind_of_a_file_system_is_read_from_the_mount_table() -> None:
+    table = "36 35 8:1 / /data rw,relatime shared:1 - xfs /dev/sda1 rw\n35 1 0:5 / / rw - overlay overlay rw\n"
+    assert mounted_as("/data/volume", table).keeps_order
+    assert not mounted_as("/elsewhere", table).keeps_order
