@@ -373,6 +373,16 @@ class Leases(Protocol):
         """Whether anybody holds each of these leases."""
 
 
+class Signals(Protocol):
+    """Hints to every process to look at something; what there is to see is kept elsewhere."""
+
+    async def ring(self, name: str) -> None:
+        """Have everybody who waits for a signal look."""
+
+    async def wait(self, name: str) -> None:
+        """Return when a signal was rung since the last wait, or may have been while nothing could be heard."""
+
+
 @dataclass(frozen=True, slots=True)
 class Trimmed:
     """What was removed from a stream, and what keeps the rest."""
@@ -514,6 +524,7 @@ class Bus:
     records: Records
     catalogue: Catalogue
     leases: Leases
+    signals: Signals
     upkeep: Upkeep
     inspection: Inspection
     dead_letters: DeadLetters

@@ -32,11 +32,11 @@ class VolumeReleased(_OwnerEvent):
 
 
 class ConfigChanged(Event):
-    """The settings of processes that have this volume were changed: they read them again."""
+    """The settings of the processes that have this volume may have changed; they read them again."""
 
     type = "config.changed"
     publisher = "an operator, by `penstock reload`"
-    consumer = "gateways, actors, workers and bridges that have the volume"
+    consumer = "whoever keeps something that depends on them"
 
 
 class _ScopeEvent(Event):

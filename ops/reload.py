@@ -5,38 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
-import anyio
-
-from bus.contract import Bus, Gap
-from domain.envelope import Envelope, Origin, wrap_event
-from domain.errors import BusError
+from bus.contract import Bus
+from domain.envelope import Origin, wrap_event
 from domain.events import ConfigChanged
 from domain.ids import VolumeName
 
-_PAUSE_SECONDS: Final = 1.0
+_SIGNAL: Final = "settings"
 
 
 async def tell_of_settings(bus: Bus, volumes: Iterable[VolumeName]) -> None:
-    """Have every process that has one of these volumes read its settings again."""
-    clock = bus.clock
+    """Have every process read its settings again, and tell followers of these volumes' events."""
+    clock, origin = bus.clock, Origin(actor="operator")
     for volume in volumes:
         event = ConfigChanged(volume=volume)
-        origin = Origin(actor="operator")
         await bus.events.publish(wrap_event(event, id=clock.new_id(), time=clock.now(), origin=origin))
+    await bus.signals.ring(_SIGNAL)
 
 
-async def follow_settings(bus: Bus, volumes: frozenset[VolumeName], changed: Callable[[], None]) -> None:
-    """Call `changed` whenever settings may have changed, for ever."""
+async def follow_settings(bus: Bus, changed: Callable[[], None]) -> None:
+    """Call `changed` whenever settings may have changed, for ever; at first for what was before this began."""
     while True:
-        try:
-            async with bus.events.watch() as events:
-                changed()  # what was told since the settings were read
-                async for item in events:
-                    if isinstance(item, Gap) or _concerns(item.envelope, volumes):
-                        changed()
-        except BusError:
-            await anyio.sleep(_PAUSE_SECONDS)
-
-
-def _concerns(event: Envelope, volumes: frozenset[VolumeName]) -> bool:
-    return event.type == ConfigChanged.type and event.volume in volumes
+        changed()
+        await bus.signals.wait(_SIGNAL)

@@ -71,7 +71,7 @@ async def opened(settings: Settings, role: str, turn: Turn) -> AsyncIterator[Par
         open_streams_bus(settings.bus, node, BusMetrics(registry)) as bus,
         anyio.create_task_group() as tasks,
     ):
-        tasks.start_soon(follow_settings, bus, frozenset(volumes), turn.renew)
+        tasks.start_soon(follow_settings, bus, turn.renew)
         yield Parts(settings, registry, bus, volumes, Health(bus, volumes, VERSION), turn)
         tasks.cancel_scope.cancel()
 

@@ -626,6 +626,38 @@ class BusConformance:
             await anyio.sleep(0.1)
             assert await bus.records.load("upload:1") is None
 
+    # --- signals --------------------------------------------------------------------------------
+
+    async def test_a_signal_reaches_everybody_who_waits_for_it(self) -> None:
+        async with self.open_bus("a") as one, self.open_bus("b") as two, anyio.create_task_group() as tasks:
+            heard: list[str] = []
+
+            async def hear(bus: Bus, name: str) -> None:
+                await bus.signals.wait(name)
+                heard.append(f"{bus.node} {name}")
+
+            for bus, name in ((one, "x"), (two, "x"), (two, "y")):
+                tasks.start_soon(hear, bus, name)
+            await anyio.wait_all_tasks_blocked()
+            await two.signals.ring("x")
+            with anyio.fail_after(5):
+                while len(heard) < 2:
+                    await anyio.sleep(0.01)
+            assert sorted(heard) == ["a x", "b x"]
+            await one.signals.ring("y")
+
+    async def test_a_signal_rung_between_two_waits_is_not_missed(self) -> None:
+        async with self.open_bus("a") as bus:
+            with anyio.fail_after(5):
+                await bus.signals.ring("x")
+                await bus.signals.wait("x")
+                await bus.signals.ring("x")
+                await anyio.sleep(0.1)
+                await bus.signals.wait("x")
+            with anyio.move_on_after(0.2) as scope:
+                await bus.signals.wait("x")
+            assert scope.cancelled_caught
+
     # --- leases ---------------------------------------------------------------------------------
 
     async def test_a_lease_has_one_holder(self) -> None:

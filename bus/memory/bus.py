@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -42,6 +43,7 @@ async def open_memory_bus(store: MemoryStore, settings: BusSettings, node: str) 
             records=MemoryRecords(store),
             catalogue=MemoryCatalogue(store),
             leases=MemoryLeases(store),
+            signals=MemorySignals(store),
             upkeep=MemoryUpkeep(),
             inspection=MemoryInspection(store),
             dead_letters=MemoryDeadLetters(store),
@@ -97,6 +99,27 @@ class MemoryMembers:
     async def wait_change(self, timeout_seconds: float) -> None:
         """Return at the next change or when the time is over."""
         await self._store.changed(timeout_seconds)
+
+
+class MemorySignals:
+    """Signals in memory."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+        self._heard = Counter(store.signals)
+
+    async def ring(self, name: str) -> None:
+        """Have everybody who waits for it look."""
+        await anyio.lowlevel.checkpoint()
+        self._store.signals[name] += 1
+        self._store.ring()
+
+    async def wait(self, name: str) -> None:
+        """Return when it was rung."""
+        await anyio.lowlevel.checkpoint()
+        while self._heard[name] == self._store.signals[name]:
+            await self._store.changed()
+        self._heard[name] = self._store.signals[name]
 
 
 class MemoryEvents:

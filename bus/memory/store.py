@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -71,6 +71,8 @@ class MemoryStore:
         self.lanes: dict[VolumeName, LaneState] = defaultdict(LaneState)
         self.broadcast: list[bytes] = []
         self.readers: dict[str, int] = {}
+        #: How often each signal was rung.
+        self.signals: Counter[str] = Counter()
         self.records: dict[str, StoredRecord] = {}
         self.view = View()
         self.leases: dict[str, tuple[str, float]] = {}

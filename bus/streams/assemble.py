@@ -25,6 +25,7 @@ from bus.streams.link import Link
 from bus.streams.members import StreamMembers
 from bus.streams.records import StreamCatalogue, StreamRecords
 from bus.streams.scripts import Scripts
+from bus.streams.signals import StreamSignals
 from bus.streams.upkeep import StreamUpkeep
 from bus.streams.wiring import Wiring
 
@@ -57,11 +58,12 @@ async def open_streams_bus(
         clock=clock,
         bells=Bells(connections, observer),
     )
-    lanes, leases, queue, members = (
+    lanes, leases, queue, members, signals = (
         StreamLanes(wiring),
         StreamLeases(wiring),
         StreamQueue(wiring),
         StreamMembers(wiring),
+        StreamSignals(wiring),
     )
     await _set_clock(connections, clock)
     async with _linked(link, durable), anyio.create_task_group() as tasks:
@@ -79,6 +81,7 @@ async def open_streams_bus(
             records=StreamRecords(wiring),
             catalogue=StreamCatalogue(wiring),
             leases=leases,
+            signals=signals,
             upkeep=StreamUpkeep(wiring),
             inspection=StreamInspection(wiring),
             dead_letters=StreamDeadLetters(wiring),

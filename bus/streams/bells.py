@@ -30,12 +30,17 @@ class Bells:
         self._connections = connections
         self._observer = observer
         self._listeners: dict[str, list[Listener]] = defaultdict(list)
+        self._returned: list[Callable[[], None]] = []
         #: Set once the first subscription holds; a bell rung before is not heard.
         self.listening = anyio.Event()
 
     def on(self, channel: str, listener: Listener) -> None:
         """Call `listener` with each message of a channel; only before `run`."""
         self._listeners[channel].append(listener)
+
+    def on_return(self, returned: Callable[[], None]) -> None:
+        """Call `returned` whenever the subscription holds again, and something may not have been heard."""
+        self._returned.append(returned)
 
     async def run(self) -> None:
         """Listen for ever; reconnect when the connection is lost."""
@@ -66,6 +71,9 @@ class Bells:
         if kind == b"message":
             self._deliver(channel.decode(), data)
         elif kind == b"subscribe" and data == len(self._listeners):
+            if self.listening.is_set():
+                for returned in self._returned:
+                    returned()
             self.listening.set()
 
     def _deliver(self, channel: str, data: bytes) -> None:

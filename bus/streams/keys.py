@@ -27,6 +27,8 @@ TRIMMED: Final = "{bc}:trimmed"
 GENERATION: Final = "{bc}:generation"
 #: Pub/sub channel on which changes of members and lanes are rung.
 DOORBELL: Final = "bus:doorbell"
+#: Pub/sub channel on which signals are rung, each by its name.
+SIGNALS: Final = "bus:signals"
 #: How many hashes an hour of remembered command ids is spread over.
 _INBOX_BUCKETS: Final = 64
 

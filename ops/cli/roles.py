@@ -101,17 +101,15 @@ def embedded_redis(binary: str, config: str, supervisor: int) -> None:
 
 @main.command()
 @config_option
-@click.option("--volume", "volumes", multiple=True, help="Only processes that have this volume.")
-def reload(config: Path | None, volumes: tuple[str, ...]) -> None:
+def reload(config: Path | None) -> None:
     """Have running processes go over to changed settings, without an interruption."""
     from bus.streams import open_streams_bus
-    from domain.ids import VolumeName
     from ops.reload import tell_of_settings
 
     async def tell() -> None:
         settings = settings_of(config)
         async with open_streams_bus(settings.bus, f"reload.{os.getpid()}") as bus:
-            await tell_of_settings(bus, [VolumeName(name) for name in volumes] or list(settings.volumes))
+            await tell_of_settings(bus, settings.volumes)
 
     with told():
         anyio.run(tell)

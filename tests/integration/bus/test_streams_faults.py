@@ -135,6 +135,16 @@ async def test_followers_go_on_when_the_server_comes_back(server: RedisServer) -
         assert seen[:2] == [first.id, second.id]
 
 
+async def test_a_signal_may_have_been_rung_while_nobody_could_hear_it(server: RedisServer) -> None:
+    async with bus_on(server) as bus:
+        with anyio.move_on_after(0.2) as scope:
+            await bus.signals.wait("x")
+        assert scope.cancelled_caught
+        await restart(server)
+        with anyio.fail_after(10):
+            await bus.signals.wait("x")
+
+
 async def test_a_server_that_is_away_is_told_at_once(server: RedisServer) -> None:
     async with bus_on(server) as bus:
         await anyio.to_thread.run_sync(server.kill)
