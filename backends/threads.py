@@ -10,17 +10,21 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, ParamSpec, TypeVar
+from functools import partial
+from typing import Final, ParamSpec, TypeVar
 
 import anyio
 
 from backends.observer import BackendObserver
+from backends.pool import Call, Pool
 from domain.errors import BackendUnavailableError, BusyError, NotFoundError
 from domain.ids import VolumeName
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+#: How often it is looked whether calls have ended, in seconds.
+_LOOK_SECONDS: Final = 0.01
 
 
 class VolumeThreads:
@@ -46,9 +50,7 @@ class VolumeThreads:
         #: Calls that look at very many entries, at once.
         self.scans = scans
         self._scans = anyio.CapacityLimiter(scans)
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix=f"volume-{volume}")
-        #: Calls that were begun and have not ended; added here, discarded by the thread that ran them.
-        self._pending: set[Future[Any]] = set()
+        self._pool = Pool(threads, f"volume-{volume}")
 
     async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a blocking function on a thread and wait for it.
@@ -57,7 +59,7 @@ class VolumeThreads:
             BusyError: too many calls wait on this volume.
             BackendUnavailableError: no answer within the time limit; the call may still take effect.
         """
-        if len(self._pending) >= self._limit:
+        if len(self._pool.pending) >= self._limit:
             raise BusyError(f"too many calls wait on volume {self._volume}", retry_after_seconds=1.0)
         return await self.finish(function, *args, **kwargs)
 
@@ -83,37 +85,36 @@ class VolumeThreads:
     async def finish(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Like `run`, for calls that give something back: they are never refused."""
         started = time.monotonic()
-        future = self._executor.submit(function, *args, **kwargs)
-        self._pending.add(future)
-        future.add_done_callback(self._pending.discard)
+        call = self._pool.start(partial(function, *args, **kwargs) if args or kwargs else function)
+        failed = True
         try:
-            return await self._wait(future, function.__name__)
+            await self._wait(call, function.__name__)
+            failed = call.error is not None
+            return call.outcome()
         except NotFoundError as error:
             error.facts = {"volume": self._volume, **error.facts}
             raise
         finally:
-            failed = not future.done() or future.cancelled() or future.exception() is not None
             self._observer.called(self._volume, function.__name__, time.monotonic() - started, failed=failed)
 
-    async def _wait(self, future: Future[T], what: str) -> T:
-        wrapped = asyncio.wrap_future(future)
+    async def _wait(self, call: Call[T], what: str) -> None:
         with anyio.move_on_after(self.timeout_seconds, shield=True) as scope:
             try:
-                return await asyncio.shield(wrapped)
+                await call.wait()
             except asyncio.CancelledError:
                 if not scope.cancel_called:
                     # A cancellation from outside anyio: finish what was begun, then let it through.
-                    await asyncio.wait([wrapped])
+                    await call.wait()
                 raise
-        future.cancel()
+            return
+        call.is_dropped = True
         raise BackendUnavailableError(
             f"volume {self._volume} gave no answer to {what} within {self.timeout_seconds:g} s", operation=what
         )
 
     async def close(self) -> None:
         """Let running calls finish, start no new ones. A stuck one is left behind."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
-        if self._pending:
-            wrapped = [asyncio.wrap_future(future) for future in list(self._pending)]
-            with anyio.move_on_after(self.timeout_seconds, shield=True):
-                await asyncio.wait(wrapped)
+        self._pool.close()
+        with anyio.move_on_after(self.timeout_seconds, shield=True):
+            while self._pool.pending:
+                await anyio.sleep(_LOOK_SECONDS)

@@ -509,6 +509,30 @@ async def test_the_same_for_cancellations_from_outside_of_anyio() -> None:
     await threads.close()
 
 
+async def test_a_call_that_was_not_begun_when_the_volume_was_closed_is_told() -> None:
+    threads = pool(threads=1)
+    begun, release = threading.Event(), threading.Event()
+
+    def slow() -> None:
+        begun.set()
+        release.wait(5)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(threads.run, slow)
+        while not begun.is_set():
+            await anyio.sleep(0.01)
+        tasks.start_soon(_refused, threads)
+        await anyio.wait_all_tasks_blocked()
+        tasks.start_soon(threads.close)
+        await anyio.sleep(0.05)
+        release.set()
+
+
+async def _refused(threads: VolumeThreads) -> None:
+    with pytest.raises(BackendUnavailableError):
+        await threads.run(lambda: 1)
+
+
 async def test_errors_come_back_as_they_were_raised() -> None:
     threads = pool()
     with pytest.raises(ZeroDivisionError):
