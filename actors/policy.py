@@ -38,6 +38,8 @@ from domain.messages import Command, Event
 
 #: Errors a repetition may get past.
 _FOR_THE_MOMENT: Final = frozenset({ErrorCode.BACKEND_UNAVAILABLE, ErrorCode.BACKEND_FAULT, ErrorCode.BUSY})
+#: A reason to refuse what has not begun. After a try that may have taken effect, they say nothing about that.
+_NO_ROOM: Final = frozenset({ErrorCode.STORAGE_FULL, ErrorCode.QUOTA_EXCEEDED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,8 @@ class Policy:
             try:
                 return await self._try(handler, command, op)
             except PenstockError as error:
-                if error.code not in _FOR_THE_MOMENT or attempt >= self.settings.attempts:
+                passing = error.code in _FOR_THE_MOMENT or (attempt > 1 and error.code in _NO_ROOM)
+                if not passing or attempt >= self.settings.attempts:
                     raise
                 self.observer.retried(self.ground.volume.name, envelope.type)
                 logger.warning("{} on {}, try {}: {}", envelope.type, envelope.key, attempt, error)

@@ -19,7 +19,7 @@ from uuid import UUID
 from backends.contract import Operation
 from backends.mounted.area import AREA_NAME, BUILDS, TRASH, Area
 from backends.mounted.beneath import names_in, opened
-from backends.mounted.durable import completing, sync_between
+from backends.mounted.durable import sync_between
 from backends.mounted.errors import missing, translated
 from backends.mounted.folders import Folders
 from backends.mounted.marker import mark
@@ -151,9 +151,8 @@ class Builds:
                 target = f"{taken}/.{number}" if number else taken
                 with self._area.place(BUILDS) as place, self._area.fence.guarded(op.epoch):
                     os.rename(name, target, src_dir_fd=place.fd, dst_dir_fd=self._area.mount.fd)
-            with completing():
-                throw_away(self._area, op)
-                self._area.remove(BUILDS, _note(build))
+            throw_away(self._area, op)
+            self._area.remove(BUILDS, _note(build))
         return True
 
 

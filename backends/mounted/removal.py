@@ -58,9 +58,10 @@ class Removal:
                 throw_away(self._area, self._op)
                 return [RelativePath.parse(path) for path in note["paths"]]
             with self._area.mount.below(self._folder.directory) as root:
-                self._write_note([], whole=False)
-                self._open_taken()
+                if note is None:
+                    self._write_note([], whole=False)
                 with completing():
+                    self._open_taken()
                     return self._take_these(root, paths, recursive=recursive)
 
     def _take_these(self, root: Beneath, paths: Sequence[RelativePath], *, recursive: bool) -> list[RelativePath]:

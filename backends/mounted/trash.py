@@ -58,8 +58,7 @@ class Trash:
                     taken = self._area.fence.path(op.epoch, f"trash.{op.id}")
                     os.rename(path.name, taken, src_dir_fd=parent.fd, dst_dir_fd=self._area.mount.fd)
                 sync_between(self._area.mount, parent.fd)
-            with completing():
-                throw_away(self._area, op)
+            throw_away(self._area, op)
             self._prune(path.parent, keep=1 if folder.scope else 0)
 
     def _prune(self, path: RelativePath, keep: int) -> None:
@@ -224,7 +223,7 @@ def _check_held(note: dict[str, Any], task: UUID | None) -> None:
 def throw_away(area: Area, op: Operation) -> bool:
     """Put what was taken from its place into the trash; False if this operation has taken nothing."""
     taken = area.fence.path(op.epoch, f"trash.{op.id}")
-    with area.place(TRASH) as trash:
+    with completing(), area.place(TRASH) as trash:
         try:
             os.rename(taken, str(op.id), src_dir_fd=area.mount.fd, dst_dir_fd=trash.fd)
         except FileNotFoundError:

@@ -54,7 +54,7 @@ class Bells:
 
     async def _listen(self) -> None:
         async with self._connections.blocking(_LISTEN_SECONDS) as redis, anyio.create_task_group() as tasks:
-            await redis.say("SUBSCRIBE", *self._listeners)
+            redis.say("SUBSCRIBE", *self._listeners)
             tasks.start_soon(self._ping, redis)
             while True:
                 self._hear(await redis.hear())
@@ -64,7 +64,7 @@ class Bells:
         """Have Redis say something now and then, so that a dead connection is noticed."""
         while True:
             await anyio.sleep(_LISTEN_SECONDS)
-            await redis.say("PING")
+            redis.say("PING")
 
     def _hear(self, said: Sequence[Any]) -> None:
         kind, channel, data = said[0], said[1], said[-1]

@@ -6,7 +6,9 @@ socket timeout is longer than the block: a shorter one would hand entries to a d
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 
@@ -20,6 +22,7 @@ from redis.backoff import NoBackoff
 
 from bus.settings import BusSettings
 from bus.streams.server import Server
+from bus.streams.wire import Wire
 from domain.errors import BusBrokenError, FencedError
 
 #: What a connection tells the server of its client library. Made once, because redis-py would else look its
@@ -37,32 +40,36 @@ class Connections:
         self._server = Server.parse(settings.url.get_secret_value())
 
     @asynccontextmanager
-    async def link(self) -> AsyncIterator[AbstractConnection]:
-        """An open connection that waits for answers as long as it takes; who uses it watches the time."""
-        with anyio.fail_after(self.settings.connect_timeout_seconds):
-            pool = await self._pool(None)
-        connection: AbstractConnection = pool.make_connection()  # type: ignore[no-untyped-call]
+    async def link(self, heard: Callable[[Any], None], lost: Callable[[Exception], None]) -> AsyncIterator[Wire]:
+        """An open connection whose answers and end are told as they come; who uses it watches the time."""
+        connection = await self._connected(None)
         try:
-            with anyio.fail_after(self.settings.connect_timeout_seconds):
-                await connection.connect()  # type: ignore[no-untyped-call]
-            yield connection
+            yield Wire(connection, heard, lost)
         finally:
-            with anyio.CancelScope(shield=True):
-                await connection.disconnect(nowait=True)
+            await _close(connection)
 
     @asynccontextmanager
     async def blocking(self, block_seconds: float) -> AsyncIterator[Conversation]:
         """A connection of its own for one task that blocks up to this long; closed even when cancelled."""
+        patience = block_seconds + _BLOCK_MARGIN_SECONDS
         with translated():
-            pool = await self._pool(block_seconds + _BLOCK_MARGIN_SECONDS)
+            connection = await self._connected(patience)
+        try:
+            yield Conversation(connection, patience)
+        finally:
+            await _close(connection)
+
+    async def _connected(self, socket_timeout: float | None) -> AbstractConnection:
+        with anyio.fail_after(self.settings.connect_timeout_seconds):
+            pool = await self._pool(socket_timeout)
         connection: AbstractConnection = pool.make_connection()  # type: ignore[no-untyped-call]
         try:
-            with translated(), anyio.fail_after(self.settings.connect_timeout_seconds):
+            with anyio.fail_after(self.settings.connect_timeout_seconds):
                 await connection.connect()  # type: ignore[no-untyped-call]
-            yield Conversation(connection)
-        finally:
-            with anyio.CancelScope(shield=True):
-                await connection.disconnect(nowait=True)
+        except BaseException:
+            await _close(connection)
+            raise
+        return connection
 
     async def _pool(self, socket_timeout: float | None) -> ConnectionPool:
         patience = self.settings.connect_timeout_seconds
@@ -81,10 +88,18 @@ class Connections:
 
 
 class Conversation:
-    """Commands and answers on a connection nobody else uses. What is said may block, and is said once."""
+    """Commands and answers on a connection nobody else uses. What is said may block, and is said once.
 
-    def __init__(self, connection: AbstractConnection) -> None:
-        self._connection = connection
+    Args:
+        patience_seconds: silence after which the connection is taken for dead.
+    """
+
+    def __init__(self, connection: AbstractConnection, patience_seconds: float) -> None:
+        self._wire = Wire(connection, self._heard, self._lost)
+        self._loop = asyncio.get_running_loop()
+        self._patience = patience_seconds
+        self._answers: deque[Any] = deque()
+        self._waiter: asyncio.Future[None] | None = None
 
     async def ask(self, *command: str | bytes | int) -> Any:
         """Say a command and wait for its answer.
@@ -92,19 +107,44 @@ class Conversation:
         Raises:
             BusBrokenError: Redis is away, refuses, or did not answer within the block and some seconds.
         """
-        await self.say(*command)
+        self.say(*command)
         return await self.hear()
 
-    async def say(self, *command: str | bytes | int) -> None:
+    def say(self, *command: str | bytes | int) -> None:
         """Send a command."""
-        with translated():
-            packed = hiredis.pack_command(command)  # type: ignore[arg-type]  # its stub says one
-            await self._connection.send_packed_command([packed], check_health=False)
+        self._wire.write(hiredis.pack_command(command))  # type: ignore[arg-type]  # its stub says one
 
     async def hear(self) -> Any:
         """Wait for the next thing Redis says."""
         with translated():
-            return await self._connection.read_response()
+            if not self._answers:
+                await self._wait()
+            answer = self._answers.popleft()
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+    async def _wait(self) -> None:
+        self._waiter = self._loop.create_future()
+        timer = self._loop.call_later(self._patience, self._lost, TimeoutError("no answer"))
+        try:
+            await self._waiter
+        finally:
+            timer.cancel()
+
+    def _heard(self, answer: Any) -> None:
+        self._answers.append(answer)
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _lost(self, error: Exception) -> None:
+        """What was said before is heard first."""
+        self._heard(error)
+
+
+async def _close(connection: AbstractConnection) -> None:
+    with anyio.CancelScope(shield=True):
+        await connection.disconnect(nowait=True)
 
 
 @contextmanager

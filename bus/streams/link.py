@@ -20,10 +20,10 @@ import anyio
 import hiredis
 from loguru import logger
 from redis import exceptions
-from redis.asyncio.connection import AbstractConnection
 
 from bus.observer import BusObserver
 from bus.streams.connection import Connections, translated
+from bus.streams.wire import Wire
 from domain.errors import BusBrokenError
 
 Argument = str | bytes | int | float
@@ -34,7 +34,12 @@ _RETRIES: Final = 2
 _RETRY_SECONDS: Final = 0.05
 _PAUSE_SECONDS: Final = 0.1
 #: Answers that mean this server is not, or not yet, the one to talk to.
-_ELSEWHERE: Final = (exceptions.ReadOnlyError, exceptions.BusyLoadingError, exceptions.MasterDownError)
+_ELSEWHERE: Final = (
+    exceptions.ReadOnlyError,
+    exceptions.BusyLoadingError,
+    exceptions.MasterDownError,
+    exceptions.ConnectionError,
+)
 #: Commands sent together by `execute_all`; bounds what waits in memory.
 _TOGETHER: Final = 256
 
@@ -47,9 +52,9 @@ class Link:
         self._observer = observer
         self._patience = connections.settings.command_timeout_seconds
         self._connected = anyio.Event()
-        self._connection: AbstractConnection | None = None
+        self._wire: Wire | None = None
+        #: Commands that go out at the end of this turn of the loop, together.
         self._outgoing: list[bytes] = []
-        self._ready = asyncio.Event()
         #: Who waits for an answer, and since when, in the order of the commands.
         self._waiting: deque[tuple[asyncio.Future[Any], float]] = deque()
 
@@ -81,10 +86,9 @@ class Link:
         return await self._once(commands)
 
     async def _once(self, commands: Sequence[Sequence[Argument]]) -> Sequence[Any]:
-        if self._connection is None:
+        if self._wire is None:
             await self._wait_connected()
         answers = [self._send(command) for command in commands]
-        self._ready.set()
         try:
             with translated():
                 return [await answer for answer in answers]
@@ -94,14 +98,22 @@ class Link:
                     answer.exception()  # looked at, or asyncio complains of it
 
     def _send(self, command: Sequence[Argument]) -> asyncio.Future[Any]:
-        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Any] = loop.create_future()
+        if not self._outgoing:
+            loop.call_soon(self._flush)
         self._outgoing.append(hiredis.pack_command(tuple(command)))  # type: ignore[arg-type]  # its stub says one
         self._waiting.append((answer, time.monotonic()))
         return answer
 
+    def _flush(self) -> None:
+        outgoing, self._outgoing = self._outgoing, []
+        if outgoing and self._wire is not None:
+            self._wire.write(b"".join(outgoing))
+
     async def _wait_connected(self) -> None:
         with anyio.move_on_after(self._patience):
-            while self._connection is None:
+            while self._wire is None:
                 await self._connected.wait()
             return
         raise BusBrokenError("Redis is away: no connection")
@@ -119,20 +131,26 @@ class Link:
             await anyio.sleep(random.uniform(0, _PAUSE_SECONDS))  # noqa: S311  spreading load
 
     async def _serve(self) -> None:
-        async with self._connections.link() as connection:
-            self._connection = connection
+        lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def lose(error: Exception) -> None:
+            if not lost.done():
+                lost.set_exception(error)
+
+        async with self._connections.link(self._heard, lose) as wire:
+            self._wire = wire
             self._connected.set()
             try:
                 async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(self._write, connection)
                     tasks.start_soon(self._watch)
-                    await self._read(connection)
+                    await lost
             finally:
+                lost.cancel()
                 self._forget()
 
     def _forget(self) -> None:
         """Tell everybody that waits that the connection is lost."""
-        self._connection = None
+        self._wire = None
         self._connected = anyio.Event()
         self._outgoing.clear()
         while self._waiting:
@@ -140,29 +158,17 @@ class Link:
             if not answer.done():
                 answer.set_exception(_LostError("the connection to Redis was lost"))
 
-    async def _write(self, connection: AbstractConnection) -> None:
-        while True:
-            await self._ready.wait()
-            self._ready.clear()
-            outgoing, self._outgoing = self._outgoing, []
-            if outgoing:
-                await connection.send_packed_command(outgoing, check_health=False)
-
-    async def _read(self, connection: AbstractConnection) -> None:
-        while True:
-            try:
-                value, error = await connection.read_response(), None
-            except exceptions.ResponseError as refusal:
-                if isinstance(refusal, _ELSEWHERE) or "READONLY" in str(refusal):
-                    raise
-                value, error = None, refusal
-            answer, _ = self._waiting.popleft()
-            if answer.done():
-                continue
-            if error is None:
-                answer.set_result(value)
-            else:
-                answer.set_exception(error)
+    def _heard(self, answer: Any) -> None:
+        """Hand an answer to whoever waits for it; raises what says that this is not the server to talk to."""
+        if isinstance(answer, _ELSEWHERE) or (isinstance(answer, Exception) and "READONLY" in str(answer)):
+            raise answer
+        waiter, _ = self._waiting.popleft()
+        if waiter.done():
+            return
+        if isinstance(answer, exceptions.RedisError):
+            waiter.set_exception(answer)
+        else:
+            waiter.set_result(answer)
 
     async def _watch(self) -> None:
         """Give a connection up on which no answer comes."""

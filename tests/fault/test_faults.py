@@ -23,7 +23,7 @@ EVERYTHING = {
     "trouble_storage": 2,
 }
 SEEDS = range(int(os.environ.get("SEEDS", "1")))
-SECONDS = 60 * float(os.environ["MINUTES"]) if "MINUTES" in os.environ else 12.0
+SECONDS = 60 * float(os.environ["MINUTES"]) if "MINUTES" in os.environ else 10.0
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(240 + SECONDS)]
 
@@ -85,6 +85,20 @@ async def broken(tmp_path: Path, options: Options, wanted: set[str]) -> bool:
 async def test_without_recognising_its_own_traces_an_effect_meets_itself(tmp_path: Path) -> None:
     options = Options({"kill_actor": 3, "trouble_storage": 3}, without=("probe",), poison=False)
     assert await broken(tmp_path, options, {"I1"})
+
+
+@pytest.mark.timeout(600)
+async def test_a_full_storage_as_a_reason_to_refuse_what_shows_leaves_effects_without_events(
+    tmp_path: Path,
+) -> None:
+    options = Options({"trouble_storage": 1}, without=("completing",), poison=False)
+    assert await broken(tmp_path, options, {"I3", "I4"})
+
+
+@pytest.mark.timeout(600)
+async def test_a_release_that_knows_of_no_later_one_sets_good_commands_aside(tmp_path: Path) -> None:
+    options = Options({"upgrade_actor": 1}, 5.0, without=("waiting",), poison=False, upgrade=True)
+    assert await broken(tmp_path, options, {"I10"})
 
 
 @pytest.mark.timeout(600)

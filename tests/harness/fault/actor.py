@@ -30,8 +30,10 @@ from backends.registry import Site, driver
 from backends.settings import ThreadSettings
 from bus.streams import open_streams_bus
 from domain.commands import SetQuota
-from domain.errors import BackendFaultError, Subject
+from domain.envelope import Envelope
+from domain.errors import BackendFaultError, MalformedEventError, Subject, UnsupportedError
 from domain.ids import VFolderId, VolumeName
+from domain.messages import Command
 from domain.registry import COMMANDS, Vocabulary
 
 #: Part of the calls whose answer is lost while there is trouble.
@@ -98,6 +100,16 @@ async def _eat() -> None:
         await anyio.lowlevel.checkpoint()
 
 
+class Impatient(Vocabulary):
+    """Takes what it does not know for nonsense, as an actor would that knows of no later releases."""
+
+    def open_command(self, envelope: Envelope) -> Command:
+        try:
+            return super().open_command(envelope)
+        except UnsupportedError as error:
+            raise MalformedEventError(str(error)) from error
+
+
 class NoJobs:
     """Trash stays where it is, for the checker to see."""
 
@@ -119,9 +131,8 @@ async def main(plan: Plan, node: str, release: str) -> None:
             opened = await stack.enter_async_context(driver("vfs").open(site))
             volumes[VolumeName(name)] = Faulty(opened, plan)
         bus = await stack.enter_async_context(open_streams_bus(settings, node))
-        fleet = Fleet(
-            bus, settings, volumes, NoJobs(), plan.actor_settings(), SilentObserver(), Vocabulary(commands=known)
-        )
+        vocabulary = (Impatient if "waiting" in plan.without else Vocabulary)(commands=known)
+        fleet = Fleet(bus, settings, volumes, NoJobs(), plan.actor_settings(), SilentObserver(), vocabulary)
         tasks.start_soon(_stop_on_signal, stop)
         await fleet.run(stop)
         tasks.cancel_scope.cancel()

@@ -8,11 +8,12 @@ import random
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 from harness.fault.plan import Plan
 
-from backends.mounted import folders, scopes
+from backends.mounted import durable, folders, removal, scopes, trash
 from backends.mounted.durable import rename_exclusive
 from bus.streams.lanes import StreamLane
 from bus.streams.upkeep import StreamUpkeep
@@ -30,6 +31,9 @@ def install(plan: Plan) -> None:
     """Have this process suffer what the plan says, whenever it says so."""
     for name in _CHANGES:
         setattr(os, name, _unsure(plan, name, getattr(os, name)))
+    if "completing" in plan.without:
+        for module in (durable, removal, scopes, trash):
+            module.completing = nullcontext  # type: ignore[attr-defined]
     for module in (folders, scopes):
         module.rename_exclusive = _unsure(plan, "rename", rename_exclusive)  # type: ignore[attr-defined]
     for kind, name, step in (

@@ -22,7 +22,7 @@ class Plan:
     url: str
     folder: str
     volumes: tuple[str, ...]
-    #: Protections switched off, for negative controls: `probe`, `journal`.
+    #: Protections switched off, for negative controls: `probe`, `journal`, `completing`, `waiting`.
     without: tuple[str, ...] = ()
 
     @classmethod

@@ -51,7 +51,7 @@ class Options:
 
     Args:
         faults: names of methods of `Faults`, each with its weight.
-        without: protections of actors switched off: `probe`, `journal`.
+        without: protections of actors switched off, see `Plan`.
         fresh_ids: senders make a new id for what they send again.
         upgrade: actors are of an older release at first, and all of the new one in the end.
     """

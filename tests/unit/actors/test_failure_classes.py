@@ -21,7 +21,16 @@ from bus.memory import MemoryStore, open_memory_bus
 from bus.settings import BusSettings
 from domain.commands import CreateVFolder, DeleteVFolder, SetQuota
 from domain.envelope import Envelope, Reply, wrap_command
-from domain.errors import BackendUnavailableError, BusyError, ErrorCode, MalformedEventError, UnsupportedError
+from domain.errors import (
+    BackendFaultError,
+    BackendUnavailableError,
+    BusyError,
+    ErrorCode,
+    MalformedEventError,
+    PenstockError,
+    StorageFullError,
+    UnsupportedError,
+)
 from domain.ids import QuotaScopeId, ScopeKind, VFolderId, VolumeName
 from domain.messages import Command
 from domain.registry import COMMANDS, EVENTS, Vocabulary
@@ -119,6 +128,63 @@ async def test_a_handler_that_hangs_is_ended_and_holds_up_its_own_folder_only() 
         assert replies[0].failure.code is ErrorCode.BACKEND_UNAVAILABLE
         (letter,) = await bus.dead_letters.page(DISK, limit=9)
         assert "did not finish within 0.2 s" in letter.reason
+
+
+class Full(MemoryVolume):
+    """Has no room, at first or after a try whose answer was lost."""
+
+    answers: ClassVar[list[PenstockError]] = []
+
+    async def create_folder(self, op, folder, mode) -> None:
+        if self.answers:
+            error = self.answers.pop(0)
+            if isinstance(error, BackendFaultError):
+                await super().create_folder(op, folder, mode)
+            raise error
+        await super().create_folder(op, folder, mode)
+
+
+async def test_a_full_storage_refuses_at_once_but_not_what_may_have_been_done() -> None:
+    world, full = world_of(Full(DISK)), StorageFullError("full")
+    async with world.bus() as bus, world.fleet("actor", ACTORS.model_copy(update={"attempts": 3})):
+        Full.answers[:] = [full]
+        refused = await ask(bus, CreateVFolder(folder=folder()))
+        assert refused.failure is not None
+        assert refused.failure.code is ErrorCode.STORAGE_FULL
+        assert Full.answers == []
+        Full.answers[:] = [BackendFaultError("the answer was lost"), full]
+        assert (await ask(bus, CreateVFolder(folder=folder()))).ok
+        assert await bus.dead_letters.page(DISK, limit=9) == []
+
+
+class Broken(MemoryVolume):
+    """Fails by a defect, or for want of memory."""
+
+    error: Exception | None = None
+
+    async def create_folder(self, op, folder, mode) -> None:
+        if self.error is not None:
+            raise self.error
+        await super().create_folder(op, folder, mode)
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("secret"), MemoryError()])
+async def test_a_defect_is_answered_once_and_kept_to_be_tried_again(error: Exception) -> None:
+    world, command = world_of(Broken(DISK)), CreateVFolder(folder=folder())
+    async with world.bus() as bus, world.fleet("actor"):
+        world.volume.error = error
+        reply = await ask(bus, command)
+        assert reply.failure is not None
+        assert reply.failure.code is ErrorCode.INTERNAL
+        assert "secret" not in reply.failure.detail
+        (letter,) = await bus.dead_letters.page(DISK, limit=9)
+        assert letter.reason == reply.failure.detail
+        world.volume.error = None
+        assert (await ask(bus, CreateVFolder(folder=folder()))).ok
+        assert await bus.dead_letters.redrive(letter)
+        with anyio.fail_after(5):
+            while not [found async for found in world.volume.folders() if found == command.folder]:
+                await anyio.sleep(0.01)
 
 
 class Throttled(MemoryVolume):
