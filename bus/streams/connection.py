@@ -30,6 +30,8 @@ from domain.errors import BusBrokenError, FencedError
 _DRIVER: Final = DriverInfo(lib_version=__version__)
 #: How much longer than its block a blocking read waits before it takes the connection for dead, in seconds.
 _BLOCK_MARGIN_SECONDS: Final = 5.0
+#: Answers that may wait to be heard; more are not taken from Redis.
+_MOST_UNHEARD: Final = 1000
 
 
 class Connections:
@@ -118,6 +120,7 @@ class Conversation:
         """Wait for the next thing Redis says."""
         with translated():
             if not self._answers:
+                self._wire.resume()
                 await self._wait()
             answer = self._answers.popleft()
             if isinstance(answer, Exception):
@@ -134,6 +137,8 @@ class Conversation:
 
     def _heard(self, answer: Any) -> None:
         self._answers.append(answer)
+        if len(self._answers) >= _MOST_UNHEARD:
+            self._wire.pause()
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 

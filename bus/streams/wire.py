@@ -46,6 +46,16 @@ class Wire(asyncio.Protocol):
         """Send bytes."""
         self._transport.write(data)
 
+    def pause(self) -> None:
+        """Leave what Redis says with Redis for now."""
+        if self._transport.is_reading():
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Go on hearing."""
+        if not self._transport.is_reading() and not self._transport.is_closing():
+            self._transport.resume_reading()
+
     def data_received(self, data: bytes) -> None:
         """Hand out the answers that are there whole."""
         try:

@@ -5,22 +5,38 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import anyio
 import pytest
 from redis import exceptions
 
+from bus.streams.connection import Conversation
 from bus.streams.wire import Wire
+from domain.errors import BusBrokenError
 
 
 class Transport:
     def __init__(self) -> None:
         self.protocol: Any = None
         self.written: list[bytes] = []
+        self.reading = True
 
     def set_protocol(self, protocol: Any) -> None:
         self.protocol = protocol
 
     def write(self, data: bytes) -> None:
         self.written.append(data)
+
+    def is_reading(self) -> bool:
+        return self.reading
+
+    def is_closing(self) -> bool:
+        return False
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
 
 
 class End:
@@ -72,6 +88,29 @@ def test_what_the_hearer_refuses_ends_the_connection(end: End) -> None:
     wire = Wire(SimpleNamespace(_writer=SimpleNamespace(transport=end.transport)), refuse, end.lost.append)  # type: ignore[arg-type]
     wire.data_received(b"-READONLY You can't write against a read only replica.\r\n+OK\r\n")
     assert [type(error) for error in end.lost] == [exceptions.ReadOnlyError]
+
+
+@pytest.mark.anyio
+async def test_what_nobody_hears_stays_with_redis() -> None:
+    transport = Transport()
+    connection: Any = SimpleNamespace(_writer=SimpleNamespace(transport=transport))
+    conversation = Conversation(connection, 5)
+    transport.protocol.data_received(b":1\r\n" * 999)
+    assert transport.reading
+    transport.protocol.data_received(b":2\r\n")
+    assert not transport.reading
+    assert [await conversation.hear() for _ in range(1000)] == [1] * 999 + [2]
+    with anyio.move_on_after(0.05) as scope:
+        await conversation.hear()
+    assert scope.cancelled_caught
+    assert transport.reading
+
+
+@pytest.mark.anyio
+async def test_silence_for_too_long_is_told() -> None:
+    connection: Any = SimpleNamespace(_writer=SimpleNamespace(transport=Transport()))
+    with pytest.raises(BusBrokenError, match="no answer"):
+        await Conversation(connection, 0.05).ask("PING")
 
 
 def test_its_end_is_told(end: End) -> None:
