@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import random
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from harness.cutter import open_cutter
+from harness.peak import Peak
 from harness.processes import FOLDER, Site
 
 CLIENTS = Path(__file__).parent / "clients"
-SIZE = 64 << 20
-CUT = 37_123_457
+#: Length of the file; longer by hand, `MIB=5120 pytest tests/e2e/test_clients.py`.
+MIB = int(os.environ.get("MIB", "64"))
+SIZE = MIB << 20
+CUT = SIZE * 5 // 9 + 3
+#: How much memory a gateway may take beyond what it takes idle, in bytes.
+MEMORY = 100 << 20
+#: How long a client may take, in seconds.
+PATIENCE = 100 + MIB // 10
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(20 + 2 * PATIENCE)
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +43,19 @@ def node_client(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("source") / "source.bin"
-    path.write_bytes(random.Random(4).randbytes(SIZE))
+    chance = random.Random(4)
+    with path.open("wb") as file:
+        for _ in range(MIB):
+            file.write(chance.randbytes(1 << 20))
     return path
+
+
+@pytest.fixture(autouse=True)
+def frugal(site: Site) -> Iterator[None]:
+    """What every client's transfer may cost the gateway."""
+    with Peak(site) as peak:
+        yield
+    assert peak.bytes < peak.idle + MEMORY
 
 
 def check_upload(site: Site, source: Path, name: str) -> None:
@@ -55,7 +75,7 @@ def digest(path: Path) -> str:
 
 
 def run(*command: str | Path, ok: bool = True) -> None:
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert (done.returncode == 0) is ok, done.stdout + done.stderr
 
 
