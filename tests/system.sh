@@ -17,6 +17,7 @@ need prometheus prometheus
 need mkfs.xfs xfsprogs
 need node nodejs
 need npm npm
+ldconfig -p | grep -q libfuse.so.2 || missing="$missing libfuse2"
 
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" -ne 0 ]; then

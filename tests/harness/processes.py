@@ -234,7 +234,7 @@ def open_site(path: Path, *, volumes: tuple[str, ...] = ("disk",), **settings: A
         "gateway.manager": {"port": api.manager_port},
     }
     for name in volumes:
-        (path / "volumes" / name).mkdir(parents=True)
+        (path / "volumes" / name).mkdir(parents=True, exist_ok=True)
         sections[f"volumes.{name}"] = {"backend": "vfs", "path": str(path / "volumes" / name)}
     site = Site(path, server, sections, api)
     site.write_settings(**settings)
