@@ -88,10 +88,8 @@ async def test_without_recognising_its_own_traces_an_effect_meets_itself(tmp_pat
 
 
 @pytest.mark.timeout(600)
-async def test_a_full_storage_as_a_reason_to_refuse_what_shows_leaves_effects_without_events(
-    tmp_path: Path,
-) -> None:
-    options = Options({"trouble_storage": 1}, without=("completing",), poison=False)
+async def test_refusing_what_already_shows_leaves_effects_without_events(tmp_path: Path) -> None:
+    options = Options({"trouble_storage": 1}, 5.0, without=("completing",), poison=False, failing=0.05)
     assert await broken(tmp_path, options, {"I3", "I4"})
 
 

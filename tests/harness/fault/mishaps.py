@@ -18,8 +18,7 @@ from backends.mounted.durable import rename_exclusive
 from bus.streams.lanes import StreamLane
 from bus.streams.upkeep import StreamUpkeep
 
-#: Part of the system calls that fail while there is trouble, and what they say then.
-_FAILING = 0.01
+#: What system calls say that fail.
 _ERRORS = (errno.EIO, errno.ENOSPC, errno.EDQUOT)
 #: Calls that change a volume. Those before them only look.
 _CHANGES = ("mkdir", "rename", "fsync", "fdatasync", "setxattr", "write", "unlink", "rmdir")
@@ -70,7 +69,7 @@ def _unsure(plan: Plan, name: str, call: Callable[..., Any]) -> Callable[..., An
             return call(*args, **kwargs)
         if name == "rename":
             die_at(plan, "before-rename")
-        fails = random.random() < _FAILING and plan.trouble.exists()
+        fails = random.random() < plan.failing and plan.trouble.exists()
         if fails and random.random() < 0.5:
             raise _error(random.choice(_ERRORS))
         result = call(*args, **kwargs)

@@ -24,6 +24,8 @@ class Plan:
     volumes: tuple[str, ...]
     #: Protections switched off, for negative controls: `probe`, `journal`, `completing`, `waiting`.
     without: tuple[str, ...] = ()
+    #: Part of the system calls on a volume that fail while there is trouble.
+    failing: float = 0.01
 
     @classmethod
     def load(cls, path: Path) -> Self:

@@ -53,6 +53,7 @@ class Options:
         faults: names of methods of `Faults`, each with its weight.
         without: protections of actors switched off, see `Plan`.
         fresh_ids: senders make a new id for what they send again.
+        failing: part of the system calls on volumes that fail while there is trouble.
         upgrade: actors are of an older release at first, and all of the new one in the end.
     """
 
@@ -66,6 +67,7 @@ class Options:
     fresh_ids: bool = False
     lossy: bool = False
     upgrade: bool = False
+    failing: float = 0.01
     #: How long to wait until nothing waits any more, in seconds.
     patience: float = 60.0
 
@@ -215,7 +217,7 @@ async def run(binary: str, folder: Path, seed: int, options: Options) -> tuple[H
     chance = random.Random(seed)
     server = RedisServer(binary, folder)
     server.start()
-    plan = Plan(server.url, str(folder), options.volumes, options.without)
+    plan = Plan(server.url, str(folder), options.volumes, options.without, options.failing)
     for name in options.volumes:
         plan.root(name).mkdir(parents=True)
     actors = Actors(plan.save(), folder / "actors.log", "old" if options.upgrade else "new")
