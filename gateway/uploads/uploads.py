@@ -38,10 +38,12 @@ from gateway.uploads.places import volume_of
 from gateway.uploads.session import UploadSession, UploadState
 from gateway.uploads.sessions import Known, Sessions
 from gateway.uploads.unpacking import Unpacker
-from gateway.uploads.writer import Writer
+from gateway.uploads.writer import SILENCE_SECONDS, Writer
 
 #: How long a copy that was broken off stays, in seconds.
 _COPY_SECONDS: Final = 3600.0
+#: How much longer than its silence a writer may take to let go, in seconds.
+_GIVING_WAY_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ class Uploads:
             digests,
             self._files,
             self.finisher.finish,
-            2 * lease_seconds,
+            max(2 * lease_seconds, SILENCE_SECONDS + _GIVING_WAY_SECONDS),
             settings.upload_seconds,
         )
         self._parts = Parts(self.sessions, self.opened, self.finisher, digests, self._files)

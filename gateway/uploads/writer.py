@@ -36,7 +36,7 @@ from gateway.uploads.opened import OpenUpload
 from gateway.uploads.sessions import Sessions
 
 #: How long a sender may be silent before another request of the same upload is preferred, in seconds.
-_SILENCE_SECONDS: Final = 1.0
+SILENCE_SECONDS: Final = 1.0
 #: How long dropping bytes that do not count may take when their request was cancelled, in seconds.
 _UNDO_SECONDS: Final = 10.0
 
@@ -180,8 +180,8 @@ class _Storing:
     async def _yield_to_others(self, everything: anyio.CancelScope) -> None:
         """Let go when somebody waits and our sender is silent: it is most likely the same client, come back."""
         await self._lease.wait_asked()
-        while (silent := time.monotonic() - self._last_byte) < _SILENCE_SECONDS:
-            await anyio.sleep(_SILENCE_SECONDS - silent)
+        while (silent := time.monotonic() - self._last_byte) < SILENCE_SECONDS:
+            await anyio.sleep(SILENCE_SECONDS - silent)
         self._failure = _taken_over()
         everything.cancel()
 
