@@ -131,7 +131,8 @@ class Generations:
         except PenstockError as error:
             logger.error("the new settings of {} make no sense, the old ones stay: {}", self._name, error)
             return now
-        if settings.model_dump() == now.settings.model_dump():
+        # Whoever was told to stop meanwhile begins nothing that nobody would tell to stop.
+        if self._stopping or settings.model_dump() == now.settings.model_dump():
             return now
         following = self._begin(settings, generations)
         with anyio.move_on_after(_START_SECONDS):
