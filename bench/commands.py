@@ -58,7 +58,7 @@ def commands(folder: Path, count: int, rounds: int) -> Iterator[Comparison]:
             f"requests answered, {_WAITING} waiting at once",
             "1/s",
             {
-                "Penstock": lambda: count / sum(_requests(url, "memory", count)),
+                "Penstock": lambda: count / sum(_request(url, "memory", count, _WAITING)),
                 "XADD, XREAD, push": lambda: count / sum(_raws(url, count)),
             },
         )
@@ -96,10 +96,6 @@ def _settings(url: str) -> BusSettings:
 
 def _request(url: str, volume: str, count: int, waiting: int = 1) -> list[float]:
     return _run(_request_async, url, volume, count, waiting)
-
-
-def _requests(url: str, volume: str, count: int) -> list[float]:
-    return _run(_request_async, url, volume, count, _WAITING)
 
 
 async def _request_async(url: str, volume: str, count: int, waiting: int) -> list[float]:

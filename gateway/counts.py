@@ -98,8 +98,9 @@ class Counts:
 
     async def _last(self, volume: VolumeName, folder: VFolderId) -> Counted:
         (fields,) = await self._bus.catalogue.fields([usage_record(folder, volume)])
-        usage = counted_usage(fields) if fields else None
-        if not fields or usage is None:
+        known = fields or {}
+        usage = counted_usage(known)
+        if usage is None:
             message = "the folder is being counted; that takes longer than can be waited for"
             raise BusyError(message, retry_after_seconds=_RETRY_SECONDS)
-        return Counted(usage, max(0.0, self._bus.clock.now() - float(fields["measured"])))
+        return Counted(usage, max(0.0, self._bus.clock.now() - float(known["measured"])))

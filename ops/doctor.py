@@ -96,7 +96,7 @@ def _redis(what: str, url: str, *, durable: bool) -> Iterator[Finding]:
     try:
         with closing(redis.Redis.from_url(url, socket_timeout=3, socket_connect_timeout=3)) as client:
             info: Any = client.info()
-            sync = _append_sync(client)
+            sync = _append_sync(client) if durable else ""
     except (redis.RedisError, ValueError) as error:
         remedy = "start Redis, or correct its URL, user and password"
         yield Finding(Grade.FAIL, what, f"{type(error).__name__}: {str(error)[:120]}", remedy)
