@@ -76,16 +76,24 @@ class Pool:
         self.pending: set[Call[object]] = set()
 
     def start(self, work: Callable[[], T]) -> Call[T]:
-        """Have a call made."""
+        """Have a call made. Raises BackendUnavailableError where the system has no thread for it."""
         call = Call(work)
+        if len(self._threads) < min(self._most, len(self.pending) + 1):
+            self._grow()
         self.pending.add(call)  # type: ignore[arg-type]  # what comes of it is its caller's alone
-        if len(self._threads) < min(self._most, len(self.pending)):
-            # A daemon: one that hangs on a storage for ever does not keep the process from ending.
-            thread = threading.Thread(target=self._serve, name=f"{self._name}-{len(self._threads)}", daemon=True)
-            self._threads.append(thread)
-            thread.start()
         self._queue.put(call)  # type: ignore[arg-type]
         return call
+
+    def _grow(self) -> None:
+        # A daemon: one that hangs on a storage for ever does not keep the process from ending.
+        thread = threading.Thread(target=self._serve, name=f"{self._name}-{len(self._threads)}", daemon=True)
+        try:
+            thread.start()
+        except (RuntimeError, MemoryError) as error:
+            if not self._threads:
+                raise BackendUnavailableError(f"no thread can be started: {error}") from error
+            return  # those that are there do it, later
+        self._threads.append(thread)
 
     def _serve(self) -> None:
         while (call := self._queue.get()) is not None:

@@ -69,13 +69,19 @@ class Connection:
         head, body = self._read_head()
         if header(head, "Transfer-Encoding") == "chunked":
             # Nobody measured sends trailers, and no text that is asked for ends like this before its end.
-            while not body.endswith(b"\r\n0\r\n\r\n"):
-                body += self._socket.recv(_BUFFER)
+            while not (b"\r\n" + body).endswith(b"\r\n0\r\n\r\n"):
+                body += self._more()
             return int(head.split(" ", 2)[1]), head, body
         length = _length(head)
         while len(body) < length:
-            body += self._socket.recv(_BUFFER)
+            body += self._more()
         return int(head.split(" ", 2)[1]), head, body
+
+    def _more(self) -> bytes:
+        """Some more bytes. Raises ConnectionError when there are none to come."""
+        if not (data := self._socket.recv(_BUFFER)):
+            raise ConnectionError("the server closed the connection")
+        return data
 
     def _read_head(self) -> tuple[str, bytes]:
         data = b""

@@ -14,9 +14,10 @@ from backends.descriptor import SharedDescriptor
 from backends.hashing import Hashing
 from backends.intake import SocketIntake
 from backends.mounted import staging
-from backends.mounted.copying import HasDescriptor, copy_range, share_all
+from backends.mounted.copying import HasDescriptor
 from backends.mounted.durable import start_writeback
 from backends.mounted.errors import translated
+from backends.mounted.helping.extents import copy_range, share_all
 from backends.threads import VolumeThreads
 from domain.errors import Subject, UnsupportedError
 

@@ -1,54 +1,15 @@
-"""Opening names beneath a directory, so that nothing a user writes or links leads out of it.
-
-The kernel does it where it can: `openat2(2)` with RESOLVE_BENEATH and RESOLVE_NO_MAGICLINKS (Linux 5.6).
-Elsewhere the same is done name by name with O_NOFOLLOW, reading links and resolving them inside the root.
-Both raise OSError: EXDEV where a path would lead out, ELOOP where links go in circles.
-"""
+"""A directory of which nothing leads out; see `helping/resolving.py` for how."""
 
 from __future__ import annotations
 
-import ctypes
-import errno
 import os
-import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Final
 
+from backends.mounted.helping.resolving import DIRECTORY, Resolver, find_resolver
 from backends.mounted.mountinfo import mounted_as
 from domain.paths import RelativePath
-
-_SYS_OPENAT2: Final = 437
-_RESOLVE_NO_MAGICLINKS: Final = 0x02
-_RESOLVE_NO_SYMLINKS: Final = 0x04
-_RESOLVE_BENEATH: Final = 0x08
-_DIRECTORY: Final = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
-#: Links followed before a path is taken for a circle, as in the kernel.
-_MAX_LINKS: Final = 40
-#: openat2 answers EAGAIN when something was renamed meanwhile; it asks to be called again.
-_MAX_RACES: Final = 32
-
-
-class _OpenHow(ctypes.Structure):
-    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
-
-
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def _openat2(dir_fd: int, path: bytes, flags: int, mode: int, resolve: int) -> int:
-    how = _OpenHow(flags | os.O_CLOEXEC, mode, resolve)
-    for _ in range(_MAX_RACES):
-        fd = _libc.syscall(
-            ctypes.c_long(_SYS_OPENAT2), ctypes.c_int(dir_fd), path, ctypes.byref(how), ctypes.c_size_t(24)
-        )
-        if fd >= 0:
-            return int(fd)
-        if ctypes.get_errno() not in (errno.EAGAIN, errno.EINTR):
-            break
-    number = ctypes.get_errno()
-    raise OSError(number, os.strerror(number))
 
 
 @contextmanager
@@ -60,97 +21,10 @@ def opened(fd: int) -> Iterator[int]:
         os.close(fd)
 
 
-def has_openat2() -> bool:
-    """Whether the kernel (and a sandbox around us) lets us use openat2."""
-    with opened(os.open("/", _DIRECTORY)) as root:
-        try:
-            os.close(_openat2(root, b".", _DIRECTORY, 0, _RESOLVE_BENEATH))
-        except OSError:
-            return False
-    return True
-
-
-class KernelResolver:
-    """Resolution by openat2."""
-
-    def open(self, root_fd: int, parts: Sequence[str], flags: int, mode: int = 0) -> int:
-        """Open a path beneath `root_fd`; links inside are followed."""
-        resolve = _RESOLVE_BENEATH | _RESOLVE_NO_MAGICLINKS
-        return _openat2(root_fd, _join(parts), flags, mode, resolve)
-
-    def open_plain(self, root_fd: int, parts: Sequence[str]) -> int:
-        """Open a directory beneath `root_fd` along which no name may be a link."""
-        return _openat2(root_fd, _join(parts), _DIRECTORY, 0, _RESOLVE_BENEATH | _RESOLVE_NO_SYMLINKS)
-
-
-class WalkingResolver:
-    """Resolution name by name, for kernels without openat2."""
-
-    def open(self, root_fd: int, parts: Sequence[str], flags: int, mode: int = 0) -> int:
-        """Open a path beneath `root_fd`; links inside are followed."""
-        stack = [os.dup(root_fd)]
-        try:
-            return self._walk(stack, list(parts) or ["."], flags, mode)
-        finally:
-            for fd in stack:
-                os.close(fd)
-
-    def open_plain(self, root_fd: int, parts: Sequence[str]) -> int:
-        """Open a directory beneath `root_fd` along which no name may be a link."""
-        fd = os.dup(root_fd)
-        for part in parts:
-            try:
-                deeper = os.open(part, _DIRECTORY | os.O_NOFOLLOW, dir_fd=fd)
-            finally:
-                os.close(fd)
-            fd = deeper
-        return fd
-
-    def _walk(self, stack: list[int], names: list[str], flags: int, mode: int) -> int:
-        links = 0
-        while True:
-            name = names.pop(0)
-            if name == "..":
-                if len(stack) == 1:
-                    raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
-                os.close(stack.pop())
-            elif name != ".":
-                target = self._link(stack[-1], name) if names or not flags & os.O_NOFOLLOW else None
-                if target is not None:
-                    links += 1
-                    if links > _MAX_LINKS:
-                        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
-                    names[:0] = self._names(target)
-                elif not names:
-                    return os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=stack[-1])
-                else:
-                    stack.append(os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=stack[-1]))
-            if not names:
-                return os.open(".", flags | os.O_CLOEXEC, mode, dir_fd=stack[-1])
-
-    @staticmethod
-    def _link(dir_fd: int, name: str) -> str | None:
-        try:
-            if not stat.S_ISLNK(os.stat(name, dir_fd=dir_fd, follow_symlinks=False).st_mode):
-                return None
-            return os.readlink(name, dir_fd=dir_fd)
-        except FileNotFoundError:
-            return None
-
-    @staticmethod
-    def _names(target: str) -> list[str]:
-        if target.startswith("/"):
-            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
-        return [name for name in target.split("/") if name] or ["."]
-
-
-Resolver = KernelResolver | WalkingResolver
-
-
 @lru_cache(maxsize=1)
 def best_resolver() -> Resolver:
     """The kernel's resolution if there is one, else ours."""
-    return KernelResolver() if has_openat2() else WalkingResolver()
+    return find_resolver()
 
 
 class Beneath:
@@ -182,7 +56,7 @@ class Beneath:
     @contextmanager
     def directory(self, path: RelativePath) -> Iterator[int]:
         """A descriptor of a directory, for the `dir_fd` of other calls."""
-        with opened(self.open(path, _DIRECTORY)) as fd:
+        with opened(self.open(path, DIRECTORY)) as fd:
             yield fd
 
     def below(self, parts: Sequence[str]) -> Beneath:
@@ -193,12 +67,8 @@ class Beneath:
 
 def open_root(path: str | os.PathLike[str], resolver: Resolver | None = None) -> Beneath:
     """Open a directory named by the operator; it may itself be reached over links."""
-    fd = os.open(path, _DIRECTORY)
+    fd = os.open(path, DIRECTORY)
     return Beneath(fd, resolver or best_resolver(), keeps_order=mounted_as(os.fspath(path)).keeps_order)
-
-
-def _join(parts: Sequence[str]) -> bytes:
-    return "/".join(parts).encode("utf-8", "surrogateescape") or b"."
 
 
 def readable(fd: int) -> int:

@@ -1,4 +1,4 @@
-"""Several processes that copy small files of one tree side by side; see `helper.py`."""
+"""Several processes that copy small files of one tree side by side; see `helping/main.py`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import anyio
 
 from backends.mounted.beneath import Beneath
 from backends.mounted.helpers import Helper
-from backends.mounted.plain import PlainFile
+from backends.mounted.helping.plain import PlainFile
 from domain.errors import BackendUnavailableError
 from domain.paths import RelativePath
 

@@ -1,20 +1,10 @@
-"""Copying bytes between files of one volume inside the kernel, or without moving them at all. Blocking."""
+"""What a source of bytes may be that can be copied without reading it."""
 
 from __future__ import annotations
 
-import errno
-import fcntl
-import os
-from typing import Final, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from backends.descriptor import SharedDescriptor
-
-#: ioctl of file systems that share extents between files (XFS with reflink, btrfs, some network file systems).
-_FICLONE: Final = 0x40049409
-#: Bytes copied by one call; bounds how long a thread is taken.
-_COPY_BYTES: Final = 64 << 20
-_READ_BYTES: Final = 4 << 20
-_NO_SUCH_CALL: Final = (errno.ENOSYS, errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM)
 
 
 @runtime_checkable
@@ -22,26 +12,3 @@ class HasDescriptor(Protocol):
     """An open file of a mounted volume."""
 
     descriptor: SharedDescriptor
-
-
-def share_all(source: int, target: int) -> bool:
-    """Make an empty file share all bytes of another; False if this file system cannot."""
-    try:
-        fcntl.ioctl(target, _FICLONE, source)
-    except OSError as error:
-        if error.errno in (errno.ENOTTY, *_NO_SUCH_CALL):
-            return False
-        raise
-    return True
-
-
-def copy_range(source: int, target: int, from_offset: int, to_offset: int, count: int) -> int:
-    """Copy up to `count` bytes; returns how many, fewer than asked for only at a limit or at the source's end."""
-    count = min(count, _COPY_BYTES)
-    try:
-        return os.copy_file_range(source, target, count, from_offset, to_offset)
-    except OSError as error:
-        if error.errno not in _NO_SUCH_CALL:
-            raise
-    data = os.pread(source, min(count, _READ_BYTES), from_offset)
-    return os.pwrite(target, data, to_offset)

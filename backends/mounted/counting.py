@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Final
 
 import anyio
 from anyio.abc import TaskGroup
@@ -13,8 +13,6 @@ from backends.mounted.beneath import Beneath
 from backends.mounted.errors import translated
 from backends.mounted.helpers import Helper
 from backends.mounted.usage import Count, Seen
-from backends.mounted.usage_memory import Identity
-from backends.mounted.usage_reading import Link, Reading, Tally
 from backends.threads import VolumeThreads
 from domain.errors import PenstockError, Subject
 from domain.paths import RelativePath
@@ -72,12 +70,11 @@ class Counting:
             return self._total.step(root, _STEP)
 
     def _below(self) -> Beneath:
-        return self._open_root()
+        return self._open_root()  # by a name of its own, for the metrics
 
     async def _elsewhere(self) -> None:
         with await self._threads.run(self._below) as root:
-            words = "1" if self._total.staging else "0"
-            helper = Helper("count", [root.fd], words, timeout_seconds=self._threads.timeout_seconds)
+            helper = Helper("count", [root.fd], timeout_seconds=self._threads.timeout_seconds)
             try:
                 await count_with(helper, self._total)
             finally:
@@ -93,20 +90,15 @@ async def count_with(helper: Helper, count: Count) -> None:
             continue
         seen: list[Seen | None] = [None] * len(paths)
         try:
-            seen = await _ask(helper, paths)
+            seen = await _ask(helper, count, paths)
         finally:
             for path, one in zip(paths, seen, strict=True):
                 count.add(path, one)
 
 
-async def _ask(helper: Helper, paths: list[RelativePath]) -> list[Seen | None]:
-    number, found = await helper.ask([path.parts for path in paths])
+async def _ask(helper: Helper, count: Count, paths: list[RelativePath]) -> list[Seen | None]:
+    number, found = await helper.ask([(path.parts, count.leaves_out(path)) for path in paths])
     if number:
         with translated("counting", Subject.VFOLDER):
             raise OSError(number, os.strerror(number))
-    return [None if one is None else _seen(one) for one in found]
-
-
-def _seen(told: Any) -> Seen:
-    identity, blocks, (tally, names, links) = told
-    return Seen(Identity(*identity), blocks, Reading(Tally(*tally), names, [Link(*link) for link in links]))
+    return [Seen.of(sight) for sight in found]

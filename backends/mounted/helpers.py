@@ -1,4 +1,4 @@
-"""A process that helps this one; see `helper.py`."""
+"""A process that helps this one; see `helping/main.py`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import anyio
 from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from backends.mounted.helper import LENGTH, frame, parse
+from backends.mounted.helping.main import LENGTH, frame, parse
 from domain.errors import BackendUnavailableError, Subject
 
 _BROKEN: Final = (OSError, TimeoutError, anyio.EndOfStream, anyio.IncompleteRead, anyio.BrokenResourceError)
@@ -28,7 +28,7 @@ class Helper:
 
     def __init__(self, verb: str, fds: Sequence[int], *words: str, timeout_seconds: float) -> None:
         # -P: modules come from where we are installed, never from the directory we happen to be started in.
-        flags = [sys.executable, "-P", "-m", "backends.mounted.helper", verb]
+        flags = [sys.executable, "-P", "-m", "backends.mounted.helping.main", verb]
         self._command = [*flags, *map(str, fds), *words]
         self._fds = tuple(fds)
         self._timeout = timeout_seconds

@@ -2,6 +2,4 @@
 
 from __future__ import annotations
 
-from typing import Final
-
-MARK: Final = "user.penstock.op"
+MARK = "user.penstock.op"

@@ -210,28 +210,33 @@ class Deletion:
     def _empty(self, fd: int, top: int, depth: int) -> bool:
         """Remove what lies in a directory; False if something is left. Most of it is taken for files."""
         empty, unlink, spares = True, os.unlink, depth == 0 and not self._everything
-        with os.scandir(fd) as scan:
-            for item in scan:
-                if self._budget <= 0:
-                    return False
-                name = item.name
-                if spares and name == STAGING_NAME:
-                    continue
-                try:
-                    unlink(name, dir_fd=fd)
-                except IsADirectoryError:
-                    with suppress(FileNotFoundError):
-                        empty = self._remove(fd, name, top, depth) and empty
-                except FileNotFoundError:
-                    pass
-                else:
-                    self.removed += 1
-                    self._budget -= 1
+        files = 0  # of all that is done here besides the call, counting each took the most time
+        try:
+            with os.scandir(fd) as scan:
+                for item in scan:
+                    if files >= self._budget:
+                        return False
+                    name = item.name
+                    if spares and name == STAGING_NAME:
+                        continue
+                    try:
+                        unlink(name, dir_fd=fd)
+                        files += 1
+                    except IsADirectoryError:
+                        files = self._count(files)
+                        with suppress(FileNotFoundError):
+                            empty = self._remove(fd, name, top, depth) and empty
+                    except FileNotFoundError:
+                        pass
+        finally:
+            self._count(files)
         return empty
 
-    def _count(self) -> None:
-        self.removed += 1
-        self._budget -= 1
+    def _count(self, entries: int = 1) -> int:
+        """Count what was removed; returns what is left to be counted."""
+        self.removed += entries
+        self._budget -= entries
+        return 0
 
 
 def _open_directory(parent: int, name: str) -> int:

@@ -27,7 +27,7 @@ from domain.paths import ROOT, STAGING_NAME, RelativePath
 from domain.usage import Quota
 
 #: Entries one step of a purge removes.
-_PURGE_STEP: Final = 2000
+_PURGE_STEP: Final = 5000
 
 
 class Trash:

@@ -23,10 +23,10 @@ import anyio
 
 from backends.mounted.beneath import Beneath, opened
 from backends.mounted.copiers import Batch, Copied, Copiers
-from backends.mounted.copying import copy_range, share_all
 from backends.mounted.durable import sync_file_system
 from backends.mounted.errors import conflict, translated
-from backends.mounted.plain import READ, PlainFile, copy_attributes, copy_plain, give, plain
+from backends.mounted.helping.extents import copy_range, share_all
+from backends.mounted.helping.plain import READ, PlainFile, copy_attributes, copy_plain, give, plain
 from backends.threads import VolumeThreads
 from domain.errors import Subject
 from domain.paths import ROOT, STAGING_NAME, RelativePath

@@ -5,22 +5,19 @@ Several may count the same folder, threads and other processes; each takes whole
 
 from __future__ import annotations
 
-import errno
 import os
 import threading
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
-from backends.mounted.beneath import Beneath, opened
+from backends.mounted.beneath import Beneath
 from backends.mounted.errors import translated
-from backends.mounted.usage_memory import DirectoryMemory, Figures, Identity
-from backends.mounted.usage_reading import BLOCK_BYTES, Reading, Tally, read_directory
+from backends.mounted.helping.looking import BLOCK_BYTES, Figures, Sight, look_at
+from backends.mounted.usage_memory import DirectoryMemory, Identity
+from backends.mounted.usage_reading import Link, Reading, Tally
 from domain.errors import Subject
 from domain.paths import ROOT, STAGING_NAME, RelativePath
 from domain.usage import Usage
-
-#: A directory that vanished, whose name something else took, or that lies deeper than any path can say.
-_PASSED_OVER: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
 
 #: Entries after which other processes are worth their start.
 _LARGE: Final = 5000
@@ -34,19 +31,13 @@ class Seen(NamedTuple):
     blocks: int
     reading: Reading
 
-
-def look_at(root: Beneath, path: RelativePath, *, staging: bool) -> Seen | None:
-    """Look at a directory; None if it is none any more."""
-    try:
-        fd = root.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    except OSError as error:
-        if error.errno not in _PASSED_OVER:
-            raise
-        return None
-    with opened(fd):
-        known = os.fstat(fd)
-        leave_out = STAGING_NAME if path.is_root and not staging else None
-        return Seen(Identity.of(known), known.st_blocks, read_directory(fd, leave_out))
+    @classmethod
+    def of(cls, sight: Sight | None) -> Self | None:
+        """What was told of it; None: it is none any more."""
+        if sight is None:
+            return None
+        identity, blocks, (figures, names, links) = sight
+        return cls(Identity(*identity), blocks, Reading(Tally(*figures), names, [Link(*link) for link in links]))
 
 
 class Count:
@@ -58,7 +49,7 @@ class Count:
     """
 
     def __init__(self, *, staging: bool, memory: DirectoryMemory | None = None) -> None:
-        self.staging = staging
+        self._staging = staging
         self._memory = memory
         self._lock = threading.Lock()
         self._todo: list[RelativePath] = [ROOT]
@@ -84,6 +75,10 @@ class Count:
         """Whether there is much of it that nobody remembers, so that others are worth their start."""
         remembers = self._memory is not None and self._memory.remembers
         return not remembers and self._sums[0] >= _LARGE
+
+    def leaves_out(self, path: RelativePath) -> str:
+        """Name of what does not count in a directory; empty: all of it does."""
+        return STAGING_NAME if path.is_root and not self._staging else ""
 
     def take(self, most: int) -> list[RelativePath]:
         """Directories to look at; each has to be given to `add` once."""
@@ -125,11 +120,11 @@ class Count:
                 self._looked_at -= 1
                 return self._count(path, *remembered)
         try:
-            seen = look_at(root, path, staging=self.staging)
+            sight = look_at(root.resolver, root.fd, path.parts, self.leaves_out(path))
         except OSError:
             self.add(path, None)
             raise
-        return self.add(path, seen)
+        return self.add(path, Seen.of(sight))
 
     def _recalled(self, root: Beneath, path: RelativePath) -> tuple[Figures, Sequence[str]] | None:
         """What is remembered of a directory, if it has not changed."""

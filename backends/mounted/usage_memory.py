@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple
 
 import msgpack
 
+from backends.mounted.helping.looking import Figures
 from backends.mounted.usage_reading import Tally
 
 #: Directories of one folder remembered at most; some 100 bytes each.
@@ -22,10 +23,6 @@ _SETTLED_NS: Final = 2_000_000_000
 _VERSION: Final = 1
 
 
-#: The fields of a tally, in their order.
-Figures = tuple[int, int, int, int, int]
-
-
 class Identity(NamedTuple):
     """What tells a directory, as it was at one moment, from all others."""
 
@@ -33,11 +30,6 @@ class Identity(NamedTuple):
     inode: int
     modified_ns: int
     changed_ns: int
-
-    @classmethod
-    def of(cls, known: os.stat_result) -> Self:
-        """Of a directory that was looked at."""
-        return cls(known.st_dev, known.st_ino, known.st_mtime_ns, known.st_ctime_ns)
 
 
 class DirectoryMemory:

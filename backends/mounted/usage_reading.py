@@ -1,17 +1,9 @@
-"""Looking at one directory: how many entries, and how large. Blocking."""
+"""What was seen of one directory; see `helping/looking.py` for how."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from typing import Final, NamedTuple
-
-#: What `st_blocks` counts in, whatever the file system's block size (POSIX stat.h, Linux).
-BLOCK_BYTES: Final = 512
-#: Kinds of entries in `st_mode`. `stat.S_ISDIR` and the like take a third of the time a count needs.
-_KIND: Final = 0o170000
-_DIRECTORY: Final = 0o040000
-_REGULAR: Final = 0o100000
+from typing import NamedTuple
 
 
 class Tally(NamedTuple):
@@ -46,33 +38,3 @@ class Reading(NamedTuple):
     names: Sequence[str]
     #: Of these the bytes are not in the tally.
     links: Sequence[Link]
-
-
-def read_directory(fd: int, leave_out: str | None) -> Reading:
-    """Look at everything in an open directory but one name."""
-    entries = files = logical = file_bytes = blocks = 0
-    names: list[str] = []
-    links: list[Link] = []
-    with os.scandir(fd) as scan:
-        for item in scan:
-            if leave_out is not None and item.name == leave_out:
-                continue
-            try:
-                known = item.stat(follow_symlinks=False)
-            except FileNotFoundError:
-                continue
-            entries += 1
-            size = known.st_size
-            logical += size
-            kind = known.st_mode & _KIND
-            if kind == _DIRECTORY:
-                names.append(item.name)
-            elif known.st_nlink > 1:
-                files += kind == _REGULAR
-                links.append(Link(known.st_dev, known.st_ino, size, known.st_blocks, kind == _REGULAR))
-                continue
-            blocks += known.st_blocks
-            if kind == _REGULAR:
-                files += 1
-                file_bytes += size
-    return Reading(Tally(entries, files, logical, file_bytes, blocks * BLOCK_BYTES), names, links)

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from backends.mounted.beneath import Beneath, KernelResolver, Resolver, WalkingResolver, has_openat2, open_root
+from backends.mounted.beneath import Beneath, open_root
+from backends.mounted.helping.resolving import KernelResolver, Resolver, WalkingResolver, has_openat2
 from domain.paths import RelativePath
 
 RESOLVERS = [KernelResolver(), WalkingResolver()]

@@ -9,6 +9,7 @@ import pytest
 from backends.conformance import BackendConformance
 from backends.contract import Volume
 from backends.mounted import beneath
+from backends.mounted.helping.resolving import WalkingResolver
 from backends.observer import SilentObserver
 from backends.registry import Site, driver
 from backends.settings import ThreadSettings
@@ -37,7 +38,7 @@ class TestVfsVolume(BackendConformance):
 class TestVfsVolumeWithoutOpenat2(TestVfsVolume):
     @pytest.fixture(autouse=True)
     def walking(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(beneath, "best_resolver", beneath.WalkingResolver)
+        monkeypatch.setattr(beneath, "best_resolver", WalkingResolver)
 
 
 class TestVfsVolumeWithoutAttributes(TestVfsVolume):

@@ -5,33 +5,23 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import suppress
-from typing import Final, NamedTuple
+from collections import namedtuple
 
-from backends.mounted.copying import copy_range, share_all
+from backends.mounted.helping.extents import copy_range, share_all
+from backends.mounted.helping.looking import BLOCK_BYTES
 from backends.mounted.mark import MARK
-from backends.mounted.usage_reading import BLOCK_BYTES
 
-READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_WRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 #: Length up to which a file is copied in one go.
-_MOST_BYTES: Final = 1 << 20
+_MOST_BYTES = 1 << 20
 #: It is not what it was a moment ago, or something of an earlier attempt is there.
-_NOT_SO_PLAIN: Final = (errno.ENOENT, errno.ENOTDIR, errno.ESTALE, errno.EEXIST, errno.ELOOP, errno.ENXIO)
-_NO_ATTRIBUTES: Final = (errno.ENOTSUP, errno.EPERM, errno.ENODATA, errno.E2BIG, errno.ENOSPC, errno.ERANGE)
+_NOT_SO_PLAIN = (errno.ENOENT, errno.ENOTDIR, errno.ESTALE, errno.EEXIST, errno.ELOOP, errno.ENXIO)
+_NO_ATTRIBUTES = (errno.ENOTSUP, errno.EPERM, errno.ENODATA, errno.E2BIG, errno.ENOSPC, errno.ERANGE)
 
 
-class PlainFile(NamedTuple):
-    """What is known of a file before it is copied."""
-
-    name: str
-    inode: int
-    size_bytes: int
-    mode: int
-    uid: int
-    gid: int
-    accessed_ns: int
-    modified_ns: int
+#: What is known of a file before it is copied: numbers but for its name, times in nanoseconds.
+PlainFile = namedtuple("PlainFile", "name inode size_bytes mode uid gid accessed_ns modified_ns")
 
 
 def plain(name: str, known: os.stat_result) -> PlainFile | None:
@@ -112,6 +102,8 @@ def copy_attributes(source: int, target: int) -> None:
 
 def give(fd: int, uid: int, gid: int, mode: int) -> None:
     """Give a file its owner, where we may, and its permissions."""
-    with suppress(PermissionError):  # only the superuser gives files away
+    try:  # noqa: SIM105  `contextlib` takes long to import
         os.fchown(fd, uid, gid)
+    except PermissionError:
+        pass  # only the superuser gives files away
     os.fchmod(fd, stat.S_IMODE(mode))

@@ -1,0 +1,74 @@
+"""Looking at one directory: how many entries, and how large. Blocking."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from backends.mounted.helping.resolving import Resolver
+
+#: Entries, files, bytes of everything, bytes of files, bytes allocated.
+Figures = tuple[int, int, int, int, int]
+#: A file of several names: its device, inode, bytes and blocks, and whether it is a file at all.
+Link = tuple[int, int, int, int, bool]
+#: Device, inode, when it was modified and when changed in nanoseconds; blocks of the directory itself; what lies
+#: in it but for the bytes of files of several names; the directories in it; these files.
+Sight = tuple[tuple[int, int, int, int], int, tuple[Figures, list[str], list[Link]]]
+
+#: What `st_blocks` counts in, whatever the file system's block size (POSIX stat.h, Linux).
+BLOCK_BYTES = 512
+#: Kinds of entries in `st_mode`. `stat.S_ISDIR` and the like take a third of the time a count needs.
+_KIND = 0o170000
+_DIRECTORY = 0o040000
+_REGULAR = 0o100000
+#: A directory that vanished, whose name something else took, or that lies deeper than any path can say.
+_PASSED_OVER = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
+
+
+def look_at(resolver: Resolver, root: int, parts: Sequence[str], leave_out: str) -> Sight | None:
+    """Look at everything in a directory but one name (empty: all of it); None if it is none any more."""
+    try:
+        fd = resolver.open(root, parts, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError as error:
+        if error.errno not in _PASSED_OVER:
+            raise
+        return None
+    try:
+        known = os.fstat(fd)
+        identity = (known.st_dev, known.st_ino, known.st_mtime_ns, known.st_ctime_ns)
+        return identity, known.st_blocks, _read(fd, leave_out)
+    finally:
+        os.close(fd)
+
+
+def _read(fd: int, leave_out: str) -> tuple[Figures, list[str], list[Link]]:
+    entries = files = logical = file_bytes = blocks = 0
+    names: list[str] = []
+    links: list[Link] = []
+    with os.scandir(fd) as scan:
+        for item in scan:
+            if leave_out and item.name == leave_out:
+                continue
+            try:
+                known = item.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue
+            entries += 1
+            size = known.st_size
+            logical += size
+            kind = known.st_mode & _KIND
+            if kind == _DIRECTORY:
+                names.append(item.name)
+            elif known.st_nlink > 1:
+                files += kind == _REGULAR
+                links.append((known.st_dev, known.st_ino, size, known.st_blocks, kind == _REGULAR))
+                continue
+            blocks += known.st_blocks
+            if kind == _REGULAR:
+                files += 1
+                file_bytes += size
+    return (entries, files, logical, file_bytes, blocks * BLOCK_BYTES), names, links
