@@ -60,19 +60,21 @@ class Journal:
         memo = self._known.get(delivery.id)
         return Outcome(delivery, Verdict.DONE, memo.reply, memo.events) if memo else None
 
-    async def write(self, outcomes: Sequence[Outcome]) -> None:
-        """Write outcomes down. A command that was set aside had no effect, and is not."""
+    async def write(self, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+        """Write outcomes down; tells which were. A command that was set aside had no effect, and is not."""
         now = self._clock.now()
         done = [outcome for outcome in outcomes if outcome.verdict is Verdict.DONE]
         memos = [Memo(outcome.reply, outcome.events, now) for outcome in done]
         if not memos:
-            return
+            return ()
         try:
             await self._volume.append_journal(self._lane.epoch, [memo.encode() for memo in memos])
         except PenstockError as error:
             # A second record is not worth refusing the first: a full volume must take the deletions that free it.
             self._observer.journal_missed(self._volume.name, len(memos))
             logger.warning("the journal of {} misses {} outcomes: {}", self._volume.name, len(memos), error)
+            return ()
+        return done
 
 
 def _memo(data: bytes) -> Memo | None:

@@ -118,8 +118,12 @@ class Policy:
             attempt += 1
 
     async def _try(self, handler: Handler, command: Command, op: Operation) -> Effect:
-        with anyio.move_on_after(self.settings.handler_seconds):
-            return await handler.handle(command, op, self.ground)
+        try:
+            with anyio.move_on_after(self.settings.handler_seconds):
+                return await handler.handle(command, op, self.ground)
+        except MemoryError as error:
+            # Who took it may be another command.
+            raise BackendUnavailableError("there is no memory for it just now", subject=Subject.VOLUME) from error
         raise BackendUnavailableError(
             f"the storage did not finish within {self.settings.handler_seconds:g} s", subject=Subject.VOLUME
         )

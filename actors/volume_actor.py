@@ -81,6 +81,9 @@ class VolumeActor:
         self._quarantine = Quarantine(self._lane)
         self._schedule: Schedule[Work] = Schedule(pace.parallel)
         self._outcomes = Outbox()
+        #: What has ended and is not settled, by its entry.
+        self._ended: dict[str, Item[Work]] = {}
+        self._workers: TaskGroup | None = None
         self._lost = False
 
     async def run(self, stop: anyio.Event) -> bool:
@@ -102,21 +105,22 @@ class VolumeActor:
 
     async def _handle_all(self, stop: anyio.Event) -> None:
         try:
-            async with anyio.create_task_group() as workers:
+            async with anyio.create_task_group() as self._workers:
                 await self._quarantine.load()
-                await self._receive(stop, workers)
+                await self._receive(stop)
                 self._schedule.drop_waiting()
-                workers.cancel_scope.deadline = anyio.current_time() + self._pace.drain_seconds
+                self._workers.cancel_scope.deadline = anyio.current_time() + self._pace.drain_seconds
         finally:
+            self._workers = None
             self._outcomes.close()
 
-    async def _receive(self, stop: anyio.Event, workers: TaskGroup) -> None:
+    async def _receive(self, stop: anyio.Event) -> None:
         async with anyio.create_task_group() as receiving:
             receiving.start_soon(_cancel_on, stop, receiving)
             while True:
                 for delivery in await self._lane.receive():
                     self._take(delivery)
-                self._start(workers)
+                self._start()
 
     def _take(self, delivery: Delivery) -> None:
         envelope = delivery.envelope
@@ -143,12 +147,12 @@ class VolumeActor:
         logger.error("command {} on {} is set aside: {}", delivery.entry, self._lane.volume, reason)
         return self._policy.dead(delivery, reason, **more)
 
-    def _start(self, workers: TaskGroup) -> None:
+    def _start(self) -> None:
         for item in self._schedule.start():
-            if item.value is not None:
-                workers.start_soon(self._work, item, item.value, workers)
+            if item.value is not None and self._workers is not None:
+                self._workers.start_soon(self._work, item, item.value)
 
-    async def _work(self, item: Item[Work], work: Work, workers: TaskGroup) -> None:
+    async def _work(self, item: Item[Work], work: Work) -> None:
         envelope = work.envelope
         with logger.contextualize(
             operation=envelope.type,
@@ -156,14 +160,14 @@ class VolumeActor:
             vfolder_id=envelope.key,
             traceparent=envelope.origin.trace.parent,
         ):
-            outcome = await self._settle(work)
-        self._quarantine.settled(outcome)
+            outcome = await self._outcome(work)
         await self._caution.after(work.delivery)
         self._schedule.end(item)
+        self._ended[work.delivery.entry] = item
         self._outcomes.put(outcome)
-        self._start(workers)
+        self._start()
 
-    async def _settle(self, work: Work) -> Outcome:
+    async def _outcome(self, work: Work) -> Outcome:
         delivery = work.delivery
         if await self._quarantine.holds(delivery):
             return self._policy.parked(delivery)
@@ -184,10 +188,20 @@ class VolumeActor:
 
     async def _commit_all(self) -> None:
         while batch := await self._outcomes.take(self._pace.batch):
-            await self._policy.journal.write(batch)
+            self._settled(await self._policy.journal.write(batch))
             await self._lane.commit(batch)
             self._quarantine.committed(batch)
+            self._settled(batch)
             self._listeners.committed(batch)
+
+    def _settled(self, outcomes: Sequence[Outcome]) -> None:
+        """Have what waits behind these start, now that no later owner does them again."""
+        ended = [self._ended.pop(outcome.delivery.entry, None) for outcome in outcomes]
+        settled = [item for item in ended if item is not None]
+        for item in settled:
+            self._schedule.settle(item)
+        if settled:
+            self._start()
 
 
 async def _cancel_on(stop: anyio.Event, group: TaskGroup) -> None:

@@ -74,7 +74,7 @@ def _envelope(fields: Any) -> Envelope:
     if not all(isinstance(text, str) for text in texts) or not isinstance(body, dict):
         raise MalformedEventError("not an envelope: a field has the wrong type")
     return Envelope(
-        id=UUID(bytes=id_),
+        id=_uuid(id_),
         type=type_,
         schema_version=int(schema),
         volume=VolumeName(volume),
@@ -105,7 +105,7 @@ def decode_reply(data: bytes) -> Reply:
     try:
         command, told, result = unpack(data)
         failure = told and Failure(ErrorCode(told[0]), Retry(told[1]), str(told[2]), str(told[3]))
-        return Reply(UUID(bytes=command), failure, result)
+        return Reply(_uuid(command), failure, result)
     except (ValueError, TypeError, LookupError) as error:
         raise MalformedEventError(f"not a reply: {error}") from error
 
@@ -159,4 +159,10 @@ def _bytes_or_none(value: UUID | None) -> bytes | None:
 
 
 def _uuid_or_none(value: bytes | None) -> UUID | None:
-    return None if value is None else UUID(bytes=value)
+    return None if value is None else _uuid(value)
+
+
+def _uuid(value: object) -> UUID:
+    if not isinstance(value, bytes):
+        raise MalformedEventError("an id is not made of bytes")
+    return UUID(bytes=value)

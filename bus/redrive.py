@@ -12,4 +12,5 @@ def tried_again(letter: DeadLetter) -> bytes:
     """Its bytes for the queue: its deadline was for who waited then, and the tries before are told."""
     if letter.envelope is None:
         return letter.original
-    return encode_envelope(replace(letter.envelope, attempt=letter.attempts, deadline=None, reply_to=""))
+    tries = letter.envelope.attempt + max(1, letter.attempts)
+    return encode_envelope(replace(letter.envelope, attempt=tries, deadline=None, reply_to=""))

@@ -8,11 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntFlag
+from typing import Final
 from uuid import UUID
 
 from domain.errors import ErrorCode, Retry
 from domain.ids import VolumeName, derived_id
 from domain.messages import Command, Event
+
+#: Bits of an event's number that count the events of one try of a command; those above count the tries before.
+_NUMBER_BITS: Final = 16
 
 
 class Flag(IntFlag):
@@ -64,7 +68,7 @@ class Envelope:
     time: float
     #: When an answer is no longer of use; absent: never.
     deadline: float | None = None
-    #: How often delivery was tried before by a redrive.
+    #: How many tries there were before it was redriven; 0: it never was.
     attempt: int = 0
     origin: Origin = field(default_factory=Origin)
     #: Channel on which somebody waits for the reply; empty: nobody.
@@ -74,10 +78,13 @@ class Envelope:
     event: Event | None = field(default=None, compare=False, repr=False)
 
     def caused(self, event: Event, number: int, time: float) -> Envelope:
-        """Wrap the n-th event of this command; its id, trace and origin follow from it."""
+        """Wrap the n-th event of this command; its id, trace and origin follow from it.
+
+        A command that was set aside and is tried again ends anew, so the event of that has another id.
+        """
         origin = replace(self.origin, cause=self.id, correlation=self.origin.correlation or self.id)
         return Envelope(
-            id=derived_id(self.id, number),
+            id=derived_id(self.id, (self.attempt << _NUMBER_BITS) + number),
             type=event.type,
             schema_version=event.schema_version,
             volume=self.volume,

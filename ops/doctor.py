@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import redis
 
-from backends.mounted.beneath import has_openat2
+from backends.mounted.helping.resolving import has_openat2
 from backends.registry import drivers
 from backends.settings import VolumeSettings
 from domain.errors import PenstockError

@@ -265,6 +265,23 @@ class BusConformance:
             await lane.commit([done(delivery) for delivery in freed])
             assert (await bus.inspection.lane(VOLUME)).waiting == 0
 
+    async def test_a_command_that_comes_to_be_parked_too_late_is_delivered_again(self) -> None:
+        async with self.open_bus("a") as bus:
+            lane = await take(bus)
+            folder = a_folder()
+            sent = [a_command(bus, folder) for _ in range(2)]
+            for command in sent:
+                await bus.commands.publish(command)
+            first, behind = await receive(lane, 2)
+            await lane.commit([replace(a_dead_letter(first), verdict=Verdict.QUARANTINED)])
+            (letter,) = await bus.dead_letters.page(VOLUME, limit=10)
+            assert await bus.dead_letters.redrive(letter)
+            await lane.commit([Outcome(behind, Verdict.PARKED, Reply(behind.id))])
+            freed = await receive(lane, 2)
+            assert [delivery.id for delivery in freed] == [command.id for command in sent]
+            await lane.commit([done(delivery) for delivery in freed])
+            assert (await bus.inspection.lane(VOLUME)).waiting == 0
+
     async def test_too_many_dead_letters_stop_producers(self) -> None:
         settings = SETTINGS.model_copy(update={"dead_letter_limit": 2})
         async with self.open_bus("a", settings) as bus:

@@ -8,7 +8,7 @@ import anyio
 
 from bus.codec import encode_envelope
 from bus.contract import Clock, Receipt
-from bus.memory.store import MemoryStore, StoredCommand
+from bus.memory.store import MemoryStore
 from bus.settings import BusSettings
 from domain.envelope import Envelope, Reply
 from domain.errors import BusyError, DeadlineExceededError, InvalidRequestError
@@ -38,9 +38,7 @@ class MemoryQueue:
             raise BusyError(f"too many commands wait on volume {command.volume}", retry_after_seconds=1.0)
         if len(lane.dead) >= self._settings.dead_letter_limit:
             raise BusyError(f"too many dead letters are on volume {command.volume}", retry_after_seconds=1.0)
-        stored = StoredCommand(len(lane.commands) + 1, command.id, data)
-        lane.commands.append(stored)
-        lane.by_id[command.id] = stored
+        stored = lane.append(command.id, data)
         self._store.ring()
         return Receipt(str(stored.number), duplicate=False)
 

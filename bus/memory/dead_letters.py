@@ -9,7 +9,7 @@ import anyio
 
 from bus.codec import encode_envelope
 from bus.contract import DeadLetter
-from bus.memory.store import LaneState, MemoryStore, StoredCommand
+from bus.memory.store import MemoryStore
 from bus.redrive import tried_again
 from domain.envelope import Envelope
 from domain.ids import VolumeName
@@ -49,18 +49,12 @@ class MemoryDeadLetters:
         state.dead.remove(present[0])
         if payload:
             state.replies.pop(id_, None)
-            _append(state, id_, payload)
+            state.append(id_, payload)
         key = letter.envelope.key if letter.envelope else ""
         if state.quarantine.get(key) == letter.letter:
             del state.quarantine[key]
             for command in [command for command in state.parked if command.key == key]:
                 state.parked.remove(command)
-                _append(state, command.id, command.data)
+                state.append(command.id, command.data)
         self._store.ring()
         return True
-
-
-def _append(state: LaneState, id_: UUID, payload: bytes) -> None:
-    stored = StoredCommand(len(state.commands) + 1, id_, payload)
-    state.commands.append(stored)
-    state.by_id[id_] = stored

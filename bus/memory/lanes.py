@@ -91,7 +91,7 @@ class MemoryLane:
             envelope = outcome.delivery.envelope
             key = envelope.key if envelope else ""
             if outcome.verdict is Verdict.PARKED:
-                self.state.parked.append(StoredCommand(0, stored.id, stored.data, key=key))
+                self._park(stored, key)
                 continue
             self.state.replies[stored.id] = decode_reply(encode_reply(outcome.reply))
             if outcome.verdict is not Verdict.DONE:
@@ -103,6 +103,12 @@ class MemoryLane:
         if not self.state.suspects:
             self.state.crashes = 0
         self._store.ring()
+
+    def _park(self, stored: StoredCommand, key: str) -> None:
+        if key in self.state.quarantine:
+            self.state.parked.append(StoredCommand(0, stored.id, stored.data, key=key))
+        else:  # what it waited for was dealt with a moment ago
+            self.state.append(stored.id, stored.data)
 
     def _set_aside(self, outcome: Outcome) -> str:
         delivery = outcome.delivery
@@ -140,9 +146,7 @@ class MemoryLane:
         lost = [memo for memo in memos if memo.reply.command not in self.state.by_id]
         for memo in lost:
             command = memo.reply.command
-            stored = StoredCommand(len(self.state.commands) + 1, command, b"", done=True)
-            self.state.commands.append(stored)
-            self.state.by_id[command] = stored
+            self.state.append(command, b"", done=True)
             self.state.replies[command] = memo.reply
             for event in memo.events:
                 self._store.append(event)

@@ -48,6 +48,13 @@ class LaneState:
     crashes: int = 0
     events: list[bytes] = field(default_factory=list)
 
+    def append(self, id_: UUID, data: bytes, *, done: bool = False) -> StoredCommand:
+        """Put a command behind all others."""
+        stored = StoredCommand(len(self.commands) + 1, id_, data, done)
+        self.commands.append(stored)
+        self.by_id[id_] = stored
+        return stored
+
     @property
     def waiting(self) -> int:
         """Commands accepted and not yet committed."""

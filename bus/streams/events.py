@@ -77,6 +77,8 @@ class StreamSubscription:
         self._reader = reader
         self._position = start
         self._generation = ""
+        #: Id of the event that was read at the position; empty: none was.
+        self._met = b""
         self._shown = 0.0
         self._reading: AsyncGenerator[Broadcasted | Gap, None] | None = None
 
@@ -108,8 +110,10 @@ class StreamSubscription:
         gap, position, generation = await self._wiring.scripts.call(
             "look",
             (keys.BROADCAST, keys.TRIMMED, keys.GENERATION),
-            (self._position, self._generation, uuid4().hex),
+            (self._position, self._generation, uuid4().hex, self._met),
         )
+        if gap:
+            self._met = b""
         self._position, self._generation = position.decode(), generation.decode()
         return Gap(Position(self._position)) if gap else None
 
@@ -125,7 +129,7 @@ class StreamSubscription:
                         await self._show()
                         entries = await self._read(redis)
                         for entry, fields in entries:
-                            self._position = entry.decode()
+                            self._position, self._met = entry.decode(), fields.get(b"i", b"")
                             event = self._event(fields)
                             if event is not None:
                                 yield event

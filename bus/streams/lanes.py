@@ -41,7 +41,7 @@ class StreamLanes:
         asked = time.monotonic()
         answer = await wiring.scripts.call_durably(
             "acquire",
-            (keys.lane(volume),),
+            (keys.lane(volume), keys.commands(volume)),
             (wiring.node, int(wiring.settings.lease_seconds * 1000), min_epoch),
         )
         if not answer[0]:
@@ -119,35 +119,41 @@ class Window:
         self.committed = cursor
         #: Nothing above this was committed by an earlier owner.
         self.high = high
-        #: Entry -> whether it is done; in the order of the stream.
-        self._open: dict[str, bool] = {}
+        #: Entry -> id of its command; in the order of the stream.
+        self._open: dict[str, UUID] = {}
+        #: Those of them that are done.
+        self._done: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def add(self, entry: str) -> None:
+    def add(self, delivery: Delivery) -> None:
         """Take in the next entry."""
-        self._open[entry] = False
+        self._open[delivery.entry] = delivery.id
 
-    def cursor_after(self, entries: Sequence[str]) -> str:
-        """Where the cursor stands once these entries are done as well."""
-        done = set(entries)
-        cursor = self.committed
-        for entry, finished in self._open.items():
-            if not finished and entry not in done:
+    def cursor_after(self, entries: Sequence[str]) -> tuple[str, Sequence[tuple[str, UUID]]]:
+        """Where the cursor stands once these entries are done as well, and what it passes that was done before."""
+        now, cursor, passed = set(entries), self.committed, []
+        for entry, id_ in self._open.items():
+            if entry in self._done:
+                passed.append((entry, id_))
+            elif entry not in now:
                 break
             cursor = entry
-        return cursor
+        return cursor, passed
+
+    def mark(self, entries: Sequence[str]) -> None:
+        """Mark entries as done."""
+        self._done.update(entry for entry in entries if entry in self._open)
 
     def finish(self, entries: Sequence[str]) -> None:
-        """Mark entries as done and drop the finished ones at the head."""
-        for entry in entries:
-            if entry in self._open:
-                self._open[entry] = True
+        """Mark entries as done and drop those that the cursor has passed."""
+        self.mark(entries)
         for entry in list(self._open):
-            if not self._open[entry]:
+            if entry not in self._done:
                 break
             self.committed = entry
+            self._done.remove(entry)
             del self._open[entry]
 
 
@@ -193,6 +199,7 @@ class StreamLane:
                 self._lanes.poke(self)
                 if deliveries:
                     return deliveries
+                await self.commit([])  # so that the cursor passes them, if this Redis knows them to be done
                 continue
             self._wake.clear()
             await self._wake.wait()
@@ -200,13 +207,13 @@ class StreamLane:
     async def _undone(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
         """Leave out what an earlier owner committed above the cursor."""
         for delivery in deliveries:
-            self.window.add(delivery.entry)
+            self.window.add(delivery)
         high = parse_entry(self.window.high)
         unsure = [d for d in deliveries if parse_entry(d.entry) <= high]
         if not unsure:
             return deliveries
         done = await self._committed(unsure)
-        self.window.finish([delivery.entry for delivery in done])
+        self.window.mark([delivery.entry for delivery in done])
         known = {delivery.entry for delivery in done}
         return [delivery for delivery in deliveries if delivery.entry not in known]
 
@@ -224,14 +231,15 @@ class StreamLane:
     async def commit(self, outcomes: Sequence[Outcome]) -> None:
         """Record outcomes, all or nothing; repeat until the store answers, for the script is idempotent."""
         entries = [outcome.delivery.entry for outcome in outcomes]
-        call = self._commit_call(outcomes, self.window.cursor_after(entries))
+        call = self._commit_call(outcomes, *self.window.cursor_after(entries))
         wiring = self._lanes.wiring
         started = time.monotonic()
         await self._surely("commit", call)
         self.window.finish(entries)
         self._lanes.poke(self)
         self.wake()
-        wiring.observer.committed(self.volume, len(outcomes), time.monotonic() - started)
+        if outcomes:
+            wiring.observer.committed(self.volume, len(outcomes), time.monotonic() - started)
 
     async def mark_suspects(self, entries: Mapping[str, int]) -> None:
         """Leave word of what runs now."""
@@ -284,12 +292,13 @@ class StreamLane:
                 logger.debug("{} on {}: {}", script, self.volume, error)
                 await self._pause()
 
-    def _commit_call(self, outcomes: Sequence[Outcome], cursor: str) -> Call:
+    def _commit_call(self, outcomes: Sequence[Outcome], cursor: str, passed: Sequence[tuple[str, UUID]]) -> Call:
         settings = self._lanes.wiring.settings
         volume = self.volume
         call = Call(
             (
                 keys.lane(volume),
+                keys.commands(volume),
                 keys.events(volume),
                 keys.BROADCAST,
                 keys.dead_letters(volume),
@@ -321,6 +330,10 @@ class StreamLane:
                 b"" if done else delivery.original,
             )
             call.events(outcome.events)
+        call.args.append(len(passed))
+        for entry, id_ in passed:
+            call.keys.append(keys.inbox(volume, id_))
+            call.args += (entry, id_.bytes)
         return call
 
     async def _pause(self) -> None:

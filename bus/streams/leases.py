@@ -23,11 +23,15 @@ _LOOK_SECONDS: Final = 0.02
 
 
 class StreamLeases:
-    """Leases in Redis strings; a holder is `<node>/<random>`, so it is known where to ring."""
+    """Leases in Redis strings.
+
+    A holder is `<node>/<random>@<milliseconds>`, so it is known where to ring, and how long a lease of it lasts.
+    """
 
     def __init__(self, wiring: Wiring) -> None:
         self._wiring = wiring
         self._ttl = wiring.settings.upload_lease_seconds
+        self._lasts_ms = int(self._ttl * 1000)
         self._held: dict[str, StreamLease] = {}
         wiring.bells.on(keys.node_channel(wiring.node), self._rung)
 
@@ -42,7 +46,7 @@ class StreamLeases:
     @asynccontextmanager
     async def hold(self, name: str, *, wait_seconds: float) -> AsyncIterator[StreamLease]:
         """Hold a lease; tells the present holder that somebody waits, and waits for it to let go or to die."""
-        holder = f"{self._wiring.node}/{uuid4().hex}"
+        holder = f"{self._wiring.node}/{uuid4().hex}@{self._lasts_ms}"
         asked = await self._take(name, holder, wait_seconds)
         lease = StreamLease(name, holder, Trust(self._ttl, asked, name))
         self._held[holder] = lease
@@ -78,7 +82,7 @@ class StreamLeases:
 
     async def _try(self, name: str, holder: str) -> bytes:
         present: bytes = await self._wiring.scripts.call(
-            "lease_take", (keys.lease(name),), (holder, int(self._ttl * 1000))
+            "lease_take", (keys.lease(name),), (holder, self._lasts_ms)
         )
         return present
 

@@ -33,6 +33,7 @@ class StreamUpkeep:
                 keys.quarantine(volume),
                 keys.command_readers(volume),
                 keys.READERS_SEEN,
+                keys.parked(volume),
             ),
             (self._commands_ms, self._events_ms, self._dead_ms, self._readers_ms),
         )

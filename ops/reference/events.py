@@ -34,7 +34,7 @@ ENVELOPE: Final = (
     ("key", "ordering key: the scope or folder"),
     ("time", "when it was made, in milliseconds since 1970 UTC"),
     ("deadline", "when an answer is no longer of use, in milliseconds since 1970 UTC; nil: never"),
-    ("attempt", "how often a redrive tried before"),
+    ("attempt", "how many tries there were before it was redriven"),
     ("actor", "who asked"),
     ("tenant", "for whom"),
     ("traceparent", "W3C Trace Context, passed on unchanged"),

@@ -1,4 +1,4 @@
-"""A TCP proxy that cuts connections in the middle."""
+"""A TCP proxy that cuts connections in the middle, holds their bytes back, or leads elsewhere."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 _PIECE = 64 * 1024
+#: Directions, as seen by who connects.
+ASKED, ANSWERED = "asked", "answered"
+BOTH = (ASKED, ANSWERED)
 
 
 class Cutter:
@@ -18,12 +21,26 @@ class Cutter:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
         self._lock = threading.Lock()
+        self._free = threading.Condition()
+        self._held: frozenset[str] = frozenset()
+        self._open: set[socket.socket] = set()
         self.budget: int | None = None
         self.cuts = 0
 
     def cut_after(self, count: int) -> None:
         """Cut once, after so many bytes in either direction."""
         self.budget = count
+
+    def hold(self, *directions: str) -> None:
+        """Pass nothing on in these directions, and what waited in the others."""
+        with self._free:
+            self._held = frozenset(directions)
+            self._free.notify_all()
+
+    def lead_to(self, port: int) -> None:
+        """Have connections go elsewhere from now on; those that are open end."""
+        self._target = port
+        self._cut_all()
 
     def run(self) -> None:
         """Accept until closed."""
@@ -35,21 +52,36 @@ class Cutter:
                 except OSError:
                     client.close()  # the target is away for now
                     continue
-                for source, target in ((client, server), (server, client)):
-                    threading.Thread(target=self._pump, args=(source, target), daemon=True).start()
+                with self._lock:
+                    self._open |= {client, server}
+                for source, target, direction in ((client, server, ASKED), (server, client, ANSWERED)):
+                    threading.Thread(target=self._pump, args=(source, target, direction), daemon=True).start()
 
     def close(self) -> None:
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        self.hold()
+        self._cut_all()
 
-    def _pump(self, source: socket.socket, target: socket.socket) -> None:
+    def _cut_all(self) -> None:
+        with self._lock:
+            ends, self._open = self._open, set()
+        for end in ends:
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def _pump(self, source: socket.socket, target: socket.socket, direction: str) -> None:
         with suppress(OSError):
             while data := source.recv(_PIECE):
+                with self._free:
+                    self._free.wait_for(lambda: direction not in self._held)
                 allowed = self._allow(len(data))
                 target.sendall(data[:allowed])
                 if allowed < len(data):
                     break
+        with self._lock:
+            self._open -= {source, target}
         for end in (source, target):
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)

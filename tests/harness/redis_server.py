@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import redis
+from harness.faketime import FakeClock
 
 
 def free_port() -> int:
@@ -29,7 +30,9 @@ def free_port() -> int:
 
 
 def _ports() -> Iterator[int]:
-    usable = [port for port in range(15_000, 31_000) if not 16_021 <= port < 16_030]
+    """Ports of this process; those beside it in the same test run have others."""
+    worker, workers = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]), 8
+    usable = [port for port in range(15_000 + worker, 31_000, workers) if not 16_021 <= port < 16_030]
     start = secrets.randbelow(len(usable))
     return iter(usable[start:] + usable[:start])
 
@@ -71,11 +74,15 @@ class RedisServer:
     """One server with its append-only file on; may be killed and started again on the same data.
 
     `appendfsync everysec` would not do: a server whose disk is busy then answers before it has written.
+
+    Args:
+        clock: the wall clock it has; None: the machine's.
     """
 
-    def __init__(self, binary: str, folder: Path) -> None:
+    def __init__(self, binary: str, folder: Path, clock: FakeClock | None = None) -> None:
         self._binary = binary
         self._folder = folder
+        self._environment = {**os.environ, **(clock.environment if clock else {})}
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -92,11 +99,12 @@ class RedisServer:
             "save": "",
             "appendonly": "yes",
             "appendfsync": "always",
+            "repl-diskless-sync-delay": "0",
             "daemonize": "no",
         }
         words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
         with (self._folder / "server.log").open("ab") as log:
-            self._process = subprocess.Popen([self._binary, *words], stdout=log, stderr=log)
+            self._process = subprocess.Popen([self._binary, *words], stdout=log, stderr=log, env=self._environment)
         self._wait_ready()
 
     def _wait_ready(self) -> None:
@@ -117,6 +125,11 @@ class RedisServer:
         self._process.kill()
         self._process.wait()
         self._process = None
+
+    def truncate(self, count: int) -> None:
+        """Cut the last bytes off what a killed server has written."""
+        (log,) = [*self._folder.glob("appendonlydir/*.incr.aof"), *self._folder.glob("appendonly.aof")]
+        os.truncate(log, max(0, log.stat().st_size - count))
 
     def stop(self) -> None:
         """Terminate; kill if that takes too long."""

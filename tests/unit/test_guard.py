@@ -5,7 +5,7 @@ import os
 import pytest
 from blockbuster import BlockingError
 
-from backends.mounted.beneath import has_openat2
+from backends.mounted.helping.resolving import has_openat2
 from backends.observer import SilentObserver
 from backends.threads import VolumeThreads
 from domain.ids import VolumeName

@@ -1,4 +1,4 @@
--- KEYS broadcast trimmed generation ; ARGV position|'' generation|'' new-generation
+-- KEYS broadcast trimmed generation ; ARGV position|'' generation|'' new-generation id(of the event read there)|''
 -- Whether a reader at a position has missed something that is gone. -> {1 gap | 0, position, generation}
 -- The generation dies with the data, so a reader learns that everything was lost.
 redis.call('SETNX', KEYS[3], ARGV[3])
@@ -17,4 +17,9 @@ if ARGV[2] ~= '' and ARGV[2] ~= generation then return {1, '0-0', generation} en
 if after(position, last) then return {1, last, generation} end
 local trimmed = redis.call('GET', KEYS[2]) or '0-0'
 if after(trimmed, position) then return {1, trimmed, generation} end
+-- A replica that was made primary goes on from what it had, and may have other events in the place of the last ones.
+if ARGV[4] ~= '' and after(position, trimmed) then
+  local found = redis.call('XRANGE', KEYS[1], position, position)[1]
+  if not found or found[2][2] ~= ARGV[4] then return {1, position, generation} end
+end
 return {0, position, generation}

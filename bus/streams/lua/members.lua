@@ -9,6 +9,10 @@ if ARGV[4] ~= '' then
   redis.call('PEXPIRE', KEYS[2], ttl * 10)
   if came == 1 or news then redis.call('PUBLISH', ARGV[3], 'member') end
 end
+-- Where the clock was set back, who was seen later than now counts as seen now.
+for _, name in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. now, '+inf')) do
+  redis.call('ZADD', KEYS[1], now, name)
+end
 if redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. (now - ttl)) > 0 then
   redis.call('PUBLISH', ARGV[3], 'member')
 end

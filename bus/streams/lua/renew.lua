@@ -2,5 +2,5 @@
 local l = redis.call('HMGET', KEYS[1], 'owner', 'epoch', 'cursor')
 if l[1] ~= ARGV[1] or l[2] ~= ARGV[2] then return {0} end
 local now = now_ms()
-redis.call('HSET', KEYS[1], 'exp', now + tonumber(ARGV[3]))
+redis.call('HSET', KEYS[1], 'exp', now + tonumber(ARGV[3]), 'ttl', ARGV[3])
 return {1, l[3] or '0-0', now}

@@ -1,4 +1,4 @@
--- KEYS commands lane events dead-letters quarantine readers readers-seen
+-- KEYS commands lane events dead-letters quarantine readers readers-seen parked
 -- ARGV keep_commands_ms keep_events_ms keep_dead_ms reader_keep_ms -> {commands removed, events removed, dead letters removed}
 local now = now_ms()
 local function age(index) return string.format('%d-0', now - tonumber(ARGV[index])) end
@@ -10,6 +10,12 @@ local readers = redis.call('HGETALL', KEYS[6])
 for i = 1, #readers, 2 do
   local seen = tonumber(redis.call('ZSCORE', KEYS[7], readers[i]) or now)
   if now - seen <= tonumber(ARGV[4]) and after(floor, readers[i + 1]) then floor = readers[i + 1] end
+end
+-- Where nothing is left to be done nothing waits, whatever was lost of the counts.
+local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
+if not (last and after(last[1], cursor)) and redis.call('XLEN', KEYS[8]) == 0 then
+  local counts = redis.call('HMGET', KEYS[2], 'enq', 'ack')
+  if counts[1] ~= counts[2] then redis.call('HSET', KEYS[2], 'ack', counts[1] or 0) end
 end
 return {
   redis.call('XTRIM', KEYS[1], 'MINID', '=', groups_floor(KEYS[1], floor)),

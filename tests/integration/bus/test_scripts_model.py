@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 import redis
-from harness.redis_server import SERVERS, RedisServer
-from hypothesis import HealthCheck, settings
+from harness.models import ScriptMachine, client_of, compare
+from harness.redis_server import SERVERS
 from hypothesis import strategies as st
 from hypothesis.errors import FlakyFailure
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import initialize, invariant, rule
 
 from bus.streams import keys, scripts
 from bus.streams.reader import parse_entry
@@ -45,6 +44,7 @@ class Model:
     open: dict[str, UUID] = field(default_factory=dict)
     settled: set[str] = field(default_factory=set)
     order: list[str] = field(default_factory=list)
+    ids: dict[str, UUID] = field(default_factory=dict)
     state: dict[UUID, str] = field(default_factory=dict)
     replies: dict[UUID, bytes] = field(default_factory=dict)
     events: list[bytes] = field(default_factory=list)
@@ -62,19 +62,14 @@ class Model:
         return cursor
 
 
-class LaneMachine(RuleBasedStateMachine):
+class LaneMachine(ScriptMachine):
     """Calls scripts and compares."""
-
-    client: redis.Redis
 
     @initialize()
     def begin(self) -> None:
         self.client.flushall()
         self.model = Model()
         self.tries = 0
-
-    def call(self, name: str, names: list[str], *arguments: object) -> object:
-        return self.client.eval(scripts._SOURCES[name], len(names), *names, *arguments)
 
     # --- senders ----------------------------------------------------------------------------------
 
@@ -98,13 +93,14 @@ class LaneMachine(RuleBasedStateMachine):
     def _appended(self, entry: str, id_: UUID) -> None:
         self.model.open[entry] = id_
         self.model.order.append(entry)
+        self.model.ids[entry] = id_
         self.model.state[id_] = "q"
 
     # --- owners -----------------------------------------------------------------------------------
 
     @rule(owner=st.sampled_from(OWNERS), ttl=st.sampled_from(LEASES), least=st.integers(0, 40))
     def acquire(self, owner: str, ttl: int, least: int) -> None:
-        answer = self.call("acquire", [keys.lane(VOLUME)], owner, ttl, least)
+        answer = self.call("acquire", [keys.lane(VOLUME), keys.commands(VOLUME)], owner, ttl, least)
         model = self.model
         if model.owner not in ("", owner) and model.live:
             assert answer[:2] == [0, model.owner.encode()]
@@ -180,6 +176,7 @@ class LaneMachine(RuleBasedStateMachine):
             cursor = passed
         names = [
             keys.lane(VOLUME),
+            keys.commands(VOLUME),
             keys.events(VOLUME),
             keys.BROADCAST,
             keys.dead_letters(VOLUME),
@@ -189,7 +186,13 @@ class LaneMachine(RuleBasedStateMachine):
             keys.reply(VOLUME, id_),
         ]
         outcome = [entry, id_.bytes, verdict, subject, reply, "", "why", 2, b"m", 1, b"e" * 16, event, 0]
-        if self._fenced("commit", names, owner, late, cursor, 3600, 60_000, 1, *outcome) or again:
+        passed: list[object] = []
+        for before in self.model.order:
+            if parse_entry(self.model.cursor) < parse_entry(before) <= parse_entry(cursor) and before != entry:
+                names.append(keys.inbox(VOLUME, self.model.ids[before]))
+                passed += [before, self.model.ids[before].bytes]
+        arguments = [cursor, 3600, 60_000, 1, *outcome, len(passed) // 2, *passed]
+        if self._fenced("commit", names, owner, late, *arguments) or again:
             return
         self._settled(entry, id_, verdict, subject, reply, event)
 
@@ -201,7 +204,11 @@ class LaneMachine(RuleBasedStateMachine):
         model.settled.add(entry)
         if verdict == "P":
             model.state[id_] = "p"
-            model.parked.append((id_, subject))
+            if subject in model.quarantine:
+                model.parked.append((id_, subject))
+            else:  # what it waited for was dealt with already
+                self._appended(self._commands()[-1][0].decode(), id_)
+                model.state[id_] = "p"
             return
         model.state[id_] = "c"
         model.done += 1
@@ -290,6 +297,7 @@ class LaneMachine(RuleBasedStateMachine):
             keys.quarantine(VOLUME),
             keys.command_readers(VOLUME),
             keys.READERS_SEEN,
+            keys.parked(VOLUME),
         ]
         self.call("trim", names, 0, 3_600_000, 3_600_000, 3_600_000)
 
@@ -317,35 +325,11 @@ class LaneMachine(RuleBasedStateMachine):
         assert set(self.client.hkeys(keys.quarantine(VOLUME))) == {key.encode() for key in model.quarantine}
 
 
-@pytest.fixture(scope="module", params=list(SERVERS))
-def client(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[redis.Redis]:
-    folder: Path = tmp_path_factory.mktemp(request.param)
-    server = RedisServer(SERVERS[request.param](), folder)
-    server.start()
-    with redis.Redis(port=server.port) as found:
-        yield found
-    server.stop()
-
-
-def compare(client: redis.Redis, examples: int) -> None:
-    machine = type("Machine", (LaneMachine,), {"client": client})
-    run_state_machine_as_test(
-        machine,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=40,
-            deadline=None,
-            database=None,
-            print_blob=False,
-            report_multiple_bugs=False,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
-
-
 @pytest.mark.timeout(180)
-def test_scripts_do_what_the_model_does(client: redis.Redis) -> None:
-    compare(client, 80)
+@pytest.mark.parametrize("kind", SERVERS)
+def test_scripts_do_what_the_model_does(kind: str, tmp_path: Path) -> None:
+    with client_of(kind, tmp_path) as client:
+        compare(LaneMachine, client, 80)
 
 
 @pytest.mark.timeout(180)
@@ -357,11 +341,12 @@ def test_scripts_do_what_the_model_does(client: redis.Redis) -> None:
     ],
 )
 def test_the_model_notices_a_script_that_does_something_else(
-    client: redis.Redis, monkeypatch: pytest.MonkeyPatch, name: str, good: str, bad: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, good: str, bad: str
 ) -> None:
     source = scripts._SOURCES[name]
     assert good in source
     monkeypatch.setitem(scripts._SOURCES, name, source.replace(good, bad))
     # Trimming goes by the server's clock: what showed in one millisecond may not show again in the next.
-    with pytest.raises((AssertionError, KeyError, pytest.fail.Exception, FlakyFailure)):
-        compare(client, 400)
+    found = (AssertionError, KeyError, pytest.fail.Exception, FlakyFailure)
+    with client_of("redis", tmp_path) as client, pytest.raises(found):
+        compare(LaneMachine, client, 1000)

@@ -13,7 +13,7 @@ from harness.redis_server import SERVERS, RedisServer
 from pydantic import SecretStr
 
 from bus.conformance.words import VOLUME, a_command, a_folder, an_upload, done
-from bus.contract import Bus, Lane, Outcome, Verdict
+from bus.contract import Bus, Delivery, Lane, Outcome, Verdict
 from bus.settings import BusSettings
 from bus.streams import keys, open_streams_bus
 from domain.envelope import Failure, Reply
@@ -305,3 +305,25 @@ async def test_an_idle_bus_asks_little(server: RedisServer) -> None:
             tasks.cancel_scope.cancel()
         # Renewals every quarter of a second, each a script of a few commands; nothing polls.
         assert asked < 100
+
+
+async def test_a_lane_whose_record_was_lost_does_nothing_twice(server: RedisServer) -> None:
+    async with bus_on(server) as bus:
+        sent = [a_command(bus) for _ in range(3)]
+        for command in sent:
+            await bus.commands.publish(command)
+        lane = await take(bus)
+        deliveries: list[Delivery] = []
+        with anyio.fail_after(10):
+            while len(deliveries) < 3:
+                deliveries += await lane.receive()
+        await lane.commit([done(delivery) for delivery in deliveries[:2]])
+        with redis.Redis(port=server.port) as client:
+            client.delete(keys.lane(VOLUME))
+        again = await take(bus)
+        with anyio.fail_after(10):
+            (last,) = await again.receive()
+        assert last.id == sent[2].id
+        await again.commit([done(last)])
+        await bus.upkeep.trim(VOLUME)
+        assert (await bus.inspection.lane(VOLUME)).waiting == 0

@@ -16,7 +16,7 @@ from actors.jobs.contract import Job
 from actors.observer import SilentObserver
 from actors.settings import ActorSettings
 from backends.memory import MemoryVolume
-from bus.contract import Bus
+from bus.contract import Bus, Position
 from bus.memory import MemoryStore, open_memory_bus
 from bus.settings import BusSettings
 from domain.commands import CreateVFolder, DeleteVFolder, SetQuota
@@ -73,6 +73,11 @@ class World:
                 tasks.start_soon(fleet.run, stop)
                 yield fleet
                 stop.set()
+
+    async def live(self, node: str) -> None:
+        """A fleet for as long as it is let."""
+        async with self.fleet(node):
+            await anyio.sleep_forever()
 
 
 def world_of(volume: MemoryVolume | None = None) -> World:
@@ -168,23 +173,47 @@ class Broken(MemoryVolume):
         await super().create_folder(op, folder, mode)
 
 
-@pytest.mark.parametrize("error", [ZeroDivisionError("secret"), MemoryError()])
-async def test_a_defect_is_answered_once_and_kept_to_be_tried_again(error: Exception) -> None:
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ZeroDivisionError("secret"), ErrorCode.INTERNAL),
+        (MemoryError(), ErrorCode.BACKEND_UNAVAILABLE),
+    ],
+)
+async def test_a_defect_is_answered_once_and_kept_to_be_tried_again(error: Exception, code: ErrorCode) -> None:
     world, command = world_of(Broken(DISK)), CreateVFolder(folder=folder())
     async with world.bus() as bus, world.fleet("actor"):
         world.volume.error = error
         reply = await ask(bus, command)
         assert reply.failure is not None
-        assert reply.failure.code is ErrorCode.INTERNAL
+        assert reply.failure.code is code
         assert "secret" not in reply.failure.detail
         (letter,) = await bus.dead_letters.page(DISK, limit=9)
-        assert letter.reason == reply.failure.detail
+        assert reply.failure.detail in letter.reason
         world.volume.error = None
         assert (await ask(bus, CreateVFolder(folder=folder()))).ok
         assert await bus.dead_letters.redrive(letter)
         with anyio.fail_after(5):
             while not [found async for found in world.volume.folders() if found == command.folder]:
                 await anyio.sleep(0.01)
+
+
+class Starved(MemoryVolume):
+    """Has no memory once, as when another command takes all of it."""
+
+    starved = False
+
+    async def create_folder(self, op, folder, mode) -> None:
+        if not self.starved:
+            self.starved = True
+            raise MemoryError
+        await super().create_folder(op, folder, mode)
+
+
+async def test_who_finds_no_memory_is_not_to_blame_for_it() -> None:
+    async with (world := world_of(Starved(DISK))).bus() as bus, world.fleet("actor"):
+        assert (await ask(bus, CreateVFolder(folder=folder()))).ok
+        assert await bus.dead_letters.page(DISK, limit=9) == []
 
 
 class Throttled(MemoryVolume):
@@ -308,3 +337,39 @@ async def test_a_newer_command_goes_to_a_member_that_knows_it_wherever_the_volum
                     await world.store.changed()
             assert (await ask(bus, CreateVFolder(folder=folder()))).ok
             assert await bus.dead_letters.page(DISK, limit=9) == []
+
+
+# --- owners that die before they wrote down what they did -----------------------------------------------
+
+
+class Forgetful(MemoryVolume):
+    """Never gets to writing its journal in its first epoch."""
+
+    async def append_journal(self, epoch, entries) -> None:
+        if epoch == 1:
+            await anyio.sleep_forever()
+        await super().append_journal(epoch, entries)
+
+
+async def test_what_was_done_and_undone_by_one_who_died_is_not_done_again() -> None:
+    world, place = world_of(Forgetful(DISK)), folder()
+    async with world.bus() as bus:
+        for command in (CreateVFolder(folder=place), DeleteVFolder(folder=place)):
+            await bus.commands.publish(wrapped(bus, command))
+        async with anyio.create_task_group() as life:
+            life.start_soon(world.live, "first")
+            with anyio.fail_after(5):
+                while not [found async for found in world.volume.folders()]:
+                    await anyio.sleep(0.01)
+            await anyio.sleep(0.1)  # time enough to go on, if it would
+            assert [found async for found in world.volume.folders()] == [place]
+            life.cancel_scope.cancel()
+        async with world.fleet("second"), bus.events.watch(Position("0")) as events:
+            seen: list[str] = []
+            with anyio.fail_after(10):
+                async for item in events:
+                    seen += [item.envelope.type] if item.envelope.type.startswith("vfolder.") else []
+                    if "vfolder.deleted" in seen:
+                        break
+        assert seen == ["vfolder.created", "vfolder.deleted"]
+        assert [found async for found in world.volume.folders()] == []

@@ -18,6 +18,8 @@ def test_one_key_runs_in_order_others_beside_it() -> None:
     assert values(schedule.start()) == [1, 3]
     assert values(schedule.start()) == []
     schedule.end(first)
+    assert values(schedule.start()) == []
+    schedule.settle(first)
     assert values(schedule.start()) == [2]
 
 
@@ -28,9 +30,12 @@ def test_an_exclusive_item_waits_for_all_before_and_holds_up_all_behind() -> Non
         schedule.add(item)
     assert values(schedule.start()) == [1]
     schedule.end(before)
-    assert values(schedule.start()) == [2]
     assert values(schedule.start()) == []
+    schedule.settle(before)
+    assert values(schedule.start()) == [2]
     schedule.end(exclusive)
+    assert values(schedule.start()) == []
+    schedule.settle(exclusive)
     assert values(schedule.start()) == [3]
 
 
@@ -42,6 +47,7 @@ def test_what_only_others_can_do_holds_up_its_key_and_nothing_else() -> None:
     assert values(started) == [1, 4]
     for item in started:
         schedule.end(item)
+        schedule.settle(item)
     assert values(schedule.start()) == []
 
 
@@ -49,7 +55,10 @@ def test_no_more_run_than_allowed() -> None:
     schedule: Schedule[int] = Schedule(parallel=2)
     for number in range(5):
         schedule.add(Item(str(number), False, number))
-    assert values(schedule.start()) == [0, 1]
+    first, _ = schedule.start()
+    assert first.value == 0
+    schedule.end(first)
+    assert values(schedule.start()) == [2]
 
 
 @given(
@@ -63,21 +72,29 @@ def test_any_schedule_keeps_its_rules_and_ends(work, parallel, random) -> None:
     for item in items:
         schedule.add(item)
     running: list[Item[int]] = []
+    ended: list[Item[int]] = []
     started: list[Item[int]] = []
-    ended: set[int] = set()
-    while len(ended) < len(items):
+    settled: set[int] = set()
+    while len(settled) < len(items):
         fresh = list(schedule.start())
         for item in fresh:
             earlier = [other for other in items if other.value < item.value]
             must_be_done = earlier if item.exclusive else [o for o in earlier if o.exclusive or o.key == item.key]
-            assert all(other.value in ended for other in must_be_done)
+            assert all(other.value in settled for other in must_be_done)
         running += fresh
         started += fresh
-        assert running
+        under_way = running + ended
+        assert under_way
         assert len(running) <= parallel
-        assert len({item.key for item in running}) == len(running)
-        assert len(running) == 1 or not any(item.exclusive for item in running)
-        done = running.pop(random.randrange(len(running)))
-        schedule.end(done)
-        ended.add(done.value)
+        assert len({item.key for item in under_way}) == len(under_way)
+        assert len(under_way) == 1 or not any(item.exclusive for item in under_way)
+        done = under_way[random.randrange(len(under_way))]
+        if done in running:
+            running.remove(done)
+            ended.append(done)
+            schedule.end(done)
+        else:
+            ended.remove(done)
+            settled.add(done.value)
+            schedule.settle(done)
     assert len(started) == len(items)

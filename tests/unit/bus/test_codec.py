@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from uuid import uuid4
 
 import msgpack
 import pytest
@@ -103,3 +104,21 @@ def test_a_field_of_another_kind_is_refused_or_harmless(envelope: Envelope, plac
 def test_what_is_no_envelope(data: bytes) -> None:
     with pytest.raises(MalformedEventError):
         decode_envelope(data)
+
+
+@pytest.mark.parametrize("place", [1, 13, 14])
+def test_an_id_has_to_be_bytes(place: int) -> None:
+    made = Envelope(
+        id=uuid4(),
+        type="t",
+        schema_version=1,
+        volume=VolumeName("disk"),
+        key="",
+        body={},
+        time=1.0,
+        origin=Origin(),
+    )
+    fields = msgpack.unpackb(encode_envelope(made))
+    fields[place] = "0" * 16
+    with pytest.raises(MalformedEventError):
+        decode_envelope(msgpack.packb(fields))

@@ -94,6 +94,12 @@ def test_an_event_follows_from_its_command() -> None:
     assert isinstance(open_event(event), VFolderCreated)
 
 
+def test_what_is_tried_again_ends_with_another_event() -> None:
+    event = VFolderCreated(volume=DISK, folder=FOLDER, mode=0o700)
+    ids = {command(attempt=tries).caused(event, number, 11.0).id for tries in (0, 8, 16) for number in (0, 1)}
+    assert len(ids) == 6
+
+
 def test_permissions_cover_each_other() -> None:
     order = [Permission.READ_ONLY, Permission.READ_WRITE, Permission.READ_WRITE_DELETE]
     for number, mode in enumerate(order):

@@ -1,0 +1,279 @@
+"""Every script that is not of a lane against a model: leases, members, records, the broadcast and followers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import redis
+from harness.models import ScriptMachine, client_of, compare
+from harness.redis_server import SERVERS
+from hypothesis import strategies as st
+from hypothesis.stateful import initialize, invariant, rule
+
+from bus.streams import scripts
+from bus.streams.reader import parse_entry
+
+NODES = st.sampled_from(["a", "b", "c"])
+READERS = st.sampled_from(["x", "y"])
+HOLDERS = st.sampled_from(["a/1@600000", "a/2@600000", "b/1@600000"])
+RECORDS = st.sampled_from(["r:1", "r:2"])
+FOLDERS = st.sampled_from(["f:1", "f:2", "f:3"])
+FOREVER_MS, HOUR_MS = 600_000, 3_600_000
+OWN, ALL, LEASE, MEMBERS, DUE, INDEX = "own", "all", "lease", "members", "due", "index"
+TRIMMED, GENERATION, REGISTER, SEEN, EXPIRED = "trimmed", "generation", "readers", "seen", "expired"
+
+
+@dataclass
+class Model:
+    """What Redis should hold."""
+
+    holder: str = ""
+    told: dict[str, bytes] = field(default_factory=dict)
+    records: dict[str, tuple[int, bytes]] = field(default_factory=dict)
+    due: dict[str, int] = field(default_factory=dict)
+    #: Events of the broadcast, by entry.
+    events: dict[str, bytes] = field(default_factory=dict)
+    trimmed: str = "0-0"
+    #: Catalogue: record -> number of times it was touched.
+    folders: dict[str, int] = field(default_factory=dict)
+    indexed: set[str] = field(default_factory=set)
+    readers: dict[str, str] = field(default_factory=dict)
+    generation: str = ""
+
+    @property
+    def last(self) -> str:
+        return max([self.trimmed, *self.events], key=parse_entry)
+
+
+class StoreMachine(ScriptMachine):
+    """Calls scripts and compares."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.client.flushall()
+        self.model = Model()
+        self.count = 0
+
+    # --- leases -------------------------------------------------------------------------------------
+
+    @rule(holder=HOLDERS)
+    def take(self, holder: str) -> None:
+        present = self.model.holder
+        answer = self.call("lease_take", [LEASE], holder, FOREVER_MS)
+        assert answer == (present.encode() if present not in ("", holder) else b"")
+        self.model.holder = present or holder
+
+    @rule(holder=HOLDERS)
+    def release(self, holder: str) -> None:
+        mine = self.model.holder == holder
+        assert self.call("lease_release", [LEASE], holder) == int(mine)
+        self.model.holder = "" if mine else self.model.holder
+
+    @rule()
+    def lease_of_one_before_the_clock_went_back(self) -> None:
+        if self.model.holder:
+            self.client.pexpire(LEASE, 100 * FOREVER_MS)
+            self.call("lease_take", [LEASE], "other/1@600000", FOREVER_MS)
+            assert self.client.pttl(LEASE) <= FOREVER_MS
+
+    # --- members ------------------------------------------------------------------------------------
+
+    @rule(node=NODES, told=st.sampled_from([b"", b"volumes", b"more"]))
+    def beat(self, node: str, told: bytes) -> None:
+        answer = self.call("members", [MEMBERS, f"bus:node:{node}"], node, FOREVER_MS, "bell", told)
+        if told:
+            self.model.told[node] = told
+        view = dict(zip(answer[::2], answer[1::2], strict=True))
+        assert view == {name.encode(): said for name, said in self.model.told.items()}
+
+    @rule(node=NODES, late=st.booleans())
+    def falls_silent(self, node: str, late: bool) -> None:
+        """Its last heartbeat is long over, or of a time that is yet to come: then it counts as seen now."""
+        if node not in self.model.told:
+            return
+        seconds = self.client.time()[0]
+        self.client.zadd(MEMBERS, {node: (seconds + HOUR_MS if late else seconds - HOUR_MS) * 1000})
+        if not late:
+            del self.model.told[node]
+        self.call("members", [MEMBERS, "bus:node:z"], "z", FOREVER_MS, "bell", b"")
+        assert {name.decode() for name in self.client.zrange(MEMBERS, 0, -1)} == set(self.model.told)
+        beats = self.client.zrange(MEMBERS, 0, -1, withscores=True)
+        assert all(score <= (seconds + 60) * 1000 for _, score in beats)
+
+    # --- records ------------------------------------------------------------------------------------
+
+    @rule(record=RECORDS, due=st.sampled_from(["", 5, 7]))
+    def create(self, record: str, due: str | int) -> None:
+        answer = self.call("record_create", [record, DUE], b"new", FOREVER_MS, due, record)
+        assert answer == int(record not in self.model.records)
+        if answer:
+            self.model.records[record] = (1, b"new")
+            if due:
+                self.model.due[record] = int(due)
+
+    @rule(record=RECORDS, late=st.booleans(), due=st.sampled_from(["", 9]), tells=st.booleans())
+    def replace(self, record: str, late: bool, due: str | int, tells: bool) -> None:
+        revision, _ = self.model.records.get(record, (0, b""))
+        names = [record, DUE, OWN, ALL]
+        self.count += 1
+        event = b"event %d" % self.count
+        told = [1, b"e" * 16, event, 0] if tells else [0]
+        asked = revision + 1 if late else revision
+        answer = self.call("record_replace", names, asked, event, FOREVER_MS, due, record, *told)
+        assert answer == int(not late and record in self.model.records)
+        if answer:
+            self.model.records[record] = (revision + 1, event)
+            self.model.due.pop(record, None)
+            if due:
+                self.model.due[record] = int(due)
+            if tells:
+                self._told(event)
+
+    @rule(record=RECORDS)
+    def remove(self, record: str) -> None:
+        self.call("record_remove", [record, DUE], record)
+        self.model.records.pop(record, None)
+        self.model.due.pop(record, None)
+
+    # --- events and the catalogue -------------------------------------------------------------------
+
+    @rule(folder=FOLDERS, gone=st.booleans(), silent=st.booleans())
+    def emit(self, folder: str, gone: bool, silent: bool) -> None:
+        """An event with what follows from it; or what follows alone, as where a catalogue is rebuilt."""
+        model = self.model
+        self.count += 1
+        event = b"event %d" % self.count
+        if gone:
+            names, changes = [folder, INDEX], [2, "R", "U", folder]
+            model.folders.pop(folder, None)
+            model.indexed.discard(folder)
+        else:
+            names, changes = [folder, folder, INDEX], [3, "P", 1, "name", folder, "B", 1, "touched", 1, "I", folder]
+            model.folders[folder] = model.folders.get(folder, 0) + 1
+            model.indexed.add(folder)
+        if silent:
+            assert self.call("apply", names, *changes) == 1
+            return
+        self.call("emit", [OWN, ALL, *names], b"i" * 16, event, *changes)
+        self._told(event)
+
+    def _told(self, event: bytes) -> None:
+        for entry, fields in self.client.xrange(ALL, min=f"({self.model.last}"):
+            assert fields[b"m"] == event
+            self.model.events[entry.decode()] = event
+
+    @rule(folder=FOLDERS)
+    def bump_what_is_not_there(self, folder: str) -> None:
+        if folder not in self.model.folders:
+            self.call("apply", [folder], 1, "B", 1, "touched", 1)  # a record is never half
+
+    # --- followers ----------------------------------------------------------------------------------
+
+    @rule(data=st.data(), reader=READERS)
+    def save(self, data: st.DataObject, reader: str) -> None:
+        if self.model.events:
+            position = data.draw(st.sampled_from(sorted(self.model.events, key=parse_entry)))
+            self.model.readers[reader] = position
+            self.client.hset(REGISTER, reader, position)
+            self.client.zadd(SEEN, {reader: self.client.time()[0] * 1000})
+
+    @rule(reader=READERS)
+    def dies(self, reader: str) -> None:
+        if reader in self.model.readers:
+            self.client.zadd(SEEN, {reader: 1})
+            removed = self._trim()
+            assert removed[2:] == [reader.encode()]
+            assert self.client.hget(EXPIRED, reader) == self.model.readers.pop(reader).encode()
+            self._forget()
+
+    @rule()
+    def trim(self) -> None:
+        assert len(self._trim()) == 2
+        self._forget()
+
+    def _trim(self) -> list[object]:
+        return self.call("trim_broadcast", [ALL, REGISTER, SEEN, EXPIRED, TRIMMED], -HOUR_MS, HOUR_MS)
+
+    def _forget(self) -> None:
+        """Everything is old enough; what a reader is at, and what follows, stays."""
+        floor = min(self.model.readers.values(), key=parse_entry, default=None)
+        for entry in list(self.model.events):
+            if floor is None or parse_entry(entry) < parse_entry(floor):
+                self.model.trimmed = max(self.model.trimmed, entry, key=parse_entry)
+                del self.model.events[entry]
+
+    @rule(other=st.booleans(), lost=st.booleans())
+    def look(self, other: bool, lost: bool) -> None:
+        for position in ["0-0", self.model.trimmed, *self.model.events, "9999999999999-0"]:
+            self._look(position, other, lost)
+
+    def _look(self, position: str, other: bool, lost: bool) -> None:
+        model = self.model
+        met = b"another" if other else b"i" * 16 if position in model.events else b""
+        if position in model.events and not other:
+            met = self.client.xrange(ALL, position, position)[0][1][b"i"]
+        generation = "lost" if lost and model.generation else model.generation
+        gap, where, told = self.call("look", [ALL, TRIMMED, GENERATION], position, generation, "first", met)
+        model.generation = model.generation or "first"
+        assert told == model.generation.encode()
+        place, newest, oldest = parse_entry(position), parse_entry(model.last), parse_entry(model.trimmed)
+        unknown = other and place > oldest
+        wrong = generation not in ("", model.generation)
+        assert gap == int(wrong or place > newest or place < oldest or unknown)
+        if wrong:
+            assert where == b"0-0"
+        elif place > newest:
+            assert where == model.last.encode()
+        elif place < oldest:
+            assert where == model.trimmed.encode()
+        else:
+            assert where == position.encode()
+
+    # --- what always holds ----------------------------------------------------------------------------
+
+    @invariant()
+    def is_as_the_model(self) -> None:
+        model = self.model
+        assert (self.client.get(LEASE) or b"").decode() == model.holder
+        for record in ("r:1", "r:2"):
+            found = self.client.hmget(record, "r", "d")
+            revision, document = model.records.get(record, (None, None))
+            assert found == [None if revision is None else str(revision).encode(), document]
+        assert dict(self.client.zrange(DUE, 0, -1, withscores=True)) == {
+            name.encode(): at for name, at in model.due.items()
+        }
+        assert {entry.decode(): fields[b"m"] for entry, fields in self.client.xrange(ALL)} == model.events
+        for folder in ("f:1", "f:2", "f:3"):
+            touched = self.client.hget(folder, "touched")
+            assert int(touched or 0) == model.folders.get(folder, 0)
+            assert self.client.exists(folder) == int(folder in model.folders)
+        assert {name.decode() for name in self.client.zrange(INDEX, 0, -1)} == model.indexed
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("kind", SERVERS)
+def test_scripts_do_what_the_model_does(kind: str, tmp_path: Path) -> None:
+    with client_of(kind, tmp_path) as client:
+        compare(StoreMachine, client, 40)
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        ("trim_broadcast", "elseif after(floor, position) then", "elseif false then"),
+        ("look", "if after(trimmed, position) then", "if false then"),
+        ("record_replace", "~= revision then return 0", "~= revision then redis.call('PING')"),
+        ("lease_take", "if longest and", "if false and"),
+    ],
+)
+def test_the_model_notices_a_script_that_does_something_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, good: str, bad: str
+) -> None:
+    source = scripts._SOURCES[name]
+    assert good in source
+    monkeypatch.setitem(scripts._SOURCES, name, source.replace(good, bad))
+    with client_of("redis", tmp_path) as client, pytest.raises((AssertionError, redis.ResponseError)):
+        compare(StoreMachine, client, 1000)

@@ -1,0 +1,119 @@
+"""A replica that lacks the last entries is made primary, and gets others in their place: none is passed over."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import pytest
+from harness.cutter import Cutter
+from harness.fault.servers import Servers, servers
+from harness.processes import until
+from harness.redis_server import SERVERS
+from pydantic import SecretStr
+
+from bus.conformance.words import VOLUME, a_command, a_folder, an_upload, done
+from bus.contract import Bus, Gap, Lane
+from bus.settings import BusSettings
+from bus.streams import open_streams_bus
+from domain.errors import FencedError
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=list(SERVERS))
+def pair(request: pytest.FixtureRequest, tmp_path: Path):
+    """A primary and its replica."""
+    with servers(SERVERS[request.param](), tmp_path, stepping=False, pair=True) as found:
+        yield found
+
+
+@asynccontextmanager
+async def bus_on(port: int, node: str) -> AsyncIterator[Bus]:
+    # A lease longer than the test: nothing is found out by renewing.
+    settings = BusSettings(url=SecretStr(f"redis://127.0.0.1:{port}/0"), lease_seconds=60)
+    async with open_streams_bus(settings, node) as bus:
+        yield bus
+
+
+async def received(lane: Lane, count: int) -> list[object]:
+    found: list[object] = []
+    with anyio.fail_after(10):
+        while len(found) < count:
+            found += await lane.receive()
+    return found
+
+
+def split(pair: Servers) -> tuple[int, int]:
+    """Two primaries that know the same, to begin with."""
+    until(pair.in_step, "the replica has everything")
+    return pair.split()
+
+
+async def move(front: Cutter, port: int) -> None:
+    """Have everybody who comes by this way find the other one."""
+    front.lead_to(port)
+    await anyio.sleep(0.5)
+
+
+async def test_commands_of_the_new_primary_are_all_done(pair: Servers) -> None:
+    async with bus_on(pair.front.port, "actor") as bus:
+        common = a_command(bus)
+        await bus.commands.publish(common)
+        lane = await bus.lanes.acquire(VOLUME)
+        assert lane is not None
+        assert len(await received(lane, 1)) == 1
+        mine, other = await anyio.to_thread.run_sync(split, pair)
+        async with bus_on(other, "theirs") as theirs, bus_on(mine, "ours") as ours:
+            only_theirs, only_ours = a_command(theirs), a_command(ours)
+            await theirs.commands.publish(only_theirs)
+            await ours.commands.publish(only_ours)
+            (late,) = await received(lane, 1)
+            assert late.id == only_ours.id
+            await move(pair.front, other)
+            with pytest.raises(FencedError):
+                await lane.commit([done(late)])
+            again = await bus.lanes.acquire(VOLUME)
+            assert again is not None
+            deliveries = await received(again, 2)
+            assert [delivery.id for delivery in deliveries] == [common.id, only_theirs.id]
+            await again.commit([done(delivery) for delivery in deliveries])
+            assert (await theirs.inspection.lane(VOLUME)).waiting == 0
+
+
+async def test_what_the_new_primary_does_not_know_to_be_done_is_not_passed_over(pair: Servers) -> None:
+    async with bus_on(pair.front.port, "actor") as bus:
+        first, second = a_command(bus), a_command(bus)
+        for command in (first, second):
+            await bus.commands.publish(command)
+        lane = await bus.lanes.acquire(VOLUME)
+        assert lane is not None
+        early, late = await received(lane, 2)
+        _, other = await anyio.to_thread.run_sync(split, pair)
+        await lane.commit([done(late)])
+        await move(pair.front, other)
+        with pytest.raises(FencedError):
+            await lane.commit([done(early)])
+        again = await bus.lanes.acquire(VOLUME)
+        assert again is not None
+        (delivery,) = await received(again, 1)
+        assert delivery.id == second.id
+        await again.commit([done(delivery)])
+        assert (await bus.inspection.lane(VOLUME)).waiting == 0
+
+
+async def test_who_follows_is_told_that_events_may_be_missing(pair: Servers) -> None:
+    async with bus_on(pair.front.port, "reader") as bus, bus.events.watch() as subscription:
+        events = aiter(subscription)
+        mine, other = await anyio.to_thread.run_sync(split, pair)
+        async with bus_on(other, "theirs") as theirs, bus_on(mine, "ours") as ours:
+            await theirs.events.publish(an_upload(theirs, a_folder(), 1))
+            await ours.events.publish(first := an_upload(ours, a_folder(), 1))
+            assert (await anext(events)).envelope.id == first.id
+            await move(pair.front, other)
+            await theirs.events.publish(last := an_upload(theirs, a_folder(), 1))
+            with anyio.fail_after(15):
+                assert isinstance(await anext(events), Gap)
+                assert (await anext(events)).envelope.id == last.id
