@@ -17,6 +17,7 @@ need prometheus prometheus
 need mkfs.xfs xfsprogs
 need node nodejs
 need npm npm
+ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1 || missing="$missing libfaketime"
 ldconfig -p | grep -q libfuse.so.2 || missing="$missing libfuse2"
 
 [ -z "$missing" ] && exit 0

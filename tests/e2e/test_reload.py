@@ -127,6 +127,7 @@ def test_several_processes_hear_of_it_at_once(tmp_path: Path) -> None:
     with open_site(tmp_path, gateway__processes=2) as site:
         site.start("actor")
         gateway = site.start("gateway")
+        until(lambda: site.log("gateway").count("serving clients") == 2, "both serve")
         site.write_settings(gateway__manager_secret=NEW_SECRET)
         gateway.process.send_signal(signal.SIGHUP)
         until(lambda: site.log("gateway").count("works with new settings") == 2, "both have them")

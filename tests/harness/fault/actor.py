@@ -18,7 +18,7 @@ import anyio
 import anyio.lowlevel
 from harness.fault.mishaps import die_at, install
 from harness.fault.plan import Plan
-from harness.fault.words import POISON_EAT, POISON_HANG, POISON_KILL
+from harness.fault.words import POISON_EAT, POISON_HANG, POISON_KILL, SICK_BYTES
 
 from actors.fleet import Fleet
 from actors.jobs.contract import Job
@@ -41,6 +41,8 @@ _LOST = 0.1
 #: Address space of an actor, and what one that eats memory takes at a time, in bytes.
 _SPACE = 2 << 30
 _BITE = 32 << 20
+#: Where a limit says whether it is sick.
+_LOW = 0xFFFF
 #: What an older release does not know yet.
 _NEWER = (SetQuota.type,)
 
@@ -78,8 +80,17 @@ class Faulty:
     async def delete_folder(self, op: Operation, folder: VFolderId) -> None:
         await self._change(self._volume.delete_folder(self._op(op), folder))
 
-    async def set_quota(self, op: Operation, *arguments: Any) -> None:
-        await self._change(self._volume.set_quota(op, *arguments))
+    async def set_quota(self, op: Operation, scope: Any, limit_bytes: int | None, *arguments: Any) -> None:
+        if limit_bytes is not None and limit_bytes & _LOW == SICK_BYTES and not self._is_cured(scope, limit_bytes):
+            raise BackendFaultError("it does not take this limit", subject=Subject.VOLUME)
+        await self._change(self._volume.set_quota(op, scope, limit_bytes, *arguments))
+
+    def _is_cured(self, scope: Any, limit_bytes: int) -> bool:
+        try:
+            cured = self._plan.cured.read_text().splitlines()
+        except FileNotFoundError:
+            return False
+        return "*" in cured or f"{scope} {limit_bytes}" in cured
 
     async def append_journal(self, epoch: int, entries: Any) -> None:
         if "journal" not in self._plan.without:
@@ -117,10 +128,10 @@ class NoJobs:
         """Leave it."""
 
 
-async def main(plan: Plan, node: str, release: str) -> None:
-    install(plan)
+async def main(plan: Plan, node: str, port: str, release: str) -> None:
+    install(plan, node)
     resource.setrlimit(resource.RLIMIT_AS, (_SPACE, _SPACE))
-    settings = plan.bus_settings()
+    settings = plan.bus_settings(int(port))
     known = {name: model for name, model in COMMANDS.items() if release == "new" or name not in _NEWER}
     stop = anyio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, _tell_tasks)

@@ -22,15 +22,18 @@ class Plan:
     url: str
     folder: str
     volumes: tuple[str, ...]
-    #: Protections switched off, for negative controls: `probe`, `journal`, `completing`, `waiting`.
+    #: Protections switched off, for negative controls: `probe`, `journal`, `completing`, `waiting`, `fence`,
+    #: `marks`, `watchdog`, `clocks`.
     without: tuple[str, ...] = ()
     #: Part of the system calls on a volume that fail while there is trouble.
     failing: float = 0.01
+    #: Types of commands after whose failure for good the later ones of their key wait.
+    quarantine: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, path: Path) -> Self:
         found = json.loads(path.read_text())
-        return cls(**{**found, "volumes": tuple(found["volumes"]), "without": tuple(found["without"])})
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in found.items()})
 
     def save(self) -> Path:
         path = Path(self.folder) / "plan.json"
@@ -51,10 +54,33 @@ class Plan:
         """While this file is there, volumes fail now and then."""
         return Path(self.folder) / "trouble"
 
-    def bus_settings(self) -> BusSettings:
-        """Short leases; nothing is kept that nobody needs."""
+    @property
+    def hung(self) -> Path:
+        """Holds the name of the actor whom no volume answers."""
+        return Path(self.folder) / "hung"
+
+    def offset(self, node: str) -> Path:
+        """How far the wall clock of an actor is from the true time, in seconds; none there: not at all."""
+        return Path(self.folder) / f"{node}.offset"
+
+    @property
+    def slow(self) -> Path:
+        """While this file is there, volumes take their time."""
+        return Path(self.folder) / "slow"
+
+    @property
+    def cured(self) -> Path:
+        """Holds the limits nothing is wrong with any more, or `*`."""
+        return Path(self.folder) / "cured"
+
+    def bus_settings(self, port: int | None = None) -> BusSettings:
+        """Short leases; nothing is kept that nobody needs.
+
+        Args:
+            port: where somebody finds Redis who does not go where the judges go.
+        """
         settings = BusSettings(
-            url=SecretStr(self.url),
+            url=SecretStr(f"redis://127.0.0.1:{port}/0" if port else self.url),
             lease_seconds=LEASE_SECONDS,
             command_timeout_seconds=1.0,
             connect_timeout_seconds=1.0,
@@ -69,8 +95,9 @@ class Plan:
             full_scan_seconds=0,
             attempts=5,
             backoff_seconds=0.02,
-            handler_seconds=0.5,
-            crash_limit=4,
+            handler_seconds=1e6 if "watchdog" in self.without else 0.5,
+            crash_limit=1_000_000 if "marks" in self.without else 4,
             drain_seconds=1.0,
             trim_interval_seconds=0.3,
+            quarantine=self.quarantine,
         )

@@ -13,6 +13,8 @@ from domain.ids import QuotaScopeId, ScopeKind, VFolderId
 POISON_KILL = 666
 POISON_HANG = 777
 POISON_EAT = 888
+#: Added to a limit that no volume takes until it is found out why.
+SICK_BYTES = 13
 
 
 def scope_of(client: int) -> QuotaScopeId:
@@ -45,8 +47,12 @@ class History:
     sent: list[Sent] = field(default_factory=list)
     #: Events as a follower that comes and goes saw them: id -> envelope, in the order of their first coming.
     events: dict[UUID, Envelope] = field(default_factory=dict)
-    #: Events that came again, behind a position that was saved.
-    repeated: list[UUID] = field(default_factory=list)
+    #: The same, as a slow one saw them.
+    slow: dict[UUID, Envelope] = field(default_factory=dict)
+    #: Commands that only a primary had that is gone, and whose effects were found on the volumes.
+    restored: set[UUID] = field(default_factory=set)
+    #: Dead letters that were tried again.
+    redriven: set[object] = field(default_factory=set)
     gaps: int = 0
     busy: int = 0
     deepest: int = 0

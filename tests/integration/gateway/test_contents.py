@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from harness.world import FOLDER, OTHER, Answer, World, digest, open_world
 
-from backends.mounted import copying
+from backends.mounted.helping import extents
 
 pytestmark = pytest.mark.anyio
 
@@ -38,7 +38,7 @@ def by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
         def refused(*_: object, **__: object) -> int:
             raise OSError(38, "no such call")
 
-        monkeypatch.setattr(copying.os, "copy_file_range", refused)
+        monkeypatch.setattr(extents.os, "copy_file_range", refused)
 
 
 @pytest.mark.usefixtures("by")

@@ -1,0 +1,105 @@
+"""The actor processes of a fault run, each with a way to Redis of its own."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.cutter import Cutter, open_cutter
+
+_TESTS = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class ActorProcess:
+    """One of them."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    way: Cutter
+
+
+@dataclass
+class Actors:
+    """Actor processes; dead ones are replaced, as a supervisor does.
+
+    Args:
+        ports: of the Redis servers; an actor that is started goes to any of them.
+        release: of those that are started: `old` or `new`.
+    """
+
+    plan: Path
+    folder: Path
+    ports: Sequence[int]
+    chance: random.Random
+    release: str = "new"
+    running: list[ActorProcess] = field(default_factory=list)
+    leaving: list[ActorProcess] = field(default_factory=list)
+    _ways: ExitStack = field(default_factory=ExitStack)
+    _made: int = 0
+
+    @property
+    def log(self) -> Path:
+        """What all of them say."""
+        return self.folder / "actors.log"
+
+    def any(self) -> ActorProcess:
+        """One of them."""
+        return self.chance.choice(self.running)
+
+    def start(self) -> None:
+        self._made += 1
+        name = f"actor{self._made}"
+        way = self._ways.enter_context(open_cutter(self.chance.choice(self.ports)))
+        path = f"{_TESTS}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+        environment = {**os.environ, "PYTHONPATH": path}
+        words = ["-m", "harness.fault.actor", str(self.plan), name, str(way.port), self.release]
+        with self.log.open("ab") as log:
+            process = subprocess.Popen([sys.executable, *words], stdout=log, stderr=log, env=environment)
+        self.running.append(ActorProcess(name, process, way))
+
+    def lead_to(self, ports: Sequence[int]) -> None:
+        """Have all of them go elsewhere, and those that are started."""
+        self.ports = ports
+        for one in self.running + self.leaving:
+            one.way.lead_to(self.chance.choice(ports))
+
+    def dismiss(self) -> None:
+        """Have the one that is there longest leave in good order."""
+        one = self.running.pop(0)
+        one.process.terminate()
+        self.leaving.append(one)
+
+    def upgrade(self) -> None:
+        """Have all of them replaced by the new release."""
+        self.release = "new"
+        for _ in list(self.running):
+            self.start()
+            self.dismiss()
+
+    def replace_dead(self) -> None:
+        for one in list(self.running):
+            if one.process.poll() is not None:
+                self.running.remove(one)
+                one.way.close()
+                self.start()
+
+    def ask_what_they_do(self) -> None:
+        """Have them say in the log what they wait for."""
+        for one in self.running:
+            one.process.send_signal(signal.SIGUSR1)
+
+    def stop(self) -> None:
+        for one in self.running + self.leaving:
+            with suppress(ProcessLookupError):
+                one.process.send_signal(signal.SIGCONT)
+            one.process.kill()
+            one.process.wait()
+        self._ways.close()
