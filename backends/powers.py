@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, Protocol, runtime_checkable
 from uuid import UUID
 
-from backends.contract import Operation, ReadHandle, Staging, Volume
+from backends.contract import FileStat, Operation, ReadHandle, Staging, Volume
 from backends.intake import SocketIntake
 from domain.ids import VFolderId, VolumeName
 from domain.paths import RelativePath
@@ -310,6 +310,19 @@ class ReportsMetrics(Protocol):
 
     async def metrics(self) -> Mapping[str, float]:
         """Figures by name, with the unit at the end of the name."""
+
+
+@runtime_checkable
+class ReadsAtOnce(Protocol):
+    """Power of a FileAccess: bytes that lie in memory are read on the event loop, without waiting for anything."""
+
+    def read_at_once(
+        self, path: RelativePath, few: Callable[[FileStat], tuple[int, int] | None]
+    ) -> bytes | bytearray | None:
+        """Read some bytes of a regular file, as `FileAccess.open_or_read`.
+
+        Returns None for whatever cannot be done at once, or cannot be done at all; `open_or_read` tells why.
+        """
 
 
 @runtime_checkable

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Final
 
 from aiohttp import web
-from aiohttp.typedefs import Middleware
 
 from gateway.client import downloads, resumable, token_uploads, tus_answers, tus_collection
 from gateway.client.status import StatusRoutes as ClientStatusRoutes
@@ -29,7 +28,6 @@ from gateway.middlewares import around, require_secret, signed
 from gateway.openapi.operations import CLIENT, MANAGER
 from gateway.openapi.routes import OpenApiRoutes
 from gateway.peers import Peers, limit_peers
-from gateway.settings import GatewaySettings
 from gateway.statuses import explaining
 
 #: Longest request line and header field taken, in bytes: tokens stand in the query.
@@ -42,11 +40,12 @@ _READ_BYTES: Final = 64 << 10
 
 def manager_app(gate: Gate) -> web.Application:
     """The manager's port."""
-    secret = require_secret(gate.settings.manager_secrets, StatusRoutes.PATHS)
+    settings = gate.settings
+    secret = require_secret(settings.manager_secrets, StatusRoutes.PATHS)
     app = web.Application(
         middlewares=[
             around("manager", gate.observer, gate.spans),
-            _peer_limits(gate.settings),
+            limit_peers(Peers(settings.peer_requests, settings.peer_rate), settings.trusted_proxies),
             secret,
             explaining(gate.bus.catalogue),
         ]
@@ -79,7 +78,7 @@ def client_app(gate: Gate) -> web.Application:
     app = web.Application(
         middlewares=[
             around("client", gate.observer, gate.spans),
-            _peer_limits(gate.settings),
+            limit_peers(gate.client_peers, gate.settings.trusted_proxies),
             explaining(gate.bus.catalogue),
         ]
     )
@@ -94,10 +93,6 @@ def client_app(gate: Gate) -> web.Application:
     ):
         app.router.add_routes(part.routes())
     return app
-
-
-def _peer_limits(settings: GatewaySettings) -> Middleware:
-    return limit_peers(Peers(settings.peer_requests, settings.peer_rate), settings.trusted_proxies)
 
 
 def server_options() -> dict[str, Any]:

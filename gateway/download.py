@@ -21,6 +21,8 @@ from gateway.transfer.send import Outlet
 
 #: Answers up to this length are read in one go and sent with their head, in bytes.
 _SMALL_BYTES: Final = 256 << 10
+#: The only field that matters to a request that is no GET.
+_WANTED: Final = "Want-Repr-Digest"
 #: Sends a part of a representation as the body of a prepared response.
 SendPart = Callable[[web.StreamResponse, ByteRange, Outlet], Awaitable[None]]
 
@@ -46,13 +48,14 @@ async def send_file(
     Raises:
         NotFoundError, ConflictError, InvalidPathError: nothing that could be sent.
     """
-    planned = _Planned(request, whole=whole)
+    heard = {_WANTED: request.headers.get(_WANTED, "")} if whole else request.headers
+    planned = Planned(heard, request.method)
     more = {**(headers or {}), **offered(path.name)}
     _, found = await gate.files(volume, folder).open_or_read(path, planned.few)
     if isinstance(found, bytes):
         gate.observer.sent(volume, len(found))
         await pace.after(len(found))
-        return planned.small_answer(found, more)
+        return _small_answer(request, planned.plan, found, more)
     handle = found
 
     async def send(response: web.StreamResponse, part: ByteRange, out: Outlet) -> None:
@@ -76,33 +79,39 @@ def _handed_over(headers: Mapping[str, str]) -> web.Response:
     return response
 
 
-class _Planned:
-    """The answer to a request for a file, decided where it is opened, so that few bytes are read there."""
+class Planned:
+    """The answer to a request for a file, decided where it is opened, so that few bytes are read there.
 
-    def __init__(self, request: web.Request, *, whole: bool) -> None:
-        self._request = request
-        self._whole = whole
+    Args:
+        headers: its header fields; case-insensitive, or by the names that HTTP's documents use.
+    """
+
+    def __init__(self, headers: Mapping[str, str], method: str) -> None:
+        self._headers = headers
+        self._method = method
         self.plan = DownloadPlan(200, {})
 
     def few(self, known: FileStat) -> tuple[int, int] | None:
         """Plan; returns which bytes are all that is wanted of the file, None if it has to be opened."""
-        headers = {} if self._whole else self._request.headers
-        self.plan = plan_download(file_representation(known), headers, self._request.method)
-        if len(self.plan.body) != 1 or wants_sha256(self._request.headers):
+        self.plan = plan_download(file_representation(known), self._headers, self._method)
+        if len(self.plan.body) != 1 or wants_sha256(self._headers):
             return None
         part = self.plan.body[0]
         return (part.start, part.count) if isinstance(part, ByteRange) and part.count <= _SMALL_BYTES else None
 
-    def small_answer(self, data: bytes, headers: Mapping[str, str]) -> web.Response:
-        """The answer with the bytes that were read.
 
-        Raises:
-            ConnectionError: the file became shorter since it was opened.
-        """
-        if len(data) != self.plan.content_length:
-            Outlet(self._request, "").cut()
-            raise ConnectionResetError("the file became shorter while it was read")
-        return web.Response(status=self.plan.status, headers={**headers, **self.plan.headers}, body=data)
+def _small_answer(
+    request: web.Request, plan: DownloadPlan, data: bytes, headers: Mapping[str, str]
+) -> web.Response:
+    """The answer with the bytes that were read.
+
+    Raises:
+        ConnectionError: the file became shorter since it was opened.
+    """
+    if len(data) != plan.content_length:
+        Outlet(request, "").cut()
+        raise ConnectionResetError("the file became shorter while it was read")
+    return web.Response(status=plan.status, headers={**headers, **plan.headers}, body=data)
 
 
 async def respond(

@@ -23,6 +23,7 @@ from gateway.keys import Keyring
 from gateway.middlewares import origin_of
 from gateway.observer import GatewayObserver
 from gateway.parameters import read_body
+from gateway.peers import Peers
 from gateway.quotas import Quotas
 from gateway.repetitions import Repetitions
 from gateway.settings import GatewaySettings
@@ -54,6 +55,8 @@ class Gate:
     checksums: Mapping[VolumeName, Checksums]
     offload: Offload
     paces: Paces
+    #: What is counted of those who come to the clients' port.
+    client_peers: Peers
     version: str
     #: How what this process depends on is, as a document.
     health: Callable[[], Awaitable[dict[str, Any]]]
@@ -116,6 +119,7 @@ def build_gate(
         checksums={name: Checksums() for name in volumes},
         offload=Offload(settings.offload, settings.offload_prefix),
         paces=Paces(),
+        client_peers=Peers(settings.peer_requests, settings.peer_rate),
         version=version,
         health=health,
         stopping=anyio.Event(),

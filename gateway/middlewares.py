@@ -5,9 +5,9 @@ from __future__ import annotations
 import hmac
 import re
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from secrets import token_hex
 from typing import Final
-from uuid import uuid4
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
@@ -63,7 +63,7 @@ def around(actor: str, observer: GatewayObserver, spans: Spans) -> Middleware:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         started = time.monotonic()
-        request[REQUEST_ID] = _request_id(request)
+        request[REQUEST_ID] = request_id_of(request.headers)
         operation = f"{request.method} {_endpoint(request)}"
         told = {"http.request.method": request.method, "http.route": _endpoint(request)}
         with spans.serving(operation, _trace(request), told) as trace:
@@ -80,9 +80,14 @@ def around(actor: str, observer: GatewayObserver, spans: Spans) -> Middleware:
     return middleware
 
 
+def server_name(version: str) -> str:
+    """Our name, as answers tell it (RFC 9110 section 10.2.4)."""
+    return f"Penstock/{version}"
+
+
 def signed(version: str) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
     """Signal handler that puts our name and the request's id on every answer, streamed ones included."""
-    server = f"Penstock/{version}"
+    server = server_name(version)
 
     async def sign(request: web.Request, response: web.StreamResponse) -> None:
         response.headers["Server"] = server
@@ -138,9 +143,10 @@ def require_secret(secrets: Sequence[SecretStr], open_paths: frozenset[str]) -> 
     return middleware
 
 
-def _request_id(request: web.Request) -> str:
-    given = request.headers.get("X-Request-ID", "")
-    return given if _REQUEST_ID.fullmatch(given) else uuid4().hex
+def request_id_of(headers: Mapping[str, str]) -> str:
+    """The id a request brings, or one for it."""
+    given = headers.get("X-Request-ID", "")
+    return given if _REQUEST_ID.fullmatch(given) else token_hex(16)
 
 
 def _trace(request: web.Request) -> Trace:

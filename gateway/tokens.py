@@ -155,10 +155,15 @@ class Tokens:
             claims = model.model_validate(payload)
         except ValidationError as error:
             raise ForbiddenError(f"the token is not for {model.purpose}", token=told(error)) from error
-        if not even_expired and claims.exp <= time.time() - self._skew_seconds:
-            raise UnauthenticatedError("cannot decode the given value as JWT: Signature has expired")
+        if not even_expired:
+            self.check_time(claims)
         self._check_permission(claims)
         return claims
+
+    def check_time(self, claims: Claims) -> None:
+        """Check whether a token that was read before still holds. Raises UnauthenticatedError."""
+        if claims.exp <= time.time() - self._skew_seconds:
+            raise UnauthenticatedError("cannot decode the given value as JWT: Signature has expired")
 
     def read_any(self, token: str, one: type[C], other: type[D], *, even_expired: bool = False) -> C | D:
         """Check a token of either kind. Raises as `read`."""

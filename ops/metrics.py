@@ -59,6 +59,8 @@ class GatewayMetrics:
             registry=registry,
             multiprocess_mode="livesum",
         )
+        #: What counts requests with certain labels: to look it up takes longer than to count.
+        self._children: dict[tuple[str, ...], tuple[Counter, Histogram]] = {}
 
     def answered(self, answer: Answered) -> None:
         """A request was answered."""
@@ -70,8 +72,13 @@ class GatewayMetrics:
             answer.detail,
             str(answer.status),
         )
-        self._requests.labels(*labels).inc()
-        self._seconds.labels(*labels).observe(answer.seconds)
+        requests, seconds = self._children.get(labels) or self._child(labels)
+        requests.inc()
+        seconds.observe(answer.seconds)
+
+    def _child(self, labels: tuple[str, ...]) -> tuple[Counter, Histogram]:
+        child = self._children[labels] = (self._requests.labels(*labels), self._seconds.labels(*labels))
+        return child
 
     def received(self, volume: str, count: int) -> None:
         """Bytes of an upload were stored."""

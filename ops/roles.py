@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from ssl import SSLContext
 from typing import Any
 from uuid import uuid4
 
@@ -30,6 +32,8 @@ from bus.streams import open_streams_bus
 from domain.errors import InvalidRequestError
 from domain.ids import VolumeName
 from gateway.app import client_app, manager_app, server_options
+from gateway.express.downloads import ExpressDownloads
+from gateway.express.handler import Protocols, express_protocols
 from gateway.gate import build_gate
 from gateway.settings import Listen
 from gateway.uploads.sweeper import sweep_for_ever
@@ -98,7 +102,7 @@ async def run_gateway(settings: Settings, turn: Turn) -> None:
             tasks.start_soon(gate.counts.run)
             async with (
                 internal_port(parts, settings.internal.gateway) as health,
-                port(client_app(gate), settings.gateway.client, options),
+                port(client_app(gate), settings.gateway.client, options, ExpressDownloads.offered(gate)),
                 port(manager_app(gate), settings.gateway.manager, options),
             ):
                 logger.info(
@@ -210,15 +214,35 @@ async def internal_port(parts: Parts, listen: Listen) -> AsyncIterator[HealthRou
 
 
 @asynccontextmanager
-async def port(app: web.Application, listen: Listen, options: Mapping[str, Any]) -> AsyncIterator[None]:
-    """Serve an application; several processes may serve the same port (SO_REUSEPORT)."""
+async def port(
+    app: web.Application, listen: Listen, options: Mapping[str, Any], express: ExpressDownloads | None = None
+) -> AsyncIterator[None]:
+    """Serve an application; several processes may serve the same port (SO_REUSEPORT).
+
+    Args:
+        express: who answers what it can before the application is asked.
+    """
     context = await anyio.to_thread.run_sync(server_context, listen)
     runner = web.AppRunner(app, **options)
     await runner.setup()
+    server = runner.server
+    if server is None:
+        raise RuntimeError("a runner that was set up has a server")
     try:
-        site = web.TCPSite(runner, listen.host, listen.port, reuse_port=True, backlog=_BACKLOG, ssl_context=context)
-        await site.start()
-        yield
+        protocols = express_protocols(server, express, options) if express else server
+        async with _listening(protocols, listen, context):
+            yield
     finally:
         with anyio.CancelScope(shield=True):
             await runner.cleanup()
+
+
+@asynccontextmanager
+async def _listening(protocols: Protocols, listen: Listen, context: SSLContext | None) -> AsyncIterator[None]:
+    server = await asyncio.get_running_loop().create_server(
+        protocols, listen.host, listen.port, reuse_port=True, backlog=_BACKLOG, ssl=context
+    )
+    try:
+        yield
+    finally:
+        server.close()  # running requests go on

@@ -19,6 +19,7 @@ from backends.powers import (
     LimitsFolders,
     Mountable,
     MovesFolders,
+    ReadsAtOnce,
     ReportsMetrics,
     TakesSnapshots,
     Work,
@@ -518,6 +519,20 @@ class BackendConformance:
             await handle.close()
             with pytest.raises(NotFoundError):
                 await files.open_or_read(path("b"), lambda _: None)
+
+    async def test_what_is_read_on_the_loop_is_the_same(self) -> None:
+        async with self.with_folder() as (_, files):
+            if not isinstance(files, ReadsAtOnce):
+                return
+            await put(files, "a", b"012345")
+            await files.make_directory(path("d"), parents=False, exist_ok=False)
+            few = await files.open_or_read(path("a"), lambda stat: (stat.size_bytes - 2, 2))
+            assert files.read_at_once(path("a"), lambda stat: (stat.size_bytes - 2, 2)) in (few[1], None)
+            assert files.read_at_once(path("a"), lambda _: (0, 0)) in (b"", None)
+            assert files.read_at_once(path("a"), lambda _: (4, 10)) is None  # more than there is
+            assert files.read_at_once(path("a"), lambda _: None) is None
+            assert files.read_at_once(path("d"), lambda _: (0, 1)) is None
+            assert files.read_at_once(path("b"), lambda _: (0, 1)) is None
 
     async def test_many_files_are_read_in_one_go(self) -> None:
         async with self.with_folder() as (_, files):

@@ -32,12 +32,14 @@ class Beneath:
 
     Args:
         keeps_order: whether the file system does, see `MountedAs.keeps_order`.
+        is_local: whether it is of this host alone, see `MountedAs.is_local`.
     """
 
-    def __init__(self, fd: int, resolver: Resolver, *, keeps_order: bool = False) -> None:
+    def __init__(self, fd: int, resolver: Resolver, *, keeps_order: bool = False, is_local: bool = False) -> None:
         self.fd = fd
         self.resolver = resolver
         self.keeps_order = keeps_order
+        self.is_local = is_local
 
     def __enter__(self) -> Beneath:
         return self
@@ -62,13 +64,14 @@ class Beneath:
     def below(self, parts: Sequence[str]) -> Beneath:
         """A directory under this one, reached along no link."""
         fd = self.resolver.open_plain(self.fd, parts)
-        return Beneath(fd, self.resolver, keeps_order=self.keeps_order)
+        return Beneath(fd, self.resolver, keeps_order=self.keeps_order, is_local=self.is_local)
 
 
 def open_root(path: str | os.PathLike[str], resolver: Resolver | None = None) -> Beneath:
     """Open a directory named by the operator; it may itself be reached over links."""
     fd = os.open(path, DIRECTORY)
-    return Beneath(fd, resolver or best_resolver(), keeps_order=mounted_as(os.fspath(path)).keeps_order)
+    known = mounted_as(os.fspath(path))
+    return Beneath(fd, resolver or best_resolver(), keeps_order=known.keeps_order, is_local=known.is_local)
 
 
 def readable(fd: int) -> int:

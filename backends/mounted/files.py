@@ -78,6 +78,12 @@ class MountedFiles:
             return known, found
         return known, MountedReadHandle(found, known, self._mount, self._threads)
 
+    def read_at_once(
+        self, path: RelativePath, few: Callable[[FileStat], tuple[int, int] | None]
+    ) -> bytes | bytearray | None:
+        """Read some bytes of a file, if they lie in memory."""
+        return reading.read_at_once(self._mount, (*self._folder.directory, *path.parts), few)
+
     async def read_many(
         self, paths: Sequence[RelativePath], *, max_bytes: int
     ) -> Sequence[tuple[FileStat, bytes] | None]:

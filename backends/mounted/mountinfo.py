@@ -12,6 +12,8 @@ _ESCAPED: Final = re.compile(r"\\([0-7]{3})")
 _NETWORK: Final = frozenset({"nfs", "nfs4"})
 #: File systems whose journal brings changes of names and attributes to the disk in the order they were made.
 _ORDERED: Final = frozenset({"ext4", "xfs"})
+#: File systems of this host alone, which never wait for another one to tell what they have in memory.
+_LOCAL: Final = frozenset({"ext4", "xfs", "btrfs", "tmpfs"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,11 @@ class MountedAs:
     def keeps_order(self) -> bool:
         """Whether what was made durable last has everything before it durable as well, but for bytes of files."""
         return self.file_system in _ORDERED
+
+    @property
+    def is_local(self) -> bool:
+        """Whether what is in memory can be looked at without waiting for another host or process."""
+        return self.file_system in _LOCAL
 
 
 _UNKNOWN: Final = MountedAs("/", "direct", "", "")

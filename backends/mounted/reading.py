@@ -9,6 +9,7 @@ from backends.contract import EntryKind, FileStat
 from backends.descriptor import SharedDescriptor
 from backends.mounted.beneath import Beneath, opened
 from backends.mounted.errors import conflict, translated
+from backends.mounted.helping.resolving import KernelResolver, joined, open_at_once
 from backends.mounted.names import file_stat
 from domain.paths import RelativePath
 
@@ -22,6 +23,33 @@ def open_file(root: Beneath, path: RelativePath) -> tuple[SharedDescriptor, File
             return SharedDescriptor(fd), known
         os.close(fd)
         raise conflict("is-a-directory" if known.kind is EntryKind.DIRECTORY else "not-a-file", str(path))
+
+
+def read_at_once(
+    mount: Beneath, parts: Sequence[str], few: Callable[[FileStat], tuple[int, int] | None]
+) -> bytes | bytearray | None:
+    """Read a few bytes of a regular file without waiting for anything; None if that cannot be done.
+
+    Names and bytes that are not in the kernel's memory are left to whoever may wait for them (openat2(2):
+    RESOLVE_CACHED, preadv2(2): RWF_NOWAIT). On file systems of other hosts, opening alone may wait.
+    """
+    if not mount.is_local or not isinstance(mount.resolver, KernelResolver):
+        return None
+    fd = open_at_once(mount.fd, joined(parts))
+    if fd is None:
+        return None
+    try:
+        known = file_stat(os.fstat(fd))
+        wanted = few(known) if known.kind is EntryKind.FILE else None
+        if wanted is None:
+            return None
+        data = bytearray(wanted[1])
+        found = os.preadv(fd, [data], wanted[0], os.RWF_NOWAIT) if data else 0
+        return data if found == len(data) else None
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
 
 
 def read_many(root: Beneath, paths: Sequence[RelativePath], max_bytes: int) -> list[tuple[FileStat, bytes] | None]:

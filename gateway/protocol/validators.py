@@ -6,9 +6,12 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
+from functools import lru_cache
 from typing import Final
 
 _TAG: Final = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
+#: Dates remembered as they are written: the present one, and those of files that many ask for.
+_DATES: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,12 @@ def parse_tags(value: str) -> list[EntityTag] | None:
 
 def http_date(time: float) -> str:
     """Write a Unix time as IMF-fixdate, in whole seconds."""
-    return format_datetime(datetime.fromtimestamp(int(time), UTC), usegmt=True)
+    return _written(int(time))
+
+
+@lru_cache(maxsize=_DATES)
+def _written(second: int) -> str:
+    return format_datetime(datetime.fromtimestamp(second, UTC), usegmt=True)
 
 
 def parse_date(value: str) -> int | None:

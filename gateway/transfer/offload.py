@@ -33,9 +33,14 @@ class Offload:
         self._header = header
         self._prefix = prefix.rstrip("/")
 
+    @property
+    def is_used(self) -> bool:
+        """Whether there is a server in front that sends files."""
+        return self._header is not OffloadHeader.NONE
+
     async def fields(self, volume: VolumeName, handle: ReadHandle) -> dict[str, str] | None:
         """Header fields that hand an open file over; None: it is sent from here."""
-        if self._header is OffloadHeader.NONE or not isinstance(handle, KnowsItsPlace):
+        if not self.is_used or not isinstance(handle, KnowsItsPlace):
             return None
         place = await handle.place()
         if place is None:

@@ -35,6 +35,7 @@ from domain.errors import BackendUnavailableError
 from domain.ids import VolumeName
 from domain.spans import NoSpans, Spans
 from gateway.app import client_app, manager_app, server_options
+from gateway.express.downloads import ExpressDownloads
 from gateway.gate import Gate, build_gate
 from gateway.observer import Answered, SilentObserver
 from gateway.settings import ClientListen, GatewaySettings, ManagerListen
@@ -230,7 +231,7 @@ async def open_world(
         tasks.start_soon(gate.uploads.opened.run)
         options = {**server_options(), "shutdown_timeout": 1.0}
         async with (
-            port(client_app(gate), settings.client, options),
+            port(client_app(gate), settings.client, options, ExpressDownloads.offered(gate)),
             port(manager_app(gate), settings.manager, options),
         ):
             yield World(path, store, bus, gate, session, watching, client_port, manager_port, volume)

@@ -19,9 +19,11 @@ from backends.descriptor import SharedDescriptor
 from backends.mounted import counting
 from backends.mounted.beneath import open_root
 from backends.mounted.helpers import Helper
+from backends.mounted.helping.resolving import WalkingResolver
 from backends.mounted.usage import Count, Seen
 from backends.mounted.usage_memory import DirectoryMemory
 from backends.observer import SilentObserver
+from backends.powers import ReadsAtOnce
 from backends.registry import Site, driver
 from backends.settings import ThreadSettings
 from backends.threads import VolumeThreads
@@ -55,6 +57,49 @@ async def volume(tmp_path: Path) -> AsyncIterator[Volume]:
         await opened.create_scope(op(), SCOPE, None)
         await opened.create_folder(op(), FOLDER, 0o755)
         yield opened
+
+
+# --- reading without waiting ------------------------------------------------------------------------
+
+
+async def test_only_what_lies_in_memory_is_read_without_waiting(volume: Volume, tmp_path: Path) -> None:
+    files = volume.files(FOLDER)
+    assert isinstance(files, ReadsAtOnce)
+    data = os.urandom(100_000)
+    await put(files, "d/a", data)
+    assert files.read_at_once(path("d/a"), lambda _: (10, 50_000)) == data[10:50_010]
+    with (tmp_path / PLACE / "d" / "a").open("rb") as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    assert files.read_at_once(path("d/a"), lambda _: (10, 50_000)) is None
+    assert (await files.open_or_read(path("d/a"), lambda _: (10, 50_000)))[1] == data[10:50_010]
+    assert files.read_at_once(path("d/a"), lambda _: (10, 50_000)) == data[10:50_010]
+
+
+async def test_links_and_what_is_no_file_are_left(volume: Volume, tmp_path: Path) -> None:
+    files = volume.files(FOLDER)
+    assert isinstance(files, ReadsAtOnce)
+    await put(files, "d/a", b"123")
+    place = tmp_path / PLACE
+    (place / "link").symlink_to("d/a")
+    (place / "way").symlink_to("d")
+    (place / "out").symlink_to("/etc")
+    os.mkfifo(place / "pipe")
+    for name in ("link", "way/a", "out/passwd", "pipe", "d", "."):
+        assert files.read_at_once(path(name), lambda _: (0, 1)) is None
+    assert files.read_at_once(path("d/a"), lambda _: (0, 1)) == b"1"
+
+
+async def test_storage_of_others_is_never_asked_on_the_loop(
+    volume: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = volume.files(FOLDER)
+    assert isinstance(files, ReadsAtOnce)
+    await put(files, "a", b"123")
+    monkeypatch.setattr(files._mount, "is_local", False)
+    assert files.read_at_once(path("a"), lambda _: (0, 1)) is None
+    monkeypatch.setattr(files._mount, "is_local", True)
+    monkeypatch.setattr(files._mount, "resolver", WalkingResolver())
+    assert files.read_at_once(path("a"), lambda _: (0, 1)) is None
 
 
 # --- settings ---------------------------------------------------------------------------------------

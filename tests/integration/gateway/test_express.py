@@ -1,0 +1,276 @@
+"""Downloads that are answered without the HTTP library: the same answers, whoever gives them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import jwt
+import pytest
+from harness.world import TOKEN_SECRET, World, open_world
+
+from domain.spans import NoSpans
+from gateway.express.downloads import ExpressDownloads
+from gateway.express.head import SimpleHead
+
+pytestmark = pytest.mark.anyio
+
+DATA = os.urandom(300_000)
+#: A field that nobody heeds, but makes a head no simple one.
+ORDINARY = "X-Unheard-Of: 1"
+Told = tuple[int, dict[str, str], bytes]
+
+
+class Spied:
+    """Which requests were answered at once."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.answers: list[bool] = []
+        real: Callable[..., bool] = ExpressDownloads.answer
+
+        def answer(express: ExpressDownloads, head: SimpleHead, transport: asyncio.Transport | None) -> bool:
+            self.answers.append(real(express, head, transport))
+            return self.answers[-1]
+
+        monkeypatch.setattr(ExpressDownloads, "answer", answer)
+
+
+@pytest.fixture
+def spied(monkeypatch: pytest.MonkeyPatch) -> Spied:
+    return Spied(monkeypatch)
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with open_world(tmp_path) as opened:
+        await opened.make_folder()
+        await opened.upload("f.bin", DATA)
+        await opened.upload("d/small é.txt", b"0123456789")
+        await opened.upload("empty", b"")
+        (opened.folder / "link").symlink_to("f.bin")
+        (opened.folder / "out").symlink_to("/etc/passwd")
+        os.mkfifo(opened.folder / "pipe")
+        yield opened
+
+
+class Line:
+    """One connection, by hand."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    async def get(self, target: str, *fields: str) -> Told:
+        self.writer.write(head_of(target, fields))
+        return await self.answer()
+
+    async def answer(self) -> Told:
+        with anyio.fail_after(10):
+            head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+            first, *lines = head.rstrip("\r\n").split("\r\n")
+            told = dict(line.split(": ", 1) for line in lines)
+            status = int(first.split(" ")[1])
+            length = 0 if status == 304 else int(told.get("Content-Length", 0))
+            return status, told, await self.reader.readexactly(length)
+
+
+def head_of(target: str, fields: Sequence[str] = ()) -> bytes:
+    return "\r\n".join([f"GET {target} HTTP/1.1", "Host: localhost", *fields, "", ""]).encode()
+
+
+@asynccontextmanager
+async def connected(world: World) -> AsyncIterator[Line]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", world.client_port, limit=1 << 20)
+    try:
+        yield Line(reader, writer)
+    finally:
+        writer.close()
+
+
+def comparable(told: Told) -> Told:
+    status, fields, body = told
+    passing = {"Date": "any", "X-Request-ID": "any"}
+    assert set(passing) <= set(fields)
+    return status, {**fields, **passing}, body
+
+
+async def tag_of(world: World, target: str) -> str:
+    async with connected(world) as line:
+        return (await line.get(target))[1]["ETag"]
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "at_once"),
+    [
+        ("d/small é.txt", (), True),
+        ("empty", (), False),
+        ("f.bin", (), False),
+        ("f.bin", ("Range: bytes=0-65535",), True),
+        ("f.bin", ("Range: bytes=-1000",), True),
+        ("f.bin", ("Range: bytes=299999-",), True),
+        ("f.bin", ("Range: bytes=0-262144",), False),
+        ("f.bin", ("Range: bytes=300000-",), False),
+        ("f.bin", ("Range: nonsense",), False),
+        ("f.bin", ("Range: bytes=5-6", "If-Range: {tag}"), True),
+        ("d/small é.txt", ("Range: bytes=5-6", 'If-Range: "another"'), True),
+        ("f.bin", ("Range: bytes=5-6", "If-Match: {tag}"), True),
+        ("f.bin", ("Range: bytes=5-6", 'If-Match: "another"'), False),
+        ("f.bin", ("If-None-Match: {tag}",), False),
+        ("d/small é.txt", ("If-Modified-Since: Thu, 01 Jan 2099 00:00:00 GMT",), False),
+        ("link", ("Range: bytes=0-9",), False),
+        ("out", ("Range: bytes=0-9",), False),
+        ("pipe", (), False),
+        ("d", (), False),
+        ("nothing", (), False),
+    ],
+)
+async def test_it_makes_no_difference_who_answers(
+    world: World, spied: Spied, name: str, fields: tuple[str, ...], at_once: bool
+) -> None:
+    target = f"/download?token={await world.download_token(name)}"
+    tag = await tag_of(world, target) if any("{tag}" in field for field in fields) else ""
+    asked = [field.format(tag=tag) for field in fields]
+    await anyio.sleep(0.02)  # what was asked before is counted
+    spied.answers.clear()
+    world.watching.answers.clear()
+    async with connected(world) as line, connected(world) as other:
+        ordinary = await other.get(target, *asked, ORDINARY)
+        assert not spied.answers
+        told = await line.get(target, *asked)
+        assert spied.answers == [at_once]
+        assert comparable(told) == comparable(ordinary)
+        assert comparable(await line.get(target, *asked)) == comparable(ordinary)  # and again on the connection
+    await world.settled(lambda: len(world.watching.answers) == 3)
+    counted = [(one.method, one.endpoint, one.status) for one in world.watching.answers]
+    assert counted == [("GET", "/download", ordinary[0])] * 3
+
+
+async def test_tokens_that_are_not_good(world: World, spied: Spied) -> None:
+    good = await world.download_token("f.bin")
+    claims = jwt.decode(good, options={"verify_signature": False})
+    late = jwt.encode({**claims, "exp": int(time.time()) - 3600}, TOKEN_SECRET)
+    forged = jwt.encode(claims, "another secret, as long as it should be")
+    for token in (late, forged, "nonsense", await world.upload_token("new", 1)):
+        async with connected(world) as line:
+            status, _, _ = await line.get(f"/download?token={token}", "Range: bytes=0-9")
+            assert status == 400
+    assert not any(spied.answers)
+
+
+async def test_a_token_ends_while_it_is_remembered(world: World, spied: Spied) -> None:
+    claims = jwt.decode(await world.download_token("f.bin"), options={"verify_signature": False})
+    skew = world.gate.settings.token_skew_seconds
+    short = jwt.encode({**claims, "exp": int(time.time() - skew) + 2}, TOKEN_SECRET)
+    async with connected(world) as line:
+        assert (await line.get(f"/download?token={short}", "Range: bytes=0-9"))[0] == 206
+        await anyio.sleep(2.1)
+        assert (await line.get(f"/download?token={short}", "Range: bytes=0-9"))[0] == 400
+    assert spied.answers == [True, False]
+
+
+async def test_what_is_replaced_or_removed_is_seen_at_once(world: World, spied: Spied) -> None:
+    target = f"/download?token={await world.download_token('d/small é.txt')}"
+    async with connected(world) as line:
+        _, first, _ = await line.get(target)
+        await world.upload("d/small é.txt", b"another")
+        _, second, body = await line.get(target)
+        assert body == b"another"
+        assert first["ETag"] != second["ETag"]
+        (world.folder / "d" / "small é.txt").unlink()
+        assert (await line.get(target))[0] == 404
+    assert spied.answers == [True, True, False]
+
+
+async def test_a_token_with_a_rate_is_slowed_down(world: World, spied: Spied) -> None:
+    claims = jwt.decode(await world.download_token("f.bin"), options={"verify_signature": False})
+    slow = jwt.encode({**claims, "rate": 1_000_000}, TOKEN_SECRET)
+    async with connected(world) as line:
+        assert (await line.get(f"/download?token={slow}", "Range: bytes=0-9"))[0] == 206
+    assert spied.answers == [False]
+
+
+async def test_requests_in_a_row_are_answered_in_their_order(world: World, spied: Spied) -> None:
+    """Heads that come in one piece, or while an answer is being made, are the library's."""
+    target = f"/download?token={await world.download_token('f.bin')}"
+    async with connected(world) as line:
+        for start in range(20):
+            line.writer.write(head_of(target, [f"Range: bytes={start}-{start}"]))
+            if start % 3 == 0:
+                await anyio.sleep(0.02)
+        got = [(await line.answer())[2] for _ in range(20)]
+    assert b"".join(got) == DATA[:20]
+    assert any(spied.answers)
+
+
+async def test_a_head_in_two_pieces(world: World, spied: Spied) -> None:
+    target = f"/download?token={await world.download_token('f.bin')}"
+    head = head_of(target, ["Range: bytes=0-9"])
+    async with connected(world) as line:
+        for cut in (4, len(head) - 2):
+            line.writer.write(head[:cut])
+            await anyio.sleep(0.05)
+            line.writer.write(head[cut:])
+            assert (await line.answer())[2] == DATA[:10]
+    assert not spied.answers
+
+
+async def test_an_upload_and_a_download_on_one_connection(world: World) -> None:
+    target = f"/download?token={await world.download_token('f.bin')}"
+    token = await world.upload_token("new", 10)
+    # Bytes of a body that look like a request are bytes.
+    body = head_of(target)[:10]
+    patch = [f"PATCH /upload?token={token} HTTP/1.1", "Host: a", "Tus-Resumable: 1.0.0", "Upload-Offset: 0"]
+    patch += ["Content-Type: application/offset+octet-stream", "Content-Length: 10", "", ""]
+    async with connected(world) as line:
+        assert (await line.get(target, "Range: bytes=0-9"))[2] == DATA[:10]
+        line.writer.write("\r\n".join(patch).encode())
+        await anyio.sleep(0.1)
+        line.writer.write(body)
+        assert (await line.answer())[0] == 204
+        assert (await line.get(target, "Range: bytes=0-9"))[2] == DATA[:10]
+    assert (world.folder / "new").read_bytes() == body
+
+
+async def test_one_who_does_not_read_is_not_answered_for_ever(world: World, spied: Spied) -> None:
+    target = f"/download?token={await world.download_token('f.bin')}"
+    async with connected(world) as line:
+        line.writer.transport.pause_reading()
+        for _ in range(400):
+            line.writer.write(head_of(target, ["Range: bytes=0-200000"]))
+            await anyio.sleep(0.002)
+        assert spied.answers.count(True) < 100  # the sockets' buffers are full long before
+        line.writer.transport.resume_reading()
+        for _ in range(400):
+            assert (await line.answer())[2] == DATA[:200_001]
+
+
+async def test_a_peer_who_asks_too_much_is_refused(tmp_path: Path, spied: Spied) -> None:
+    async with open_world(tmp_path, peer_rate=5) as world:
+        await world.make_folder()
+        await world.upload("f.bin", DATA)
+        target = f"/download?token={await world.download_token('f.bin')}"
+        async with connected(world) as line:
+            told = [(await line.get(target, "Range: bytes=0-9"))[0] for _ in range(20)]
+    assert set(told) == {206, 429}
+    assert spied.answers.count(True) == told.count(206)
+
+
+class Tracer:
+    """Makes spans, as far as anybody can see."""
+
+    serving = NoSpans.serving
+    handling = NoSpans.handling
+
+
+async def test_who_traces_or_sends_files_itself_hears_of_every_request(tmp_path: Path) -> None:
+    async with open_world(tmp_path, NoSpans()) as world:
+        assert ExpressDownloads.offered(world.gate) is not None
+    async with open_world(tmp_path, Tracer()) as world:
+        assert ExpressDownloads.offered(world.gate) is None
+    async with open_world(tmp_path, offload="X-Sendfile", offload_prefix="/srv") as world:
+        assert ExpressDownloads.offered(world.gate) is None
