@@ -45,8 +45,11 @@ class Journal:
             FencedError: the volume went to another owner.
         """
         oldest = self._clock.now() - self._remember
-        memos = [memo for memo in map(_memo, await self._volume.journal()) if memo and memo.time >= oldest]
-        self._known = {memo.reply.command: memo for memo in memos}
+        found = [memo for memo in map(_memo, await self._volume.journal()) if memo and memo.time >= oldest]
+        for memo in found:  # of two owners who both wrote, the later one knew more
+            self._known.pop(memo.reply.command, None)
+            self._known[memo.reply.command] = memo
+        memos = list(self._known.values())
         restored = 0
         for first in range(0, len(memos), _BATCH):
             restored += await self._lane.restore(memos[first : first + _BATCH])

@@ -86,6 +86,7 @@ class Policy:
         except FencedError:
             raise
         except PenstockError as error:
+            await self._check_ownership()
             outcome = self._refused(delivery, envelope, command, error)
         except Exception:  # noqa: BLE001  a defect of one handler must not stop the volume
             logger.exception("{} failed by a defect", envelope.type)
@@ -98,6 +99,21 @@ class Policy:
             self.ground.volume.name, envelope.type, self.clock.now() - started, failure.code if failure else ""
         )
         return outcome
+
+    async def _check_ownership(self) -> None:
+        """See that what was met was not left by a later owner, who may be doing this very command.
+
+        An effect of a stale owner fails by itself, a refusal does not.
+
+        Raises:
+            FencedError: the volume went to another owner.
+        """
+        try:
+            present = await self.ground.volume.epoch()
+        except PenstockError:
+            return  # what the storage cannot tell now is no reason to keep silent about it
+        if present != self.lane.epoch:
+            raise FencedError(f"the volume is at epoch {present}, not {self.lane.epoch}")
 
     async def _repeat(self, handler: Handler, envelope: Envelope, command: Command) -> Effect:
         op = Operation(envelope.id, self.lane.epoch)

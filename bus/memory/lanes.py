@@ -143,15 +143,18 @@ class MemoryLane:
     async def restore(self, memos: Sequence[Memo]) -> int:
         """Commit again what was lost."""
         await self.confirm()
-        lost = [memo for memo in memos if memo.reply.command not in self.state.by_id]
-        for memo in lost:
+        restored = 0
+        for memo in memos:
             command = memo.reply.command
+            if command in self.state.by_id:
+                continue
+            restored += 1
             self.state.append(command, b"", done=True)
             self.state.replies[command] = memo.reply
             for event in memo.events:
                 self._store.append(event)
         self._store.ring()
-        return len(lost)
+        return restored
 
     async def confirm(self) -> None:
         """Return while the lane is ours."""

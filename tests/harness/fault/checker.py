@@ -24,8 +24,8 @@ from domain.ids import VFolderId
 #: Actors drain for one second when they stop; a command that hangs takes 2.5 s until it is given up.
 _DRAIN_SECONDS = 5.0
 #: What an owner may have done and not yet written down when it dies: if the store loses the commands as well before
-#: the next one comes, nobody can tell of it (`penstock rebuild` finds it). Lines, two for some folders.
-_UNTOLD = 8
+#: the next one comes, nobody can tell of it (`penstock rebuild` finds it). Lines each time, two for some of them.
+_UNTOLD = 6
 #: A command that kills takes five lives until it is set aside, each with a process to start and a lease to end.
 _DEATHS_SECONDS = 15.0
 
@@ -74,7 +74,7 @@ def violations(history: History, left: Left, *, lossy: bool = False) -> list[str
     if not lossy:
         found += _read_by_all(history)
     effects = list(_effects_and_events(history, left))
-    if not (lossy and _somebody_died(history)) or len(effects) > _UNTOLD:
+    if len(effects) > (_UNTOLD * _deaths(history) if lossy else 0):
         found += effects
     found += _settled(history, left)
     found += _answers(history, left, lossy=lossy)
@@ -212,8 +212,9 @@ def is_poison(sent: Sent) -> bool:
     return VFolderId.parse(sent.command.key).uuid.int % 1000 in (POISON_KILL, POISON_HANG, POISON_EAT)
 
 
-def _somebody_died(history: History) -> bool:
-    return bool({"kill_actor", "kill_at_step", "freeze_actor", "split_brain"}.intersection(history.faults))
+def _deaths(history: History) -> int:
+    """How often an owner was cut off in the middle of something."""
+    return sum(fault in ("kill_actor", "kill_at_step", "freeze_actor", "split_brain") for fault in history.faults)
 
 
 def _is_overcome(history: History, event: Envelope) -> bool:

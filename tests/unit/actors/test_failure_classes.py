@@ -17,18 +17,22 @@ from actors.observer import SilentObserver
 from actors.settings import ActorSettings
 from backends.memory import MemoryVolume
 from bus.contract import Bus, Position
+from bus.memo import Memo
 from bus.memory import MemoryStore, open_memory_bus
 from bus.settings import BusSettings
 from domain.commands import CreateVFolder, DeleteVFolder, SetQuota
-from domain.envelope import Envelope, Reply, wrap_command
+from domain.envelope import Envelope, Failure, Reply, wrap_command
 from domain.errors import (
     BackendFaultError,
     BackendUnavailableError,
     BusyError,
     ErrorCode,
     MalformedEventError,
+    NotFoundError,
     PenstockError,
+    Retry,
     StorageFullError,
+    Subject,
     UnsupportedError,
 )
 from domain.ids import QuotaScopeId, ScopeKind, VFolderId, VolumeName
@@ -373,3 +377,41 @@ async def test_what_was_done_and_undone_by_one_who_died_is_not_done_again() -> N
                         break
         assert seen == ["vfolder.created", "vfolder.deleted"]
         assert [found async for found in world.volume.folders()] == []
+
+
+# --- owners that are late -------------------------------------------------------------------------------
+
+
+class Overtaken(MemoryVolume):
+    """Goes to another owner while the first one deletes a folder; the other one has just taken it away."""
+
+    tries = 0
+
+    async def delete_folder(self, op, folder) -> None:
+        self.tries += 1
+        if self.tries == 1:
+            await self.take_over(op.epoch + 1)
+            raise NotFoundError("not there", subject=Subject.VFOLDER)
+        await super().delete_folder(op, folder)
+
+
+async def test_who_is_late_refuses_nothing() -> None:
+    world, place = world_of(Overtaken(DISK)), folder()
+    async with world.bus() as bus, world.fleet("actor"):
+        assert (await ask(bus, CreateVFolder(folder=place))).ok
+        assert (await ask(bus, DeleteVFolder(folder=place))).ok
+        assert world.volume.tries == 2
+
+
+async def test_of_two_who_wrote_down_an_outcome_the_later_one_is_believed() -> None:
+    world, place = world_of(), folder()
+    async with world.bus() as bus:
+        command = wrapped(bus, CreateVFolder(folder=place))
+        failure = Failure(ErrorCode.CONFLICT, Retry.NEVER, "exists", Subject.VFOLDER)
+        other = Reply(bus.clock.new_id())
+        for epoch, reply in ((1, Reply(command.id, failure)), (1, other), (2, Reply(command.id))):
+            await world.volume.append_journal(epoch, [Memo(reply, (), bus.clock.now()).encode()])
+        async with world.fleet("actor"):
+            assert (await ask(bus, DeleteVFolder(folder=folder()))).failure is not None  # the owner is at work
+            assert (await ask(bus, command)).ok
+        assert [found async for found in world.volume.folders()] == []  # it was done before
