@@ -58,6 +58,7 @@ class UploadFlow:
             decision = tus.decide_patch(request.headers, view, dialect, self._gate.settings.max_upload_bytes)
             if isinstance(decision, Refuse):
                 return refusal(decision)
+            await self._uploads.intend(opened, ending.destination, unpack=ending.unpack)
             await self.receive(request, opened, decision)
         await self._uploads.finish(opened, ending.destination, unpack=ending.unpack)
         view = await self.view(opened)

@@ -146,6 +146,16 @@ class Uploads:
         """Store a request's body. Raises as `Writer.store`."""
         await self._writer.store(opened, body, accept)
 
+    async def intend(self, opened: OpenUpload, destination: RelativePath | None, *, unpack: bool) -> None:
+        """Record what an upload is to become, so that whoever finishes it knows. Raises FencedError."""
+        changes: dict[str, object] = {}
+        if destination not in (None, opened.session.destination):
+            changes["destination"] = destination
+        if unpack and not opened.session.unpack:
+            changes["unpack"] = True
+        if changes and opened.staging is not None:
+            await opened.change(self.sessions, **changes)
+
     async def end_here(self, opened: OpenUpload) -> None:
         """Have an upload be as long as what is stored of it. Raises QuotaExceededError."""
         await self._writer.tell_length(opened, opened.offset or 0)

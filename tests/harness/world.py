@@ -189,10 +189,15 @@ _ACTORS: dict[str, Any] = {"backoff_seconds": 0.01, "scan_seconds": 0, "full_sca
 
 @asynccontextmanager
 async def open_world(
-    path: Path, spans: Spans | None = None, *, actors: dict[str, Any] | None = None, **gateway: Any
+    path: Path,
+    spans: Spans | None = None,
+    *,
+    actors: dict[str, Any] | None = None,
+    store: MemoryStore | None = None,
+    **gateway: Any,
 ) -> AsyncIterator[World]:
-    """A gateway that serves the volume `disk` at `path`."""
-    store = MemoryStore()
+    """A gateway that serves the volume `disk` at `path`, with a Redis that is new or was there before."""
+    store = MemoryStore() if store is None else store
     bus_settings = BusSettings(lease_seconds=0.4, upload_lease_seconds=0.4)
     client_port, manager_port = free_port(), free_port()
     settings = GatewaySettings(

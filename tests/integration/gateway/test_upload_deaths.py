@@ -1,0 +1,173 @@
+"""Uploads of parts, and archives that are unpacked, by a gateway that dies at every single step of them.
+
+Whatever it did last: after the next one has come and its client has asked again, every file is there and whole and
+told of once, and nothing else is left.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import zipfile
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import aiohttp
+import anyio
+import pytest
+from harness.mortal import Life, Mortal
+from harness.tus import Collection
+from harness.world import FOLDER, Answer, World, open_world
+
+from bus.memory.store import MemoryStore
+from domain.ids import VFolderId
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
+
+DATA = os.urandom(3000)
+FILES = {"a": os.urandom(500), "d/b": os.urandom(200_000), "d/e/c": b""}
+#: More steps than any of this takes.
+MOST = 200
+
+
+def archive() -> bytes:
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as found:
+        for name, data in FILES.items():
+            found.writestr(name, data)
+    return target.getvalue()
+
+
+def fresh(path: Path, step: int) -> Path:
+    """A directory of its own for every step."""
+    (path / str(step)).mkdir()
+    return path / str(step)
+
+
+@asynccontextmanager
+async def mortal_world(path: Path, store: MemoryStore) -> AsyncIterator[World]:
+    """A gateway that has a folder."""
+    async with open_world(path, store=store) as world:
+        await world.make_folder()
+        yield world
+
+
+async def until_death(world: World, life: Life, work: Awaitable[Answer]) -> None:
+    """Do something in a gateway that from now on lives only for so long."""
+    files = world.volume.files
+    world.gate.uploads.sessions._records = Mortal(world.bus.records, life)
+    world.volume.files = lambda folder: Mortal(files(folder), life)
+    with suppress(aiohttp.ClientError):
+        answer = await work
+        assert answer.status < 300 or life.is_over, answer.body
+
+
+@asynccontextmanager
+async def next_world(path: Path, store: MemoryStore) -> AsyncIterator[World]:
+    """The next gateway, which looks after what it finds; in the end it drops what nobody comes back to."""
+    await anyio.sleep(0.45)  # what the dead one held is free
+    async with open_world(path, store=store) as world:
+        await look_after_all(world)
+        yield world
+        await anyio.sleep(0.05)  # what was just in use is given back
+        later = world.bus.clock.now() + 30 * 24 * 3600
+        world.bus.clock.now = lambda: later
+        await look_after_all(world)
+
+
+async def look_after_all(world: World) -> None:
+    for record in world.store.records.values():
+        record.due = 0.0 if record.due is not None else None
+    await world.gate.uploads.sweep(100)
+
+
+async def staged(world: World) -> list[str]:
+    """Ids of what lies in the folder's staging area."""
+    return [one.session for one in await world.volume.files(VFolderId.parse(FOLDER)).stagings()]
+
+
+def uploaded(world: World, kind: str) -> list[str]:
+    """Which uploads were told of."""
+    return [str(event.body["session"]) for event in world.events(kind)]
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_parts_are_put_together(tmp_path: Path, waits: bool) -> None:
+    """The final upload is made when all its parts are there, or before the last one is."""
+    for step in range(1, MOST):
+        path, store, life = fresh(tmp_path, step), MemoryStore(), Life(step)
+        async with mortal_world(path, store) as world:
+            files = await Collection.open(world)
+            first = await part(files, 1000, DATA[:1000])
+            second = await part(files, 2000, b"" if waits else DATA[1000:])
+            concat = f"final;{first} {second}"
+            if waits:
+                assert (await files.create(None, "whole", Upload_Concat=concat)).status == 201
+                await until_death(world, life, files.patch(second, 0, DATA[1000:]))
+            else:
+                await until_death(world, life, files.create(None, "whole", Upload_Concat=concat))
+        async with next_world(path, store) as world:
+            files.world = world
+            if not (world.folder / "whole").exists() and not waits:
+                assert (await files.create(None, "whole", Upload_Concat=concat)).status == 201
+            elif not (world.folder / "whole").exists():
+                offset = int((await files.head(second)).headers["Upload-Offset"])
+                if offset < 2000:
+                    assert (await files.patch(second, offset, DATA[1000 + offset :])).status == 204
+            assert (world.folder / "whole").read_bytes() == DATA
+        assert len(uploaded(world, "file.uploaded")) == 1, step
+        assert not (world.folder / ".upload").exists(), step
+        if not life.is_over:
+            break
+    assert 10 < step < MOST
+
+
+async def part(files: Collection, length: int, data: bytes) -> str:
+    """URL of a part with what is there of it."""
+    url = await files.begin(length, None, Upload_Concat="partial")
+    if data:
+        assert (await files.patch(url, 0, data)).status == 204
+    return url
+
+
+async def test_an_archive_is_unpacked(tmp_path: Path) -> None:
+    data = archive()
+    for step in range(1, MOST):
+        path, store, life = fresh(tmp_path, step), MemoryStore(), Life(step)
+        async with mortal_world(path, store) as world:
+            token = await world.upload_token("new/x.zip", len(data))
+            await until_death(world, life, world.patch(token, 0, data, extract="1"))
+        async with next_world(path, store) as world:
+            offset = int((await world.client("HEAD", f"/upload?token={token}")).headers["Upload-Offset"])
+            assert (await world.patch(token, offset, data[offset:], extract="1")).status == 204
+            for name, content in FILES.items():
+                assert (world.folder / "new" / name).read_bytes() == content
+        assert len(uploaded(world, "archive.unpacked")) == 1, step
+        assert not uploaded(world, "file.uploaded")
+        # What it was writing when it died belongs to no record; whoever looks for vestiges finds it.
+        async with open_world(path, store=store) as world:
+            records = [await world.gate.uploads.sessions.load(one) for one in await staged(world)]
+            assert len(records) <= 1, step
+            assert not any(records), step
+        if not life.is_over:
+            break
+    assert 20 < step < MOST
+
+
+async def test_a_file_goes_where_its_first_request_said(tmp_path: Path) -> None:
+    """Who looks after it later may not say it again."""
+    for step in range(1, MOST):
+        path, store, life = fresh(tmp_path, step), MemoryStore(), Life(step)
+        async with mortal_world(path, store) as world:
+            token = await world.upload_token("a", len(DATA))
+            await until_death(world, life, world.patch(token, 0, DATA, dst_dir="below"))
+        async with next_world(path, store) as world:
+            offset = int((await world.client("HEAD", f"/upload?token={token}")).headers["Upload-Offset"])
+            assert (await world.patch(token, offset, DATA[offset:], dst_dir="below")).status == 204
+            assert (world.folder / "below" / "a").read_bytes() == DATA, step
+            assert not (world.folder / "a").exists(), step
+        assert len(uploaded(world, "file.uploaded")) == 1, step
+        if not life.is_over:
+            break
+    assert 5 < step < MOST
