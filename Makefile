@@ -28,9 +28,9 @@ MINUTES ?= 1
 soak: system $(VENV)/.test
 	SEEDS=$(SEEDS) MINUTES=$(MINUTES) $(BIN)/python -m pytest tests/fault --timeout 3600 -k "under_every_fault or everything_was_lost or rolling_upgrade"
 
-# What Backend.AI's own code makes of our events; PEER_PYTHON is a Python that has its package.
+# What Backend.AI's own code makes of our events, and its client of our ports; PEER_PYTHON is a Python with its packages.
 peers: system $(VENV)/.test
-	PEER_PYTHON="$(PEER_PYTHON)" $(BIN)/python -m pytest tests/peers/peer_backendai.py
+	PEER_PYTHON="$(PEER_PYTHON)" $(BIN)/python -m pytest tests/peers/peer_*.py
 
 # Builds the wheel, installs it alone, and runs its tests where the sources cannot be imported.
 wheel: $(VENV)/.test
