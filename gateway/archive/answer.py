@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -81,7 +81,7 @@ async def _sized(
     form = _SIZED[archive.packing]()
     members = _without_links(archive.manifest) if archive.packing is Packing.ZIP else archive.manifest.members
     layout = await Layout.plan(members, form)
-    contents = Contents(gate.files(archive.volume, archive.folder), members)
+    contents = Contents(gate.files(archive.volume, archive.folder), members, sums=form.needs_crc)
     tag = EntityTag(archive.manifest.tag(f"{_SALT} {archive.packing}"))
     known = Representation(tag, archive.manifest.modified, layout.size, form.media_type)
     checksums = gate.checksums[gate.volume(archive.volume).name]
@@ -110,7 +110,7 @@ async def _flowing(
     return response
 
 
-def _compressed(gate: Gate, archive: ArchiveOf) -> AsyncIterator[bytes]:
+def _compressed(gate: Gate, archive: ArchiveOf) -> AsyncGenerator[bytes]:
     files = gate.files(archive.volume, archive.folder)
     if archive.packing is Packing.DEFLATED_ZIP:
         members = _without_links(archive.manifest)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
+
+from anyio import to_thread
 
 from backends.contract import FileAccess, FileStat, ReadHandle
 from domain.errors import BackendFaultError, ConflictError, NotFoundError, Subject
@@ -24,12 +27,17 @@ class ChangedError(BackendFaultError):
 
 
 class Contents:
-    """Reads members one after the other, in the order of a manifest."""
+    """Reads members one after the other, in the order of a manifest.
 
-    def __init__(self, files: FileAccess, members: Sequence[Member]) -> None:
+    Args:
+        sums: whether the CRC-32 of small ones is wanted.
+    """
+
+    def __init__(self, files: FileAccess, members: Sequence[Member], *, sums: bool = False) -> None:
         self._files = files
         self._members = members
-        self._ahead: dict[int, bytes | None] = {}
+        self._sums = sums
+        self._ahead: dict[int, tuple[bytes, int] | None] = {}
 
     async def pieces(self, index: int, start: int, end: int) -> AsyncIterator[bytes]:
         """Bytes of a member from `start` up to `end`.
@@ -43,7 +51,8 @@ class Contents:
         if member.data is not None:
             yield member.data[start:end]
         elif self.is_small(index):
-            yield (await self.small(index))[start:end]
+            data, _ = await self.small(index)
+            yield data[start:end]
         else:
             async with self.opened(member) as handle:
                 while start < end:
@@ -72,14 +81,14 @@ class Contents:
         member = self._members[index]
         return member.data is None and 0 < member.size <= _SMALL_BYTES
 
-    async def small(self, index: int) -> bytes:
-        """All bytes of a small member. Raises ChangedError."""
+    async def small(self, index: int) -> tuple[bytes, int]:
+        """All bytes of a small member, and their CRC-32 if it is wanted. Raises ChangedError."""
         if index not in self._ahead:
             await self._read_ahead(index)
-        data = self._ahead.pop(index)
-        if data is None:
+        found = self._ahead.pop(index)
+        if found is None:
             raise _changed(self._members[index])
-        return data
+        return found
 
     async def _read_ahead(self, index: int) -> None:
         """Read this small file and those that follow, up to a few MiB."""
@@ -93,10 +102,17 @@ class Contents:
         found = await self._files.read_many(
             [self._members[number].path for number in wanted], max_bytes=_SMALL_BYTES
         )
+        data = [read[1] if read is not None else b"" for read in found]
+        # On a thread: the event loop has the bytes before these to send.
+        sums = await to_thread.run_sync(_crc32s, data) if self._sums else [0] * len(data)
         self._ahead = {
-            number: read[1] if read is not None and _is_same(read[0], self._members[number]) else None
-            for number, read in zip(wanted, found, strict=True)
+            number: (read[1], crc) if read is not None and _is_same(read[0], self._members[number]) else None
+            for number, read, crc in zip(wanted, found, sums, strict=True)
         }
+
+
+def _crc32s(data: Sequence[bytes]) -> list[int]:
+    return [zlib.crc32(one) for one in data]
 
 
 def _is_same(known: FileStat, member: Member) -> bool:

@@ -7,7 +7,7 @@ member, `_ERRORS.txt`.
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from typing import Final, Protocol
 
 import zstandard
@@ -46,13 +46,13 @@ def zstd() -> Compressor:
 
 async def compressed_tar(
     members: Sequence[Member], contents: Contents, compressor: Callable[[], Compressor]
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes]:
     """A tar archive through a compressor."""
     async for piece in _compressed(_tar(members, contents), compressor()):
         yield piece
 
 
-async def deflated_zip(members: Sequence[Member], contents: Contents) -> AsyncIterator[bytes]:
+async def deflated_zip(members: Sequence[Member], contents: Contents) -> AsyncGenerator[bytes]:
     """A ZIP archive of deflated members."""
     form, errors = DeflatedZip(), _told(members)
     directory: list[tuple[Member, int, int, int, int]] = []

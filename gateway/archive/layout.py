@@ -6,7 +6,7 @@ import zlib
 from array import array
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Final, Protocol
 
 from anyio import to_thread
@@ -95,7 +95,7 @@ class Layout:
         """Plan an archive; on a thread, because there may be many members."""
         return await to_thread.run_sync(cls, members, form)
 
-    async def pieces(self, contents: Contents, checksums: Checksums, start: int, end: int) -> AsyncIterator[bytes]:
+    async def pieces(self, contents: Contents, checksums: Checksums, start: int, end: int) -> AsyncGenerator[bytes]:
         """The archive's bytes from `start` up to `end`, in pieces of about a MiB.
 
         Raises:
@@ -118,7 +118,7 @@ class Layout:
                 if self._heads[index] >= end:
                     return
                 if self._heads[index] >= start and self._heads[index + 1] <= end and contents.is_small(index):
-                    yield self._small(index, await contents.small(index), checksums)
+                    yield self._small(index, *await contents.small(index), checksums)
                     continue
                 async for piece in self._member(index, contents, checksums, start, end):
                     yield piece
@@ -132,11 +132,10 @@ class Layout:
                 yield _cut(entry, self._entries[index], start, end)
         yield _cut(self._end, self._entries[-1], start, end)
 
-    def _small(self, index: int, data: bytes, checksums: Checksums) -> bytes:
+    def _small(self, index: int, data: bytes, crc: int, checksums: Checksums) -> bytes:
         """All of a member whose bytes were read in one go."""
-        member, crc = self._members[index], 0
+        member = self._members[index]
         if self._form.needs_crc:
-            crc = zlib.crc32(data)
             checksums.keep(member, crc)
         return self._form.head(member) + data + self._form.tail(member, crc)
 

@@ -8,15 +8,17 @@ thread. With TLS, or from storage without local files, it is read and written in
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Final
 
 import anyio
 from aiohttp import web
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from backends.contract import ReadHandle
 from backends.powers import SendsToSocket
-from domain.errors import BackendFaultError, Subject
+from domain.errors import BackendFaultError, PenstockError, Subject
 from gateway.observer import GatewayObserver
 from gateway.protocol.ranges import ByteRange
 from gateway.transfer.pace import UNLIMITED, Pace
@@ -24,6 +26,8 @@ from gateway.transfer.pace import UNLIMITED, Pace
 #: Bytes one call of the kernel sends at most; bounds how long a thread is taken.
 _SEND_BYTES: Final = 8 << 20
 _DRAIN_SECONDS: Final = 0.001
+#: Pieces, most of them of a MiB, that are made before they can be sent.
+_PIECES_AHEAD: Final = 4
 
 
 class Sender:
@@ -52,26 +56,47 @@ class Sender:
         finally:
             self._observer.transferring("download", -1)
 
-    async def send_pieces(self, response: web.StreamResponse, pieces: AsyncIterator[bytes], out: Outlet) -> None:
-        """Send bytes that are made on the way.
+    async def send_pieces(self, response: web.StreamResponse, pieces: AsyncGenerator[bytes], out: Outlet) -> None:
+        """Send bytes that are made on the way; the next ones are made while some are sent.
 
         Raises:
             ConnectionError: the receiver is gone or stands still.
+            PenstockError: what makes them failed; the connection has to be cut.
         """
+        made, ready = anyio.create_memory_object_stream[bytes](_PIECES_AHEAD)
+        failures: list[Exception] = []
         self._observer.transferring("download", 1)
         try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_make_ahead, pieces, made, failures)
+                try:
+                    await self._write_all(response, ready, out)
+                except OSError as error:
+                    failures.append(error)
+                    tasks.cancel_scope.cancel()
+        finally:
+            self._observer.transferring("download", -1)
+        if failures:
+            raise failures[0]
+
+    async def _write_all(
+        self, response: web.StreamResponse, pieces: MemoryObjectReceiveStream[bytes], out: Outlet
+    ) -> None:
+        async with pieces:
             async for piece in pieces:
                 step = out.pace.step(len(piece))
                 for start in range(0, len(piece), max(step, 1)):
                     part = piece[start : start + step]
-                    with anyio.fail_after(self._idle_seconds):
-                        await response.write(part)
+                    await self._write(response, part)
                     self._observer.sent(out.volume, len(part))
                     await out.pace.after(len(part))
+
+    async def _write(self, response: web.StreamResponse, part: bytes) -> None:
+        try:
+            with anyio.fail_after(self._idle_seconds):
+                await response.write(part)
         except TimeoutError as error:
             raise ConnectionResetError(f"the receiver took nothing for {self._idle_seconds:g} s") from error
-        finally:
-            self._observer.transferring("download", -1)
 
     async def _by_kernel(self, handle: SendsToSocket, part: ByteRange, out: Outlet, socket_fd: int) -> None:
         with anyio.fail_after(self._idle_seconds):
@@ -106,6 +131,18 @@ class Sender:
             done += len(piece)
             self._observer.sent(out.volume, len(piece))
             await out.pace.after(len(piece))
+
+
+async def _make_ahead(
+    pieces: AsyncGenerator[bytes], made: MemoryObjectSendStream[bytes], failures: list[Exception]
+) -> None:
+    """Make pieces for somebody who sends them. A failure ends them, and is told when those before it are sent."""
+    async with made, aclosing(pieces):
+        try:
+            async for piece in pieces:
+                await made.send(piece)
+        except PenstockError as error:
+            failures.append(error)
 
 
 class Outlet:

@@ -8,6 +8,7 @@ from pathlib import Path
 import anyio
 import pytest
 from harness.fault.clients import Habits
+from harness.fault.plan import QUEUE_LIMIT
 from harness.fault.run import Options, run
 from harness.redis_server import SERVERS
 
@@ -92,6 +93,7 @@ async def test_ten_times_too_much_is_refused_and_not_lost(tmp_path: Path) -> Non
     history, found = await run(SERVERS["redis"](), tmp_path, 1, options)
     assert found == []
     assert history.busy > 0
+    assert history.deepest > 0.9 * QUEUE_LIMIT
 
 
 # --- negative controls: a checker that never fails proves nothing -------------------------------------------

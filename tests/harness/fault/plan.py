@@ -13,6 +13,8 @@ from actors.settings import ActorSettings
 from bus.settings import BusSettings
 
 LEASE_SECONDS = 0.5
+#: Commands that may wait on one lane.
+QUEUE_LIMIT = 400
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ class Plan:
             lease_seconds=LEASE_SECONDS,
             command_timeout_seconds=1.0,
             connect_timeout_seconds=1.0,
-            queue_limit=400,
+            queue_limit=QUEUE_LIMIT,
         )
         return settings.model_copy(update={"command_keep_seconds": 0.0, "event_keep_seconds": 0.0})
 

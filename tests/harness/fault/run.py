@@ -17,6 +17,7 @@ from harness.fault.actors import Actors
 from harness.fault.checker import Left, dump, look, violations
 from harness.fault.clients import ORDINARY, Client, Habits, ask_again
 from harness.fault.faults import Faults
+from harness.fault.gauge import watch_depth
 from harness.fault.plan import Plan
 from harness.fault.readers import FOLLOWER, SLOTH, Reader, register
 from harness.fault.servers import Servers, servers
@@ -114,6 +115,7 @@ class Run:
         async with anyio.create_task_group() as tasks:
             for reader in readers:
                 tasks.start_soon(reader.run, over)
+            tasks.start_soon(watch_depth, self._plan, self._history, over)
             faults = Faults(self._plan, self._store, self._actors, self._chance, ways, self._history.redriven)
             await self._hurt(faults, ways)
             for reader in readers:
@@ -125,7 +127,8 @@ class Run:
     async def _hurt(self, faults: Faults, ways: Sequence[Cutter]) -> None:
         """Do faults, one after the other, until the time is over; dead actors come back all the while."""
         names, weights = list(self._options.faults), list(self._options.faults.values())
-        until = time.monotonic() + self._options.seconds
+        started = time.monotonic()
+        until = started + self._options.seconds
         stop = anyio.Event()
         async with anyio.create_task_group() as senders:
             for number, way in enumerate(ways):
@@ -141,6 +144,7 @@ class Run:
                 await anyio.sleep(faults.chance.uniform(0.05, 0.4))
                 self._actors.replace_dead()
             stop.set()
+        self._history.sent_seconds = time.monotonic() - started
 
     async def _settle(self, faults: Faults) -> Left:
         if self._options.upgrade:

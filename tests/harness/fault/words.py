@@ -54,8 +54,11 @@ class History:
     #: Dead letters that were tried again.
     redriven: set[object] = field(default_factory=set)
     gaps: int = 0
+    #: How often a sender was told to come back later, and the most that waited on one lane.
     busy: int = 0
     deepest: int = 0
+    #: How long commands were sent, in seconds.
+    sent_seconds: float = 0.0
     #: What was done to the system, in order.
     faults: list[str] = field(default_factory=list)
     #: How long it took after the faults until nothing waited, in seconds.

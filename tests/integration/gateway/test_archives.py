@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 import stat
@@ -215,3 +216,42 @@ async def test_the_whole_folder_without_unfinished_uploads(world: World) -> None
     with zipfile.ZipFile(io.BytesIO(answer.body)) as archive:
         assert {name.partition("/")[0] for name in archive.namelist()} == {"d", "_ERRORS.txt"}
     assert "aabb0001000040008000000000000001.zip" in answer.headers["Content-Disposition"]
+
+
+class Counting:
+    """Files whose bytes are counted as they are read."""
+
+    def __init__(self, files: object, counted: list[int]) -> None:
+        self._files = files
+        self._counted = counted
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._files, name)
+
+    async def read_many(self, *arguments: object, **more: object) -> object:
+        found = await self._files.read_many(*arguments, **more)
+        self._counted.append(sum(len(one[1]) for one in found if one))
+        return found
+
+
+@pytest.mark.parametrize("compress", ["stored", "deflate"])
+async def test_for_a_receiver_that_stands_still_little_is_read_ahead(world: World, compress: str) -> None:
+    (world.folder / "much").mkdir()
+    for number in range(1000):
+        (world.folder / "much" / str(number)).write_bytes(os.urandom(64 << 10))
+    counted: list[int] = []
+    files = world.volume.files
+    world.volume.files = lambda folder: Counting(files(folder), counted)
+    target = await url(world, "much", compress=compress)
+    reader, writer = await asyncio.open_connection("127.0.0.1", world.client_port)
+    writer.transport.pause_reading()
+    writer.write(f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    await world.settled(lambda: counted)
+    await anyio.sleep(1)
+    # Two batches, some pieces of a MiB, and what the sockets take.
+    assert 0 < sum(counted) < 32 << 20
+    writer.transport.resume_reading()
+    with anyio.fail_after(30):
+        while sum(counted) < 1000 * (64 << 10):
+            assert await reader.read(1 << 20)
+    writer.close()
