@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 from aiohttp import web
+from anyio import to_thread
 
 from backends.contract import EntryKind
 from domain.errors import BackendFaultError
@@ -82,8 +83,7 @@ async def _sized(
     members = _without_links(archive.manifest) if archive.packing is Packing.ZIP else archive.manifest.members
     layout = await Layout.plan(members, form)
     contents = Contents(gate.files(archive.volume, archive.folder), members, sums=form.needs_crc)
-    tag = EntityTag(archive.manifest.tag(f"{_SALT} {archive.packing}"))
-    known = Representation(tag, archive.manifest.modified, layout.size, form.media_type)
+    known = await to_thread.run_sync(_representation, archive, layout.size, form.media_type)
     checksums = gate.checksums[gate.volume(archive.volume).name]
 
     async def send(response: web.StreamResponse, part: ByteRange, out: Outlet) -> None:
@@ -91,6 +91,11 @@ async def _sized(
         await gate.sender.send_pieces(response, pieces, out)
 
     return await respond(request, plan_download(known, request.headers, request.method), send, out, headers)
+
+
+def _representation(archive: ArchiveOf, size: int, media_type: str) -> Representation:
+    tag = EntityTag(archive.manifest.tag(f"{_SALT} {archive.packing}"))
+    return Representation(tag, archive.manifest.modified, size, media_type)
 
 
 async def _flowing(

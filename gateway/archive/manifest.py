@@ -7,12 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from anyio import to_thread
+
 from backends.contract import Entry, EntryKind, FileAccess, FileStat
 from domain.errors import ConflictError, NotFoundError, PenstockError, Subject, TooLargeError
 from domain.paths import STAGING_NAME, RelativePath
 
 #: Name of the member that tells what could not be put in.
 ERRORS_NAME: Final = "_ERRORS.txt"
+#: Entries of one directory that are few enough to be gone through on the event loop.
+_AT_ONCE: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,7 @@ class Manifest:
     errors: list[str] = field(default_factory=list)
 
     def tag(self, salt: str) -> str:
-        """Text that changes with anything that would change the archive's bytes."""
+        """Text that changes with anything that would change the archive's bytes. Takes its time."""
         digest = hashlib.sha256(salt.encode())
         for member in self.members:
             known = member.stat
@@ -91,7 +95,7 @@ class Gatherer:
             TooLargeError: more members than may be.
         """
         await self._below(path, len(path.parts), await self._entries(path))
-        return self._finished()
+        return await to_thread.run_sync(self._finished)
 
     async def selection(self, paths: Sequence[RelativePath]) -> Manifest:
         """Several files and directories, named from the folder's root; what is missing is told in the archive.
@@ -109,7 +113,7 @@ class Gatherer:
                 if error.subject is not Subject.FILE:
                     raise
                 self._found.errors.append(f"{path}: not there")
-        return self._finished()
+        return await to_thread.run_sync(self._finished)
 
     async def _one(self, path: RelativePath) -> None:
         known = await self._files.stat(path)
@@ -135,12 +139,26 @@ class Gatherer:
             if not entries and len(directory.parts) > skip:
                 known = await self._files.stat(directory)
                 self._add(Member("/".join(directory.parts[skip:]) + "/", directory, known))
-            for entry in entries:
-                below = RelativePath((*directory.parts, entry.name))
-                if entry.stat.kind is EntryKind.DIRECTORY:
-                    waiting.append((below, await self._try_entries(below)))
-                else:
-                    self._add_entry(below, skip, entry)
+            below = await self._add_entries(directory, skip, entries)
+            waiting.extend([(path, await self._try_entries(path)) for path in below])
+
+    async def _add_entries(
+        self, directory: RelativePath, skip: int, entries: Sequence[Entry]
+    ) -> Sequence[RelativePath]:
+        """Add what is no directory; returns the others."""
+        if len(entries) < _AT_ONCE:
+            return self._add_all(directory, skip, entries)
+        return await to_thread.run_sync(self._add_all, directory, skip, entries)
+
+    def _add_all(self, directory: RelativePath, skip: int, entries: Sequence[Entry]) -> Sequence[RelativePath]:
+        directories: list[RelativePath] = []
+        for entry in entries:
+            below = RelativePath((*directory.parts, entry.name))
+            if entry.stat.kind is EntryKind.DIRECTORY:
+                directories.append(below)
+            else:
+                self._add_entry(below, skip, entry)
+        return directories
 
     def _add_entry(self, path: RelativePath, skip: int, entry: Entry) -> None:
         name = "/".join(path.parts[skip:])

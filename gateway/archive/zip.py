@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 import time
+from functools import lru_cache
 from typing import Final
 
 from backends.contract import EntryKind
@@ -16,6 +17,8 @@ from gateway.archive.manifest import Member
 _STORED, _DEFLATED = 0, 8
 _LIMIT: Final = 0xFFFFFFFF
 _COUNT_LIMIT: Final = 0xFFFF
+#: Times remembered in DOS's coding: files of a directory were often made in the same seconds.
+_TIMES: Final = 1000
 #: Bit 3: a data descriptor follows. Bit 11: names are UTF-8.
 _FLAGS: Final = 0x0808
 _UNIX: Final = 3 << 8
@@ -48,7 +51,7 @@ class Zip:
                 _ZIP64_VERSION if wide else _VERSION,
                 _FLAGS,
                 self.method,
-                *_dos_time(member),
+                *_dos_time(member.modified),
                 0,
                 short,
                 short,
@@ -102,7 +105,7 @@ class Zip:
                 _ZIP64_VERSION if numbers else _VERSION,
                 _FLAGS,
                 self.method,
-                *_dos_time(member),
+                *_dos_time(member.modified),
                 crc,
                 _LIMIT if wide else compressed,
                 _LIMIT if wide else size,
@@ -152,10 +155,11 @@ def _time_extra(member: Member) -> bytes:
     return struct.pack("<HHBi", 0x5455, 5, 1, member.modified)
 
 
-def _dos_time(member: Member) -> tuple[int, int]:
+@lru_cache(maxsize=_TIMES)
+def _dos_time(modified: int) -> tuple[int, int]:
     """Time and date in DOS's coding, in UTC."""
     try:
-        found = time.gmtime(member.modified)
+        found = time.gmtime(modified)
     except (OverflowError, ValueError, OSError):
         return 0, _DOS_FIRST[0]
     if found.tm_year < 1980:
