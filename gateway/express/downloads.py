@@ -61,16 +61,16 @@ class ExpressDownloads:
             return False
         started = time.monotonic()
         try:
+            answer = self._answer(target[1], head)
+            if answer is None:
+                return False
             with self._gate.client_peers.admitted(self._peer(transport)):
-                answer = self._answer(target[1], head)
+                status, volume, fields, data = answer
+                self._gate.observer.sent(volume, len(data))
+                self._gate.observer.answered(Answered("GET", _ENDPOINT, status, time.monotonic() - started))
+                transport.writelines((fields, data))
         except PenstockError:
             return False  # said again, in the right words, on the ordinary way
-        if answer is None:
-            return False
-        status, volume, fields, data = answer
-        self._gate.observer.sent(volume, len(data))
-        self._gate.observer.answered(Answered("GET", _ENDPOINT, status, time.monotonic() - started))
-        transport.writelines((fields, data))
         return True
 
     def _peer(self, transport: asyncio.Transport) -> str:

@@ -267,6 +267,16 @@ class Tracer:
     handling = NoSpans.handling
 
 
+async def test_what_goes_the_ordinary_way_counts_once(tmp_path: Path, spied: Spied) -> None:
+    async with open_world(tmp_path, peer_rate=10) as world:
+        await world.make_folder()
+        target = f"/download?token={await world.download_token('nothing')}"
+        async with connected(world) as line:
+            told = [(await line.get(target))[0] for _ in range(20)]
+    assert told.count(429) <= 2  # twice as many as in a second may come at once
+    assert spied.answers == [False] * 20
+
+
 async def test_who_traces_or_sends_files_itself_hears_of_every_request(tmp_path: Path) -> None:
     async with open_world(tmp_path, NoSpans()) as world:
         assert ExpressDownloads.offered(world.gate) is not None
