@@ -143,6 +143,8 @@ async def _make_ahead(
                 await made.send(piece)
         except PenstockError as error:
             failures.append(error)
+        except anyio.BrokenResourceError:
+            return  # nobody sends them any more
 
 
 class Outlet:

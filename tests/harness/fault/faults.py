@@ -208,7 +208,7 @@ class Faults:
         await anyio.sleep(0.3)
 
     def _operator(self) -> AbstractAsyncContextManager[Bus]:
-        return open_streams_bus(self.plan.bus_settings(), f"operator{self.chance.random()}")
+        return open_streams_bus(self.plan.patient_settings(), f"operator{self.chance.random()}")
 
     async def _cured(self, bus: Bus) -> list[DeadLetter]:
         """Everything that was set aside, when what ailed it has been found."""

@@ -90,6 +90,12 @@ class Plan:
         )
         return settings.model_copy(update={"command_keep_seconds": 0.0, "event_keep_seconds": 0.0})
 
+    def patient_settings(self) -> BusSettings:
+        """Of whoever judges, or acts once: a machine that stands still for a moment is nobody's fault."""
+        return self.bus_settings().model_copy(
+            update={"command_timeout_seconds": 15.0, "connect_timeout_seconds": 15.0}
+        )
+
     def actor_settings(self) -> ActorSettings:
         """Quick tries, quick trimming."""
         return ActorSettings(

@@ -25,7 +25,7 @@ _SLOW_SECONDS = 0.02
 
 async def register(plan: Plan) -> None:
     """Have everything kept for the readers before there is anything."""
-    async with open_streams_bus(plan.bus_settings(), "registrar") as bus:
+    async with open_streams_bus(plan.patient_settings(), "registrar") as bus:
         for name in (FOLLOWER, SLOTH):
             async with bus.events.follow(name, _BEGINNING) as subscription:
                 await subscription.save(_BEGINNING)

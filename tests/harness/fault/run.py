@@ -150,7 +150,7 @@ class Run:
         if self._options.upgrade:
             self._actors.upgrade()
         started = time.monotonic()
-        async with open_streams_bus(self._plan.bus_settings(), "checker") as bus:
+        async with open_streams_bus(self._plan.patient_settings(), "checker") as bus:
             await self._accept_the_rest(bus)
             if self._options.habits.sick:
                 self._plan.cured.write_text("*")

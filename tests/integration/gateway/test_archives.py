@@ -255,3 +255,19 @@ async def test_for_a_receiver_that_stands_still_little_is_read_ahead(world: Worl
         while sum(counted) < 1000 * (64 << 10):
             assert await reader.read(1 << 20)
     writer.close()
+
+
+@pytest.mark.parametrize("compress", ["stored", "deflate"])
+async def test_a_receiver_that_leaves_is_no_defect(world: World, compress: str) -> None:
+    (world.folder / "much").mkdir()
+    for number in range(300):
+        (world.folder / "much" / str(number)).write_bytes(os.urandom(200 << 10))
+    target = await url(world, "much", compress=compress)
+    _, writer = await asyncio.open_connection("127.0.0.1", world.client_port)
+    writer.transport.pause_reading()
+    writer.write(f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    await anyio.sleep(1)  # all is full, and waits
+    answered = len(world.watching.answers)
+    writer.transport.abort()
+    await world.settled(lambda: len(world.watching.answers) > answered)
+    assert world.watching.answers[-1].status == 499  # as one whose peer is gone
