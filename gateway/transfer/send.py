@@ -126,8 +126,7 @@ class Sender:
             piece = await handle.read(part.start + done, wanted)
             if not piece:
                 raise BackendFaultError("the file became shorter while it was sent", subject=Subject.FILE)
-            with anyio.fail_after(self._idle_seconds):
-                await response.write(piece)
+            await self._write(response, piece)
             done += len(piece)
             self._observer.sent(out.volume, len(piece))
             await out.pace.after(len(piece))

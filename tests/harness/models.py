@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 import redis
 from harness.redis_server import SERVERS, RedisServer
 from hypothesis import HealthCheck, Phase, settings
@@ -53,3 +54,10 @@ def compare(machine: type[ScriptMachine], client: redis.Redis, examples: int) ->
             suppress_health_check=list(HealthCheck),
         ),
     )
+
+
+def break_script(monkeypatch: pytest.MonkeyPatch, name: str, good: str, bad: str) -> None:
+    """Have a script do something else than it should, for whoever has to notice."""
+    source = scripts._SOURCES[name]
+    assert good in source
+    monkeypatch.setitem(scripts._SOURCES, name, source.replace(good, bad))

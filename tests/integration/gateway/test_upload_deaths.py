@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import os
 import zipfile
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -39,10 +39,14 @@ def archive() -> bytes:
     return target.getvalue()
 
 
-def fresh(path: Path, step: int) -> Path:
-    """A directory of its own for every step."""
-    (path / str(step)).mkdir()
-    return path / str(step)
+def lives(path: Path) -> Iterator[tuple[int, Path, Life]]:
+    """Lives of a gateway, each a step longer and with a directory of its own, until one outlasts what it does."""
+    for step in range(1, MOST):
+        life = Life(step)
+        (path / str(step)).mkdir()
+        yield step, path / str(step), life
+        if not life.is_over:
+            return
 
 
 @asynccontextmanager
@@ -95,8 +99,8 @@ def uploaded(world: World, kind: str) -> list[str]:
 @pytest.mark.parametrize("waits", [False, True])
 async def test_parts_are_put_together(tmp_path: Path, waits: bool) -> None:
     """The final upload is made when all its parts are there, or before the last one is."""
-    for step in range(1, MOST):
-        path, store, life = fresh(tmp_path, step), MemoryStore(), Life(step)
+    for step, path, life in lives(tmp_path):
+        store = MemoryStore()
         async with mortal_world(path, store) as world:
             files = await Collection.open(world)
             first = await part(files, 1000, DATA[:1000])
@@ -118,8 +122,6 @@ async def test_parts_are_put_together(tmp_path: Path, waits: bool) -> None:
             assert (world.folder / "whole").read_bytes() == DATA
         assert len(uploaded(world, "file.uploaded")) == 1, step
         assert not (world.folder / ".upload").exists(), step
-        if not life.is_over:
-            break
     assert 10 < step < MOST
 
 
@@ -133,8 +135,8 @@ async def part(files: Collection, length: int, data: bytes) -> str:
 
 async def test_an_archive_is_unpacked(tmp_path: Path) -> None:
     data = archive()
-    for step in range(1, MOST):
-        path, store, life = fresh(tmp_path, step), MemoryStore(), Life(step)
+    for step, path, life in lives(tmp_path):
+        store = MemoryStore()
         async with mortal_world(path, store) as world:
             token = await world.upload_token("new/x.zip", len(data))
             await until_death(world, life, world.patch(token, 0, data, extract="1"))
@@ -150,15 +152,13 @@ async def test_an_archive_is_unpacked(tmp_path: Path) -> None:
             records = [await world.gate.uploads.sessions.load(one) for one in await staged(world)]
             assert len(records) <= 1, step
             assert not any(records), step
-        if not life.is_over:
-            break
     assert 20 < step < MOST
 
 
 async def test_a_file_goes_where_its_first_request_said(tmp_path: Path) -> None:
     """Who looks after it later may not say it again."""
-    for step in range(1, MOST):
-        path, store, life = fresh(tmp_path, step), MemoryStore(), Life(step)
+    for step, path, life in lives(tmp_path):
+        store = MemoryStore()
         async with mortal_world(path, store) as world:
             token = await world.upload_token("a", len(DATA))
             await until_death(world, life, world.patch(token, 0, DATA, dst_dir="below"))
@@ -168,6 +168,4 @@ async def test_a_file_goes_where_its_first_request_said(tmp_path: Path) -> None:
             assert (world.folder / "below" / "a").read_bytes() == DATA, step
             assert not (world.folder / "a").exists(), step
         assert len(uploaded(world, "file.uploaded")) == 1, step
-        if not life.is_over:
-            break
     assert 5 < step < MOST
