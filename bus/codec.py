@@ -7,7 +7,7 @@ cause, correlation, reply_to, flags, body]`; ids are 16 bytes, times are millise
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 from uuid import UUID
 
@@ -20,6 +20,8 @@ from domain.ids import VolumeName
 #: Version of the array's layout.
 ENVELOPE_FORM: Final = 1
 _FIELDS: Final = 18
+#: Which of them is the type.
+_TYPE: Final = 2
 #: No text, array or map inside an envelope may be longer than this, in bytes or items.
 _MAX_ITEM: Final = 1 << 20
 
@@ -63,6 +65,19 @@ def decode_envelope(data: bytes) -> Envelope:
         raise
     except (ValueError, TypeError, KeyError, InvalidRequestError) as error:
         raise MalformedEventError(f"not an envelope: {error}") from error
+
+
+def is_wanted(data: bytes, types: Collection[str] | None) -> bool:
+    """Whether an envelope is of one of these types (None: of whatever type), without reading all of it.
+
+    Most of what a follower passes over is passed over here. What is no envelope is wanted: reading it tells.
+    """
+    if types is None:
+        return True
+    try:
+        return unpack(data)[_TYPE] in types
+    except (ValueError, TypeError, LookupError):
+        return True
 
 
 def _envelope(fields: Any) -> Envelope:

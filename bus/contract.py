@@ -15,7 +15,7 @@ Every method raises BusBrokenError when the store is away; each may be repeated 
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -274,8 +274,14 @@ class Events(Protocol):
         Once it has saved a position, events are kept for it until it has dealt with them.
         """
 
-    def watch(self, after: Position | None = None) -> AbstractAsyncContextManager[Subscription]:
-        """Follow the broadcast from a position, or from now on; nothing is kept for this follower."""
+    def watch(
+        self, after: Position | None = None, *, types: Collection[str] | None = None
+    ) -> AbstractAsyncContextManager[Subscription]:
+        """Follow the broadcast from a position, or from now on; nothing is kept for this follower.
+
+        Args:
+            types: only events of these types are told; None: all.
+        """
 
 
 @dataclass(frozen=True, slots=True)

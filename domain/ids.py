@@ -6,9 +6,10 @@ Rules: a value that exists is valid; `X.parse(str(x)) == x` for every x.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, Self
+from functools import lru_cache
+from typing import Final, Self, final
 from uuid import UUID, uuid5
 
 from domain.errors import InvalidRequestError
@@ -18,6 +19,8 @@ _VOLUME_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 #: Shape of a quota scope id on the wire of Backend.AI, checked before its parts.
 SCOPE_PATTERN: Final = r"^[A-Za-z0-9]+(?:[_-][A-Za-z0-9]+)*:[A-Za-z0-9]+(?:[_-][A-Za-z0-9]+)*$"
 _SCOPE: Final = re.compile(SCOPE_PATTERN)
+#: Ids whose texts need not be read again: the same folders are asked for over and over.
+_REMEMBERED: Final = 4096
 
 
 class VolumeName(TextForm, str):
@@ -56,25 +59,25 @@ def _uuid(text: str, field: str) -> UUID:
         raise InvalidRequestError(f"not a UUID: {text[:80]!r}", field=field) from error
 
 
+@final
 @dataclass(frozen=True, slots=True, order=True)
 class QuotaScopeId(TextForm):
     """Owner of folders and bearer of a quota: `user:<uuid>` or `project:<uuid>`."""
 
     kind: ScopeKind
     uuid: UUID
+    _text: str = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_text", f"{self.kind.value}:{self.uuid}")
 
     @classmethod
-    def parse(cls, text: str) -> Self:
+    def parse(cls, text: str) -> QuotaScopeId:
         """Read `user:<uuid>` or `project:<uuid>`; raises InvalidRequestError."""
-        if not _SCOPE.fullmatch(text):
-            raise InvalidRequestError(f"does not match pattern {SCOPE_PATTERN}", field="qsid")
-        kind, _, identifier = text.partition(":")
-        if kind not in list(ScopeKind):
-            raise InvalidRequestError(f"quota scope must be user or project, not {kind[:40]!r}", field="qsid")
-        return cls(ScopeKind(kind), _uuid(identifier, "qsid"))
+        return _scope_of(text)
 
     def __str__(self) -> str:
-        return f"{self.kind.value}:{self.uuid}"
+        return self._text
 
     @property
     def directory(self) -> str:
@@ -82,27 +85,40 @@ class QuotaScopeId(TextForm):
         return self.uuid.hex
 
 
+@lru_cache(_REMEMBERED)
+def _scope_of(text: str) -> QuotaScopeId:
+    if not _SCOPE.fullmatch(text):
+        raise InvalidRequestError(f"does not match pattern {SCOPE_PATTERN}", field="qsid")
+    kind, _, identifier = text.partition(":")
+    if kind not in list(ScopeKind):
+        raise InvalidRequestError(f"quota scope must be user or project, not {kind[:40]!r}", field="qsid")
+    return QuotaScopeId(ScopeKind(kind), _uuid(identifier, "qsid"))
+
+
+@final
 @dataclass(frozen=True, slots=True)
 class VFolderId(TextForm):
     """A virtual folder: `<scope>/<32 hex digits>`, or the digits alone for folders from before scopes."""
 
     scope: QuotaScopeId | None
     uuid: UUID
+    _text: str = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        digits = self.uuid.hex
+        object.__setattr__(self, "_text", f"{self.scope}/{digits}" if self.scope else digits)
 
     @classmethod
-    def parse(cls, text: str) -> Self:
+    def parse(cls, text: str) -> VFolderId:
         """Read `<scope>/<folder>` or `<folder>`; dashes in the folder's UUID are accepted.
 
         Raises:
             InvalidRequestError: not a folder id.
         """
-        scope, slash, folder = text.rpartition("/")
-        if slash and not scope:
-            raise InvalidRequestError(f"not a folder id: {text[:120]!r}", field="vfid")
-        return cls(QuotaScopeId.parse(scope) if slash else None, _uuid(folder, "vfid"))
+        return _folder_of(text)
 
     def __str__(self) -> str:
-        return f"{self.scope}/{self.uuid.hex}" if self.scope else self.uuid.hex
+        return self._text
 
     @property
     def directory(self) -> tuple[str, ...]:
@@ -110,6 +126,14 @@ class VFolderId(TextForm):
         digits = self.uuid.hex
         parts = (digits[0:2], digits[2:4], digits[4:])
         return (self.scope.directory, *parts) if self.scope else parts
+
+
+@lru_cache(_REMEMBERED)
+def _folder_of(text: str) -> VFolderId:
+    scope, slash, folder = text.rpartition("/")
+    if slash and not scope:
+        raise InvalidRequestError(f"not a folder id: {text[:120]!r}", field="vfid")
+    return VFolderId(_scope_of(scope) if slash else None, _uuid(folder, "vfid"))
 
 
 def uuid7(milliseconds: int, entropy: bytes) -> UUID:

@@ -30,6 +30,10 @@ from domain.usage import Quota
 
 #: Entries kept at most.
 _ENTRIES: Final = 10_000
+#: Events that tell of a limit.
+_TYPES: Final = frozenset(
+    kind.type for kind in (QuotaScopeCreated, QuotaScopeDeleted, QuotaUpdated, VFolderQuotaUpdated, QuotaAlert)
+)
 #: Age at which an entry is dropped, in seconds.
 _AGE_SECONDS: Final = 30.0
 
@@ -75,7 +79,7 @@ class Limits:
 
     async def follow(self) -> None:
         """Listen to events for ever."""
-        async with self._bus.events.watch() as subscription:
+        async with self._bus.events.watch(types=_TYPES) as subscription:
             async for event in subscription:
                 if isinstance(event, Gap):
                     self._known.clear()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hmac
+import os
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from secrets import token_hex
 from typing import Final
 
 from aiohttp import web
@@ -146,7 +146,7 @@ def require_secret(secrets: Sequence[SecretStr], open_paths: frozenset[str]) -> 
 def request_id_of(headers: Mapping[str, str]) -> str:
     """The id a request brings, or one for it."""
     given = headers.get("X-Request-ID", "")
-    return given if _REQUEST_ID.fullmatch(given) else token_hex(16)
+    return given if _REQUEST_ID.fullmatch(given) else os.urandom(16).hex()
 
 
 def _trace(request: web.Request) -> Trace:

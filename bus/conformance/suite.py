@@ -497,6 +497,18 @@ class BusConformance:
                 assert await self._read(subscription, 2) == sent[2:]
             assert await bus.inspection.readers() == []
 
+    async def test_a_watcher_of_some_types_is_told_of_no_others(self) -> None:
+        async with self.open_bus("a") as bus:
+            sent = an_upload(bus, a_folder(), 1)
+            async with (
+                bus.events.watch(types={"file.moved"}) as others,
+                bus.events.watch(types={sent.type}) as subscription,
+            ):
+                await bus.events.publish(sent)
+                assert await self._read(subscription, 1) == [sent]
+                with anyio.move_on_after(0.2):
+                    pytest.fail(f"told of {await anext(aiter(others))}")
+
     async def test_a_watcher_whose_place_was_lost_is_told(self) -> None:
         async with self.open_bus("a") as bus:
             event = an_upload(bus, a_folder(), 1)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from uuid import UUID, uuid4
 
 import anyio
 
-from bus.codec import decode_document, decode_envelope, encode_document
+from bus.codec import decode_document, decode_envelope, encode_document, is_wanted
 from bus.contract import Broadcasted, Bus, Gap, LaneStatus, Member, Position, ReaderStatus, Record, Trimmed
 from bus.memory.command_queue import MemoryQueue
 from bus.memory.dead_letters import MemoryDeadLetters
@@ -139,22 +139,26 @@ class MemoryEvents:
         """Follow the broadcast as a named reader."""
         await anyio.lowlevel.checkpoint()
         first = int(start.entry) if start else len(self._store.broadcast)
-        yield MemorySubscription(self._store, reader, self._store.readers.get(reader, first))
+        yield MemorySubscription(self._store, reader, self._store.readers.get(reader, first), None)
 
     @asynccontextmanager
-    async def watch(self, after: Position | None = None) -> AsyncIterator[MemorySubscription]:
+    async def watch(
+        self, after: Position | None = None, *, types: Collection[str] | None = None
+    ) -> AsyncIterator[MemorySubscription]:
         """Follow the broadcast from a position, or from now on."""
         await anyio.lowlevel.checkpoint()
-        yield MemorySubscription(self._store, "", int(after.entry) if after else len(self._store.broadcast))
+        start = int(after.entry) if after else len(self._store.broadcast)
+        yield MemorySubscription(self._store, "", start, types)
 
 
 class MemorySubscription:
     """One reader's view of the broadcast."""
 
-    def __init__(self, store: MemoryStore, reader: str, start: int) -> None:
+    def __init__(self, store: MemoryStore, reader: str, start: int, types: Collection[str] | None) -> None:
         self._store = store
         self._reader = reader
         self._next = start
+        self._types = types
 
     async def save(self, position: Position) -> None:
         """Remember that everything up to here was dealt with."""
@@ -170,7 +174,8 @@ class MemorySubscription:
             while self._next < len(self._store.broadcast):
                 data = self._store.broadcast[self._next]
                 self._next += 1
-                yield Broadcasted(Position(str(self._next)), decode_envelope(data))
+                if is_wanted(data, self._types):
+                    yield Broadcasted(Position(str(self._next)), decode_envelope(data))
             await self._store.changed()
 
 

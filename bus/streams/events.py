@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 from uuid import uuid4
@@ -10,7 +10,7 @@ from uuid import uuid4
 import anyio
 from loguru import logger
 
-from bus.codec import decode_envelope
+from bus.codec import decode_envelope, is_wanted
 from bus.contract import Broadcasted, Gap, Position
 from bus.streams import keys
 from bus.streams.changes import Call
@@ -52,14 +52,18 @@ class StreamEvents:
             yield subscription
 
     @asynccontextmanager
-    async def watch(self, after: Position | None = None) -> AsyncIterator[StreamSubscription]:
+    async def watch(
+        self, after: Position | None = None, *, types: Collection[str] | None = None
+    ) -> AsyncIterator[StreamSubscription]:
         """Follow the broadcast from a position, or from now on."""
-        async with self._subscription("", after.entry if after else "") as subscription:
+        async with self._subscription("", after.entry if after else "", types) as subscription:
             yield subscription
 
     @asynccontextmanager
-    async def _subscription(self, reader: str, start: str) -> AsyncIterator[StreamSubscription]:
-        subscription = StreamSubscription(self._wiring, reader, start)
+    async def _subscription(
+        self, reader: str, start: str, types: Collection[str] | None = None
+    ) -> AsyncIterator[StreamSubscription]:
+        subscription = StreamSubscription(self._wiring, reader, start, types)
         if not start:
             await subscription.look()
         try:
@@ -72,9 +76,10 @@ class StreamEvents:
 class StreamSubscription:
     """One reader's view of the broadcast; a reader without a name is not on the register."""
 
-    def __init__(self, wiring: Wiring, reader: str, start: str) -> None:
+    def __init__(self, wiring: Wiring, reader: str, start: str, types: Collection[str] | None) -> None:
         self._wiring = wiring
         self._reader = reader
+        self._types = types
         self._position = start
         self._generation = ""
         #: Id of the event that was read at the position; empty: none was.
@@ -130,7 +135,7 @@ class StreamSubscription:
                         entries = await self._read(redis)
                         for entry, fields in entries:
                             self._position, self._met = entry.decode(), fields.get(b"i", b"")
-                            event = self._event(fields)
+                            event = self._event(fields.get(b"m", b""))
                             if event is not None:
                                 yield event
             except BusBrokenError as error:
@@ -146,9 +151,11 @@ class StreamSubscription:
         await self._wiring.link.execute("ZADD", keys.READERS_SEEN, "XX", int(now * 1000), self._reader)
         self._shown = now
 
-    def _event(self, fields: dict[bytes, bytes]) -> Broadcasted | None:
+    def _event(self, data: bytes) -> Broadcasted | None:
+        if not is_wanted(data, self._types):
+            return None
         try:
-            return Broadcasted(Position(self._position), decode_envelope(fields.get(b"m", b"")))
+            return Broadcasted(Position(self._position), decode_envelope(data))
         except MalformedEventError as error:
             logger.warning("broadcast {}: {}", self._position, error)
             return None
