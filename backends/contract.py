@@ -67,6 +67,14 @@ class Entry(NamedTuple):
     link_target: str = ""
 
 
+class EnsuredScope(NamedTuple):
+    """A quota scope that is there."""
+
+    #: Whether the operation that asked has made it, now or in an earlier try.
+    made: bool
+    quota: Quota
+
+
 @dataclass(frozen=True, slots=True)
 class Listing:
     """Names of a directory, in no order, at most as many as asked for."""
@@ -303,8 +311,8 @@ class Volume(Protocol):
 
     # --- control plane: called by the volume's actor only; FencedError when it is not that any more ---
 
-    async def ensure_scope(self, op: Operation, scope: QuotaScopeId) -> bool:
-        """Make a quota scope if it is not there; tells whether this operation made it."""
+    async def ensure_scope(self, op: Operation, scope: QuotaScopeId) -> EnsuredScope:
+        """Make a quota scope if it is not there."""
 
     async def create_scope(
         self, op: Operation, scope: QuotaScopeId, limit_bytes: int | None, soft_bytes: int | None = None

@@ -72,15 +72,21 @@ class VolumeThreads:
         if self._scans.statistics().tasks_waiting >= self._limit:
             raise BusyError(f"too many calls wait on volume {self._volume}", retry_after_seconds=1.0)
         try:
-            with anyio.fail_after(self.timeout_seconds):
-                await self._scans.acquire()
-        except TimeoutError as error:
-            message = f"volume {self._volume} did not come to {function.__name__} within {self.timeout_seconds:g} s"
-            raise BackendUnavailableError(message, operation=function.__name__) from error
+            self._scans.acquire_nowait()
+        except anyio.WouldBlock:
+            await self._turn(function.__name__)
         try:
             return await self.run(function, *args, **kwargs)
         finally:
             self._scans.release()
+
+    async def _turn(self, what: str) -> None:
+        try:
+            with anyio.fail_after(self.timeout_seconds):
+                await self._scans.acquire()
+        except TimeoutError as error:
+            message = f"volume {self._volume} did not come to {what} within {self.timeout_seconds:g} s"
+            raise BackendUnavailableError(message, operation=what) from error
 
     async def finish(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Like `run`, for calls that give something back: they are never refused."""

@@ -326,7 +326,13 @@ class BackendMetrics:
             buckets=_SHORT_BUCKETS,
             registry=registry,
         )
+        #: Finding a child by its labels takes longer than counting does; there are few of them.
+        self._children: dict[tuple[VolumeName, str, bool], Histogram] = {}
 
     def called(self, volume: VolumeName, operation: str, seconds: float, *, failed: bool) -> None:
         """A call ended."""
-        self._seconds.labels(volume, operation.strip("_"), str(failed).lower()).observe(seconds)
+        child = self._children.get((volume, operation, failed))
+        if child is None:
+            child = self._seconds.labels(volume, operation.strip("_"), str(failed).lower())
+            self._children[volume, operation, failed] = child
+        child.observe(seconds)

@@ -25,9 +25,10 @@ from domain.events import (
     VFolderPurgeRequested,
     VFolderRestored,
 )
-from domain.ids import QuotaScopeId, VFolderId
+from domain.ids import VFolderId
 from domain.messages import Event
 from domain.paths import RelativePath
+from domain.usage import Quota
 
 
 async def create_vfolder(command: CreateVFolder, op: Operation, ground: Ground) -> Effect:
@@ -105,14 +106,13 @@ async def open_scope(folder: VFolderId, op: Operation, ground: Ground, more: int
     """Make the scope of a new folder if it is not there; refuse if so many more bytes pass its limit."""
     if folder.scope is None:
         raise InvalidRequestError("quota_scope_id is required for vfid", field="vfid")
-    made = await ground.volume.ensure_scope(op, folder.scope)
-    await _check_quota(folder.scope, ground, more)
-    return [QuotaScopeCreated(volume=ground.volume.name, scope=folder.scope)] if made else []
+    scope = await ground.volume.ensure_scope(op, folder.scope)
+    await _check_quota(Account(ground.volume.name, folder.scope), scope.quota, ground, more)
+    return [QuotaScopeCreated(volume=ground.volume.name, scope=folder.scope)] if scope.made else []
 
 
-async def _check_quota(scope: QuotaScopeId, ground: Ground, more: int) -> None:
-    account = Account(ground.volume.name, scope)
-    limit = await account.limit_bytes(ground.catalogue, await ground.volume.quota(scope))
+async def _check_quota(account: Account, quota: Quota, ground: Ground, more: int) -> None:
+    limit = await account.limit_bytes(ground.catalogue, quota)
     if limit is None:
         return
     used = await account.used_bytes(ground.usage)

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import anyio
 import pytest
 
-from backends.contract import EntryKind, FileAccess, Operation, Volume
+from backends.contract import EnsuredScope, EntryKind, FileAccess, Operation, Volume
 from backends.powers import (
     Capability,
     ClonesFolders,
@@ -170,9 +170,12 @@ class BackendConformance:
     async def test_ensuring_a_scope_tells_who_made_it_however_often_it_is_asked(self) -> None:
         async with self.open_volume() as volume:
             first, second = op(), op()
-            assert await volume.ensure_scope(first, SCOPE)
-            assert await volume.ensure_scope(first, SCOPE)
-            assert not await volume.ensure_scope(second, SCOPE)
+            assert await volume.ensure_scope(first, SCOPE) == EnsuredScope(made=True, quota=Quota())
+            assert (await volume.ensure_scope(first, SCOPE)).made
+            await volume.set_quota(op(), SCOPE, 10, 5)
+            assert await volume.ensure_scope(second, SCOPE) == EnsuredScope(
+                made=False, quota=Quota(limit_bytes=10, soft_bytes=5)
+            )
 
     async def test_an_empty_scope_can_be_deleted_once(self) -> None:
         async with self.open_volume() as volume:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import anyio
 
-from backends.contract import FenceLevel, Operation, Purge, TrashEntry
+from backends.contract import EnsuredScope, FenceLevel, Operation, Purge, TrashEntry
 from backends.memory.bucket import Bucket
 from backends.memory.files import MemoryFiles
 from backends.memory.plane import Plane, Room, conflict, missing
@@ -29,6 +29,11 @@ class _Scope:
     made_by: UUID
     limit_bytes: int | None = None
     soft_bytes: int | None = None
+
+    @property
+    def quota(self) -> Quota:
+        """Its limits."""
+        return Quota(limit_bytes=self.limit_bytes, soft_bytes=self.soft_bytes)
 
 
 @dataclass(slots=True)
@@ -101,10 +106,11 @@ class MemoryVolume:
         if op.epoch != self._epoch:
             raise FencedError(f"the volume is at epoch {self._epoch}, not {op.epoch}")
 
-    async def ensure_scope(self, op: Operation, scope: QuotaScopeId) -> bool:
+    async def ensure_scope(self, op: Operation, scope: QuotaScopeId) -> EnsuredScope:
         """Make a quota scope if it is not there."""
         await self._enter(op)
-        return self._scopes.setdefault(scope, _Scope(op.id)).made_by == op.id
+        known = self._scopes.setdefault(scope, _Scope(op.id))
+        return EnsuredScope(known.made_by == op.id, known.quota)
 
     async def create_scope(
         self, op: Operation, scope: QuotaScopeId, limit_bytes: int | None, soft_bytes: int | None = None
@@ -136,8 +142,7 @@ class MemoryVolume:
     async def quota(self, scope: QuotaScopeId) -> Quota:
         """Limits of a scope."""
         await anyio.lowlevel.checkpoint()
-        known = self._scope(scope)
-        return Quota(limit_bytes=known.limit_bytes, soft_bytes=known.soft_bytes)
+        return self._scope(scope).quota
 
     async def set_folder_quota(
         self, op: Operation, folder: VFolderId, limit_bytes: int | None, soft_bytes: int | None

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 from uuid import UUID
 
-from backends.contract import Operation
+from backends.contract import EnsuredScope, Operation
 from backends.mounted.area import DONE, SCOPES, Area
 from backends.mounted.beneath import names_in
 from backends.mounted.durable import completing, rename_exclusive, sync_directory
@@ -40,6 +40,11 @@ class ScopeState:
     #: Operation that is about to remove it.
     removed_by: str = ""
 
+    @property
+    def quota(self) -> Quota:
+        """Its limits."""
+        return Quota(limit_bytes=self.limit_bytes, soft_bytes=self.soft_bytes)
+
     @classmethod
     def parse(cls, document: dict[str, Any]) -> Self:
         """Read the file's contents; unknown keys of later versions are passed over."""
@@ -53,13 +58,14 @@ class Scopes:
         self._area = area
         self._lock = threading.Lock()
 
-    def ensure(self, op: Operation, scope: QuotaScopeId) -> bool:
-        """Make a scope if it is not there; tells whether this operation made it."""
+    def ensure(self, op: Operation, scope: QuotaScopeId) -> EnsuredScope:
+        """Make a scope if it is not there."""
         with self._lock, translated(scope, Subject.QUOTA_SCOPE):
             if self.exists(scope):
-                return self._made_before(op, scope)
+                state = self._state(scope)
+                return EnsuredScope(self._made_before(op, state), state.quota)
             self._make(op, ScopeState(str(scope), made_by=str(op.id)), scope)
-            return True
+            return EnsuredScope(made=True, quota=Quota())
 
     def create(
         self, op: Operation, scope: QuotaScopeId, limit_bytes: int | None, soft_bytes: int | None = None
@@ -68,12 +74,12 @@ class Scopes:
         with self._lock, translated(scope, Subject.QUOTA_SCOPE):
             if not self.exists(scope):
                 self._make(op, ScopeState(str(scope), limit_bytes, soft_bytes, made_by=str(op.id)), scope)
-            elif not self._made_before(op, scope):
+            elif not self._made_before(op, self._state(scope)):
                 raise conflict("exists", str(scope), Subject.QUOTA_SCOPE)
 
-    def _made_before(self, op: Operation, scope: QuotaScopeId) -> bool:
+    def _made_before(self, op: Operation, state: ScopeState) -> bool:
         """Whether this operation has made a scope that is there."""
-        if self._state(scope).made_by != str(op.id):
+        if state.made_by != str(op.id):
             return False
         sync_directory(self._area.mount.fd)  # that may be what failed before
         return True
@@ -106,8 +112,7 @@ class Scopes:
         """Its limits."""
         with translated(scope, Subject.QUOTA_SCOPE):
             self._require(scope)
-            state = self._state(scope)
-            return Quota(limit_bytes=state.limit_bytes, soft_bytes=state.soft_bytes)
+            return self._state(scope).quota
 
     def exists(self, scope: QuotaScopeId) -> bool:
         """Whether the scope's directory is there."""

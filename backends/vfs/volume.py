@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
-from backends.contract import EntryKind, FenceLevel, Operation, Purge, TrashEntry
+from backends.contract import EnsuredScope, EntryKind, FenceLevel, Operation, Purge, TrashEntry
 from backends.mounted.area import USAGE, Area
 from backends.mounted.beneath import Beneath
 from backends.mounted.builds import Builds
@@ -90,8 +90,8 @@ class VfsVolume:
         """What owners wrote down, oldest first."""
         return await self._threads.run(self._journal.read)
 
-    async def ensure_scope(self, op: Operation, scope: QuotaScopeId) -> bool:
-        """Make a quota scope if it is not there; tells whether this operation made it."""
+    async def ensure_scope(self, op: Operation, scope: QuotaScopeId) -> EnsuredScope:
+        """Make a quota scope if it is not there; what it uses is counted elsewhere."""
         return await self._threads.run(self._scopes.ensure, op, scope)
 
     async def create_scope(

@@ -56,11 +56,13 @@ def _told(entries: Sequence[Entry]) -> str:
         return f"{text}.{rest // 1000:06}+00:00"
 
     told = []
-    for entry in entries:
-        known = entry.stat
+    for name, (kind, size, mode, modified_ns, changed_ns, _), link_target in entries:
+        modified = time(modified_ns)
+        # Most files were written once: both of their times are the same.
+        created = modified if changed_ns == modified_ns else time(changed_ns)
+        target = quoted(link_target) if link_target else '""'
         told.append(
-            f'{{"name": {quoted(entry.name)}, "type": "{_TYPES[known.kind]}", "stat": {{"mode": {known.mode}, '
-            f'"size": {known.size_bytes}, "created": "{time(known.changed_ns)}", '
-            f'"modified": "{time(known.modified_ns)}"}}, "symlink_target": {quoted(entry.link_target)}}}'
+            f'{{"name": {quoted(name)}, "type": "{_TYPES[kind]}", "stat": {{"mode": {mode}, "size": {size}, '
+            f'"created": "{created}", "modified": "{modified}"}}, "symlink_target": {target}}}'
         )
     return ", ".join(told)

@@ -179,7 +179,7 @@ async def test_a_scope_half_made_is_made_by_the_repetition(volume: Volume, tmp_p
     (tmp_path / scope.directory).rmdir()  # as if it had died before the directory was made
     await volume.create_scope(making, scope, 5)
     assert (await volume.quota(scope)).limit_bytes == 5
-    assert await volume.ensure_scope(making, scope)
+    assert (await volume.ensure_scope(making, scope)).made
 
 
 async def test_a_scope_half_removed_is_removed_by_the_repetition(volume: Volume, tmp_path: Path) -> None:
