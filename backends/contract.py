@@ -67,6 +67,13 @@ class Entry(NamedTuple):
     link_target: str = ""
 
 
+class SmallFile(NamedTuple):
+    """A file that is stored whole."""
+
+    path: RelativePath
+    data: bytes
+
+
 class EnsuredScope(NamedTuple):
     """A quota scope that is there."""
 
@@ -186,6 +193,19 @@ class FileAccess(Protocol):
         A link is not followed. Many files cost little more than one.
         """
 
+    async def store_many(self, session: str, files: Sequence[SmallFile]) -> Sequence[int | None]:
+        """Put small files at their places, each whole or not at all; all are durable when this returns.
+
+        Parents are made, files that are there replaced. Many files cost little more than one; if one cannot be put
+        at its place, those before it stay.
+
+        Args:
+            session: the upload they come with. What a crash leaves of them goes when that is discarded.
+
+        Returns the bytes each of them replaced; None: nothing was there. Raises QuotaExceededError,
+        StorageFullError.
+        """
+
     async def make_directory(self, path: RelativePath, *, parents: bool, exist_ok: bool) -> None:
         """Make a directory."""
 
@@ -236,7 +256,7 @@ class FileAccess(Protocol):
         """
 
     async def discard_staging(self, session: str) -> None:
-        """Free the bytes of an upload. Repeat-safe."""
+        """Free the bytes of an upload, and what came with it. Repeat-safe."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import anyio
 import pytest
 
-from backends.contract import EnsuredScope, EntryKind, FileAccess, Operation, Volume
+from backends.contract import EnsuredScope, EntryKind, FileAccess, Operation, SmallFile, Volume
 from backends.powers import (
     Capability,
     ClonesFolders,
@@ -548,6 +548,32 @@ class BackendConformance:
             assert [read and read[1] for read in found] == [b"1", b"22", None, None, b"", None, None]
             assert found[1] is not None
             assert found[1][0] == await files.stat(path("d/b"))
+
+    async def test_many_files_are_stored_in_one_go(self) -> None:
+        async with self.with_folder() as (_, files):
+            await put(files, "a", b"before")
+            given = {"a": b"1", "d/b": b"22", "d/e/c": b"", "d/x": b"4444", "z": bytes(300_000)}
+            stored = await files.store_many(SESSION, [SmallFile(path(name), data) for name, data in given.items()])
+            assert list(stored) == [6, None, None, None, None]
+            found = await files.read_many([path(name) for name in given], max_bytes=1 << 20)
+            assert [read and read[1] for read in found] == list(given.values())
+            assert await files.store_many(SESSION, []) == []
+
+    async def test_of_many_files_those_before_one_that_has_no_place_stay(self) -> None:
+        async with self.with_folder() as (_, files):
+            await put(files, "d/inside", b"1")
+            for wrong, reason in (("d", "is-a-directory"), ("a/below", "not-a-directory")):
+                with pytest.raises(ConflictError) as caught:
+                    await files.store_many(SESSION, [SmallFile(path(name), b"2") for name in ("a", wrong, "never")])
+                assert caught.value.facts["reason"] == reason
+                (kept,) = await files.read_many([path("a")], max_bytes=1)
+                assert kept is not None
+                assert kept[1] == b"2"
+                with pytest.raises(NotFoundError):
+                    await files.stat(path("never"))
+            with pytest.raises(InvalidPathError):
+                await files.store_many(SESSION, [SmallFile(ROOT, b"2")])
+            assert sorted(entry.name for entry in (await files.listing(ROOT, limit=10)).entries) == ["a", "d"]
 
     async def test_a_note_stays_with_an_upload_until_it_is_a_file(self) -> None:
         async with self.with_folder() as (_, files):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import anyio
 
-from backends.contract import Committed, EntryKind, FileStat, Hasher, Listing, ReadHandle
+from backends.contract import Committed, EntryKind, FileStat, Hasher, Listing, ReadHandle, SmallFile
 from backends.memory.plane import Plane, Stored, conflict
 from domain.errors import ConflictError, InvalidPathError, NotFoundError, Subject
 from domain.paths import RelativePath
@@ -58,6 +58,21 @@ class MemoryFiles:
             else:
                 found.append((stored.stat, stored.data) if len(stored.data) <= max_bytes else None)
         return found
+
+    async def store_many(self, session: str, files: Sequence[SmallFile]) -> Sequence[int | None]:
+        """Put small files at their places."""
+        replaced: list[int | None] = []
+        for number, file in enumerate(files):
+            part = f"{session}{number:08x}"
+            await self.create_staging(part, destination=file.path, length=len(file.data))
+            try:
+                staging = await self.open_staging(part)
+                await staging.append([file.data])
+                replaced.append((await self.commit_staging(part, file.path)).replaced_bytes)
+            except BaseException:
+                await self.discard_staging(part)
+                raise
+        return replaced
 
     async def make_directory(self, path: RelativePath, *, parents: bool, exist_ok: bool) -> None:
         """Make a directory."""

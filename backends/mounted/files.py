@@ -7,9 +7,9 @@ import select
 from collections.abc import Callable, Sequence
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
-from backends.contract import Committed, FileStat, Listing, ReadHandle
+from backends.contract import Committed, FileStat, Listing, ReadHandle, SmallFile
 from backends.descriptor import SharedDescriptor
-from backends.mounted import digests, names, reading, staging
+from backends.mounted import digests, names, reading, staging, storing
 from backends.mounted.appending import MountedStaging
 from backends.mounted.beneath import Beneath
 from backends.mounted.errors import missing, translated
@@ -89,6 +89,10 @@ class MountedFiles:
     ) -> Sequence[tuple[FileStat, bytes] | None]:
         """Read small files whole, all on one thread."""
         return await self._run(reading.read_many, paths, max_bytes)
+
+    async def store_many(self, session: str, files: Sequence[SmallFile]) -> Sequence[int | None]:
+        """Put small files at their places, all on one thread."""
+        return await self._run(storing.store_many, session, files)
 
     async def make_directory(self, path: RelativePath, *, parents: bool, exist_ok: bool) -> None:
         """Make a directory."""

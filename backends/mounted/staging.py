@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Final
 
@@ -24,10 +25,12 @@ from backends.powers import StagedUpload
 from domain.errors import BackendUnavailableError, InvalidRequestError, StorageFullError, Subject
 from domain.paths import STAGING_NAME, RelativePath
 
-_FILE_MODE: Final = 0o644
+FILE_MODE: Final = 0o644
 #: Extended attribute that says whose upload a staging file is; taken off when it becomes a file of the user's.
 _NOTE: Final = "user.penstock.upload"
 _SESSION_CHARACTERS: Final = frozenset("0123456789abcdef")
+#: Digits by which the name of what comes with an upload is longer than that of the upload.
+_PART_DIGITS: Final = 32
 #: Tries to put a file into an area that others take away when they leave it empty.
 _MAX_RACES: Final = 16
 #: Most buffers one vectored write takes (IOV_MAX of Linux).
@@ -37,18 +40,38 @@ _IOV_MAX: Final = 1024
 def create(root: Beneath, session: str, length: int | None, note: bytes) -> None:
     """Make an empty staging file; one that is there already stays."""
     name = _name(session)
+
+    def begin(area: Beneath) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        with opened(os.open(name, flags, FILE_MODE, dir_fd=area.fd)) as fd:
+            _keep_note(fd, note)
+
     with translated(session, Subject.UPLOAD):
         _check_room(root, length)
-        for _ in range(_MAX_RACES):
-            with suppress(FileExistsError):
-                os.mkdir(STAGING_NAME, DIRECTORY_MODE, dir_fd=root.fd)
-            with suppress(FileNotFoundError):  # the last upload before this one has just taken the area away
-                with root.below((STAGING_NAME,)) as area:
-                    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-                    with opened(os.open(name, flags, _FILE_MODE, dir_fd=area.fd)) as fd:
-                        _keep_note(fd, note)
-                return
-        raise BackendUnavailableError("the staging area keeps vanishing", subject=Subject.UPLOAD)
+        in_area(root, begin)
+
+
+def in_area(root: Beneath, put: Callable[[Beneath], None]) -> None:
+    """Put something into the staging area, which is made if it is not there; `put` may be called again."""
+    for _ in range(_MAX_RACES):
+        with suppress(FileExistsError):
+            os.mkdir(STAGING_NAME, DIRECTORY_MODE, dir_fd=root.fd)
+        with suppress(FileNotFoundError):  # the last upload before this one has just taken the area away
+            with existing_area(root) as area:
+                put(area)
+            return
+    raise BackendUnavailableError("the staging area keeps vanishing", subject=Subject.UPLOAD)
+
+
+def existing_area(root: Beneath) -> Beneath:
+    """The staging area; close it. Raises FileNotFoundError."""
+    return root.below((STAGING_NAME,))
+
+
+def part_names(session: str, count: int) -> list[str]:
+    """New names for what comes with an upload; somebody else may be storing the same at the same time."""
+    attempt = f"{_name(session)}{secrets.token_hex(12)}"
+    return [f"{attempt}{number:08x}" for number in range(count)]
 
 
 def _keep_note(fd: int, note: bytes) -> None:
@@ -164,11 +187,10 @@ def commit(
             size = os.fstat(fd).st_size
         with translated(destination):
             make_parents(root, destination, DIRECTORY_MODE)
-            with parent_of(root, destination) as (target, target_name):
-                replaced = _replaced(target, target_name, destination)
-                _rename(area, name, target, target_name, session)
+            with parent_of(root, destination) as (target, _):
+                replaced = put_in_place(area, name, target, destination)
                 sync_directory(target)
-        _drop_area(root)
+        drop_area(root)
     return Committed(size, replaced)
 
 
@@ -180,12 +202,15 @@ def _drop_note(fd: int) -> None:
             raise
 
 
-def _rename(area: int, name: str, target: int, target_name: str, session: str) -> None:
+def put_in_place(area: int, name: str, target: int, destination: RelativePath) -> int | None:
+    """Give a staging file its name in an open directory; tells how many bytes it replaced."""
+    replaced = _replaced(target, destination.name, destination)
     try:
-        os.rename(name, target_name, src_dir_fd=area, dst_dir_fd=target)
+        os.rename(name, destination.name, src_dir_fd=area, dst_dir_fd=target)
     except FileNotFoundError as error:
         # The target's directory is open, so it is the staging file that has gone: somebody else committed it.
-        raise missing(session, Subject.UPLOAD) from error
+        raise missing(name, Subject.UPLOAD) from error
+    return replaced
 
 
 def _replaced(target: int, name: str, destination: RelativePath) -> int | None:
@@ -199,18 +224,22 @@ def _replaced(target: int, name: str, destination: RelativePath) -> int | None:
 
 
 def discard(root: Beneath, session: str) -> None:
-    """Remove a staging file, if it is there, and the area when it was the last."""
+    """Remove a staging file and what came with it, if they are there, and the area when they were the last."""
     name = _name(session)
     with translated(session, Subject.UPLOAD):
         try:
-            with root.below((STAGING_NAME,)) as area:
-                os.unlink(name, dir_fd=area.fd)
+            with existing_area(root) as area:
+                for found in names_in(area):
+                    if found == name or (found.startswith(name) and len(found) == len(name) + _PART_DIGITS):
+                        with suppress(FileNotFoundError):
+                            os.unlink(found, dir_fd=area.fd)
         except FileNotFoundError:
             return
-        _drop_area(root)
+        drop_area(root)
 
 
-def _drop_area(root: Beneath) -> None:
+def drop_area(root: Beneath) -> None:
+    """Take the staging area away if it is empty."""
     try:
         os.rmdir(STAGING_NAME, dir_fd=root.fd)
     except OSError as error:
@@ -221,7 +250,7 @@ def _drop_area(root: Beneath) -> None:
 @contextmanager
 def _area(root: Beneath, session: str) -> Iterator[tuple[int, str]]:
     name = _name(session)
-    with translated(session, Subject.UPLOAD), root.below((STAGING_NAME,)) as area:
+    with translated(session, Subject.UPLOAD), existing_area(root) as area:
         yield area.fd, name
 
 

@@ -104,7 +104,12 @@ class Finisher:
 
     async def _unpack(self, known: Known, session: UploadSession) -> Known | None:
         """Unpack an archive; then it takes the way of any upload, but for its own bytes, which are freed."""
-        unpacked = await self._unpacker.unpack(session)
+        try:
+            unpacked = await self._unpacker.unpack(session)
+        except NotFoundError as error:
+            if error.subject is not Subject.UPLOAD or not await self._has_changed(known):
+                raise
+            return None  # another process was faster, and has freed what this one was reading
         begun = await self._sessions.replace(
             known,
             replace(
@@ -118,6 +123,10 @@ class Finisher:
             return None
         await self._files(session).discard_staging(session.id)
         return await self._commit(begun, begun.session)
+
+    async def _has_changed(self, known: Known) -> bool:
+        now = await self._sessions.load(known.session.id)
+        return now is not None and now.revision != known.revision
 
     async def _is_renamed(self, session: UploadSession) -> bool:
         try:

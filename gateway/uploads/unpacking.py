@@ -1,16 +1,16 @@
-"""Unpacking archives on the server, file by file, each whole or not at all."""
+"""Unpacking archives on the server: each file whole or not at all, small ones many at a time."""
 
 from __future__ import annotations
 
 import io
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import IO, Final
 
 from anyio import from_thread, to_thread
 
-from backends.contract import FileAccess, ReadHandle, Staging
+from backends.contract import Committed, FileAccess, ReadHandle, SmallFile, Staging
 from domain.errors import NotFoundError
 from domain.paths import RelativePath
 from gateway.archive.unpack import Item, ReadThrough, UnpackLimits, check, items
@@ -19,6 +19,10 @@ from gateway.uploads.session import UploadSession
 
 #: Bytes of the archive read ahead.
 _BUFFER_BYTES: Final = 1 << 20
+#: Files up to so many bytes are stored together, so many files and bytes at a time.
+_SMALL_BYTES: Final = 256 << 10
+_TOGETHER: Final = 128
+_TOGETHER_BYTES: Final = 4 << 20
 
 
 @dataclass(slots=True)
@@ -51,7 +55,7 @@ class Unpacker:
         try:
             total = await to_thread.run_sync(self._check, handle)
             await self._quotas.confirm_more(session, total)
-            work = _Work(self._files(session), session.destination.parent)
+            work = _Work(self._files(session), session)
             await to_thread.run_sync(work.run, handle)
             return work.done
         finally:
@@ -75,9 +79,14 @@ def _opened(handle: ReadHandle) -> IO[bytes]:
 class _Work:
     """One archive being unpacked: the thread decompresses, the event loop stores."""
 
-    def __init__(self, files: FileAccess, directory: RelativePath) -> None:
+    def __init__(self, files: FileAccess, session: UploadSession) -> None:
+        assert session.destination is not None, "a part is unpacked as a part of the whole"
         self._files = files
-        self._directory = directory
+        self._session = session.id
+        self._directory = session.destination.parent
+        #: Small files that are read and not yet stored, and their bytes.
+        self._small: list[SmallFile] = []
+        self._small_bytes = 0
         self.done = Unpacked()
 
     def run(self, handle: ReadHandle) -> None:
@@ -88,41 +97,64 @@ class _Work:
                 if item.is_directory:
                     if not path.is_root:
                         from_thread.run(self._make_directory, path)
+                elif item.size <= _SMALL_BYTES:
+                    self._keep(SmallFile(path, b"".join(item.pieces())))
                 else:
-                    self._file(path, item)
+                    self._large(path, item)
+            self._store_kept()
 
-    def _file(self, path: RelativePath, item: Item) -> None:
-        session = secrets.token_hex(16)
-        staging = from_thread.run(self._begin, session, path, item.size)
+    def _keep(self, file: SmallFile) -> None:
+        if len(self._small) >= _TOGETHER or self._small_bytes + len(file.data) > _TOGETHER_BYTES:
+            self._store_kept()
+        self._small.append(file)
+        self._small_bytes += len(file.data)
+
+    def _store_kept(self) -> None:
+        files, self._small, self._small_bytes = self._small, [], 0
+        if not files:
+            return
+        for file, replaced in zip(files, from_thread.run(self._store, files), strict=True):
+            self._stored(len(file.data), replaced)
+
+    def _large(self, path: RelativePath, item: Item) -> None:
+        # What a crash leaves of it goes with the archive; somebody else may be unpacking that at the same time.
+        part = f"{self._session}{secrets.token_hex(16)}"
+        staging = from_thread.run(self._begin, part, path, item.size)
         try:
             for piece in item.pieces():
                 from_thread.run(staging.append, [piece])
         except BaseException:
-            from_thread.run(self._drop, session, staging)
+            from_thread.run(self._drop, part, staging)
             raise
-        from_thread.run(self._commit, session, staging, path)
+        committed = from_thread.run(self._commit, part, staging, path)
+        self._stored(committed.size_bytes, committed.replaced_bytes)
+
+    def _stored(self, size: int, replaced: int | None) -> None:
+        self.done.files += 1
+        self.done.size_bytes += size
+        self.done.replaced_bytes += replaced or 0
 
     async def _make_directory(self, path: RelativePath) -> None:
         await self._files.make_directory(path, parents=True, exist_ok=True)
 
-    async def _begin(self, session: str, path: RelativePath, size: int) -> Staging:
-        await self._files.create_staging(session, destination=path, length=size)
-        return await self._files.open_staging(session)
+    async def _store(self, files: Sequence[SmallFile]) -> Sequence[int | None]:
+        return await self._files.store_many(self._session, files)
 
-    async def _drop(self, session: str, staging: Staging) -> None:
+    async def _begin(self, part: str, path: RelativePath, size: int) -> Staging:
+        await self._files.create_staging(part, destination=path, length=size)
+        return await self._files.open_staging(part)
+
+    async def _drop(self, part: str, staging: Staging) -> None:
         await staging.close()
         try:
-            await self._files.discard_staging(session)
+            await self._files.discard_staging(part)
         except NotFoundError:
             return
 
-    async def _commit(self, session: str, staging: Staging, path: RelativePath) -> None:
+    async def _commit(self, part: str, staging: Staging, path: RelativePath) -> Committed:
         await staging.close()
         try:
-            committed = await self._files.commit_staging(session, path)
+            return await self._files.commit_staging(part, path)
         except BaseException:
-            await self._files.discard_staging(session)
+            await self._files.discard_staging(part)
             raise
-        self.done.files += 1
-        self.done.size_bytes += committed.size_bytes
-        self.done.replaced_bytes += committed.replaced_bytes or 0

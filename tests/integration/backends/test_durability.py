@@ -13,9 +13,10 @@ from uuid import uuid4
 
 import pytest
 
-from backends.contract import Operation
+from backends.contract import Operation, SmallFile
 from backends.mounted import beneath
 from backends.mounted.mountinfo import MountedAs, mounted_as
+from backends.mounted.staging import part_names
 from backends.observer import SilentObserver
 from backends.registry import Site
 from backends.settings import ThreadSettings
@@ -23,6 +24,7 @@ from backends.vfs import open_volume
 from backends.vfs.volume import VfsVolume
 from domain.errors import BackendFaultError, ConflictError, StorageFullError
 from domain.ids import QuotaScopeId, VFolderId, VolumeName
+from domain.paths import RelativePath
 
 pytestmark = pytest.mark.anyio
 
@@ -155,6 +157,50 @@ async def test_before_it_shows_a_full_storage_refuses(
     await volume.create_folder(op, folder, 0o755)
     with pytest.raises(ConflictError):
         await volume.create_folder(Operation(uuid4(), 1), folder, 0o755)
+
+
+FILES = [SmallFile(RelativePath.parse(name), name.encode()) for name in ("a/1", "a/2", "b/3", "4")]
+UPLOAD = "5" * 32
+#: Syncs of their names: of the last directory where order is kept; else of the two made, and each they are put in.
+STORING = {"ext4": 1, "nfs4": 5}
+
+
+async def test_bytes_of_many_files_are_durable_before_one_has_its_name(
+    volume: VfsVolume, calls: Calls, file_system: str, folder: VFolderId
+) -> None:
+    await volume.create_folder(Operation(uuid4(), 1), folder, 0o755)
+    calls.begin()
+    await volume.files(folder).store_many(UPLOAD, FILES)
+    first = calls.made.index("rename")
+    assert calls.made[:first].count("fsync") >= len(FILES)
+    assert calls.made.count("rename") == len(FILES)
+    assert calls.made.count("fsync") - len(FILES) == STORING[file_system]
+    assert calls.made[-1] == "fsync"
+
+
+@pytest.mark.parametrize("turn", [1, len(FILES)])
+async def test_of_many_files_none_is_there_whose_bytes_are_not_durable(
+    volume: VfsVolume, calls: Calls, folder: VFolderId, tmp_path: Path, turn: int
+) -> None:
+    await volume.create_folder(Operation(uuid4(), 1), folder, 0o755)
+    calls.fail("fsync", turn, errno.ENOSPC)
+    with pytest.raises(StorageFullError):
+        await volume.files(folder).store_many(UPLOAD, FILES)
+    assert list(tmp_path.joinpath(*folder.directory).rglob("*")) == []
+
+
+async def test_what_a_crash_leaves_of_many_files_goes_with_their_upload(
+    volume: VfsVolume, folder: VFolderId, tmp_path: Path
+) -> None:
+    await volume.create_folder(Operation(uuid4(), 1), folder, 0o755)
+    files = volume.files(folder)
+    for session in (UPLOAD, "6" * 32):
+        await files.create_staging(session, destination=FILES[0].path, length=1)
+    area = tmp_path.joinpath(*folder.directory, ".upload")
+    for name in part_names(UPLOAD, 3):
+        (area / name).touch()
+    await files.discard_staging(UPLOAD)
+    assert [path.name for path in area.iterdir()] == ["6" * 32]
 
 
 def test_the_kind_of_a_file_system_is_read_from_the_mount_table() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import os
+import tarfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -22,6 +25,33 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     async with open_world(tmp_path) as opened:
         await opened.make_folder()
         yield opened
+
+
+async def test_an_archive_that_several_unpack_at_once_is_unpacked_once(world: World) -> None:
+    contents = {f"d{number % 7}/{number}": os.urandom(number) for number in range(300)} | {"big": bytes(3 << 20)}
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w") as archive:
+        for name, content in contents.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    _, session = await staged(world, data.getvalue())
+    known = await world.gate.uploads.sessions.require(session.id)
+    done: list[Known] = []
+
+    async def unpack(later: float) -> None:
+        await anyio.sleep(later)
+        done.append(await world.gate.uploads.finisher.finish(known, unpack=True))
+
+    async with anyio.create_task_group() as tasks:
+        for turn in range(4):
+            tasks.start_soon(unpack, turn * 0.05)
+    assert {one.session.state for one in done} == {UploadState.COMMITTED}
+    found = {
+        str(path.relative_to(world.folder)): path.read_bytes() for path in world.folder.rglob("*") if path.is_file()
+    }
+    assert found == contents
+    assert len(world.events("archive.unpacked")) == 1
 
 
 class Killed(BaseException):

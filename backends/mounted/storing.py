@@ -1,0 +1,100 @@
+"""Blocking: many small files put at their places, made durable together.
+
+A file by itself is two syncs and four turns of a thread. Of many, all bytes are on their way to the disk before the
+first of them is waited for, and their names are synced a directory at a time, or once where the file system keeps
+the order of such steps.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack, suppress
+
+from backends.contract import SmallFile
+from backends.mounted.beneath import Beneath, opened
+from backends.mounted.durable import make_parents, start_writeback, sync_between, sync_directory
+from backends.mounted.errors import translated
+from backends.mounted.names import DIRECTORY_MODE
+from backends.mounted.staging import FILE_MODE, drop_area, existing_area, in_area, part_names, put_in_place, write
+from domain.errors import InvalidPathError, Subject
+from domain.paths import RelativePath
+
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def store_many(root: Beneath, session: str, files: Sequence[SmallFile]) -> list[int | None]:
+    """Put files at their places; tells how many bytes each replaced (None: nothing was there)."""
+    names = part_names(session, len(files))
+    with translated(session, Subject.UPLOAD):
+        try:
+            in_area(root, lambda area: _write_all(area, zip(names, files, strict=True)))
+            return _place_all(root, names, [file.path for file in files])
+        except BaseException:
+            _remove(root, names)
+            raise
+        finally:
+            drop_area(root)
+
+
+def _write_all(area: Beneath, files: Iterable[tuple[str, SmallFile]]) -> None:
+    with ExitStack() as stack:
+        written = []
+        for name, file in files:
+            fd = stack.enter_context(opened(os.open(name, _FLAGS, FILE_MODE, dir_fd=area.fd)))
+            write(fd, [file.data], 0)
+            start_writeback(fd, 0, len(file.data))
+            written.append(fd)
+        for fd in written:
+            os.fsync(fd)
+
+
+def _place_all(root: Beneath, names: Sequence[str], paths: Sequence[RelativePath]) -> list[int | None]:
+    replaced: list[int | None] = []
+    place = _Place(root)
+    with existing_area(root) as area:
+        try:
+            for name, path in zip(names, paths, strict=True):
+                with translated(path):
+                    replaced.append(put_in_place(area.fd, name, place.directory_of(path), path))
+        finally:
+            place.close()
+    return replaced
+
+
+class _Place:
+    """The directory files are put into just now; files of an archive come directory by directory."""
+
+    def __init__(self, root: Beneath) -> None:
+        self._root = root
+        self._path: RelativePath | None = None
+        self._fd = -1
+
+    def directory_of(self, path: RelativePath) -> int:
+        """A descriptor of the directory a path lies in, which is made if it is not there."""
+        if path.is_root:
+            raise InvalidPathError("the folder itself cannot be changed this way", subject=Subject.FILE, path=".")
+        if path.parent != self._path:
+            self._leave(last=False)
+            make_parents(self._root, path, DIRECTORY_MODE)
+            self._fd = self._root.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._path = path.parent
+        return self._fd
+
+    def close(self) -> None:
+        """Make what was put there durable."""
+        self._leave(last=True)
+
+    def _leave(self, *, last: bool) -> None:
+        if self._path is None:
+            return
+        fd, self._path = self._fd, None
+        with opened(fd):
+            sync_directory(fd) if last else sync_between(self._root, fd)
+
+
+def _remove(root: Beneath, names: Sequence[str]) -> None:
+    with suppress(OSError), existing_area(root) as area:
+        for name in names:
+            with suppress(OSError):
+                os.unlink(name, dir_fd=area.fd)
