@@ -7,11 +7,13 @@ import os
 import random
 import shutil
 import subprocess
+import tarfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from bench.comparison import Aim, Comparison
@@ -167,10 +169,13 @@ def small_uploads(folder: Path, count: int, rounds: int) -> Iterator[Comparison]
     with penstock(folder) as ours, tus_server(folder) as peer:
         uploader = Uploader(ours, peer, source)
         for connections in (1, 8):
-            comparison = _small_upload(uploader, count, connections)
-            comparison.run(rounds)
-            uploader.clear()
-            yield comparison
+            for comparison in (
+                _small_upload(uploader, count, connections),
+                _archive_upload(uploader, count, connections),
+            ):
+                comparison.run(rounds)
+                uploader.clear()
+                yield comparison
 
 
 def _small_upload(uploader: Uploader, count: int, connections: int) -> Comparison:
@@ -180,19 +185,48 @@ def _small_upload(uploader: Uploader, count: int, connections: int) -> Compariso
             for _ in range(number):
                 uploader.to_penstock(connection, manager, _SMALL, _SMALL)
 
-    def many_peer(number: int) -> None:
-        with Connection(uploader.peer.port) as connection:
-            for _ in range(number):
-                uploader.to_peer(connection, _SMALL, _SMALL)
-
     return Comparison(
         f"upload of {count} files of 4 KiB by {connections} connection(s)",
         "files/s",
         {
             "Penstock": lambda: throughput(count, connections, many_ours),
-            "@tus/server": lambda: throughput(count, connections, many_peer),
+            "@tus/server": lambda: throughput(count, connections, partial(_many_to_peer, uploader)),
         },
+        [Aim("@tus/server", 3.0)],
     )
+
+
+def _archive_upload(uploader: Uploader, count: int, connections: int) -> Comparison:
+    """The same files in an archive for each connection, which is there and is unpacked by us; the peer cannot."""
+    ours = uploader.penstock
+    archive = make_archive(uploader.source.with_name("small.tar"), uploader.source, count // connections)
+
+    def unpacked(_: int) -> None:
+        with Connection(ours.client_port) as connection, Connection(ours.manager_port) as manager:
+            size = archive.stat().st_size
+            relpath = f"d{next(uploader.numbers)}/archive"
+            token = ours.ask(manager, "/folder/file/upload", relpath=relpath, size=size)["token"]
+            with archive.open("rb") as file:
+                headers = {**_BODY, "Upload-Offset": "0"}
+                status = connection.send_file(f"/upload?token={token}&extract=1", headers, file, 0, size)
+            if status != 204:
+                raise RuntimeError(f"an archive: {status}")
+
+    return Comparison(
+        f"the same in an archive for each of {connections} connection(s), unpacked",
+        "files/s",
+        {
+            "Penstock": lambda: throughput(count, connections, unpacked),
+            "@tus/server, file by file": lambda: throughput(count, connections, partial(_many_to_peer, uploader)),
+        },
+        [Aim("@tus/server, file by file", 3.0)],
+    )
+
+
+def _many_to_peer(uploader: Uploader, number: int) -> None:
+    with Connection(uploader.peer.port) as connection:
+        for _ in range(number):
+            uploader.to_peer(connection, _SMALL, _SMALL)
 
 
 def downloads(folder: Path, size: int, rounds: int) -> Iterator[Comparison]:
@@ -341,6 +375,14 @@ def make_source(folder: Path, size: int) -> Path:
         left = size
         while left:
             left -= file.write(block[:left])
+    return path
+
+
+def make_archive(path: Path, member: Path, count: int) -> Path:
+    """A tar of the same file many times, by other names."""
+    with tarfile.open(path, "w") as archive:
+        for number in range(count):
+            archive.add(member, f"{number:06}")
     return path
 
 
