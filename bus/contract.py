@@ -319,10 +319,12 @@ class Records(Protocol):
         keep_seconds: float,
         due: float | None,
         event: Envelope | None = None,
+        changes: Sequence[Change] = (),
     ) -> bool:
-        """Change a document and, in the same step, append `event`. False if it is not at this revision.
+        """Change a document and, in the same step, append `event` and apply catalogue changes besides those of it.
 
-        `due` None takes it off the list of `due()`.
+        Returns False, and does nothing, if the document is not at this revision. `due` None takes it off the list
+        of `due()`.
         """
 
     async def remove(self, name: str) -> None:

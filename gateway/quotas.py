@@ -64,11 +64,16 @@ class Quotas:
                 raise account.exceeded(limit, taken)
 
     async def release(self, session: UploadSession) -> None:
-        """Count an upload out: it is finished or dropped. Repeat-safe."""
+        """Count an upload out: it is dropped. Repeat-safe."""
+        await self._bus.catalogue.apply(self.release_of(session))
+
+    @staticmethod
+    def release_of(session: UploadSession) -> list[Change]:
+        """What counts an upload out, for whoever does so in the same step as something else."""
         changes: list[Change] = [Unindex(_index(account), _member(session)) for account in _accounts(session)]
         if session.owner:
             changes.append(Unindex(_owner_index(session.owner), session.id))
-        await self._bus.catalogue.apply(changes)
+        return changes
 
     async def admit(self, session: UploadSession, most: int) -> None:
         """Count an upload among those of the token's owner.

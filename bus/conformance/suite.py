@@ -29,7 +29,9 @@ from bus.settings import BusSettings
 from domain.catalogue import (
     ALL_FOLDERS,
     FolderRecord,
+    Index,
     Put,
+    Unindex,
     UsageRecord,
     folder_member,
     folder_record,
@@ -635,6 +637,23 @@ class BusConformance:
             await bus.events.publish(last)
             seen = await self._read(subscription, 3)
             assert seen[2] == last
+
+    async def test_a_record_change_and_what_it_changes_besides_are_one_step(self) -> None:
+        async with self.open_bus("a") as bus:
+            await bus.records.create("upload:1", {}, keep_seconds=60, due=None)
+            await bus.catalogue.apply([Index("index:x", member) for member in ("one", "two", "three")])
+            for revision, member in ((2, "one"), (1, "two")):
+                done = await bus.records.replace(
+                    "upload:1",
+                    {},
+                    revision=revision,
+                    keep_seconds=60,
+                    due=None,
+                    changes=[Unindex("index:x", member), Index("index:y", member)],
+                )
+                assert done == (revision == 1)
+            assert list(await bus.catalogue.page("index:x", limit=9)) == ["one", "three"]
+            assert list(await bus.catalogue.page("index:y", limit=9)) == ["two"]
 
     async def test_due_records_are_listed_oldest_first_until_they_are_settled(self) -> None:
         async with self.open_bus("a") as bus:

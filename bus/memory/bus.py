@@ -245,8 +245,9 @@ class MemoryRecords:
         keep_seconds: float,
         due: float | None,
         event: Envelope | None = None,
+        changes: Sequence[Change] = (),
     ) -> bool:
-        """Change a document and append an event; False if it is not at this revision."""
+        """Change a document, append an event and apply changes; False if it is not at this revision."""
         await anyio.lowlevel.checkpoint()
         stored = self._present(name)
         if stored is None or stored.revision != revision:
@@ -255,6 +256,8 @@ class MemoryRecords:
         self._store.records[name] = StoredRecord(data, revision + 1, now() + keep_seconds, due)
         if event is not None:
             self._store.append(event)
+        for change in changes:
+            self._store.apply(change)
         self._store.ring()
         return True
 

@@ -46,8 +46,9 @@ class StreamRecords:
         keep_seconds: float,
         due: float | None,
         event: Envelope | None = None,
+        changes: Sequence[Change] = (),
     ) -> bool:
-        """Change a document and append an event in one step; False if it is not at this revision."""
+        """Change a document, append an event and apply changes in one step; False if it is not at this revision."""
         own = keys.events(event.volume) if event else keys.BROADCAST
         call = Call(
             (name, _due_index(name), own, keys.BROADCAST),
@@ -60,6 +61,7 @@ class StreamRecords:
             ),
         )
         call.events([event] if event else [])
+        call.changes(changes)
         return bool(await self._wiring.scripts.call("record_replace", call.keys, call.args))
 
     async def remove(self, name: str) -> None:

@@ -88,7 +88,7 @@ class TransferRoutes:
             exp=self._gate.tokens.expiry(),
         )
         token = self._gate.tokens.sign(claims)
-        await self._gate.uploads.beginner.create(claims)
+        await self._gate.uploads.beginner.create(claims, new=True)
         return web.json_response({"token": token})
 
     async def upload_below(self, request: web.Request) -> web.Response:

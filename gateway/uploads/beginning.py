@@ -45,10 +45,13 @@ class Beginner:
         self._files = files
         self._clock = clock
 
-    async def create(self, claims: UploadClaims, metadata: str = "") -> Known:
+    async def create(self, claims: UploadClaims, metadata: str = "", *, new: bool = False) -> Known:
         """Begin the upload a token stands for; one that was begun before goes on.
 
         An empty file is there at once, for its uploader may never send a request with a body.
+
+        Args:
+            new: nobody has the token yet, so it has surely not begun.
 
         Raises:
             TooLargeError: longer than any upload may be.
@@ -63,10 +66,7 @@ class Beginner:
                 max_bytes=self._settings.max_upload_bytes,
             )
         session = self.named(claims, metadata)
-        known = await self._sessions.load(session.id)
-        if known is None:
-            await self._files(session).stat(ROOT)  # the folder is there, or this raises
-            known = await self.begin(session)
+        known = (None if new else await self._sessions.load(session.id)) or await self.begin(session)
         check_claims(claims, known.session)
         return await self._finisher.finish(known) if known.session.length == 0 else known
 
@@ -99,9 +99,14 @@ class Beginner:
 
         Raises:
             QuotaExceededError, StorageFullError: no room.
+            NotFoundError: no such folder.
             GoneError: it was dropped.
         """
-        await self._quotas.reserve(session)
+        try:
+            await self._quotas.reserve(session)
+        except NotFoundError:
+            await self._files(session).stat(ROOT)  # without a scope there is no folder, which is what was asked for
+            raise
         known = await self._sessions.create(session)
         if known is None:
             return await self._sessions.require(session.id)

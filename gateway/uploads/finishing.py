@@ -2,7 +2,7 @@
 
 Every step may be the last of a killed process; whoever touches the upload next, or the sweeper, goes on from what
 the shared record and the volume say. The event `file.uploaded` is appended in the same atomic step that sets the
-record to `committed`, so it is there once.
+record to `committed`, so it is there once; that step also gives back what the upload had reserved.
 """
 
 from __future__ import annotations
@@ -179,9 +179,10 @@ class Finisher:
 
     async def _commit(self, known: Known, session: UploadSession) -> Known | None:
         committed = replace(session, state=UploadState.COMMITTED)
-        done = await self._sessions.replace(known, committed, self._event(committed))
+        done = await self._sessions.replace(
+            known, committed, self._event(committed), self._quotas.release_of(committed)
+        )
         if done is not None:
-            await self._quotas.release(committed)
             self._observer.uploaded(committed.volume)
         return done
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from bus.contract import FIRST_REVISION, Bus
+from domain.catalogue import Change
 from domain.envelope import Envelope
 from domain.errors import GoneError, NotFoundError, Subject
 from gateway.uploads.session import UploadSession, UploadState
@@ -81,8 +82,10 @@ class Sessions:
             await self.create(session)
         return await self.require(session.id)
 
-    async def replace(self, known: Known, session: UploadSession, event: Envelope | None = None) -> Known | None:
-        """Record a change, and append an event in the same step; None if somebody else was faster."""
+    async def replace(
+        self, known: Known, session: UploadSession, event: Envelope | None = None, changes: Sequence[Change] = ()
+    ) -> Known | None:
+        """Record a change, and in the same step an event and other changes; None if somebody else was faster."""
         keep, due = self._times(session)
         replaced = await self._records.replace(
             session.record,
@@ -91,6 +94,7 @@ class Sessions:
             keep_seconds=keep,
             due=due,
             event=event,
+            changes=changes,
         )
         return Known(session, known.revision + 1) if replaced else None
 

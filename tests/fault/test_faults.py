@@ -89,7 +89,7 @@ async def test_what_was_set_aside_is_tried_again_in_its_turn(
 
 
 async def test_ten_times_too_much_is_refused_and_not_lost(tmp_path: Path) -> None:
-    options = Options({}, 8.0, clients=60, actors=1, volumes=("disk",), habits=CALM)
+    options = Options({"slow_volumes": 1}, 8.0, clients=60, actors=1, volumes=("disk",), habits=CALM)
     history, found = await run(SERVERS["redis"](), tmp_path, 1, options)
     assert found == []
     assert history.busy > 0

@@ -68,9 +68,11 @@ async def test_only_what_lies_in_memory_is_read_without_waiting(volume: Volume, 
     data = os.urandom(100_000)
     await put(files, "d/a", data)
     assert files.read_at_once(path("d/a"), lambda _: (10, 50_000)) == data[10:50_010]
-    with (tmp_path / PLACE / "d" / "a").open("rb") as file:
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-    assert files.read_at_once(path("d/a"), lambda _: (10, 50_000)) is None
+    with (tmp_path / PLACE / "d" / "a").open("rb") as file, anyio.fail_after(10):
+        # The kernel keeps pages that a processor has not put on its lists yet, and is asked again.
+        while files.read_at_once(path("d/a"), lambda _: (10, 50_000)) is not None:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            await anyio.sleep(0.01)
     assert (await files.open_or_read(path("d/a"), lambda _: (10, 50_000)))[1] == data[10:50_010]
     assert files.read_at_once(path("d/a"), lambda _: (10, 50_000)) == data[10:50_010]
 

@@ -112,15 +112,24 @@ class StoreMachine(ScriptMachine):
             if due:
                 self.model.due[record] = int(due)
 
-    @rule(record=RECORDS, late=st.booleans(), due=st.sampled_from(["", 9]), tells=st.booleans())
-    def replace(self, record: str, late: bool, due: str | int, tells: bool) -> None:
+    @rule(
+        record=RECORDS,
+        late=st.booleans(),
+        due=st.sampled_from(["", 9]),
+        tells=st.booleans(),
+        unindexed=st.sampled_from(["", "f:1", "f:2", "f:3"]),
+    )
+    def replace(self, record: str, late: bool, due: str | int, tells: bool, unindexed: str) -> None:
         revision, _ = self.model.records.get(record, (0, b""))
         names = [record, DUE, OWN, ALL]
+        more = [1, "U", unindexed] if unindexed else [0]
+        if unindexed:
+            names.append(INDEX)
         self.count += 1
         event = b"event %d" % self.count
         told = [1, b"e" * 16, event, 0] if tells else [0]
         asked = revision + 1 if late else revision
-        answer = self.call("record_replace", names, asked, event, FOREVER_MS, due, record, *told)
+        answer = self.call("record_replace", names, asked, event, FOREVER_MS, due, record, *told, *more)
         assert answer == int(not late and record in self.model.records)
         if answer:
             self.model.records[record] = (revision + 1, event)
@@ -129,6 +138,7 @@ class StoreMachine(ScriptMachine):
                 self.model.due[record] = int(due)
             if tells:
                 self._told(event)
+            self.model.indexed.discard(unindexed)
 
     @rule(record=RECORDS)
     def remove(self, record: str) -> None:
@@ -265,6 +275,7 @@ def test_scripts_do_what_the_model_does(kind: str, tmp_path: Path) -> None:
         ("trim_broadcast", "elseif after(floor, position) then", "elseif false then"),
         ("look", "if after(trimmed, position) then", "if false then"),
         ("record_replace", "~= revision then return 0", "~= revision then redis.call('PING')"),
+        ("record_replace", "changes(true)", "changes(false)"),
         ("lease_take", "if longest and", "if false and"),
     ],
 )
