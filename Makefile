@@ -28,7 +28,8 @@ MINUTES ?= 1
 soak: system $(VENV)/.test
 	SEEDS=$(SEEDS) MINUTES=$(MINUTES) $(BIN)/python -m pytest tests/fault --timeout 3600 -k "under_every_fault or everything_was_lost or rolling_upgrade"
 
-# What Backend.AI's own code makes of our events, and its client of our ports; PEER_PYTHON is a Python with its packages.
+# What Backend.AI's own code makes of our events, its client of our ports, and its storage proxy of our directories;
+# PEER_PYTHON is a Python with its packages.
 peers: system $(VENV)/.test
 	PEER_PYTHON="$(PEER_PYTHON)" $(BIN)/python -m pytest tests/peers/peer_*.py
 
