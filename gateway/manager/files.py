@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+import anyio
 from aiohttp import web
 from pydantic import Field
 
@@ -70,6 +71,7 @@ class FileRoutes:
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
+        self._listing_turns = anyio.CapacityLimiter(1)
 
     def routes(self) -> list[web.RouteDef]:
         """What this serves."""
@@ -111,8 +113,8 @@ class FileRoutes:
         parameters = await self._gate.body(request, PathParameters)
         files = self._gate.files(parameters.volume, parameters.vfid)
         path = RelativePath.parse(parameters.relpath)
-        listing = await files.listing(path, limit=self._gate.settings.list_limit)
-        return await send_listing(request, listing)
+        limit = self._gate.settings.list_limit
+        return await send_listing(request, await files.listing(path, limit=limit), self._listing_turns)
 
     async def rename(self, request: web.Request) -> web.Response:
         """Give an entry another name."""

@@ -1,7 +1,8 @@
 """A directory's entries as JSON, in the form Backend.AI's clients know.
 
 Written by hand because of directories with very many entries: the same text from `json.dumps` takes four times as
-long. It is made on a thread, piece by piece, so that a huge directory holds up nobody else's request.
+long. It is made on a thread, so that a huge directory holds up nobody else's request, and one such text after the
+other: side by side each of them would be ready when all are.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from json.encoder import encode_basestring_ascii as quoted
 from typing import Final
 
 from aiohttp import web
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 
 from backends.contract import Entry, EntryKind, Listing
 
@@ -26,8 +27,12 @@ _TYPES: Final = {
 }
 
 
-async def send_listing(request: web.Request, listing: Listing) -> web.StreamResponse:
-    """Answer with a listing; a long one is sent piece by piece."""
+async def send_listing(request: web.Request, listing: Listing, turns: CapacityLimiter) -> web.StreamResponse:
+    """Answer with a listing; a long one is sent piece by piece.
+
+    Args:
+        turns: how many long ones are told at once.
+    """
     headers = {"X-Penstock-Truncated": "true"} if listing.truncated else {}
     entries = listing.entries
     if len(entries) <= _PIECE:
@@ -35,13 +40,20 @@ async def send_listing(request: web.Request, listing: Listing) -> web.StreamResp
         return web.Response(text=body, content_type="application/json", headers=headers)
     response = web.StreamResponse(headers={**headers, "Content-Type": "application/json; charset=utf-8"})
     await response.prepare(request)
-    before = '{"items": ['
-    for start in range(0, len(entries), _PIECE):
-        piece = await to_thread.run_sync(_told, entries[start : start + _PIECE])
-        await response.write((before + piece).encode())
-        before = ", "
+    pieces = await to_thread.run_sync(_pieces, entries, limiter=turns)
+    del listing, entries  # three times as large as its text, which may take long to be sent
+    for piece in pieces:
+        await response.write(piece)
     await response.write_eof(b"]}")
     return response
+
+
+def _pieces(entries: Sequence[Entry]) -> list[bytes]:
+    """The text of a long listing, but for its end."""
+    starts = range(0, len(entries), _PIECE)
+    return [
+        ((", " if start else '{"items": [') + _told(entries[start : start + _PIECE])).encode() for start in starts
+    ]
 
 
 def _told(entries: Sequence[Entry]) -> str:
