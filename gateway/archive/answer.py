@@ -82,7 +82,7 @@ async def _sized(
     form = _SIZED[archive.packing]()
     members = _without_links(archive.manifest) if archive.packing is Packing.ZIP else archive.manifest.members
     layout = await Layout.plan(members, form)
-    contents = Contents(gate.files(archive.volume, archive.folder), members, sums=form.needs_crc)
+    contents = Contents(gate.files(archive.volume, archive.folder), members)
     known = await to_thread.run_sync(_representation, archive, layout.size, form.media_type)
     checksums = gate.checksums[gate.volume(archive.volume).name]
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
-
-from anyio import to_thread
 
 from backends.contract import FileAccess, FileStat, ReadHandle
 from domain.errors import BackendFaultError, ConflictError, NotFoundError, Subject
@@ -15,9 +12,9 @@ from gateway.archive.manifest import Member
 
 #: Files up to this size are read whole, many in one go.
 _SMALL_BYTES: Final = 256 << 10
-#: Bytes and files read ahead at once.
-_AHEAD_BYTES: Final = 4 << 20
-_AHEAD_FILES: Final = 256
+#: Bytes and files read at once.
+_TOGETHER_BYTES: Final = 2 << 20
+_TOGETHER_FILES: Final = 256
 #: Bytes of a large file read at once.
 _READ_BYTES: Final = 1 << 20
 
@@ -27,17 +24,13 @@ class ChangedError(BackendFaultError):
 
 
 class Contents:
-    """Reads members one after the other, in the order of a manifest.
+    """Reads members one after the other, in the order of a manifest."""
 
-    Args:
-        sums: whether the CRC-32 of small ones is wanted.
-    """
-
-    def __init__(self, files: FileAccess, members: Sequence[Member], *, sums: bool = False) -> None:
+    def __init__(self, files: FileAccess, members: Sequence[Member]) -> None:
         self._files = files
         self._members = members
-        self._sums = sums
-        self._ahead: dict[int, tuple[bytes, int] | None] = {}
+        #: Small members that were read with the one before them; None: not what they were.
+        self._ahead: dict[int, bytes | None] = {}
 
     async def pieces(self, index: int, start: int, end: int) -> AsyncIterator[bytes]:
         """Bytes of a member from `start` up to `end`.
@@ -51,8 +44,7 @@ class Contents:
         if member.data is not None:
             yield member.data[start:end]
         elif self.is_small(index):
-            data, _ = await self.small(index)
-            yield data[start:end]
+            yield (await self._small(index))[start:end]
         else:
             async with self.opened(member) as handle:
                 while start < end:
@@ -81,38 +73,54 @@ class Contents:
         member = self._members[index]
         return member.data is None and 0 < member.size <= _SMALL_BYTES
 
-    async def small(self, index: int) -> tuple[bytes, int]:
-        """All bytes of a small member, and their CRC-32 if it is wanted. Raises ChangedError."""
-        if index not in self._ahead:
-            await self._read_ahead(index)
-        found = self._ahead.pop(index)
-        if found is None:
-            raise _changed(self._members[index])
-        return found
+    async def run(self, index: int, stop: int) -> Sequence[bytes]:
+        """All bytes of a small member and of those that follow it before `stop`, as long as they are small as well.
 
-    async def _read_ahead(self, index: int) -> None:
-        """Read this small file and those that follow, up to a few MiB."""
+        Some MiB at most, so there may be more of them. Raises ChangedError.
+        """
+        last = index + 1
+        room = _TOGETHER_BYTES - self._members[index].size
+        stop = min(stop, index + _TOGETHER_FILES)
+        while last < stop and self.is_small(last) and (room := room - self._members[last].size) >= 0:
+            last += 1
+        wanted = range(index, last)
+        return [
+            _there(data, self._members[number])
+            for number, data in zip(wanted, await self._read(wanted), strict=True)
+        ]
+
+    async def _small(self, index: int) -> bytes:
+        """All bytes of a small member. Raises ChangedError."""
+        if index not in self._ahead:
+            wanted = self._following(index)
+            self._ahead = dict(zip(wanted, await self._read(wanted), strict=True))
+        return _there(self._ahead.pop(index), self._members[index])
+
+    def _following(self, index: int) -> Sequence[int]:
+        """This small member and others behind it, up to some MiB."""
         wanted: list[int] = []
-        room = _AHEAD_BYTES
-        for number in range(index, min(index + _AHEAD_FILES, len(self._members))):
+        room = _TOGETHER_BYTES
+        for number in range(index, min(index + _TOGETHER_FILES, len(self._members))):
             member = self._members[number]
             if self.is_small(number) and member.size <= room:
                 wanted.append(number)
                 room -= member.size
-        found = await self._files.read_many(
-            [self._members[number].path for number in wanted], max_bytes=_SMALL_BYTES
-        )
-        data = [read[1] if read is not None else b"" for read in found]
-        # On a thread: the event loop has the bytes before these to send.
-        sums = await to_thread.run_sync(_crc32s, data) if self._sums else [0] * len(data)
-        self._ahead = {
-            number: (read[1], crc) if read is not None and _is_same(read[0], self._members[number]) else None
-            for number, read, crc in zip(wanted, found, sums, strict=True)
-        }
+        return wanted
+
+    async def _read(self, wanted: Sequence[int]) -> Sequence[bytes | None]:
+        """Bytes of small members; None for those that are not any more what they were."""
+        members = [self._members[number] for number in wanted]
+        found = await self._files.read_many([member.path for member in members], max_bytes=_SMALL_BYTES)
+        return [
+            read[1] if read is not None and _is_same(read[0], member) else None
+            for read, member in zip(found, members, strict=True)
+        ]
 
 
-def _crc32s(data: Sequence[bytes]) -> list[int]:
-    return [zlib.crc32(one) for one in data]
+def _there(data: bytes | None, member: Member) -> bytes:
+    if data is None:
+        raise _changed(member)
+    return data
 
 
 def _is_same(known: FileStat, member: Member) -> bool:

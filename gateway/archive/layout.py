@@ -113,15 +113,21 @@ class Layout:
             yield b"".join(gathered)
 
     async def _run(self, contents: Contents, checksums: Checksums, start: int, end: int) -> AsyncIterator[bytes]:
-        if start < self._heads[-1]:
-            for index in range(bisect_right(self._heads, start) - 1, len(self._members)):
-                if self._heads[index] >= end:
-                    return
-                if self._heads[index] >= start and self._heads[index + 1] <= end and contents.is_small(index):
-                    yield self._small(index, *await contents.small(index), checksums)
-                    continue
-                async for piece in self._member(index, contents, checksums, start, end):
-                    yield piece
+        index = bisect_right(self._heads, start) - 1
+        # Members before this one are wanted to their end.
+        cut = bisect_right(self._heads, end) - 1
+        while index < len(self._members):
+            if self._heads[index] >= end:
+                return
+            if self._heads[index] >= start and index < cut and contents.is_small(index):
+                data = await contents.run(index, cut)
+                # On a thread: the event loop has the bytes before these to send.
+                yield await to_thread.run_sync(self._whole, index, data, checksums)
+                index += len(data)
+                continue
+            async for piece in self._member(index, contents, checksums, start, end):
+                yield piece
+            index += 1
         if end > self._heads[-1]:
             first = max(bisect_right(self._entries, start) - 1, 0)
             for index in range(first, len(self._members)):
@@ -132,12 +138,15 @@ class Layout:
                 yield _cut(entry, self._entries[index], start, end)
         yield _cut(self._end, self._entries[-1], start, end)
 
-    def _small(self, index: int, data: bytes, crc: int, checksums: Checksums) -> bytes:
-        """All of a member whose bytes were read in one go."""
-        member = self._members[index]
-        if self._form.needs_crc:
-            checksums.keep(member, crc)
-        return self._form.head(member) + data + self._form.tail(member, crc)
+    def _whole(self, index: int, data: Sequence[bytes], checksums: Checksums) -> bytes:
+        """All of several members that follow each other, whose bytes were read in one go."""
+        form, parts, crc = self._form, list[bytes](), 0
+        for member, content in zip(self._members[index : index + len(data)], data, strict=True):
+            if form.needs_crc:
+                crc = zlib.crc32(content)
+                checksums.keep(member, crc)
+            parts += (form.head(member), content, form.tail(member, crc))
+        return b"".join(parts)
 
     async def _member(
         self, index: int, contents: Contents, checksums: Checksums, start: int, end: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from anyio import to_thread
 
@@ -19,31 +19,32 @@ ERRORS_NAME: Final = "_ERRORS.txt"
 _AT_ONCE: Final = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
-    """One entry of an archive."""
+class Member(NamedTuple):
+    """One entry of an archive; there are very many of them. Made by `member_of`."""
 
     #: Its name there, with `/` between and, for directories, at the end.
     name: str
     #: Where its bytes are.
     path: RelativePath
     stat: FileStat
+    #: Bytes of its contents.
+    size: int
+    #: Unix time of the last change, in whole seconds.
+    modified: int
     #: For a link: where it leads, relative to its directory.
-    target: str = ""
+    target: str
     #: Bytes that are no file's, e.g. the list of what is missing.
-    data: bytes | None = None
+    data: bytes | None
 
-    @property
-    def size(self) -> int:
-        """Bytes of its contents."""
-        if self.data is not None:
-            return len(self.data)
-        return self.stat.size_bytes if self.stat.kind is EntryKind.FILE else 0
 
-    @property
-    def modified(self) -> int:
-        """Unix time of the last change, in whole seconds."""
-        return self.stat.modified_ns // 1_000_000_000
+def member_of(
+    name: str, path: RelativePath, known: FileStat, *, target: str = "", data: bytes | None = None
+) -> Member:
+    """A member as its stat, or its own bytes, make it."""
+    size = known.size_bytes if known.kind is EntryKind.FILE else 0
+    if data is not None:
+        size = len(data)
+    return Member(name, path, known, size, known.modified_ns // 1_000_000_000, target, data)
 
 
 @dataclass(slots=True)
@@ -72,7 +73,7 @@ def errors_member(errors: Sequence[str], modified_ns: int) -> Member:
     """The member that tells what could not be put in."""
     data = "".join(f"{line}\n" for line in errors).encode("utf-8", "surrogateescape")
     known = FileStat(EntryKind.FILE, len(data), 0o100644, modified_ns, modified_ns, 0)
-    return Member(ERRORS_NAME, RelativePath(()), known, data=data)
+    return member_of(ERRORS_NAME, RelativePath(()), known, data=data)
 
 
 class Gatherer:
@@ -120,7 +121,7 @@ class Gatherer:
         if known.kind is EntryKind.DIRECTORY:
             await self._below(path, 0, await self._entries(path))
         elif known.kind is EntryKind.FILE:
-            self._add(Member("/".join(path.parts), path, known))
+            self._add(member_of("/".join(path.parts), path, known))
         else:
             self._found.errors.append(f"{path}: not a file")
 
@@ -138,7 +139,7 @@ class Gatherer:
             directory, entries = waiting.pop()
             if not entries and len(directory.parts) > skip:
                 known = await self._files.stat(directory)
-                self._add(Member("/".join(directory.parts[skip:]) + "/", directory, known))
+                self._add(member_of("/".join(directory.parts[skip:]) + "/", directory, known))
             below = await self._add_entries(directory, skip, entries)
             waiting.extend([(path, await self._try_entries(path)) for path in below])
 
@@ -163,9 +164,9 @@ class Gatherer:
     def _add_entry(self, path: RelativePath, skip: int, entry: Entry) -> None:
         name = "/".join(path.parts[skip:])
         if entry.stat.kind is EntryKind.FILE:
-            self._add(Member(name, path, entry.stat))
+            self._add(member_of(name, path, entry.stat))
         elif entry.stat.kind is EntryKind.SYMLINK and entry.link_target:
-            self._add(Member(name, path, entry.stat, target=entry.link_target))
+            self._add(member_of(name, path, entry.stat, target=entry.link_target))
         else:
             self._found.errors.append(f"{name}: a link out of its directory, or no file")
 

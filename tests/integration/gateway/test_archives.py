@@ -8,7 +8,7 @@ import os
 import stat
 import tarfile
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import aiohttp
@@ -137,13 +137,13 @@ async def test_what_changes_on_the_way_breaks_an_archive_with_a_layout(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = await url(world)
-    read_ahead = contents.Contents._read_ahead
+    read = contents.Contents._read
 
-    async def and_replace(self: contents.Contents, index: int) -> None:
+    async def and_replace(self: contents.Contents, wanted: Sequence[int]) -> Sequence[bytes | None]:
         await to_thread.run_sync((world.folder / "d" / "a.txt").write_bytes, b"other")
-        await read_ahead(self, index)
+        return await read(self, wanted)
 
-    monkeypatch.setattr(contents.Contents, "_read_ahead", and_replace)
+    monkeypatch.setattr(contents.Contents, "_read", and_replace)
     with pytest.raises(aiohttp.ClientPayloadError):
         await world.client("GET", target)
 
@@ -153,13 +153,13 @@ async def test_what_vanishes_is_told_in_an_archive_without_one(
     world: World, monkeypatch: pytest.MonkeyPatch, query: dict[str, str]
 ) -> None:
     target = await url(world, **query)
-    read_ahead = contents.Contents._read_ahead
+    read = contents.Contents._read
 
-    async def and_remove(self: contents.Contents, index: int) -> None:
+    async def and_remove(self: contents.Contents, wanted: Sequence[int]) -> Sequence[bytes | None]:
         await to_thread.run_sync((world.folder / "d" / "a.txt").unlink, True)
-        await read_ahead(self, index)
+        return await read(self, wanted)
 
-    monkeypatch.setattr(contents.Contents, "_read_ahead", and_remove)
+    monkeypatch.setattr(contents.Contents, "_read", and_remove)
     answer = await world.client("GET", target)
     if "format" in query:
         with tarfile.open(fileobj=io.BytesIO(answer.body)) as archive:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import stat
+import tarfile
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +12,7 @@ from hypothesis import strategies as st
 from backends.contract import EntryKind, FileStat
 from domain.paths import RelativePath
 from gateway.archive.layout import Format
-from gateway.archive.manifest import Member
+from gateway.archive.manifest import member_of
 from gateway.archive.tar import Tar
 from gateway.archive.zip import Zip
 
@@ -17,6 +20,8 @@ names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0/
 sizes = st.integers(0, 1000) | st.sampled_from([8**11 - 1, 8**11, 2**32 - 2, 2**32 - 1, 2**32, 2**40])
 times = st.integers(-(10**10), 10**11)
 kinds = st.sampled_from([EntryKind.FILE, EntryKind.DIRECTORY, EntryKind.SYMLINK])
+short = st.text(st.characters(codec="ascii", exclude_characters="\0/"), min_size=1, max_size=101)
+TYPES = {EntryKind.FILE: tarfile.REGTYPE, EntryKind.DIRECTORY: tarfile.DIRTYPE, EntryKind.SYMLINK: tarfile.SYMTYPE}
 
 
 @pytest.mark.parametrize("form", [Tar(), Zip()])
@@ -26,8 +31,21 @@ def test_lengths_are_told_as_they_are(
 ) -> None:
     known = FileStat(kind, size, 0o644, time * 10**9, time * 10**9, 1)
     link = target if kind is EntryKind.SYMLINK else ""
-    member = Member(name + ("/" if kind is EntryKind.DIRECTORY else ""), RelativePath(()), known, target=link)
+    member = member_of(name + ("/" if kind is EntryKind.DIRECTORY else ""), RelativePath(()), known, target=link)
     assert form.head_length(member) == len(form.head(member))
     assert form.entry_length(member, offset) == len(form.entry(member, offset, 7))
     if member.size < 10**6:
         assert form.tail_length(member) == len(form.tail(member, 7))
+
+
+@given(names | short, sizes, times, kinds, names | short, st.integers(0, 0o7777))
+def test_headers_of_tar_are_those_of_tarfile(
+    name: str, size: int, time: int, kind: EntryKind, target: str, mode: int
+) -> None:
+    known = FileStat(kind, size, stat.S_IFREG | mode, time * 10**9, time * 10**9, 1)
+    link = target if kind is EntryKind.SYMLINK else ""
+    member = member_of(name + ("/" if kind is EntryKind.DIRECTORY else ""), RelativePath(()), known, target=link)
+    info = tarfile.TarInfo(name)
+    info.type, info.mode, info.linkname, info.mtime = TYPES[kind], mode, link, time
+    info.size = size if kind is EntryKind.FILE else 0
+    assert Tar().head(member) == info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
