@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from itertools import groupby
+from typing import Final
 
 from backends.contract import EntryKind, FileStat
 from backends.descriptor import SharedDescriptor
 from backends.mounted.beneath import Beneath, opened
 from backends.mounted.errors import conflict, translated
-from backends.mounted.helping.resolving import KernelResolver, joined, open_at_once
+from backends.mounted.helping.resolving import DIRECTORY, KernelResolver, joined, open_at_once
 from backends.mounted.names import file_stat
 from domain.paths import RelativePath
+
+#: How a file is opened that is read at once: not along a link, and never waiting for a FIFO's other end.
+_SMALL_FLAGS: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def open_file(root: Beneath, path: RelativePath) -> tuple[SharedDescriptor, FileStat]:
@@ -54,21 +59,33 @@ def read_at_once(
 
 def read_many(root: Beneath, paths: Sequence[RelativePath], max_bytes: int) -> list[tuple[FileStat, bytes] | None]:
     """Read small files whole; None for what is no regular file, is gone, or is longer."""
-    return [_read_small(root, path, max_bytes) for path in paths]
+    found: list[tuple[FileStat, bytes] | None] = []
+    # Most of them lie beside each other, and a name in an open directory is found in half the time of a path.
+    for parts, beside in groupby(paths, lambda path: path.parts[:-1]):
+        try:
+            directory = root.open(RelativePath(parts), DIRECTORY)
+        except OSError:
+            found += [None for _ in beside]
+            continue
+        with opened(directory):
+            found += [_read_small(directory, path, max_bytes) for path in beside]
+    return found
 
 
-def _read_small(root: Beneath, path: RelativePath, max_bytes: int) -> tuple[FileStat, bytes] | None:
+def _read_small(directory: int, path: RelativePath, max_bytes: int) -> tuple[FileStat, bytes] | None:
     try:
-        fd = root.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_NOFOLLOW)
+        fd = os.open(path.name, _SMALL_FLAGS, dir_fd=directory)
     except OSError:
         return None
-    with opened(fd):
+    try:
         known = file_stat(os.fstat(fd))
         if known.kind is not EntryKind.FILE or known.size_bytes > max_bytes:
             return None
         with translated(path):
             data = os.pread(fd, known.size_bytes, 0) if known.size_bytes else b""
-        return (known, data) if len(data) == known.size_bytes else None
+    finally:
+        os.close(fd)
+    return (known, data) if len(data) == known.size_bytes else None
 
 
 def open_or_read(

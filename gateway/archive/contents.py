@@ -125,10 +125,10 @@ def _there(data: bytes | None, member: Member) -> bytes:
 
 def _is_same(known: FileStat, member: Member) -> bool:
     was = member.stat
-    return (known.identity, known.size_bytes, known.modified_ns) == (
-        was.identity,
-        was.size_bytes,
-        was.modified_ns,
+    return (
+        known.modified_ns == was.modified_ns
+        and known.size_bytes == was.size_bytes
+        and known.identity == was.identity
     )
 
 

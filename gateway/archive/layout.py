@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Final, Protocol
@@ -16,6 +16,8 @@ from gateway.archive.manifest import Member
 
 #: Bytes gathered before they are sent.
 _SEND_BYTES: Final = 1 << 20
+#: Entries of a directory at the end that are made at once.
+_ENTRIES_TOGETHER: Final = 1000
 #: Checksums remembered at most.
 _REMEMBERED: Final = 200_000
 
@@ -128,15 +130,27 @@ class Layout:
             async for piece in self._member(index, contents, checksums, start, end):
                 yield piece
             index += 1
-        if end > self._heads[-1]:
-            first = max(bisect_right(self._entries, start) - 1, 0)
-            for index in range(first, len(self._members)):
-                if self._entries[index] >= end:
-                    return
-                crc = await self._crc(index, contents, checksums)
-                entry = self._form.entry(self._members[index], self._heads[index], crc)
-                yield _cut(entry, self._entries[index], start, end)
+        async for piece in self._directory(contents, checksums, start, end):
+            yield piece
         yield _cut(self._end, self._entries[-1], start, end)
+
+    async def _directory(
+        self, contents: Contents, checksums: Checksums, start: int, end: int
+    ) -> AsyncIterator[bytes]:
+        """The directory at the end, many entries at a time."""
+        first = max(bisect_right(self._entries, start) - 1, 0)
+        last = min(bisect_left(self._entries, end), len(self._members))
+        for begin in range(first, last, _ENTRIES_TOGETHER):
+            crcs: list[int] = []
+            for index in range(begin, min(begin + _ENTRIES_TOGETHER, last)):
+                known = checksums.get(self._members[index])
+                crcs.append(await self._crc(index, contents, checksums) if known is None else known)
+            yield _cut(await to_thread.run_sync(self._told, begin, crcs), self._entries[begin], start, end)
+
+    def _told(self, begin: int, crcs: Sequence[int]) -> bytes:
+        """What the directory says of several members that follow each other."""
+        entry, heads, members = self._form.entry, self._heads, self._members
+        return b"".join([entry(members[index], heads[index], crc) for index, crc in enumerate(crcs, begin)])
 
     def _whole(self, index: int, data: Sequence[bytes], checksums: Checksums) -> bytes:
         """All of several members that follow each other, whose bytes were read in one go."""
