@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Sequence
 
 import anyio
@@ -62,8 +63,8 @@ class MemoryFiles:
     async def store_many(self, session: str, files: Sequence[SmallFile]) -> Sequence[int | None]:
         """Put small files at their places."""
         replaced: list[int | None] = []
-        for number, file in enumerate(files):
-            part = f"{session}{number:08x}"
+        for file in files:
+            part = f"{session}{secrets.token_hex(16)}"
             await self.create_staging(part, destination=file.path, length=len(file.data))
             try:
                 staging = await self.open_staging(part)

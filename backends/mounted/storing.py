@@ -90,7 +90,10 @@ class _Place:
             return
         fd, self._path = self._fd, None
         with opened(fd):
-            sync_directory(fd) if last else sync_between(self._root, fd)
+            if last:
+                sync_directory(fd)
+            else:
+                sync_between(self._root, fd)
 
 
 def _remove(root: Beneath, names: Sequence[str]) -> None:
