@@ -11,7 +11,8 @@ run: $(VENV)/.run
 	$(BIN)/penstock serve --config configs/standalone.toml --data $(DATA)
 
 # Everything the tests need, then everything: style, types, rooms, and all tests, run against the built wheel.
-test: system $(VENV)/.test check wheel
+test: system $(VENV)/.test
+	$(MAKE) --jobs 2 check wheel
 
 check: $(VENV)/.test
 	$(BIN)/ruff format --check .

@@ -23,7 +23,7 @@ from backends.mounted.durable import sync_between
 from backends.mounted.errors import missing, translated
 from backends.mounted.folders import Folders
 from backends.mounted.marker import mark
-from backends.mounted.trash import throw_away, trash_note
+from backends.mounted.trash import throw_away, throw_taken_away, trash_note
 from backends.powers import BuildPlan
 from domain.errors import InvalidRequestError, Subject
 from domain.ids import VFolderId, VolumeName
@@ -145,13 +145,17 @@ class Builds:
                 return throw_away(self._area, op) or self._area.exists(TRASH, trash_note(op.id))
             folder = plan.destination if plan is not None else VFolderId(None, build)
             taken = self._area.fence.path(op.epoch, f"trash.{op.id}")
-            for number, name in enumerate(self._attempts(build)):
+            attempts = self._attempts(build)
+            for number, name in enumerate(attempts):
                 note = {"folder": str(folder), "paths": []}
                 self._area.write_json(TRASH, trash_note(op.id), note, epoch=op.epoch)
                 target = f"{taken}/.{number}" if number else taken
                 with self._area.place(BUILDS) as place, self._area.fence.guarded(op.epoch):
                     os.rename(name, target, src_dir_fd=place.fd, dst_dir_fd=self._area.mount.fd)
-            throw_away(self._area, op)
+            if attempts:
+                throw_taken_away(self._area, op)
+            else:
+                throw_away(self._area, op)
             self._area.remove(BUILDS, _note(build))
         return True
 

@@ -15,6 +15,8 @@ from domain.paths import RelativePath
 _SYNC_FILE_RANGE_WRITE: Final = 2
 _RENAME_NOREPLACE: Final = 1
 _FILE_MODE: Final = 0o600
+#: What is said of an open directory that was removed: by FUSE, by NFS.
+_GONE: Final = (errno.ENOENT, errno.ESTALE)
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -47,10 +49,15 @@ def sync_directory(fd: int) -> None:
 def sync_between(mount: Beneath, fd: int) -> None:
     """Make the names in a directory durable before the next step of several, the last of which is synced.
 
-    Where the file system keeps the order of such steps, the last sync is for all of them.
+    Where the file system keeps the order of such steps, the last sync is for all of them. A directory that somebody
+    has removed since, being empty, has no names left.
     """
     if not mount.keeps_order:
-        sync_directory(fd)
+        try:
+            sync_directory(fd)
+        except OSError as error:
+            if error.errno not in _GONE:
+                raise
 
 
 def make_parents(root: Beneath, path: RelativePath, mode: int) -> None:

@@ -20,7 +20,7 @@ from backends.mounted.beneath import Beneath, names_in
 from backends.mounted.durable import completing, sync_between
 from backends.mounted.errors import translated
 from backends.mounted.names import parent_of
-from backends.mounted.trash import throw_away, trash_note
+from backends.mounted.trash import throw_away, throw_taken_away, trash_note
 from domain.errors import Subject
 from domain.ids import VFolderId
 from domain.paths import STAGING_NAME, RelativePath
@@ -70,7 +70,7 @@ class Removal:
             self._forget()
             return []
         self._write_note(removed, whole=True)
-        throw_away(self._area, self._op)
+        throw_taken_away(self._area, self._op)
         return removed
 
     def _write_note(self, removed: Sequence[RelativePath], *, whole: bool) -> None:

@@ -6,6 +6,7 @@ its place or here, and a repetition after a crash goes on where it was. Blocking
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from contextlib import suppress
@@ -58,7 +59,7 @@ class Trash:
                     taken = self._area.fence.path(op.epoch, f"trash.{op.id}")
                     os.rename(path.name, taken, src_dir_fd=parent.fd, dst_dir_fd=self._area.mount.fd)
                 sync_between(self._area.mount, parent.fd)
-            throw_away(self._area, op)
+            throw_taken_away(self._area, op)
             self._prune(path.parent, keep=1 if folder.scope else 0)
 
     def _prune(self, path: RelativePath, keep: int) -> None:
@@ -230,6 +231,17 @@ def throw_away(area: Area, op: Operation) -> bool:
             return False
         sync_directory(trash.fd)
     return True
+
+
+def throw_taken_away(area: Area, op: Operation) -> None:
+    """Put into the trash what this operation has surely taken; a later owner may have done so.
+
+    Some file systems over a network say, for a moment, that a name is not there that was just given. What is left
+    where it is then would be told of as deleted, and neither be restored nor purged.
+    """
+    if throw_away(area, op) or any(area.exists(place, str(op.id)) for place in (TRASH, PURGING)):
+        return
+    raise OSError(errno.EIO, "half done: what was taken from its place is not in the trash")
 
 
 def trash_note(trash: UUID) -> str:

@@ -90,7 +90,8 @@ def test_files_and_folders_live_on_it(site: Site) -> None:
     assert api.manager("POST", "/folder/create", {"volume": "disk", "vfid": FOLDER}).status == 409
     for folder in (FOLDER, OTHER):
         assert api.manager("POST", "/folder/delete", {"volume": "disk", "vfid": folder}).status == 202
-    until(lambda: not (site.path / "behind" / PLACE).exists(), "it is gone from its place")
+    until(lambda: len(site.events("vfolder.purged")) == 2, "both are purged, though deleted at the same time")
+    assert not (site.path / "behind" / PLACE).exists()
 
 
 @contextmanager

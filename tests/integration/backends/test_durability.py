@@ -14,7 +14,7 @@ from uuid import uuid4
 import pytest
 
 from backends.contract import Operation, SmallFile
-from backends.mounted import beneath
+from backends.mounted import beneath, durable
 from backends.mounted.mountinfo import MountedAs, mounted_as
 from backends.mounted.staging import part_names
 from backends.observer import SilentObserver
@@ -157,6 +157,48 @@ async def test_before_it_shows_a_full_storage_refuses(
     await volume.create_folder(op, folder, 0o755)
     with pytest.raises(ConflictError):
         await volume.create_folder(Operation(uuid4(), 1), folder, 0o755)
+
+
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.ESTALE])
+async def test_folders_beside_each_other_are_deleted_at_the_same_time(
+    volume: VfsVolume, monkeypatch: pytest.MonkeyPatch, folder: VFolderId, tmp_path: Path, number: int
+) -> None:
+    """Whoever empties the directory above them removes it, while the other is in the middle of its deletion."""
+    await volume.create_folder(Operation(uuid4(), 1), folder, 0o755)
+    place, rename, sync = tmp_path.joinpath(*folder.directory), os.rename, durable.sync_directory
+
+    def and_prune(source: str, target: str, **more: int) -> None:
+        rename(source, target, **more)
+        if source == place.name:
+            place.parent.rmdir()
+
+    def as_a_mount_does(fd: int) -> None:
+        if os.fstat(fd).st_nlink == 0:
+            raise OSError(number, os.strerror(number))
+        sync(fd)
+
+    monkeypatch.setattr(os, "rename", and_prune)
+    monkeypatch.setattr(durable, "sync_directory", as_a_mount_does)
+    op = Operation(uuid4(), 1)
+    await volume.delete_folder(op, folder)
+    assert not place.parent.exists()
+    assert [entry.id for entry in await volume.trash()] == [op.id]
+
+
+async def test_what_a_mount_denies_for_a_moment_is_not_left_half_way(
+    volume: VfsVolume, calls: Calls, folder: VFolderId, tmp_path: Path
+) -> None:
+    await volume.create_folder(Operation(uuid4(), 1), folder, 0o755)
+    op = Operation(uuid4(), 1)
+    # The renames of a deletion: a look whether it was begun, its note, the folder from its place, into the trash.
+    calls.fail("rename", 4, errno.ENOENT)
+    with pytest.raises(BackendFaultError):
+        await volume.delete_folder(op, folder)
+    assert not tmp_path.joinpath(*folder.directory).exists()
+    assert await volume.trash() == []
+    calls.begin()
+    await volume.delete_folder(op, folder)
+    assert [entry.id for entry in await volume.trash()] == [op.id]
 
 
 FILES = [SmallFile(RelativePath.parse(name), name.encode()) for name in ("a/1", "a/2", "b/3", "4")]
