@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from bench.comparison import Aim, Comparison
@@ -185,15 +184,8 @@ def _small_upload(uploader: Uploader, count: int, connections: int) -> Compariso
             for _ in range(number):
                 uploader.to_penstock(connection, manager, _SMALL, _SMALL)
 
-    return Comparison(
-        f"upload of {count} files of 4 KiB by {connections} connection(s)",
-        "files/s",
-        {
-            "Penstock": lambda: throughput(count, connections, many_ours),
-            "@tus/server": lambda: throughput(count, connections, partial(_many_to_peer, uploader)),
-        },
-        [Aim("@tus/server", 3.0)],
-    )
+    name = f"upload of {count} files of 4 KiB by {connections} connection(s)"
+    return _against_peer(name, uploader, count, connections, many_ours, "@tus/server")
 
 
 def _archive_upload(uploader: Uploader, count: int, connections: int) -> Comparison:
@@ -212,21 +204,29 @@ def _archive_upload(uploader: Uploader, count: int, connections: int) -> Compari
             if status != 204:
                 raise RuntimeError(f"an archive: {status}")
 
+    name = f"the same in an archive for each of {connections} connection(s), unpacked"
+    return _against_peer(name, uploader, count, connections, unpacked, "@tus/server, file by file")
+
+
+def _against_peer(
+    name: str, uploader: Uploader, count: int, connections: int, ours: Callable[[int], None], peer: str
+) -> Comparison:
+    """Small files sent to us in some way, against the peer's only one, file by file."""
+
+    def many_peer(number: int) -> None:
+        with Connection(uploader.peer.port) as connection:
+            for _ in range(number):
+                uploader.to_peer(connection, _SMALL, _SMALL)
+
     return Comparison(
-        f"the same in an archive for each of {connections} connection(s), unpacked",
+        name,
         "files/s",
         {
-            "Penstock": lambda: throughput(count, connections, unpacked),
-            "@tus/server, file by file": lambda: throughput(count, connections, partial(_many_to_peer, uploader)),
+            "Penstock": lambda: throughput(count, connections, ours),
+            peer: lambda: throughput(count, connections, many_peer),
         },
-        [Aim("@tus/server, file by file", 3.0)],
+        [Aim(peer, 3.0)],
     )
-
-
-def _many_to_peer(uploader: Uploader, number: int) -> None:
-    with Connection(uploader.peer.port) as connection:
-        for _ in range(number):
-            uploader.to_peer(connection, _SMALL, _SMALL)
 
 
 def downloads(folder: Path, size: int, rounds: int) -> Iterator[Comparison]:

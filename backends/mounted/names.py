@@ -15,6 +15,7 @@ from backends.contract import Entry, EntryKind, FileStat, Listing
 from backends.mounted.beneath import Beneath, opened
 from backends.mounted.durable import make_parents, sync_between, sync_directory
 from backends.mounted.errors import conflict, translated
+from backends.mounted.helping.looking import KIND
 from domain.errors import InvalidPathError, Subject
 from domain.paths import STAGING_NAME, RelativePath
 
@@ -24,8 +25,6 @@ DIRECTORY_MODE: Final = 0o755
 #: How deep a deletion follows a tree before it cuts it into pieces.
 _MAX_DEPTH: Final = 64
 
-#: Bits of `st_mode` that tell the kind of an entry.
-_KIND: Final = 0o170000
 #: Makes a named tuple of a plain one, in a third of the time its own constructor takes; listings make very many.
 _made: Final = tuple.__new__
 
@@ -42,7 +41,7 @@ def file_stat(result: os.stat_result) -> FileStat:
     return _made(
         FileStat,
         (
-            _KINDS.get(mode & _KIND, EntryKind.OTHER),
+            _KINDS.get(mode & KIND, EntryKind.OTHER),
             result.st_size,
             mode,
             result.st_mtime_ns,
@@ -55,10 +54,15 @@ def file_stat(result: os.stat_result) -> FileStat:
 @contextmanager
 def parent_of(root: Beneath, path: RelativePath) -> Iterator[tuple[int, str]]:
     """The directory a name lies in, and the name itself; the name is not looked at."""
-    if path.is_root:
-        raise InvalidPathError("the folder itself cannot be changed this way", subject=Subject.FILE, path=".")
+    refuse_root(path)
     with root.directory(path.parent) as fd:
         yield fd, path.name
+
+
+def refuse_root(path: RelativePath) -> None:
+    """Refuse the folder itself where a name in it is meant."""
+    if path.is_root:
+        raise InvalidPathError("the folder itself cannot be changed this way", subject=Subject.FILE, path=".")
 
 
 def look(root: Beneath, path: RelativePath) -> FileStat:

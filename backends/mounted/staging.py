@@ -113,7 +113,7 @@ def stagings(root: Beneath) -> list[StagedUpload]:
     """The staging files there are."""
     with translated(STAGING_NAME, Subject.UPLOAD):
         try:
-            area = root.below((STAGING_NAME,))
+            area = existing_area(root)
         except (FileNotFoundError, NotADirectoryError):
             return []
         with area:

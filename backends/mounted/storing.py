@@ -15,9 +15,10 @@ from backends.contract import SmallFile
 from backends.mounted.beneath import Beneath, opened
 from backends.mounted.durable import make_parents, start_writeback, sync_between, sync_directory
 from backends.mounted.errors import translated
-from backends.mounted.names import DIRECTORY_MODE
+from backends.mounted.helping.resolving import DIRECTORY
+from backends.mounted.names import DIRECTORY_MODE, refuse_root
 from backends.mounted.staging import FILE_MODE, drop_area, existing_area, in_area, part_names, put_in_place, write
-from domain.errors import InvalidPathError, Subject
+from domain.errors import Subject
 from domain.paths import RelativePath
 
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -72,12 +73,11 @@ class _Place:
 
     def directory_of(self, path: RelativePath) -> int:
         """A descriptor of the directory a path lies in, which is made if it is not there."""
-        if path.is_root:
-            raise InvalidPathError("the folder itself cannot be changed this way", subject=Subject.FILE, path=".")
+        refuse_root(path)
         if path.parent != self._path:
             self._leave(last=False)
             make_parents(self._root, path, DIRECTORY_MODE)
-            self._fd = self._root.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._fd = self._root.open(path.parent, DIRECTORY)
             self._path = path.parent
         return self._fd
 

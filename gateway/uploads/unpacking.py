@@ -55,7 +55,7 @@ class Unpacker:
         try:
             total = await to_thread.run_sync(self._check, handle)
             await self._quotas.confirm_more(session, total)
-            work = _Work(self._files(session), session)
+            work = _Work(self._files(session), session.id, session.destination.parent)
             await to_thread.run_sync(work.run, handle)
             return work.done
         finally:
@@ -79,11 +79,10 @@ def _opened(handle: ReadHandle) -> IO[bytes]:
 class _Work:
     """One archive being unpacked: the thread decompresses, the event loop stores."""
 
-    def __init__(self, files: FileAccess, session: UploadSession) -> None:
-        assert session.destination is not None, "a part is unpacked as a part of the whole"
+    def __init__(self, files: FileAccess, session: str, directory: RelativePath) -> None:
         self._files = files
-        self._session = session.id
-        self._directory = session.destination.parent
+        self._session = session
+        self._directory = directory
         #: Small files that are read and not yet stored, and their bytes.
         self._small: list[SmallFile] = []
         self._small_bytes = 0

@@ -19,6 +19,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from harness.folders import files_below
 from harness.processes import Answer, Role, Site, open_site, until
 
 from domain.envelope import Envelope
@@ -126,7 +127,7 @@ class Life:
     def is_whole(self, folder: Path) -> bool:
         if not folder.exists():
             return False
-        found = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        found = files_below(folder)
         # What a gateway had begun for somebody who never heard of it waits to be swept away.
         found = {name: data for name, data in found.items() if not name.startswith(".upload/")}
         assert found == {"a/first.bin": self.data, "renamed.bin": self.data}, (self.number, sorted(found))

@@ -51,3 +51,8 @@ def over(site: Site, id_: str) -> dict[str, Any]:
 
 def worker_of(site: Site) -> Role:
     return next(role for role in reversed(site.running) if role.name == "worker" and role.process.poll() is None)
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    """All files of a directory, by their paths in it."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

@@ -65,12 +65,17 @@ def ask(port: int, method: str, target: str, body: Any = None, headers: Mapping[
         connection.close()
 
 
-def is_ready(port: int) -> bool:
-    """Whether a role says it is ready."""
+def answers(port: int, target: str) -> bool:
+    """Whether somebody is there who has nothing against a request."""
     try:
-        return ask(port, "GET", "/readyz").status == 200
+        return ask(port, "GET", target).status == 200
     except OSError:
         return False
+
+
+def is_ready(port: int) -> bool:
+    """Whether a role says it is ready."""
+    return answers(port, "/readyz")
 
 
 @dataclass

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness.processes import FOLDER, PLACE, SCOPE, SECRET, TOKEN_SECRET, Api, Site, ask, open_site, until
+from harness.processes import FOLDER, PLACE, SCOPE, SECRET, TOKEN_SECRET, Api, Site, answers, ask, open_site, until
 from harness.redis_server import RedisServer, debian_redis, free_port
 
 pytestmark = pytest.mark.timeout(300)
@@ -96,13 +96,6 @@ def their_proxy(folder: Path, volume: Path) -> Iterator[Api]:
                 yield api
     finally:
         server.stop()
-
-
-def answers(port: int, target: str) -> bool:
-    try:
-        return ask(port, "GET", target).status == 200
-    except OSError:
-        return False
 
 
 def done(api: Api, route: str, vfid: str = FOLDER, method: str = "POST", **body: Any) -> Any:

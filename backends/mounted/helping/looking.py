@@ -21,8 +21,9 @@ Sight = tuple[tuple[int, int, int, int], int, tuple[Figures, list[str], list[Lin
 
 #: What `st_blocks` counts in, whatever the file system's block size (POSIX stat.h, Linux).
 BLOCK_BYTES = 512
-#: Kinds of entries in `st_mode`. `stat.S_ISDIR` and the like take a third of the time a count needs.
-_KIND = 0o170000
+#: Bits of `st_mode` that tell the kind of an entry, and two of the kinds.
+#: `stat.S_ISDIR` and the like take a third of the time a count needs.
+KIND = 0o170000
 _DIRECTORY = 0o040000
 _REGULAR = 0o100000
 #: A directory that vanished, whose name something else took, or that lies deeper than any path can say.
@@ -60,7 +61,7 @@ def _read(fd: int, leave_out: str) -> tuple[Figures, list[str], list[Link]]:
             entries += 1
             size = known.st_size
             logical += size
-            kind = known.st_mode & _KIND
+            kind = known.st_mode & KIND
             if kind == _DIRECTORY:
                 names.append(item.name)
             elif known.st_nlink > 1:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 import zstandard
+from harness.archives import tar_of
+from harness.folders import files_below
 from harness.tus import Collection, metadata
 from harness.world import FOLDER, Answer, World, open_world
 
@@ -38,16 +40,7 @@ def a_zip(files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
 
 
 def a_tar(files: dict[str, bytes], mode: str = "w") -> bytes:
-    target = io.BytesIO()
-    with tarfile.open(fileobj=target, mode=mode) as archive:
-        for name, data in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
-        info = tarfile.TarInfo("nothing")
-        info.type = tarfile.DIRTYPE
-        archive.addfile(info)
-    return target.getvalue()
+    return tar_of(files, mode, directory="nothing")
 
 
 MAKERS: dict[str, Callable[[dict[str, bytes]], bytes]] = {
@@ -65,9 +58,7 @@ async def send(world: World, data: bytes, name: str = "in/archive") -> Answer:
 
 
 def found(world: World) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(world.folder)): path.read_bytes() for path in world.folder.rglob("*") if path.is_file()
-    }
+    return files_below(world.folder)
 
 
 @pytest.mark.parametrize("kind", list(MAKERS))

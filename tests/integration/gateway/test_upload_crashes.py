@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import os
-import tarfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import anyio
 import pytest
+from harness.archives import tar_of
+from harness.folders import files_below
 from harness.world import World, open_world
 
 from domain.errors import BusBrokenError
@@ -29,13 +29,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 
 async def test_an_archive_that_several_unpack_at_once_is_unpacked_once(world: World) -> None:
     contents = {f"d{number % 7}/{number}": os.urandom(number) for number in range(300)} | {"big": bytes(3 << 20)}
-    data = io.BytesIO()
-    with tarfile.open(fileobj=data, mode="w") as archive:
-        for name, content in contents.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
-    _, session = await staged(world, data.getvalue())
+    _, session = await staged(world, tar_of(contents))
     known = await world.gate.uploads.sessions.require(session.id)
     done: list[Known] = []
 
@@ -47,10 +41,7 @@ async def test_an_archive_that_several_unpack_at_once_is_unpacked_once(world: Wo
         for turn in range(4):
             tasks.start_soon(unpack, turn * 0.05)
     assert {one.session.state for one in done} == {UploadState.COMMITTED}
-    found = {
-        str(path.relative_to(world.folder)): path.read_bytes() for path in world.folder.rglob("*") if path.is_file()
-    }
-    assert found == contents
+    assert files_below(world.folder) == contents
     assert len(world.events("archive.unpacked")) == 1
 
 
