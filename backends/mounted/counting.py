@@ -20,8 +20,8 @@ from domain.usage import Usage
 
 #: Entries one step of a thread looks at before other calls get their turn.
 _STEP: Final = 5000
-#: Directories of one request to a helper.
-_BATCH: Final = 24
+#: Directories of one request to a helper; it does as many as it comes to in its time.
+_BATCH: Final = 256
 #: How long one of several that count waits for another directory to look at, in seconds.
 _IDLE_SECONDS: Final = 0.002
 
@@ -74,7 +74,8 @@ class Counting:
 
     async def _elsewhere(self) -> None:
         with await self._threads.run(self._below) as root:
-            helper = Helper("count", [root.fd], timeout_seconds=self._threads.timeout_seconds)
+            local = str(int(root.is_local))
+            helper = Helper("count", [root.fd], local, timeout_seconds=self._threads.timeout_seconds)
             try:
                 await count_with(helper, self._total)
             finally:
@@ -88,12 +89,13 @@ async def count_with(helper: Helper, count: Count) -> None:
         if not paths:
             await anyio.sleep(_IDLE_SECONDS)  # others are at the last directories
             continue
-        seen: list[Seen | None] = [None] * len(paths)
+        seen: list[Seen | None] = []
         try:
             seen = await _ask(helper, count, paths)
         finally:
-            for path, one in zip(paths, seen, strict=True):
+            for path, one in zip(paths, seen, strict=False):
                 count.add(path, one)
+            count.put_back(paths[len(seen) :])
 
 
 async def _ask(helper: Helper, count: Count, paths: list[RelativePath]) -> list[Seen | None]:

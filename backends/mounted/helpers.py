@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import anyio
@@ -14,6 +15,11 @@ from backends.mounted.helping.main import LENGTH, frame, parse
 from domain.errors import BackendUnavailableError, Subject
 
 _BROKEN: Final = (OSError, TimeoutError, anyio.EndOfStream, anyio.IncompleteRead, anyio.BrokenResourceError)
+
+#: What a helper runs. It needs nothing but Python's own modules and ours, which are where these are; looking for
+#: others (`site`) takes as long as all else it loads.
+_MAIN: Final = "import sys; sys.path.append(sys.argv[1]); from backends.mounted.helping.main import main; main()"
+_PLACE: Final = str(Path(__file__).resolve().parents[2])
 
 
 class Helper:
@@ -27,9 +33,8 @@ class Helper:
     """
 
     def __init__(self, verb: str, fds: Sequence[int], *words: str, timeout_seconds: float) -> None:
-        # -P: modules come from where we are installed, never from the directory we happen to be started in.
-        flags = [sys.executable, "-P", "-m", "backends.mounted.helping.main", verb]
-        self._command = [*flags, *map(str, fds), *words]
+        # -I: modules come from there, never from the directory we happen to be started in.
+        self._command = [sys.executable, "-I", "-S", "-c", _MAIN, _PLACE, verb, *map(str, fds), *words]
         self._fds = tuple(fds)
         self._timeout = timeout_seconds
         self.process: Process | None = None

@@ -19,8 +19,11 @@ from domain.errors import Subject
 from domain.paths import ROOT, STAGING_NAME, RelativePath
 from domain.usage import Usage
 
-#: Entries after which other processes are worth their start.
+#: Directories a thread takes at once; to recall one takes less than to take one.
+_FEW: Final = 32
+#: Entries counted, or directories still to look at, with which other processes are worth their start.
 _LARGE: Final = 5000
+_MANY: Final = 1000
 
 
 class Seen(NamedTuple):
@@ -55,6 +58,7 @@ class Count:
         self._todo: list[RelativePath] = [ROOT]
         #: Directories somebody looks at just now.
         self._looked_at = 0
+        self._is_stopped = False
         self._linked: set[tuple[int, int]] = set()
         #: As the fields of a tally.
         self._sums = [0, 0, 0, 0, 0]
@@ -68,25 +72,34 @@ class Count:
     def is_done(self) -> bool:
         """Whether all was counted."""
         with self._lock:
-            return not self._todo and not self._looked_at
+            return (self._is_stopped or not self._todo) and not self._looked_at
 
     @property
     def is_large(self) -> bool:
         """Whether there is much of it that nobody remembers, so that others are worth their start."""
         remembers = self._memory is not None and self._memory.remembers
-        return not remembers and self._sums[0] >= _LARGE
+        return not remembers and (self._sums[0] >= _LARGE or len(self._todo) >= _MANY)
 
     def leaves_out(self, path: RelativePath) -> str:
         """Name of what does not count in a directory; empty: all of it does."""
         return STAGING_NAME if path.is_root and not self._staging else ""
 
     def take(self, most: int) -> list[RelativePath]:
-        """Directories to look at; each has to be given to `add` once."""
+        """Directories to look at, no more than half of them; each has to be given to `add` or `put_back` once."""
         with self._lock:
-            taken = self._todo[-most:]
-            del self._todo[-most:]
-            self._looked_at += len(taken)
+            if self._is_stopped:
+                return []
+            most = min(most, (len(self._todo) + 1) // 2)
+            taken = self._todo[len(self._todo) - most :]
+            del self._todo[len(self._todo) - most :]
+            self._looked_at += most
         return taken
+
+    def put_back(self, paths: Sequence[RelativePath]) -> None:
+        """Leave directories that were taken to others."""
+        with self._lock:
+            self._looked_at -= len(paths)
+            self._todo.extend(paths)
 
     def add(self, path: RelativePath, seen: Seen | None) -> int:
         """Take in what was seen of a directory that was taken; tells how many entries that were."""
@@ -102,29 +115,47 @@ class Count:
     def stop(self) -> None:
         """Have no more directories looked at."""
         with self._lock:
-            self._todo.clear()
+            self._is_stopped = True
 
     def step(self, root: Beneath, budget: int) -> bool:
         """Look at whole directories until `budget` entries are passed; False if there was none to take."""
         taken = False
         with translated("counting", Subject.VFOLDER):
-            while budget > 0 and (paths := self.take(1)):
+            while budget > 0 and (paths := self.take(_FEW)):
                 taken = True
-                budget -= 1 + self._look(root, paths[0])
+                budget -= self._look(root, paths, budget)
         return taken
 
-    def _look(self, root: Beneath, path: RelativePath) -> int:
-        remembered = self._recalled(root, path)
-        if remembered is not None:
-            with self._lock:
-                self._looked_at -= 1
-                return self._count(path, *remembered)
+    def _look(self, root: Beneath, paths: list[RelativePath], budget: int) -> int:
+        """Look at some of the directories, and put the others back; tells how many entries were passed."""
+        done = passed = 0
+        recalled: list[tuple[RelativePath, Figures, Sequence[str]]] = []
         try:
-            sight = look_at(root.resolver, root.fd, path.parts, self.leaves_out(path))
-        except OSError:
-            self.add(path, None)
-            raise
+            for path in paths:
+                remembered = self._recalled(root, path)
+                if remembered is not None:
+                    recalled.append((path, *remembered))
+                    passed += 1 + remembered[0][0]
+                elif passed < budget:
+                    passed += 1 + self._look_anew(root, path)
+                else:
+                    break
+                done += 1
+        finally:
+            self._put_together(recalled)
+            self.put_back(paths[done:])
+        return passed
+
+    def _look_anew(self, root: Beneath, path: RelativePath) -> int:
+        local = root.is_local
+        sight = look_at(root.resolver, root.fd, path.parts, self.leaves_out(path), local=local)
         return self.add(path, Seen.of(sight))
+
+    def _put_together(self, recalled: Sequence[tuple[RelativePath, Figures, Sequence[str]]]) -> None:
+        with self._lock:
+            self._looked_at -= len(recalled)
+            for path, figures, names in recalled:
+                self._count(path, figures, names)
 
     def _recalled(self, root: Beneath, path: RelativePath) -> tuple[Figures, Sequence[str]] | None:
         """What is remembered of a directory, if it has not changed."""
@@ -156,5 +187,6 @@ class Count:
         for place, figure in enumerate(figures):
             sums[place] += figure
         if names:
-            self._todo.extend([RelativePath((*path.parts, name)) for name in names])
+            above = path.parts
+            self._todo.extend([RelativePath((*above, name)) for name in names])
         return figures[0]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 
+from backends.mounted.helping import fts
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,10 +30,17 @@ _DIRECTORY = 0o040000
 _REGULAR = 0o100000
 #: A directory that vanished, whose name something else took, or that lies deeper than any path can say.
 _PASSED_OVER = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
+#: Length of a directory up to which all in it is asked for at once. Local file systems take some 20 bytes or more
+#: for each entry, the answers 300; what others tell of the length says nothing.
+_AT_ONCE_BYTES = 4 << 20
 
 
-def look_at(resolver: Resolver, root: int, parts: Sequence[str], leave_out: str) -> Sight | None:
-    """Look at everything in a directory but one name (empty: all of it); None if it is none any more."""
+def look_at(resolver: Resolver, root: int, parts: Sequence[str], leave_out: str, *, local: bool) -> Sight | None:
+    """Look at everything in a directory but one name (empty: all of it); None if it is none any more.
+
+    Args:
+        local: whether its file system is of this host alone.
+    """
     try:
         fd = resolver.open(root, parts, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError as error:
@@ -41,9 +50,47 @@ def look_at(resolver: Resolver, root: int, parts: Sequence[str], leave_out: str)
     try:
         known = os.fstat(fd)
         identity = (known.st_dev, known.st_ino, known.st_mtime_ns, known.st_ctime_ns)
-        return identity, known.st_blocks, _read(fd, leave_out)
+        at_once = local and known.st_size <= _AT_ONCE_BYTES and fts.can_be_used()
+        return identity, known.st_blocks, (_read_at_once if at_once else _read)(fd, leave_out)
     finally:
         os.close(fd)
+
+
+def _read_at_once(fd: int, leave_out: str) -> tuple[Figures, list[str], list[Link]]:
+    entries = files = logical = file_bytes = blocks = 0
+    names: list[str] = []
+    links: list[Link] = []
+    entry, status, memory = fts.ENTRY.unpack_from, fts.STATUS.unpack_from, fts.MEMORY
+    with fts.Children(fd) as children:
+        following = children.first
+        while following:
+            at = following
+            following, kind, known = entry(memory, at)
+            if leave_out and fts.name_of(at) == leave_out:
+                continue
+            nlink, size, allocated = status(memory, known)
+            if kind == fts.REGULAR:
+                files += 1
+                if nlink == 1:
+                    file_bytes += size
+            elif kind in fts.DIRECTORIES:
+                names.append(fts.name_of(at))
+                nlink = 1
+            elif kind == fts.UNKNOWN:
+                _pass_over(fts.error_of(at))
+                continue
+            entries += 1
+            logical += size
+            if nlink == 1:
+                blocks += allocated
+            else:
+                links.append((*fts.IDENTITY.unpack_from(memory, known), size, allocated, kind == fts.REGULAR))
+    return (entries, files, logical, file_bytes, blocks * BLOCK_BYTES), names, links
+
+
+def _pass_over(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def _read(fd: int, leave_out: str) -> tuple[Figures, list[str], list[Link]]:

@@ -1,4 +1,4 @@
-"""A process that does file work on behalf of another one: `python -m backends.mounted.helping.main VERB FD...`.
+"""A process that does file work on behalf of another one; `helpers.py` starts it.
 
 Copying a small file, or looking at one, is a few short system calls, and between them a process of ours does little
 else than hold its interpreter; so several processes do side by side what one alone could not. Requests come in on
@@ -10,13 +10,8 @@ ends, and so does this.
 from __future__ import annotations
 
 import marshal
-import os
 import struct
 import sys
-
-from backends.mounted.helping.looking import look_at
-from backends.mounted.helping.plain import PlainFile, copy_plain
-from backends.mounted.helping.resolving import find_resolver
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +19,6 @@ if TYPE_CHECKING:
     from typing import Any, BinaryIO
 
 LENGTH = struct.Struct(">I")
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
 
 def frame(document: object) -> bytes:
@@ -40,41 +34,21 @@ def parse(data: bytes) -> Any:
 
 def main() -> None:
     """Do what is asked for until nobody asks any more."""
-    answer = _copying(*sys.argv[2:]) if sys.argv[1] == "copy" else _counting(*sys.argv[2:])
+    answer = _answering(*sys.argv[2:])
     while (request := _read(sys.stdin.buffer)) is not None:
         sys.stdout.buffer.write(frame(answer(request)))
         sys.stdout.buffer.flush()
 
 
-def _copying(source: str, mount: str, shares: str) -> Callable[[Any], Any]:
-    resolver = find_resolver()
+def _answering(verb: str, *words: str) -> Callable[[Any], Any]:
+    """Who does what was asked for; nobody loads what the other one needs."""
+    if verb == "copy":
+        from backends.mounted.helping.copies import copying
 
-    def copy(request: Any) -> Any:
-        path, place, known = request
-        files = [PlainFile(*fields) for fields in known]
-        try:
-            directory = resolver.open(int(source), path, _DIRECTORY)
-        except OSError as error:
-            return 0, 0, [file.name for file in files], error.errno or 0
-        try:
-            return _copy(directory, int(mount), place, files, shares=shares == "1")
-        finally:
-            os.close(directory)
+        return copying(*words)
+    from backends.mounted.helping.counts import counting
 
-    return copy
-
-
-def _counting(root: str) -> Callable[[Any], Any]:
-    resolver = find_resolver()
-
-    def count(request: Any) -> Any:
-        """Answer with an errno, or what was seen of each path."""
-        try:
-            return 0, [look_at(resolver, int(root), path, leave_out) for path, leave_out in request]
-        except OSError as error:
-            return error.errno or 0, []
-
-    return count
+    return counting(*words)
 
 
 def _read(stream: BinaryIO) -> Any:
@@ -84,26 +58,3 @@ def _read(stream: BinaryIO) -> Any:
     (length,) = LENGTH.unpack(head)
     data = stream.read(length)
     return parse(data) if len(data) == length else None
-
-
-def _copy(
-    directory: int, mount: int, place: str, files: list[PlainFile], *, shares: bool
-) -> tuple[int, int, list[str], int]:
-    """Copy files of one directory; returns how many, their bytes, those left over, and an errno or 0."""
-    copied = size = seen = 0
-    rest: list[str] = []
-    try:
-        for file in files:
-            if copy_plain(directory, file, mount, f"{place}/{file.name}", shares=shares):
-                copied += 1
-                size += file.size_bytes
-            else:
-                rest.append(file.name)
-            seen += 1
-    except OSError as error:
-        return copied, size, rest + [file.name for file in files[seen:]], error.errno or 0
-    return copied, size, rest, 0
-
-
-if __name__ == "__main__":
-    main()
