@@ -12,7 +12,8 @@ from anyio.abc import TaskGroup
 from backends.mounted.beneath import Beneath
 from backends.mounted.errors import translated
 from backends.mounted.helpers import Helper
-from backends.mounted.usage import Count, Seen
+from backends.mounted.helping.looking import Sight
+from backends.mounted.usage import Count
 from backends.threads import VolumeThreads
 from domain.errors import PenstockError, Subject
 from domain.paths import RelativePath
@@ -89,7 +90,7 @@ async def count_with(helper: Helper, count: Count) -> None:
         if not paths:
             await anyio.sleep(_IDLE_SECONDS)  # others are at the last directories
             continue
-        seen: list[Seen | None] = []
+        seen: list[Sight | None] = []
         try:
             seen = await _ask(helper, count, paths)
         finally:
@@ -98,9 +99,9 @@ async def count_with(helper: Helper, count: Count) -> None:
             count.put_back(paths[len(seen) :])
 
 
-async def _ask(helper: Helper, count: Count, paths: list[RelativePath]) -> list[Seen | None]:
+async def _ask(helper: Helper, count: Count, paths: list[RelativePath]) -> list[Sight | None]:
     number, found = await helper.ask([(path.parts, count.leaves_out(path)) for path in paths])
     if number:
         with translated("counting", Subject.VFOLDER):
             raise OSError(number, os.strerror(number))
-    return [Seen.of(sight) for sight in found]
+    return list(found)

@@ -8,13 +8,12 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
-from typing import Final, NamedTuple, Self
+from typing import Final
 
 from backends.mounted.beneath import Beneath
 from backends.mounted.errors import translated
-from backends.mounted.helping.looking import BLOCK_BYTES, Figures, Sight, look_at
-from backends.mounted.usage_memory import DirectoryMemory, Identity
-from backends.mounted.usage_reading import Link, Reading, Tally
+from backends.mounted.helping.looking import BLOCK_BYTES, Figures, Link, Sight, look_at
+from backends.mounted.usage_memory import DirectoryMemory
 from domain.errors import Subject
 from domain.paths import ROOT, STAGING_NAME, RelativePath
 from domain.usage import Usage
@@ -24,23 +23,6 @@ _FEW: Final = 32
 #: Entries counted, or directories still to look at, with which other processes are worth their start.
 _LARGE: Final = 5000
 _MANY: Final = 1000
-
-
-class Seen(NamedTuple):
-    """A directory that was looked at."""
-
-    identity: Identity
-    #: Blocks of the directory itself.
-    blocks: int
-    reading: Reading
-
-    @classmethod
-    def of(cls, sight: Sight | None) -> Self | None:
-        """What was told of it; None: it is none any more."""
-        if sight is None:
-            return None
-        identity, blocks, (figures, names, links) = sight
-        return cls(Identity(*identity), blocks, Reading(Tally(*figures), names, [Link(*link) for link in links]))
 
 
 class Count:
@@ -60,7 +42,7 @@ class Count:
         self._looked_at = 0
         self._is_stopped = False
         self._linked: set[tuple[int, int]] = set()
-        #: As the fields of a tally.
+        #: As figures of a directory.
         self._sums = [0, 0, 0, 0, 0]
 
     @property
@@ -101,16 +83,20 @@ class Count:
             self._looked_at -= len(paths)
             self._todo.extend(paths)
 
-    def add(self, path: RelativePath, seen: Seen | None) -> int:
+    def add(self, path: RelativePath, sight: Sight | None) -> int:
         """Take in what was seen of a directory that was taken; tells how many entries that were."""
         with self._lock:
             self._looked_at -= 1
-            if seen is None:
+            if sight is None:
                 return 0
-            tally = self._judged(path, seen)
-            if self._memory is not None and not seen.reading.links:
-                self._memory.keep(seen.identity, tally, seen.reading.names)
-            return self._count(path, tally, seen.reading.names)
+            known, blocks, (figures, names, links) = sight
+            if path.is_root:
+                figures = _plus(figures, blocks=blocks)
+            if links:
+                figures = self._with_links(figures, links)
+            elif self._memory is not None:
+                self._memory.keep(known, figures, names)
+            return self._count(path, figures, names)
 
     def stop(self) -> None:
         """Have no more directories looked at."""
@@ -149,7 +135,7 @@ class Count:
     def _look_anew(self, root: Beneath, path: RelativePath) -> int:
         local = root.is_local
         sight = look_at(root.resolver, root.fd, path.parts, self.leaves_out(path), local=local)
-        return self.add(path, Seen.of(sight))
+        return self.add(path, sight)
 
     def _put_together(self, recalled: Sequence[tuple[RelativePath, Figures, Sequence[str]]]) -> None:
         with self._lock:
@@ -167,20 +153,13 @@ class Count:
         except OSError:
             return None
 
-    def _judged(self, path: RelativePath, seen: Seen) -> Tally:
-        """What counts of a directory, with files of several names where they are met first."""
-        tally = seen.reading.tally
-        for link in seen.reading.links:
-            if (link.device, link.inode) in self._linked:
-                continue
-            self._linked.add((link.device, link.inode))
-            tally = tally.plus(
-                Tally(
-                    file_bytes=link.size_bytes if link.is_regular else 0,
-                    allocated=link.blocks * BLOCK_BYTES,
-                )
-            )
-        return tally.plus(Tally(allocated=seen.blocks * BLOCK_BYTES)) if path.is_root else tally
+    def _with_links(self, figures: Figures, links: Sequence[Link]) -> Figures:
+        """What counts of a directory, with the bytes of files of several names where they are met first."""
+        for device, inode, size, blocks, is_regular in links:
+            if (device, inode) not in self._linked:
+                self._linked.add((device, inode))
+                figures = _plus(figures, file_bytes=size if is_regular else 0, blocks=blocks)
+        return figures
 
     def _count(self, path: RelativePath, figures: Figures, names: Sequence[str]) -> int:
         sums = self._sums
@@ -190,3 +169,8 @@ class Count:
             above = path.parts
             self._todo.extend([RelativePath((*above, name)) for name in names])
         return figures[0]
+
+
+def _plus(figures: Figures, *, file_bytes: int = 0, blocks: int) -> Figures:
+    entries, files, logical, bytes_of_files, allocated = figures
+    return entries, files, logical, bytes_of_files + file_bytes, allocated + blocks * BLOCK_BYTES

@@ -9,27 +9,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgpack
 
-from backends.mounted.helping.looking import Figures
-from backends.mounted.usage_reading import Tally
+from backends.mounted.helping.looking import Figures, Identity
 
 #: Directories of one folder remembered at most; some 100 bytes each.
 _MOST: Final = 200_000
 #: A directory younger than this may change again without its times telling, in nanoseconds.
 _SETTLED_NS: Final = 2_000_000_000
 _VERSION: Final = 1
-
-
-class Identity(NamedTuple):
-    """What tells a directory, as it was at one moment, from all others."""
-
-    device: int
-    inode: int
-    modified_ns: int
-    changed_ns: int
 
 
 class DirectoryMemory:
@@ -65,11 +55,11 @@ class DirectoryMemory:
         self._next[known.st_ino] = found
         return found[3], found[4]
 
-    def keep(self, known: Identity, tally: Tally, names: Sequence[str]) -> None:
+    def keep(self, known: Identity, figures: Figures, names: Sequence[str]) -> None:
         """Remember what lies in a directory."""
-        if max(known.modified_ns, known.changed_ns) < self._settled and len(self._next) < _MOST:
-            times = (known.device, known.modified_ns, known.changed_ns)
-            self._next[known.inode] = (*times, tuple(tally), tuple(names))
+        device, inode, modified_ns, changed_ns = known
+        if max(modified_ns, changed_ns) < self._settled and len(self._next) < _MOST:
+            self._next[inode] = (device, modified_ns, changed_ns, figures, names)
             self._same = False
 
     def dump(self) -> bytes:

@@ -17,9 +17,12 @@ if TYPE_CHECKING:
 Figures = tuple[int, int, int, int, int]
 #: A file of several names: its device, inode, bytes and blocks, and whether it is a file at all.
 Link = tuple[int, int, int, int, bool]
-#: Device, inode, when it was modified and when changed in nanoseconds; blocks of the directory itself; what lies
-#: in it but for the bytes of files of several names; the directories in it; these files.
-Sight = tuple[tuple[int, int, int, int], int, tuple[Figures, list[str], list[Link]]]
+#: What tells a directory, as it was at one moment, from all others: device, inode, when it was modified and when
+#: changed in nanoseconds.
+Identity = tuple[int, int, int, int]
+#: Which directory; blocks of the directory itself; what lies in it but for the bytes of files of several names; the
+#: directories in it; these files.
+Sight = tuple[Identity, int, tuple[Figures, list[str], list[Link]]]
 
 #: What `st_blocks` counts in, whatever the file system's block size (POSIX stat.h, Linux).
 BLOCK_BYTES = 512

@@ -32,11 +32,18 @@ class _OpenHow(ctypes.Structure):
     _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
 
 
-_libc = ctypes.CDLL(None, use_errno=True)
+_call = ctypes.CDLL(None, use_errno=True).syscall
 #: The same, called without letting other threads run meanwhile: for calls that wait for nothing.
 _at_once = ctypes.PyDLL(None).syscall
-_at_once.argtypes = (ctypes.c_long, ctypes.c_int, ctypes.c_char_p, ctypes.POINTER(_OpenHow), ctypes.c_size_t)
-_at_once.restype = ctypes.c_long
+_call.argtypes = _at_once.argtypes = (
+    ctypes.c_long,
+    ctypes.c_int,
+    ctypes.c_char_p,
+    ctypes.POINTER(_OpenHow),
+    ctypes.c_size_t,
+)
+_call.restype = _at_once.restype = ctypes.c_long
+_HOW_BYTES = ctypes.sizeof(_OpenHow)
 _READ_AT_ONCE = _OpenHow(
     os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC,
     0,
@@ -47,11 +54,9 @@ _READ_AT_ONCE = _OpenHow(
 def _openat2(dir_fd: int, path: bytes, flags: int, mode: int, resolve: int) -> int:
     how = _OpenHow(flags | os.O_CLOEXEC, mode, resolve)
     for _ in range(_MAX_RACES):
-        fd = _libc.syscall(
-            ctypes.c_long(_SYS_OPENAT2), ctypes.c_int(dir_fd), path, ctypes.byref(how), ctypes.c_size_t(24)
-        )
+        fd = int(_call(_SYS_OPENAT2, dir_fd, path, how, _HOW_BYTES))
         if fd >= 0:
-            return int(fd)
+            return fd
         if ctypes.get_errno() not in (errno.EAGAIN, errno.EINTR):
             break
     number = ctypes.get_errno()
@@ -60,7 +65,7 @@ def _openat2(dir_fd: int, path: bytes, flags: int, mode: int, resolve: int) -> i
 
 def open_at_once(root_fd: int, path: bytes) -> int | None:
     """Open a file for reading if all its names lie in the kernel's memory and none is a link; None otherwise."""
-    fd = int(_at_once(_SYS_OPENAT2, root_fd, path, _READ_AT_ONCE, 24))
+    fd = int(_at_once(_SYS_OPENAT2, root_fd, path, _READ_AT_ONCE, _HOW_BYTES))
     return fd if fd >= 0 else None
 
 

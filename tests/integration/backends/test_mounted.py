@@ -21,8 +21,9 @@ from backends.mounted import counting
 from backends.mounted.beneath import open_root
 from backends.mounted.helpers import Helper
 from backends.mounted.helping import counts
+from backends.mounted.helping.looking import Sight
 from backends.mounted.helping.resolving import WalkingResolver
-from backends.mounted.usage import Count, Seen
+from backends.mounted.usage import Count
 from backends.mounted.usage_memory import DirectoryMemory
 from backends.observer import SilentObserver
 from backends.powers import ReadsAtOnce
@@ -316,7 +317,7 @@ def counted(root: Path, data: bytes, later_seconds: float = 3600.0) -> tuple[Usa
     class Reading(Count):
         read = 0
 
-        def add(self, path: RelativePath, seen: Seen | None) -> int:
+        def add(self, path: RelativePath, seen: Sight | None) -> int:
             self.read += 1
             return super().add(path, seen)
 
@@ -372,7 +373,7 @@ async def test_another_process_helps_to_count(tmp_path: Path, monkeypatch: pytes
     asked: list[int] = []
     real = counting._ask
 
-    async def ask(helper: Helper, count: Count, paths: list[RelativePath]) -> list[Seen | None]:
+    async def ask(helper: Helper, count: Count, paths: list[RelativePath]) -> list[Sight | None]:
         asked.append(len(paths))
         return await real(helper, count, paths)
 
