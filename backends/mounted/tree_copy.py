@@ -110,7 +110,7 @@ class MountedTreeCopy:
             self._copiers = self._open_copiers()
         walked = await self._threads.run(self._step)
         await self._copy_batches()
-        if walked:
+        if walked and self._copiers is not None:
             await self._threads.run(self._finish)
         return walked
 
@@ -128,11 +128,13 @@ class MountedTreeCopy:
         )
 
     def _step(self) -> bool:
-        """Walk on; True at the end. Small files are copied by others, if there are any."""
+        """Walk on; True at the end. Small files are copied by others, if there are any, and it is not over yet."""
         with translated("copying", Subject.VFOLDER):
             self._stepped_bytes = 0
             for _ in range(_STEP_ENTRIES if self._copiers is None else _SHARED_ENTRIES):
                 if next(self._entries, None) is None:
+                    if self._copiers is None:
+                        self._finish()
                     return True
                 if self._stepped_bytes >= _STEP_BYTES:
                     break

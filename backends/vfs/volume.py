@@ -15,7 +15,7 @@ from uuid import UUID
 from backends.contract import EnsuredScope, EntryKind, FenceLevel, Operation, Purge, TrashEntry
 from backends.mounted.area import USAGE, Area
 from backends.mounted.beneath import Beneath
-from backends.mounted.builds import Builds
+from backends.mounted.builds import Attempt, Builds
 from backends.mounted.counting import Counting
 from backends.mounted.errors import translated
 from backends.mounted.files import MountedFiles
@@ -180,12 +180,15 @@ class VfsVolume:
         """Begin or go on with copying."""
         if not isinstance(source, MountedTree):
             raise UnsupportedError(f"{self.backend} cannot copy from there", subject=Subject.VOLUME)
-        begun = await self._threads.run(self._builds.open_attempt, build, attempt)
-        shares = await self._threads.run(shares_bytes, source.root, self._mount, begun.place)
+        begun, shares = await self._threads.run(self._open_attempt, build, attempt, source.root)
         place, resumed, verify = begun.place, begun.resumed, begun.plan.verify
         return MountedTreeCopy(
             source, self._mount, place, self._threads, verify=verify, resumed=resumed, shares=shares
         )
+
+    def _open_attempt(self, build: UUID, attempt: str, source: Beneath) -> tuple[Attempt, bool]:
+        begun = self._builds.open_attempt(build, attempt)
+        return begun, shares_bytes(source, self._mount, begun.place)
 
     async def finish_build(self, op: Operation, build: UUID, attempt: str, destination: VFolderId) -> None:
         """Put what was copied at its place."""
