@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
+import uvloop
+
 from backends.contract import Operation, Volume
 from backends.observer import SilentObserver
 from backends.powers import BuildPlan
@@ -106,7 +108,7 @@ def _counts(folder: Path, files: int, rounds: int) -> Iterator[Comparison]:
 
 
 #: An event loop of this process, in which volumes live.
-_LOOP = asyncio.Runner()
+_LOOP = asyncio.Runner(loop_factory=uvloop.new_event_loop)
 
 
 @contextmanager
