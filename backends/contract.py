@@ -222,12 +222,19 @@ class FileAccess(Protocol):
         """
 
     async def create_staging(
-        self, session: str, *, destination: RelativePath, length: int | None, note: bytes = b""
+        self,
+        session: str,
+        *,
+        destination: RelativePath,
+        length: int | None,
+        note: bytes = b"",
+        data: bytes = b"",
     ) -> None:
         """Begin an upload of `length` bytes (None: not known yet) that is meant for `destination`.
 
         Args:
             note: what to keep beside its bytes, up to some 3 KiB, for the day on which all else is lost.
+            data: its first bytes; if they cannot be stored, nothing is begun.
 
         Repeat-safe. Raises StorageFullError at once when the volume could not hold it.
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import os
 import random
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from bench.comparison import Aim, Comparison
@@ -170,6 +172,7 @@ def small_uploads(folder: Path, count: int, rounds: int) -> Iterator[Comparison]
         for connections in (1, 8):
             for comparison in (
                 _small_upload(uploader, count, connections),
+                _whole_upload(uploader, count, connections),
                 _archive_upload(uploader, count, connections),
             ):
                 comparison.run(rounds)
@@ -186,6 +189,36 @@ def _small_upload(uploader: Uploader, count: int, connections: int) -> Compariso
 
     name = f"upload of {count} files of 4 KiB by {connections} connection(s)"
     return _against_peer(name, uploader, count, connections, many_ours, "@tus/server")
+
+
+def _whole_upload(uploader: Uploader, count: int, connections: int) -> Comparison:
+    """The same files, each in the one request that creates it."""
+    ours, data = uploader.penstock, uploader.source.read_bytes()
+    headers = {**_BODY, "Upload-Length": str(len(data))}
+    with Connection(ours.manager_port) as manager:
+        token = ours.ask(manager, "/folder/file/upload-below", relpath=".")["token"]
+
+    def send(port: int, target: str, fields: Callable[[], dict[str, str]], number: int) -> None:
+        with Connection(port) as connection:
+            for _ in range(number):
+                status, head, _ = connection.ask("POST", target, {**headers, **fields()}, data)
+                if status != 201 or header(head, "Upload-Offset") != str(len(data)):
+                    raise RuntimeError(head)
+
+    def ours_named() -> dict[str, str]:
+        name = base64.b64encode(f"f{next(uploader.numbers)}".encode()).decode()
+        return {"Upload-Metadata": f"filename {name}"}
+
+    to_ours = partial(send, ours.client_port, f"/files?token={token}", ours_named)
+    to_peer = partial(send, uploader.peer.port, "/files", dict)
+    return Comparison(
+        f"the same, each in one request, by {connections} connection(s)",
+        "files/s",
+        {
+            "Penstock": lambda: throughput(count, connections, to_ours),
+            "@tus/server": lambda: throughput(count, connections, to_peer),
+        },
+    )
 
 
 def _archive_upload(uploader: Uploader, count: int, connections: int) -> Comparison:

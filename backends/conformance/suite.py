@@ -462,6 +462,17 @@ class BackendConformance:
             assert (committed.size_bytes, committed.replaced_bytes) == (10, None)
             assert await get(files, "a/b") == b"0123456789"
 
+    async def test_an_upload_may_begin_with_bytes(self) -> None:
+        async with self.with_folder() as (_, files):
+            for _ in range(2):
+                await files.create_staging(SESSION, destination=path("a"), length=10, data=b"01234")
+                assert await files.staged_bytes(SESSION) == 5
+            staging = await files.open_staging(SESSION)
+            await staging.append([b"56789"])
+            await staging.close()
+            await files.commit_staging(SESSION, path("a"))
+            assert await get(files, "a") == b"0123456789"
+
     async def test_an_upload_goes_on_where_it_was_left(self) -> None:
         async with self.with_folder() as (_, files):
             await files.create_staging(SESSION, destination=path("a"), length=8)

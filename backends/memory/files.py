@@ -116,13 +116,21 @@ class MemoryFiles:
         return True
 
     async def create_staging(
-        self, session: str, *, destination: RelativePath, length: int | None, note: bytes = b""
+        self,
+        session: str,
+        *,
+        destination: RelativePath,
+        length: int | None,
+        note: bytes = b"",
+        data: bytes = b"",
     ) -> None:
         """Begin an upload."""
         del length
         plane = await self._plane()
         plane.begin(session, destination)
         plane.notes.setdefault(session, note)
+        if data and not plane.staged(session):
+            plane.append(session, data)
 
     async def staging_note(self, session: str) -> bytes:
         """The note of an upload."""

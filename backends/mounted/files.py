@@ -115,11 +115,17 @@ class MountedFiles:
         return True
 
     async def create_staging(
-        self, session: str, *, destination: RelativePath, length: int | None, note: bytes = b""
+        self,
+        session: str,
+        *,
+        destination: RelativePath,
+        length: int | None,
+        note: bytes = b"",
+        data: bytes = b"",
     ) -> None:
-        """Make an empty staging file; where it is meant for makes no difference on a file system."""
+        """Make a staging file; where it is meant for makes no difference on a file system."""
         del destination
-        await self._run(staging.create, session, length, note)
+        await self._run(staging.create, session, length, note, data)
 
     async def staging_note(self, session: str) -> bytes:
         """The note of an upload."""

@@ -37,18 +37,28 @@ _MAX_RACES: Final = 16
 _IOV_MAX: Final = 1024
 
 
-def create(root: Beneath, session: str, length: int | None, note: bytes) -> None:
-    """Make an empty staging file; one that is there already stays."""
+def create(root: Beneath, session: str, length: int | None, note: bytes, data: bytes) -> None:
+    """Make a staging file of the first bytes there are; one that is there already stays."""
     name = _name(session)
 
     def begin(area: Beneath) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         with opened(os.open(name, flags, FILE_MODE, dir_fd=area.fd)) as fd:
             _keep_note(fd, note)
+            if data:
+                _write_all(fd, data, area, name)
 
     with translated(session, Subject.UPLOAD):
         _check_room(root, length)
         in_area(root, begin)
+
+
+def _write_all(fd: int, data: bytes, area: Beneath, name: str) -> None:
+    try:
+        write(fd, [data], 0)
+    except OSError:
+        os.unlink(name, dir_fd=area.fd)
+        raise
 
 
 def in_area(root: Beneath, put: Callable[[Beneath], None]) -> None:

@@ -6,6 +6,8 @@ as a Bearer token or in the query.
 
 from __future__ import annotations
 
+from typing import Final
+
 from aiohttp import web
 
 from domain.errors import InvalidRequestError
@@ -16,12 +18,15 @@ from gateway.cors import Cors
 from gateway.gate import Gate
 from gateway.protocol import tus
 from gateway.protocol.checksum import ALGORITHMS
+from gateway.protocol.metadata import parse_metadata, wants_unpacking
 from gateway.protocol.tus import Creation, Dialect
 from gateway.tokens import CollectionClaims, UploadClaims
 from gateway.transfer.receive import expect_later
 from gateway.uploads.sessions import Known
 
 _OVERRIDE = "X-HTTP-Method-Override"
+#: Length up to which an upload is kept in memory until it is stored: what is buffered of any request anyway.
+_SMALL_BYTES: Final = 64 << 10
 
 
 class CollectionRoutes:
@@ -73,14 +78,23 @@ class CollectionRoutes:
             return refusal(refused)
         claims = self._access.token(request, even_expired=False)
         creation = tus.read_creation(request.headers, self._gate.settings.max_upload_bytes)
-        known = await self._create(claims, creation)
-        try:
-            view = await self._flow.store_first(request, claims, known.session.id)
-        except RefusedError as error:
-            return refusal(error.refuse)
+        if isinstance(claims, CollectionClaims) and self._is_small_and_whole(request, creation):
+            session_id, view = await self._flow.store_whole(request, claims, creation)
+        else:
+            session_id = (await self._create(claims, creation)).session.id
+            try:
+                view = await self._flow.store_first(request, claims, session_id)
+            except RefusedError as error:
+                return refusal(error.refuse)
         response = web.Response(status=201, headers=state_headers(view, Dialect.STANDARD))
-        response.headers["Location"] = self._access.location(request, "files", known.session.id)
+        response.headers["Location"] = self._access.location(request, "files", session_id)
         return response
+
+    @staticmethod
+    def _is_small_and_whole(request: web.Request, creation: Creation) -> bool:
+        return tus.brings_all(request.headers, creation, _SMALL_BYTES) and not wants_unpacking(
+            parse_metadata(creation.metadata)
+        )
 
     async def _create(self, claims: UploadClaims | CollectionClaims, creation: Creation) -> Known:
         if isinstance(claims, CollectionClaims):

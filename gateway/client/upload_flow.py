@@ -6,15 +6,16 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from domain.ids import VolumeName
 from domain.paths import RelativePath
 from gateway.client.tus_answers import refusal, state_headers
 from gateway.gate import Gate
 from gateway.protocol import tus
-from gateway.protocol.tus import Accept, Dialect, Refuse, UploadView
+from gateway.protocol.tus import Accept, Creation, Dialect, Refuse, UploadView
 from gateway.tokens import CollectionClaims, UploadClaims
 from gateway.transfer.receive import RequestBody, ask_for_body
 from gateway.uploads.opened import OpenUpload
-from gateway.uploads.session import UploadState
+from gateway.uploads.session import UploadSession, UploadState
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +83,41 @@ class UploadFlow:
         await self._uploads.finish(opened)
         return await self.view(opened)
 
+    async def store_whole(
+        self, request: web.Request, claims: CollectionClaims, creation: Creation
+    ) -> tuple[str, UploadView]:
+        """Store an upload that comes in one small POST; tells its id and how it is.
+
+        It has no lease and no offset, and only its last record waits for what the others do.
+        """
+        volume = VolumeName(claims.volume)
+        self._gate.observer.transferring("upload", 1)
+        try:
+            data = await self._read_whole(request)
+            known = await self._uploads.beginner.create_whole(claims, creation, data)
+        finally:
+            self._gate.observer.transferring("upload", -1)
+        self._gate.observer.received(volume, len(data))
+        return known.session.id, _finished(known.session)
+
+    async def _read_whole(self, request: web.Request) -> bytes:
+        """All of a request's body. Raises ConnectionError if its sender is gone or stands still."""
+        await ask_for_body(request)
+        body, pieces = RequestBody(request, self._gate.settings.idle_seconds), list[bytes]()
+        while piece := await body.read():
+            pieces.append(piece)
+        return b"".join(pieces)
+
     async def view(self, opened: OpenUpload) -> UploadView:
         """An upload as the protocol sees it."""
         session = opened.session
-        finished = session.state is UploadState.COMMITTED
+        if session.state is UploadState.COMMITTED:
+            return _finished(session)
         return UploadView(
-            offset=session.length if finished else opened.offset,
-            length=await self._uploads.length(session) if not finished else session.length,
+            offset=opened.offset,
+            length=await self._uploads.length(session),
             metadata=session.metadata,
-            expires=None if finished else session.expires,
+            expires=session.expires,
             concat=session.concat,
             is_final=session.is_final,
         )
@@ -104,6 +131,17 @@ class UploadFlow:
             await self._uploads.store(opened, body, accept)
         finally:
             self._gate.observer.transferring("upload", -1)
+
+
+def _finished(session: UploadSession) -> UploadView:
+    return UploadView(
+        offset=session.length,
+        length=session.length,
+        metadata=session.metadata,
+        expires=None,
+        concat=session.concat,
+        is_final=session.is_final,
+    )
 
 
 class RefusedError(Exception):

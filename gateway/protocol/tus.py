@@ -160,6 +160,20 @@ def decide_patch(
     return _accept(request, upload, offset, _told_length(request, upload, offset, max_bytes), max_bytes)
 
 
+def brings_all(request: Mapping[str, str], creation: Creation, most_bytes: int) -> bool:
+    """Whether a POST has all bytes of an upload with it, up to so many, and is surely not refused for them."""
+    length = creation.length
+    return (
+        length is not None
+        and 0 < length <= most_bytes
+        and creation.concat is None
+        and request.get("Content-Length") == str(length)
+        and "Transfer-Encoding" not in request
+        and "Upload-Checksum" not in request
+        and _check_content_type(request, Dialect.STANDARD) is None
+    )
+
+
 def decide_create_with_upload(
     request: Mapping[str, str], upload: UploadView, max_bytes: int
 ) -> Accept | Refuse | None:

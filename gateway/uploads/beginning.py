@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from backends.contract import FileAccess, Volume
 from bus.contract import Clock
-from domain.errors import GoneError, NotFoundError, Subject, TooLargeError, UnauthenticatedError
+from domain.errors import ConflictError, GoneError, NotFoundError, Subject, TooLargeError, UnauthenticatedError
 from domain.ids import VolumeName
 from domain.paths import ROOT
 from gateway.protocol.metadata import parse_metadata, wants_unpacking, whole_sha256
@@ -94,8 +94,24 @@ class Beginner:
             return await self._finisher.finish(known)
         return await self._finisher.adopt(known) or known
 
-    async def begin(self, session: UploadSession) -> Known:
+    async def create_whole(self, claims: CollectionClaims, creation: Creation, data: bytes) -> Known:
+        """Begin and finish an upload below the directory a token stands for, of which all bytes are there.
+
+        Nobody has heard of it before it is finished, so nobody else is at it, and it is never an unfinished one.
+        Raises as `create_below`, and as `Finisher.finish`.
+        """
+        known = await self.begin(self._unnamed(claims, creation), data)
+        try:
+            return await self._finisher.finish_whole(known, data)
+        except ConflictError:
+            await self._finisher.discard(known.session)
+            raise
+
+    async def begin(self, session: UploadSession, data: bytes = b"") -> Known:
         """Reserve room, record an upload and make its staging file; one that is recorded already goes on.
+
+        Args:
+            data: all of its bytes, if they are there.
 
         Raises:
             QuotaExceededError, StorageFullError: no room.
@@ -112,7 +128,11 @@ class Beginner:
             return await self._sessions.require(session.id)
         try:
             await self._files(session).create_staging(
-                session.id, destination=session.destination or ROOT, length=session.length, note=session.note()
+                session.id,
+                destination=session.destination or ROOT,
+                length=session.length,
+                note=b"" if data else session.note(),
+                data=data,
             )
         except Exception:
             await self._sessions.forget(session.id)

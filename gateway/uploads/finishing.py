@@ -7,6 +7,7 @@ record to `committed`, so it is there once; that step also gives back what the u
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 from collections.abc import Callable
 from dataclasses import replace
@@ -80,6 +81,11 @@ class Finisher:
             if done is not None:
                 return done
             known = await self._sessions.revive(known.session)
+
+    async def finish_whole(self, known: Known, data: bytes) -> Known:
+        """Like `finish`, where all bytes of the upload are at hand."""
+        wanted = self._digests or known.session.announced_sha256
+        return await self.finish(known, sha256=hashlib.sha256(data).digest() if wanted else None)
 
     async def _try(
         self,

@@ -17,7 +17,7 @@ import aiohttp
 import anyio
 import pytest
 from harness.mortal import Life, Mortal
-from harness.tus import Collection
+from harness.tus import BODY, Collection, metadata
 from harness.world import FOLDER, Answer, World, open_world
 
 from bus.memory.store import MemoryStore
@@ -153,6 +153,25 @@ async def test_an_archive_is_unpacked(tmp_path: Path) -> None:
             assert len(records) <= 1, step
             assert not any(records), step
     assert 20 < step < MOST
+
+
+async def test_a_small_upload_in_one_request(tmp_path: Path) -> None:
+    """Its client never learns of an upload that was not finished; what appears is whole, and told of once."""
+    appeared = []
+    for step, path, life in lives(tmp_path):
+        store = MemoryStore()
+        async with mortal_world(path, store) as world:
+            files = await Collection.open(world)
+            headers = {**BODY, "Upload-Length": str(len(DATA)), "Upload-Metadata": metadata(filename="a")}
+            await until_death(world, life, files.ask("POST", "/files", headers, DATA))
+        async with next_world(path, store) as world:
+            there = (world.folder / "a").exists()
+            assert not there or (world.folder / "a").read_bytes() == DATA, step
+            appeared.append(there)
+        assert len(uploaded(world, "file.uploaded")) == there, step
+        assert not (world.folder / ".upload").exists(), step
+    assert appeared == sorted(appeared), "from some step on it is there"
+    assert {True, False} == set(appeared)
 
 
 async def test_a_file_goes_where_its_first_request_said(tmp_path: Path) -> None:
