@@ -14,7 +14,8 @@ from backends.contract import EntryKind
 from domain.errors import BackendFaultError
 from domain.ids import VFolderId
 from gateway.archive.contents import Contents
-from gateway.archive.flowing import compressed_tar, deflated_zip, gzip, zstd
+from gateway.archive.deflate import gzip
+from gateway.archive.flowing import compressed_tar, deflated_zip, zstd
 from gateway.archive.layout import Format, Layout
 from gateway.archive.manifest import ERRORS_NAME, Manifest, Member, errors_member
 from gateway.archive.tar import Tar

@@ -6,37 +6,21 @@ member, `_ERRORS.txt`.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 import zstandard
 from anyio import to_thread
 
 from gateway.archive.contents import ChangedError, Contents
+from gateway.archive.deflate import Compressor, crc32, deflate
 from gateway.archive.manifest import ERRORS_NAME, Member, errors_member
 from gateway.archive.tar import Tar
 from gateway.archive.zip import DeflatedZip
 
 #: Bytes compressed at once.
 _GATHER_BYTES: Final = 1 << 20
-_LEVEL: Final = 6
 _ZSTD_LEVEL: Final = 3
-
-
-class Compressor(Protocol):
-    """One of `zlib` or `zstandard`."""
-
-    def compress(self, data: bytes, /) -> bytes:
-        """Take in bytes; returns what is ready."""
-
-    def flush(self) -> bytes:
-        """The rest."""
-
-
-def gzip() -> Compressor:
-    """The gzip format (RFC 1952), without a time."""
-    return zlib.compressobj(_LEVEL, zlib.DEFLATED, 31)
 
 
 def zstd() -> Compressor:
@@ -65,7 +49,7 @@ async def deflated_zip(members: Sequence[Member], contents: Contents) -> AsyncGe
         counted = _Counted(pieces)
         packed = 0
         yield head
-        async for piece in _compressed(counted, zlib.compressobj(_LEVEL, zlib.DEFLATED, -15)):
+        async for piece in _compressed(counted, deflate()):
             packed += len(piece)
             yield piece
         tail = form.descriptor(member, counted.crc, packed, counted.size)
@@ -162,7 +146,7 @@ class _Counted:
     async def __anext__(self) -> bytes:
         piece = await anext(self._pieces)
         self.size += len(piece)
-        self.crc = zlib.crc32(piece, self.crc)
+        self.crc = crc32(piece, self.crc)
         return piece
 
 

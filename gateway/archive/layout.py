@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from array import array
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
@@ -12,6 +11,7 @@ from typing import Final, Protocol
 from anyio import to_thread
 
 from gateway.archive.contents import Contents
+from gateway.archive.deflate import crc32
 from gateway.archive.manifest import Member
 
 #: Bytes gathered before they are sent.
@@ -69,7 +69,7 @@ class Checksums:
 
 def _key(member: Member) -> tuple[int, int, int]:
     if member.data is not None:
-        return (0, len(member.data), zlib.crc32(member.data))
+        return (0, len(member.data), crc32(member.data))
     return (member.stat.identity, member.stat.size_bytes, member.stat.modified_ns)
 
 
@@ -159,7 +159,7 @@ class Layout:
         form, parts, crc = self._form, list[bytes](), 0
         for member, content in zip(self._members[index : index + len(data)], data, strict=True):
             if form.needs_crc:
-                crc = zlib.crc32(content)
+                crc = crc32(content)
                 checksums.keep(member, crc)
             parts += (form.head(member), content, form.tail(member, crc))
         return b"".join(parts)
@@ -175,7 +175,7 @@ class Layout:
         if self._form.needs_crc and first == 0 and last == member.size and checksums.get(member) is None:
             crc = 0
             async for piece in contents.pieces(index, first, last):
-                crc = zlib.crc32(piece, crc)
+                crc = crc32(piece, crc)
                 yield piece
             checksums.keep(member, crc)
         else:
@@ -195,7 +195,7 @@ class Layout:
         if crc is None:
             crc = 0
             async for piece in contents.pieces(index, 0, member.size):
-                crc = zlib.crc32(piece, crc)
+                crc = crc32(piece, crc)
             checksums.keep(member, crc)
         return crc
 

@@ -11,7 +11,6 @@ import io
 import stat
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,15 +20,16 @@ import zstandard
 
 from domain.errors import InvalidPathError, InvalidRequestError, Subject, TooLargeError
 from domain.paths import RelativePath
+from gateway.archive.deflate import DEFLATE_ERRORS, gunzipped
 
 _PIECE_BYTES: Final = 1 << 20
 _ZIP_ENCRYPTED: Final = 0x1
 #: Archives smaller than this may be compressed as well as they like, in bytes unpacked.
 _HARMLESS_BYTES: Final = 16 << 20
-_BROKEN: Final = (
+_BROKEN: Final[tuple[type[Exception], ...]] = (
     zipfile.BadZipFile,
     tarfile.TarError,
-    zlib.error,
+    *DEFLATE_ERRORS,
     zstandard.ZstdError,
     EOFError,
     NotImplementedError,
@@ -139,12 +139,12 @@ def _zip(file: IO[bytes]) -> Iterator[Item]:
 
 
 def _tar(file: IO[bytes], start: bytes) -> Iterator[Item]:
+    source: Any = file
     if start == b"\x28\xb5\x2f\xfd":
-        source: Any = zstandard.ZstdDecompressor(max_window_size=128 << 20).stream_reader(file, closefd=False)
-        archive = tarfile.open(fileobj=source, mode="r|")  # noqa: SIM115  closed below
-    else:
-        archive = tarfile.open(fileobj=file, mode="r|*")  # noqa: SIM115  closed below
-    with archive:
+        source = zstandard.ZstdDecompressor(max_window_size=128 << 20).stream_reader(file, closefd=False)
+    elif start[:2] == b"\x1f\x8b":
+        source = gunzipped(file)
+    with tarfile.open(fileobj=source, mode="r|*" if source is file else "r|") as archive:
         for info in archive:
             if not (info.isreg() or info.isdir()):
                 raise _refused(f"{info.name[:100]!r} is a link or device")

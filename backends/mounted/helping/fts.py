@@ -68,13 +68,13 @@ _is_there = _find()
 
 def can_be_used() -> bool:
     """Whether this thread may ask this way."""
-    if not _is_there:
-        return False
+    if not _is_there or not _count():
+        return _is_there  # what is the only thread shares its working directory with nobody
     try:
         return bool(_of_thread.stands_alone)
     except AttributeError:
         # A sandbox may forbid the call, as that of Docker does.
-        _of_thread.stands_alone = _count() == 0 or _libc.unshare(_CLONE_FS) == 0
+        _of_thread.stands_alone = _libc.unshare(_CLONE_FS) == 0
         return bool(_of_thread.stands_alone)
 
 
