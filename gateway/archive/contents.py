@@ -70,8 +70,8 @@ class Contents:
 
     def is_small(self, index: int) -> bool:
         """Whether a member's bytes are read in one go, with those of others."""
-        member = self._members[index]
-        return member.data is None and 0 < member.size <= _SMALL_BYTES
+        _, _, _, size, _, _, data = self._members[index]
+        return data is None and 0 < size <= _SMALL_BYTES
 
     async def run(self, index: int, stop: int) -> Sequence[bytes]:
         """All bytes of a small member and of those that follow it before `stop`, as long as they are small as well.
@@ -125,7 +125,7 @@ def _there(data: bytes | None, member: Member) -> bytes:
 
 def _is_same(known: FileStat, member: Member) -> bool:
     was = member.stat
-    return (
+    return known == was or (
         known.modified_ns == was.modified_ns
         and known.size_bytes == was.size_bytes
         and known.identity == was.identity

@@ -6,6 +6,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from itertools import accumulate
 from typing import Final, Protocol
 
 from anyio import to_thread
@@ -40,14 +41,8 @@ class Format(Protocol):
     def end(self, count: int, begin: int, size: int) -> bytes:
         """What stands behind the directory of `count` entries, which begins at `begin`."""
 
-    def head_length(self, member: Member) -> int:
-        """Length of `head`."""
-
-    def tail_length(self, member: Member) -> int:
-        """Length of `tail`."""
-
-    def entry_length(self, member: Member, offset: int) -> int:
-        """Length of `entry`."""
+    def lengths(self, member: Member, offset: int) -> tuple[int, int, int]:
+        """Lengths of `head`, `tail` and `entry` of a member whose head is at `offset`."""
 
 
 class Checksums:
@@ -81,13 +76,14 @@ class Layout:
         self._form = form
         #: Where each member's head begins, and where the directory does.
         self._heads = array("Q", [0])
+        entries, offset = array("Q"), 0
         for member in members:
-            length = form.head_length(member) + member.size + form.tail_length(member)
-            self._heads.append(self._heads[-1] + length)
+            head, tail, entry = form.lengths(member, offset)
+            offset += head + member.size + tail
+            self._heads.append(offset)
+            entries.append(entry)
         #: Where each entry of the directory begins, and where its end does.
-        self._entries = array("Q", [self._heads[-1]])
-        for index, member in enumerate(members):
-            self._entries.append(self._entries[-1] + form.entry_length(member, self._heads[index]))
+        self._entries = array("Q", accumulate(entries, initial=offset))
         begin, size = self._heads[-1], self._entries[-1] - self._heads[-1]
         self._end = form.end(len(members), begin, size)
         self.size = self._entries[-1] + len(self._end)

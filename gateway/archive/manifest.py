@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+import msgpack
 from anyio import to_thread
 
 from backends.contract import Entry, EntryKind, FileAccess, FileStat
@@ -17,6 +18,11 @@ from domain.paths import STAGING_NAME, RelativePath
 ERRORS_NAME: Final = "_ERRORS.txt"
 #: Entries of one directory that are few enough to be gone through on the event loop.
 _AT_ONCE: Final = 200
+#: Members of which a tag is computed in one go.
+_ROWS: Final = 1000
+
+#: Makes a named tuple of a plain one, in a third of the time its own constructor takes.
+_made: Final = tuple.__new__
 
 
 class Member(NamedTuple):
@@ -41,10 +47,12 @@ def member_of(
     name: str, path: RelativePath, known: FileStat, *, target: str = "", data: bytes | None = None
 ) -> Member:
     """A member as its stat, or its own bytes, make it."""
-    size = known.size_bytes if known.kind is EntryKind.FILE else 0
+    kind, size, _, modified_ns, _, _ = known
     if data is not None:
         size = len(data)
-    return Member(name, path, known, size, known.modified_ns // 1_000_000_000, target, data)
+    elif kind is not EntryKind.FILE:
+        size = 0
+    return _made(Member, (name, path, known, size, modified_ns // 1_000_000_000, target, data))
 
 
 @dataclass(slots=True)
@@ -57,10 +65,14 @@ class Manifest:
     def tag(self, salt: str) -> str:
         """Text that changes with anything that would change the archive's bytes. Takes its time."""
         digest = hashlib.sha256(salt.encode())
-        for member in self.members:
-            known = member.stat
-            row = (member.name, known.kind.value, member.size, known.modified_ns, known.identity, known.mode)
-            digest.update(repr((row, member.target, member.data)).encode())
+        for start in range(0, len(self.members), _ROWS):
+            rows = [
+                (name, size, modified_ns, identity, mode, target, data)
+                for name, _, (_, _, mode, modified_ns, _, identity), size, _, target, data in self.members[
+                    start : start + _ROWS
+                ]
+            ]
+            digest.update(msgpack.packb(rows, unicode_errors="surrogateescape"))
         return digest.hexdigest()[:32]
 
     @property
@@ -153,22 +165,19 @@ class Gatherer:
 
     def _add_all(self, directory: RelativePath, skip: int, entries: Sequence[Entry]) -> Sequence[RelativePath]:
         directories: list[RelativePath] = []
-        for entry in entries:
-            below = RelativePath((*directory.parts, entry.name))
-            if entry.stat.kind is EntryKind.DIRECTORY:
+        above = directory.parts
+        prefix = "".join(f"{part}/" for part in above[skip:])
+        for name, known, link_target in entries:
+            below, kind = RelativePath((*above, name)), known.kind
+            if kind is EntryKind.FILE:
+                self._add(member_of(prefix + name, below, known))
+            elif kind is EntryKind.DIRECTORY:
                 directories.append(below)
+            elif kind is EntryKind.SYMLINK and link_target:
+                self._add(member_of(prefix + name, below, known, target=link_target))
             else:
-                self._add_entry(below, skip, entry)
+                self._found.errors.append(f"{prefix}{name}: a link out of its directory, or no file")
         return directories
-
-    def _add_entry(self, path: RelativePath, skip: int, entry: Entry) -> None:
-        name = "/".join(path.parts[skip:])
-        if entry.stat.kind is EntryKind.FILE:
-            self._add(member_of(name, path, entry.stat))
-        elif entry.stat.kind is EntryKind.SYMLINK and entry.link_target:
-            self._add(member_of(name, path, entry.stat, target=entry.link_target))
-        else:
-            self._found.errors.append(f"{name}: a link out of its directory, or no file")
 
     async def _try_entries(self, path: RelativePath) -> Sequence[Entry]:
         try:

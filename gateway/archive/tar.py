@@ -83,18 +83,10 @@ class Tar:
         info.linkname = member.target
         return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
 
-    def head_length(self, member: Member) -> int:
-        """Length of the header: one block, unless something of it does not fit into the old format."""
-        return _BLOCK if _is_plain(member) else len(self.head(member))
-
-    def tail_length(self, member: Member) -> int:
-        """Length of the padding."""
-        return -member.size % _BLOCK
-
-    def entry_length(self, member: Member, offset: int) -> int:
-        """Length of an entry of the directory at the end."""
-        del member, offset
-        return 0
+    def lengths(self, member: Member, offset: int) -> tuple[int, int, int]:
+        """Lengths of the header, one block unless something of it does not fit there, and of the padding."""
+        del offset
+        return _BLOCK if _is_plain(member) else len(self.head(member)), -member.size % _BLOCK, 0
 
     def tail(self, member: Member, crc: int) -> bytes:
         """The padding behind a member's bytes."""
@@ -114,12 +106,12 @@ class Tar:
 
 def _is_plain(member: Member) -> bool:
     """Whether all there is to say of a member fits into one block."""
-    name, target = member.name, member.target
+    name, _, _, size, modified, target, _ = member
     return (
         len(name) < _OLD_NAME
         and len(target) < _OLD_NAME
         and name.isascii()
         and target.isascii()
-        and member.size < _OLD_SIZE
-        and 0 <= member.modified < _OLD_SIZE
+        and size < _OLD_SIZE
+        and 0 <= modified < _OLD_SIZE
     )

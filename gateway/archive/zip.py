@@ -17,7 +17,9 @@ from gateway.archive.manifest import Member
 _STORED, _DEFLATED = 0, 8
 _LIMIT: Final = 0xFFFFFFFF
 _COUNT_LIMIT: Final = 0xFFFF
-#: Times remembered in DOS's coding: files of a directory were often made in the same seconds.
+_HEAD, _HEAD_SIGN = struct.Struct("<IHHHHHIIIHH"), 0x04034B50
+_ENTRY, _ENTRY_SIGN = struct.Struct("<IHHHHHHIIIHHHHHII"), 0x02014B50
+#: Times remembered as they are written: files of a directory were often made in the same seconds.
 _TIMES: Final = 1000
 #: Bit 3: a data descriptor follows. Bit 11: names are UTF-8.
 _FLAGS: Final = 0x0808
@@ -40,40 +42,22 @@ class Zip:
         """The local header before a member's bytes."""
         name, wide = _name(member), self._is_wide(member)
         known = member.size if self.method == _STORED else 0
-        extra = _time_extra(member)
+        clock, date, extra = _times(member.modified)
         if wide:
             extra = struct.pack("<HHQQ", 1, 16, known, known) + extra
-        short = _LIMIT if wide else known
-        return (
-            struct.pack(
-                "<IHHHHHIIIHH",
-                0x04034B50,
-                _ZIP64_VERSION if wide else _VERSION,
-                _FLAGS,
-                self.method,
-                *_dos_time(member.modified),
-                0,
-                short,
-                short,
-                len(name),
-                len(extra),
-            )
-            + name
-            + extra
-        )
+        short, version = (_LIMIT, _ZIP64_VERSION) if wide else (known, _VERSION)
+        length = len(name)
+        return _HEAD.pack(
+            _HEAD_SIGN, version, _FLAGS, self.method, clock, date, 0, short, short, length, len(extra)
+        ) + (name + extra)
 
-    def head_length(self, member: Member) -> int:
-        """Length of the local header."""
-        return 30 + len(_name(member)) + len(_time_extra(member)) + (20 if self._is_wide(member) else 0)
-
-    def tail_length(self, member: Member) -> int:
-        """Length of the data descriptor."""
-        return 24 if self._is_wide(member) else 16
-
-    def entry_length(self, member: Member, offset: int) -> int:
-        """Length of an entry of the central directory."""
-        numbers = (16 if self._is_wide(member) else 0) + (8 if offset >= _LIMIT else 0)
-        return 46 + len(_name(member)) + len(_time_extra(member)) + (numbers and numbers + 4)
+    def lengths(self, member: Member, offset: int) -> tuple[int, int, int]:
+        """Lengths of the local header, the data descriptor and the entry of the central directory."""
+        _, _, extra = _times(member.modified)
+        named = len(_name(member)) + len(extra)
+        if self._is_wide(member):
+            return _HEAD.size + named + 20, 24, _ENTRY.size + named + (28 if offset >= _LIMIT else 20)
+        return _HEAD.size + named, 16, _ENTRY.size + named + (12 if offset >= _LIMIT else 0)
 
     def tail(self, member: Member, crc: int) -> bytes:
         """The data descriptor behind a member's bytes."""
@@ -94,28 +78,36 @@ class Zip:
         numbers = b""
         if wide:
             numbers += struct.pack("<QQ", size, compressed)
+            size = compressed = _LIMIT
         if offset >= _LIMIT:
             numbers += struct.pack("<Q", offset)
-        extra = (struct.pack("<HH", 1, len(numbers)) + numbers if numbers else b"") + _time_extra(member)
+            offset = _LIMIT
+        clock, date, extra = _times(member.modified)
+        version = _VERSION
+        if numbers:
+            extra = struct.pack("<HH", 1, len(numbers)) + numbers + extra
+            version = _ZIP64_VERSION
+        kind, _, mode, _, _, _ = member.stat
+        attributes = (mode & 0xFFFF) << 16 | (0x10 if kind is EntryKind.DIRECTORY else 0)
         return (
-            struct.pack(
-                "<IHHHHHHIIIHHHHHII",
-                0x02014B50,
+            _ENTRY.pack(
+                _ENTRY_SIGN,
                 _UNIX | _ZIP64_VERSION,
-                _ZIP64_VERSION if numbers else _VERSION,
+                version,
                 _FLAGS,
                 self.method,
-                *_dos_time(member.modified),
+                clock,
+                date,
                 crc,
-                _LIMIT if wide else compressed,
-                _LIMIT if wide else size,
+                compressed,
+                size,
                 len(name),
                 len(extra),
                 0,
                 0,
                 0,
-                (member.stat.mode & 0xFFFF) << 16 | (0x10 if member.stat.kind is EntryKind.DIRECTORY else 0),
-                min(offset, _LIMIT),
+                attributes,
+                offset,
             )
             + name
             + extra
@@ -148,14 +140,13 @@ def _name(member: Member) -> bytes:
     return member.name.encode("utf-8", "surrogateescape")
 
 
-def _time_extra(member: Member) -> bytes:
-    """Extended timestamp: the last change as Unix time, where 32 bits hold it."""
-    if not -(1 << 31) <= member.modified < 1 << 31:
-        return b""
-    return struct.pack("<HHBi", 0x5455, 5, 1, member.modified)
-
-
 @lru_cache(maxsize=_TIMES)
+def _times(modified: int) -> tuple[int, int, bytes]:
+    """The last change: time and date in DOS's coding, and as extended timestamp, where 32 bits hold it."""
+    fits = -(1 << 31) <= modified < 1 << 31
+    return *_dos_time(modified), struct.pack("<HHBi", 0x5455, 5, 1, modified) if fits else b""
+
+
 def _dos_time(modified: int) -> tuple[int, int]:
     """Time and date in DOS's coding, in UTC."""
     try:
