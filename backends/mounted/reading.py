@@ -79,13 +79,16 @@ def _read_small(directory: int, path: RelativePath, max_bytes: int) -> tuple[Fil
         return None
     try:
         known = file_stat(os.fstat(fd))
-        if known.kind is not EntryKind.FILE or known.size_bytes > max_bytes:
+        kind, size, _, _, _, _ = known
+        if kind is not EntryKind.FILE or size > max_bytes:
             return None
+        data = os.pread(fd, size, 0) if size else b""
+    except OSError:
         with translated(path):
-            data = os.pread(fd, known.size_bytes, 0) if known.size_bytes else b""
+            raise
     finally:
         os.close(fd)
-    return (known, data) if len(data) == known.size_bytes else None
+    return (known, data) if len(data) == size else None
 
 
 def open_or_read(

@@ -78,23 +78,28 @@ class Contents:
 
         Some MiB at most, so there may be more of them. Raises ChangedError.
         """
-        last = index + 1
-        room = _TOGETHER_BYTES - self._members[index].size
-        stop = min(stop, index + _TOGETHER_FILES)
-        while last < stop and self.is_small(last) and (room := room - self._members[last].size) >= 0:
-            last += 1
-        wanted = range(index, last)
-        return [
-            _there(data, self._members[number])
-            for number, data in zip(wanted, await self._read(wanted), strict=True)
-        ]
+        members, paths, room = self._members[index : min(stop, index + _TOGETHER_FILES)], [], _TOGETHER_BYTES
+        for _, path, _, size, _, _, data in members:
+            room -= size
+            if data is not None or not 0 < size <= _SMALL_BYTES or room < 0:
+                break
+            paths.append(path)
+        read: list[bytes] = []
+        for member, found in zip(members, await self._files.read_many(paths, max_bytes=_SMALL_BYTES), strict=False):
+            if found is None or not _is_same(found[0], member):
+                raise _changed(member)
+            read.append(found[1])
+        return read
 
     async def _small(self, index: int) -> bytes:
         """All bytes of a small member. Raises ChangedError."""
         if index not in self._ahead:
             wanted = self._following(index)
             self._ahead = dict(zip(wanted, await self._read(wanted), strict=True))
-        return _there(self._ahead.pop(index), self._members[index])
+        data = self._ahead.pop(index)
+        if data is None:
+            raise _changed(self._members[index])
+        return data
 
     def _following(self, index: int) -> Sequence[int]:
         """This small member and others behind it, up to some MiB."""
@@ -115,12 +120,6 @@ class Contents:
             read[1] if read is not None and _is_same(read[0], member) else None
             for read, member in zip(found, members, strict=True)
         ]
-
-
-def _there(data: bytes | None, member: Member) -> bytes:
-    if data is None:
-        raise _changed(member)
-    return data
 
 
 def _is_same(known: FileStat, member: Member) -> bool:

@@ -63,9 +63,8 @@ class Checksums:
 
 
 def _key(member: Member) -> tuple[int, int, int]:
-    if member.data is not None:
-        return (0, len(member.data), crc32(member.data))
-    return (member.stat.identity, member.stat.size_bytes, member.stat.modified_ns)
+    _, _, (_, size, _, modified_ns, _, identity), _, _, _, data = member
+    return (identity, size, modified_ns) if data is None else (0, len(data), crc32(data))
 
 
 class Layout:

@@ -8,8 +8,10 @@ import os
 import stat
 import tarfile
 import zipfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import anyio
@@ -18,7 +20,8 @@ import zstandard
 from anyio import to_thread
 from harness.world import FOLDER, World, open_world
 
-from gateway.archive import contents
+from backends.mounted.files import MountedFiles
+from domain.paths import RelativePath
 
 pytestmark = pytest.mark.anyio
 
@@ -133,17 +136,22 @@ async def test_an_archive_with_a_layout_is_resumed(world: World, form: str) -> N
     assert changed.headers["ETag"] != whole.headers["ETag"]
 
 
+def before_reading(monkeypatch: pytest.MonkeyPatch, change: Callable[[], object]) -> None:
+    """Have something happen after an archive was planned, and before its files are read."""
+    read = MountedFiles.read_many
+
+    async def changed(self: MountedFiles, paths: Sequence[RelativePath], *, max_bytes: int) -> Sequence[Any]:
+        await to_thread.run_sync(change)
+        return await read(self, paths, max_bytes=max_bytes)
+
+    monkeypatch.setattr(MountedFiles, "read_many", changed)
+
+
 async def test_what_changes_on_the_way_breaks_an_archive_with_a_layout(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = await url(world)
-    read = contents.Contents._read
-
-    async def and_replace(self: contents.Contents, wanted: Sequence[int]) -> Sequence[bytes | None]:
-        await to_thread.run_sync((world.folder / "d" / "a.txt").write_bytes, b"other")
-        return await read(self, wanted)
-
-    monkeypatch.setattr(contents.Contents, "_read", and_replace)
+    before_reading(monkeypatch, partial((world.folder / "d" / "a.txt").write_bytes, b"other"))
     with pytest.raises(aiohttp.ClientPayloadError):
         await world.client("GET", target)
 
@@ -153,13 +161,7 @@ async def test_what_vanishes_is_told_in_an_archive_without_one(
     world: World, monkeypatch: pytest.MonkeyPatch, query: dict[str, str]
 ) -> None:
     target = await url(world, **query)
-    read = contents.Contents._read
-
-    async def and_remove(self: contents.Contents, wanted: Sequence[int]) -> Sequence[bytes | None]:
-        await to_thread.run_sync((world.folder / "d" / "a.txt").unlink, True)
-        return await read(self, wanted)
-
-    monkeypatch.setattr(contents.Contents, "_read", and_remove)
+    before_reading(monkeypatch, partial((world.folder / "d" / "a.txt").unlink, missing_ok=True))
     answer = await world.client("GET", target)
     if "format" in query:
         with tarfile.open(fileobj=io.BytesIO(answer.body)) as archive:
