@@ -10,8 +10,9 @@ DATA ?= var
 run: $(VENV)/.run
 	$(BIN)/penstock serve --config configs/standalone.toml --data $(DATA)
 
-# Everything the tests need, then everything: style, types, rooms, and all tests, run against the built wheel.
-test: system $(VENV)/.test
+# Everything the tests need, then everything: style, types, rooms, and beside them all tests, against the built wheel,
+# each with an environment of its own.
+test: system
 	$(MAKE) --jobs 2 check wheel
 
 check: $(VENV)/.test
@@ -35,8 +36,8 @@ peers: system $(VENV)/.test
 	PEER_PYTHON="$(PEER_PYTHON)" $(BIN)/python -m pytest tests/peers/peer_*.py
 
 # Builds the wheel, installs it alone, and runs its tests where the sources cannot be imported.
-wheel: $(VENV)/.test
-	PYTHON=$(BIN)/python sh tests/wheel.sh
+wheel:
+	PYTHON=$(PYTHON) sh tests/wheel.sh
 
 docs: $(VENV)/.test
 	$(BIN)/python -m ops.reference

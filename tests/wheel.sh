@@ -7,12 +7,12 @@ cd "$(dirname "$0")/.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-"$PYTHON" -m build --wheel --outdir "$work/dist" . >"$work/build.log" 2>&1 || { cat "$work/build.log" >&2; exit 1; }
 "$PYTHON" -m venv "$work/venv"
 bin="$work/venv/bin"
 "$bin/python" -m pip install --quiet --upgrade pip
-"$bin/python" -m pip install --quiet "$work"/dist/penstock-*.whl
 "$bin/python" -m pip install --quiet --group test
+"$bin/python" -m build --wheel --outdir "$work/dist" . >"$work/build.log" 2>&1 || { cat "$work/build.log" >&2; exit 1; }
+"$bin/python" -m pip install --quiet "$work"/dist/penstock-*.whl
 
 # What is tested is the wheel: only the tests and their settings lie beside it.
 mkdir "$work/tree"
