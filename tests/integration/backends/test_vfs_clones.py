@@ -411,6 +411,40 @@ async def test_other_processes_keep_everything_as_well(volume: VfsVolume, source
     assert (items, size) == measure(source)
 
 
+@pytest.mark.parametrize("shared", [False, True])
+async def test_one_attempt_after_the_other_dies_each_a_step_later(
+    volume: VfsVolume,
+    source: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+    shared: bool,
+) -> None:
+    if shared:
+        request.getfixturevalue("shared_out")
+    else:
+        monkeypatch.setattr(tree_copy, "_WORTH_IT", 1 << 30)
+        monkeypatch.setattr(tree_copy, "_STEP_ENTRIES", 25)
+        monkeypatch.setattr(tree_copy, "_STEP_BYTES", 1 << 20)
+    many(source, 300)
+    plan = await begin(volume)
+    tree = await volume.tree(SOURCE)
+    done, attempt = False, 0
+    while not done:
+        attempt += 1
+        copy = await volume.copy_into(plan.id, f"{attempt:x}", tree)
+        assert copy.resumed == (attempt > 1)
+        for _ in range(attempt):
+            if done := await copy.step():
+                break
+        await copy.close()
+    await tree.close()
+    assert attempt > 5
+    await volume.finish_build(op(), plan.id, f"{attempt:x}", TARGET)
+    assert state(tmp_path.joinpath(*TARGET.directory)) == state(source)
+    assert not list((tmp_path / ".penstock/builds").iterdir())
+
+
 @pytest.mark.usefixtures("shared_out")
 async def test_a_process_that_dies_is_told_and_the_next_attempt_goes_on(
     volume: VfsVolume, source: Path, tmp_path: Path
