@@ -188,7 +188,7 @@ def _small_upload(uploader: Uploader, count: int, connections: int) -> Compariso
                 uploader.to_penstock(connection, manager, _SMALL, _SMALL)
 
     name = f"upload of {count} files of 4 KiB by {connections} connection(s)"
-    return _against_peer(name, uploader, count, connections, many_ours, "@tus/server")
+    return _against_peer(name, count, connections, many_ours, "@tus/server", partial(_one_by_one, uploader))
 
 
 def _whole_upload(uploader: Uploader, count: int, connections: int) -> Comparison:
@@ -211,14 +211,8 @@ def _whole_upload(uploader: Uploader, count: int, connections: int) -> Compariso
 
     to_ours = partial(send, ours.client_port, f"/files?token={token}", ours_named)
     to_peer = partial(send, uploader.peer.port, "/files", dict)
-    return Comparison(
-        f"the same, each in one request, by {connections} connection(s)",
-        "files/s",
-        {
-            "Penstock": lambda: throughput(count, connections, to_ours),
-            "@tus/server": lambda: throughput(count, connections, to_peer),
-        },
-    )
+    name = f"the same, each in one request, by {connections} connection(s)"
+    return _against_peer(name, count, connections, to_ours, "@tus/server", to_peer)
 
 
 def _archive_upload(uploader: Uploader, count: int, connections: int) -> Comparison:
@@ -238,25 +232,31 @@ def _archive_upload(uploader: Uploader, count: int, connections: int) -> Compari
                 raise RuntimeError(f"an archive: {status}")
 
     name = f"the same in an archive for each of {connections} connection(s), unpacked"
-    return _against_peer(name, uploader, count, connections, unpacked, "@tus/server, file by file")
+    one_by_one = partial(_one_by_one, uploader)
+    return _against_peer(name, count, connections, unpacked, "@tus/server, file by file", one_by_one)
+
+
+def _one_by_one(uploader: Uploader, number: int) -> None:
+    with Connection(uploader.peer.port) as connection:
+        for _ in range(number):
+            uploader.to_peer(connection, _SMALL, _SMALL)
 
 
 def _against_peer(
-    name: str, uploader: Uploader, count: int, connections: int, ours: Callable[[int], None], peer: str
+    name: str,
+    count: int,
+    connections: int,
+    ours: Callable[[int], None],
+    peer: str,
+    theirs: Callable[[int], None],
 ) -> Comparison:
-    """Small files sent to us in some way, against the peer's only one, file by file."""
-
-    def many_peer(number: int) -> None:
-        with Connection(uploader.peer.port) as connection:
-            for _ in range(number):
-                uploader.to_peer(connection, _SMALL, _SMALL)
-
+    """Small files sent to us in some way, against some way of the peer's."""
     return Comparison(
         name,
         "files/s",
         {
             "Penstock": lambda: throughput(count, connections, ours),
-            peer: lambda: throughput(count, connections, many_peer),
+            peer: lambda: throughput(count, connections, theirs),
         },
         [Aim(peer, 3.0)],
     )

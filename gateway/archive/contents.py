@@ -70,36 +70,29 @@ class Contents:
 
     def is_small(self, index: int) -> bool:
         """Whether a member's bytes are read in one go, with those of others."""
-        _, _, _, size, _, _, data = self._members[index]
-        return data is None and 0 < size <= _SMALL_BYTES
+        return _is_small(self._members[index])
 
     async def run(self, index: int, stop: int) -> Sequence[bytes]:
         """All bytes of a small member and of those that follow it before `stop`, as long as they are small as well.
 
         Some MiB at most, so there may be more of them. Raises ChangedError.
         """
-        members, paths, room = self._members[index : min(stop, index + _TOGETHER_FILES)], [], _TOGETHER_BYTES
-        for _, path, _, size, _, _, data in members:
-            room -= size
-            if data is not None or not 0 < size <= _SMALL_BYTES or room < 0:
+        wanted: list[Member] = []
+        room = _TOGETHER_BYTES
+        for member in self._members[index : min(stop, index + _TOGETHER_FILES)]:
+            room -= member.size
+            if room < 0 or not _is_small(member):
                 break
-            paths.append(path)
-        read: list[bytes] = []
-        for member, found in zip(members, await self._files.read_many(paths, max_bytes=_SMALL_BYTES), strict=False):
-            if found is None or not _is_same(found[0], member):
-                raise _changed(member)
-            read.append(found[1])
-        return read
+            wanted.append(member)
+        return [_there(data, member) for data, member in zip(await self._read(wanted), wanted, strict=True)]
 
     async def _small(self, index: int) -> bytes:
         """All bytes of a small member. Raises ChangedError."""
         if index not in self._ahead:
             wanted = self._following(index)
-            self._ahead = dict(zip(wanted, await self._read(wanted), strict=True))
-        data = self._ahead.pop(index)
-        if data is None:
-            raise _changed(self._members[index])
-        return data
+            found = await self._read([self._members[number] for number in wanted])
+            self._ahead = dict(zip(wanted, found, strict=True))
+        return _there(self._ahead.pop(index), self._members[index])
 
     def _following(self, index: int) -> Sequence[int]:
         """This small member and others behind it, up to some MiB."""
@@ -112,14 +105,24 @@ class Contents:
                 room -= member.size
         return wanted
 
-    async def _read(self, wanted: Sequence[int]) -> Sequence[bytes | None]:
+    async def _read(self, members: Sequence[Member]) -> Sequence[bytes | None]:
         """Bytes of small members; None for those that are not any more what they were."""
-        members = [self._members[number] for number in wanted]
         found = await self._files.read_many([member.path for member in members], max_bytes=_SMALL_BYTES)
         return [
             read[1] if read is not None and _is_same(read[0], member) else None
             for read, member in zip(found, members, strict=True)
         ]
+
+
+def _is_small(member: Member) -> bool:
+    _, _, _, size, _, _, data = member
+    return data is None and 0 < size <= _SMALL_BYTES
+
+
+def _there(data: bytes | None, member: Member) -> bytes:
+    if data is None:
+        raise _changed(member)
+    return data
 
 
 def _is_same(known: FileStat, member: Member) -> bool:

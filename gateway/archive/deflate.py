@@ -22,7 +22,7 @@ _GZIP: Final = 31
 crc32 = zlib.crc32 if isal_zlib is None else isal_zlib.crc32
 #: What is raised for packed bytes that are none.
 DEFLATE_ERRORS: Final[tuple[type[Exception], ...]] = (
-    (zlib.error,) if isal_zlib is None else (zlib.error, isal_zlib.error)  # type: ignore[assignment]  # a class
+    (zlib.error,) if isal_zlib is None else (zlib.error, isal_zlib.error)  # type: ignore[assignment]  # its stub knows no class
 )
 
 

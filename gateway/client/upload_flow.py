@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from aiohttp import web
 
-from domain.ids import VolumeName
 from domain.paths import RelativePath
 from gateway.client.tus_answers import refusal, state_headers
 from gateway.gate import Gate
@@ -88,25 +89,16 @@ class UploadFlow:
     ) -> tuple[str, UploadView]:
         """Store an upload that comes in one small POST; tells its id and how it is.
 
-        It has no lease and no offset, and only its last record waits for what the others do.
+        It needs no lease: nobody hears of it before it is finished.
         """
-        volume = VolumeName(claims.volume)
-        self._gate.observer.transferring("upload", 1)
-        try:
-            data = await self._read_whole(request)
+        async with self._receiving(request) as body:
+            pieces = list[bytes]()
+            while piece := await body.read():
+                pieces.append(piece)
+            data = b"".join(pieces)
             known = await self._uploads.beginner.create_whole(claims, creation, data)
-        finally:
-            self._gate.observer.transferring("upload", -1)
-        self._gate.observer.received(volume, len(data))
+        self._gate.observer.received(claims.volume, len(data))
         return known.session.id, _finished(known.session)
-
-    async def _read_whole(self, request: web.Request) -> bytes:
-        """All of a request's body. Raises ConnectionError if its sender is gone or stands still."""
-        await ask_for_body(request)
-        body, pieces = RequestBody(request, self._gate.settings.idle_seconds), list[bytes]()
-        while piece := await body.read():
-            pieces.append(piece)
-        return b"".join(pieces)
 
     async def view(self, opened: OpenUpload) -> UploadView:
         """An upload as the protocol sees it."""
@@ -124,11 +116,16 @@ class UploadFlow:
 
     async def receive(self, request: web.Request, opened: OpenUpload, accept: Accept) -> None:
         """Store the body of a request. Raises as `Uploads.store`."""
+        async with self._receiving(request) as body:
+            await self._uploads.store(opened, body, accept)
+
+    @asynccontextmanager
+    async def _receiving(self, request: web.Request) -> AsyncIterator[RequestBody]:
+        """The body of a request, asked for and counted as a transfer."""
         self._gate.observer.transferring("upload", 1)
         try:
             await ask_for_body(request)
-            body = RequestBody(request, self._gate.settings.idle_seconds)
-            await self._uploads.store(opened, body, accept)
+            yield RequestBody(request, self._gate.settings.idle_seconds)
         finally:
             self._gate.observer.transferring("upload", -1)
 

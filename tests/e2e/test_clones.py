@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from harness.folders import FILES, OTHER, OTHER_PLACE, contents, fill, over, task, worker_of
+from harness.folders import FILES, OTHER, OTHER_PLACE, contents, fill, has_begun, over, task, worker_of
 from harness.processes import FOLDER, PLACE, SCOPE, Site, ask, open_site, until
 
 #: Files of a very large folder.
@@ -42,7 +42,7 @@ def test_a_clone_outlives_its_workers(site: Site, volume: str) -> None:
     id_ = clone(site, volume)
     builds = site.path / "volumes" / volume / ".penstock/builds"
     for killed in range(3):
-        until(lambda: any(builds.glob("*.*/*")) or task(site, id_)["state"] == "done", "it has begun")
+        until(lambda: has_begun(builds) or task(site, id_)["state"] == "done", "it has begun")
         time.sleep(0.2 * killed)
         worker_of(site).kill()
         site.start("worker")

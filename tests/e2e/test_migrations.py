@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness.folders import OTHER, OTHER_PLACE, contents, fill, over, task, worker_of
+from harness.folders import OTHER, OTHER_PLACE, contents, fill, has_begun, over, task, worker_of
 from harness.processes import FOLDER, SCOPE, Site, open_site, until
 
 pytestmark = pytest.mark.timeout(240)
@@ -139,7 +139,7 @@ def test_one_that_cannot_come_in_comes_back(site: Site, *, killed: bool) -> None
     expected = contents(site.folder)
     id_ = migrate(site)
     builds = site.path / "volumes/other/.penstock/builds"
-    until(lambda: any(builds.glob("*.*/*")), "it has begun")
+    until(lambda: has_begun(builds), "it has begun")
     made = site.api.manager("POST", "/folder/create", {"volume": "other", "vfid": OTHER})
     assert made.status == 204
     if killed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,15 @@ def task(site: Site, id_: str) -> dict[str, Any]:
 def over(site: Site, id_: str) -> dict[str, Any]:
     until(lambda: task(site, id_)["state"] not in ("unknown", "running"), "the task is over", 120)
     return task(site, id_)
+
+
+def has_begun(builds: Path) -> bool:
+    """Whether anything was copied for a build; who begins an attempt renames the last one's directory meanwhile."""
+    for found in builds.iterdir():
+        with suppress(FileNotFoundError, NotADirectoryError):
+            if os.listdir(found):
+                return True
+    return False
 
 
 def worker_of(site: Site) -> Role:

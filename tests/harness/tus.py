@@ -35,12 +35,14 @@ class Collection:
         fields = {"Authorization": f"Bearer {self.token}", **headers}
         return await self.world.client(method, url, headers=fields, data=data)
 
-    async def create(self, length: object, name: str | None = "a", **headers: str) -> Answer:
-        """POST; `Upload_Concat` stands for `Upload-Concat`."""
-        fields = {**TUS, **({} if length is None else {"Upload-Length": str(length)})}
+    async def create(
+        self, length: object, name: str | None = "a", data: bytes | None = None, **headers: str
+    ) -> Answer:
+        """POST, with the first bytes or without; `Upload_Concat` stands for `Upload-Concat`."""
+        fields = {**(TUS if data is None else BODY), **({} if length is None else {"Upload-Length": str(length)})}
         if name is not None:
             fields["Upload-Metadata"] = metadata(filename=name)
-        return await self.ask("POST", "/files", {**fields, **_dashed(headers)})
+        return await self.ask("POST", "/files", {**fields, **_dashed(headers)}, data)
 
     async def begin(self, length: object, name: str | None = "a", **headers: str) -> str:
         """URL of a new upload."""

@@ -17,6 +17,8 @@ import struct
 import sys
 from _thread import _count, _local  # what `threading` has more takes a helper longer to load than all the rest
 
+from backends.mounted.helping.resolving import DIRECTORY
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Self
@@ -42,7 +44,6 @@ _NAME_LENGTH = struct.Struct("<66xH")
 _NAME = 112
 _PHYSICAL_WHERE_IT_IS = 0x10 | 0x04
 _CLONE_FS = 0x200
-_DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _dot = ctypes.create_string_buffer(b".")
@@ -92,7 +93,7 @@ class Children:
         self._stream: int | None = None
 
     def __enter__(self) -> Self:
-        before = os.open(".", _DIRECTORY)
+        before = os.open(".", DIRECTORY)
         try:
             os.fchdir(self._fd)
             try:

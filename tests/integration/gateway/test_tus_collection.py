@@ -235,10 +235,9 @@ async def test_checksums_that_make_no_sense(files: Collection, value: str) -> No
 
 
 async def test_a_checksum_of_a_creation_with_upload(world: World, files: Collection) -> None:
-    fields = {**BODY, "Upload-Length": "6", "Upload-Metadata": metadata(filename="a")}
-    fields["Upload-Checksum"] = checksum("sha1", b"abc")
-    assert (await files.ask("POST", "/files", fields, b"xyz")).status == 460
-    answer = await files.ask("POST", "/files", fields, b"abc")
+    given = checksum("sha1", b"abc")
+    assert (await files.create(6, "a", b"xyz", Upload_Checksum=given)).status == 460
+    answer = await files.create(6, "a", b"abc", Upload_Checksum=given)
     assert (answer.status, answer.headers["Upload-Offset"]) == (201, "3")
 
 

@@ -17,7 +17,7 @@ import aiohttp
 import anyio
 import pytest
 from harness.mortal import Life, Mortal
-from harness.tus import BODY, Collection, metadata
+from harness.tus import Collection
 from harness.world import FOLDER, Answer, World, open_world
 
 from bus.memory.store import MemoryStore
@@ -162,8 +162,7 @@ async def test_a_small_upload_in_one_request(tmp_path: Path) -> None:
         store = MemoryStore()
         async with mortal_world(path, store) as world:
             files = await Collection.open(world)
-            headers = {**BODY, "Upload-Length": str(len(DATA)), "Upload-Metadata": metadata(filename="a")}
-            await until_death(world, life, files.ask("POST", "/files", headers, DATA))
+            await until_death(world, life, files.create(len(DATA), "a", DATA))
         async with next_world(path, store) as world:
             there = (world.folder / "a").exists()
             assert not there or (world.folder / "a").read_bytes() == DATA, step

@@ -23,7 +23,7 @@ PIECES = st.lists(st.binary(max_size=3000) | st.binary(max_size=20).map(lambda d
 def without_isal() -> Iterator[ModuleType]:
     """The module as it is on a machine for which there is no ISA-L."""
     before = sys.modules["isal"]
-    sys.modules["isal"] = None  # type: ignore[assignment]
+    sys.modules["isal"] = None
     try:
         yield importlib.reload(deflate)
     finally:
