@@ -100,7 +100,7 @@ async def test_ten_times_too_much_is_refused_and_not_lost(tmp_path: Path) -> Non
 
 
 #: When faults fall is chance: where a violation did not show, it is looked for again.
-TRIES = 5
+TRIES = 12
 
 
 async def broken(tmp_path: Path, options: Options, wanted: set[str], kind: str = "redis") -> bool:
