@@ -13,12 +13,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeAlias, TypeVar
 from uuid import UUID
 
 from domain.ids import QuotaScopeId, VFolderId, VolumeName
 from domain.paths import RelativePath
 from domain.usage import Capacity, Health, Quota, Usage
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,10 @@ class Entry(NamedTuple):
     stat: FileStat
     #: For a link: where it leads, relative to the listed directory; empty if out of it.
     link_target: str = ""
+
+
+#: A file that was read whole.
+SmallRead: TypeAlias = tuple[FileStat, bytes]
 
 
 class SmallFile(NamedTuple):
@@ -186,11 +192,14 @@ class FileAccess(Protocol):
         """
 
     async def read_many(
-        self, paths: Sequence[RelativePath], *, max_bytes: int
-    ) -> Sequence[tuple[FileStat, bytes] | None]:
+        self, paths: Sequence[RelativePath], *, max_bytes: int, then: Callable[[Sequence[SmallRead | None]], T]
+    ) -> T:
         """Read small files whole, in one go; None for what is no regular file, is gone, or is longer.
 
         A link is not followed. Many files cost little more than one.
+
+        Args:
+            then: is given what was read, on the thread that has read it; what it returns is returned.
         """
 
     async def store_many(self, session: str, files: Sequence[SmallFile]) -> Sequence[int | None]:

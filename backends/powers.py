@@ -10,6 +10,7 @@ from uuid import UUID
 
 from backends.contract import FileStat, Operation, ReadHandle, Staging, Volume
 from backends.intake import SocketIntake
+from backends.outlet import SocketOutlet
 from domain.ids import VFolderId, VolumeName
 from domain.paths import RelativePath
 from domain.tasks import TaskKind
@@ -329,11 +330,10 @@ class ReadsAtOnce(Protocol):
 class SendsToSocket(Protocol):
     """Power of a ReadHandle: its bytes can go to a socket inside the kernel."""
 
-    async def send(self, socket_fd: int, offset: int, count: int) -> int:
-        """Send up to `count` bytes; returns how many. Fewer: the socket takes no more now.
+    async def send(self, outlet: SocketOutlet, offset: int, count: int) -> int:
+        """Send up to `count` bytes; returns how many. Fewer: the socket takes no more now, or never (`failure`).
 
-        The socket must stay open until this returns. Raises ConnectionError if the receiver is gone, and
-        BackendFaultError if the file ends before `count` bytes were sent.
+        Raises BackendFaultError if the file ends before `count` bytes were sent.
         """
 
 

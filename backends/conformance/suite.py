@@ -555,7 +555,7 @@ class BackendConformance:
             await put(files, "empty", b"")
             await put(files, "long", b"4444")
             names = ["a", "d/b", "nothing", "d", "empty", "long", "a/x"]
-            found = await files.read_many([path(name) for name in names], max_bytes=3)
+            found = await files.read_many([path(name) for name in names], max_bytes=3, then=list)
             assert [read and read[1] for read in found] == [b"1", b"22", None, None, b"", None, None]
             assert found[1] is not None
             assert found[1][0] == await files.stat(path("d/b"))
@@ -566,7 +566,7 @@ class BackendConformance:
             given = {"a": b"1", "d/b": b"22", "d/e/c": b"", "d/x": b"4444", "z": bytes(300_000)}
             stored = await files.store_many(SESSION, [SmallFile(path(name), data) for name, data in given.items()])
             assert list(stored) == [6, None, None, None, None]
-            found = await files.read_many([path(name) for name in given], max_bytes=1 << 20)
+            found = await files.read_many([path(name) for name in given], max_bytes=1 << 20, then=list)
             assert [read and read[1] for read in found] == list(given.values())
             assert await files.store_many(SESSION, []) == []
 
@@ -577,7 +577,7 @@ class BackendConformance:
                 with pytest.raises(ConflictError) as caught:
                     await files.store_many(SESSION, [SmallFile(path(name), b"2") for name in ("a", wrong, "never")])
                 assert caught.value.facts["reason"] == reason
-                (kept,) = await files.read_many([path("a")], max_bytes=1)
+                (kept,) = await files.read_many([path("a")], max_bytes=1, then=list)
                 assert kept is not None
                 assert kept[1] == b"2"
                 with pytest.raises(NotFoundError):

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import anyio
+from anyio import to_thread
 
-from backends.contract import Committed, EntryKind, FileStat, Hasher, Listing, ReadHandle, SmallFile
+from backends.contract import Committed, EntryKind, FileStat, Hasher, Listing, ReadHandle, SmallFile, SmallRead
 from backends.memory.plane import Plane, Stored, conflict
 from domain.errors import ConflictError, InvalidPathError, NotFoundError, Subject
 from domain.paths import RelativePath
+
+T = TypeVar("T")
 
 
 class MemoryFiles:
@@ -46,11 +50,11 @@ class MemoryFiles:
         return handle.stat, handle if wanted is None else await handle.read(*wanted)
 
     async def read_many(
-        self, paths: Sequence[RelativePath], *, max_bytes: int
-    ) -> Sequence[tuple[FileStat, bytes] | None]:
+        self, paths: Sequence[RelativePath], *, max_bytes: int, then: Callable[[Sequence[SmallRead | None]], T]
+    ) -> T:
         """Read small files whole."""
         plane = await self._plane()
-        found: list[tuple[FileStat, bytes] | None] = []
+        found: list[SmallRead | None] = []
         for path in paths:
             try:
                 stored = plane.read(path)
@@ -58,7 +62,7 @@ class MemoryFiles:
                 found.append(None)
             else:
                 found.append((stored.stat, stored.data) if len(stored.data) <= max_bytes else None)
-        return found
+        return await to_thread.run_sync(then, found)
 
     async def store_many(self, session: str, files: Sequence[SmallFile]) -> Sequence[int | None]:
         """Put small files at their places."""

@@ -39,11 +39,16 @@ def _buffers() -> Sequence[memoryview]:
 
 
 class MountedStaging:
-    """Writes behind what is there; what comes from a socket is moved on the thread that writes it."""
+    """Writes behind what is there; what comes from a socket is moved on the thread that writes it.
 
-    def __init__(self, descriptor: SharedDescriptor, size: int, threads: VolumeThreads) -> None:
+    Args:
+        unit: most bytes of one write, each of which waits for the storage; None: they may be any, and do not.
+    """
+
+    def __init__(self, descriptor: SharedDescriptor, size: int, threads: VolumeThreads, unit: int | None) -> None:
         self._descriptor = descriptor
         self._threads = threads
+        self._unit = unit
         self._written_back = size
         self.offset = size
         self.hashers: list[Hasher] = []
@@ -65,11 +70,11 @@ class MountedStaging:
         with self._descriptor.use() as fd, translated("uploading", Subject.UPLOAD):
             before = self.offset
             try:
-                self.offset += staging.write(fd, chunks, before)
+                self.offset += staging.write(fd, chunks, before, self._unit)
             except OSError:
                 self.offset = os.fstat(fd).st_size
                 raise
-            if self.offset - self._written_back >= _WRITEBACK_BYTES:
+            if self._unit is None and self.offset - self._written_back >= _WRITEBACK_BYTES:
                 start_writeback(fd, self._written_back, self.offset - self._written_back)
                 self._written_back = self.offset
             return self.offset - before

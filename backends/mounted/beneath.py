@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 
 from backends.mounted.helping.resolving import DIRECTORY, Resolver, find_resolver
-from backends.mounted.mountinfo import mounted_as
+from backends.mounted.mountinfo import UNKNOWN, MountedAs, mounted_as
 from domain.paths import RelativePath
 
 
@@ -31,15 +31,13 @@ class Beneath:
     """A directory nothing leads out of. Owns its descriptor; close it with `with`.
 
     Args:
-        keeps_order: whether the file system does, see `MountedAs.keeps_order`.
-        is_local: whether it is of this host alone, see `MountedAs.is_local`.
+        mounted: what is known of the mount it lies on.
     """
 
-    def __init__(self, fd: int, resolver: Resolver, *, keeps_order: bool = False, is_local: bool = False) -> None:
+    def __init__(self, fd: int, resolver: Resolver, mounted: MountedAs = UNKNOWN) -> None:
         self.fd = fd
         self.resolver = resolver
-        self.keeps_order = keeps_order
-        self.is_local = is_local
+        self.mounted = mounted
 
     def __enter__(self) -> Beneath:
         return self
@@ -64,14 +62,13 @@ class Beneath:
     def below(self, parts: Sequence[str]) -> Beneath:
         """A directory under this one, reached along no link."""
         fd = self.resolver.open_plain(self.fd, parts)
-        return Beneath(fd, self.resolver, keeps_order=self.keeps_order, is_local=self.is_local)
+        return Beneath(fd, self.resolver, self.mounted)
 
 
 def open_root(path: str | os.PathLike[str], resolver: Resolver | None = None) -> Beneath:
     """Open a directory named by the operator; it may itself be reached over links."""
     fd = os.open(path, DIRECTORY)
-    known = mounted_as(os.fspath(path))
-    return Beneath(fd, resolver or best_resolver(), keeps_order=known.keeps_order, is_local=known.is_local)
+    return Beneath(fd, resolver or best_resolver(), mounted_as(os.fspath(path)))
 
 
 def readable(fd: int) -> int:

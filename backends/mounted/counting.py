@@ -75,7 +75,7 @@ class Counting:
 
     async def _elsewhere(self) -> None:
         with await self._threads.run(self._below) as root:
-            local = str(int(root.is_local))
+            local = str(int(root.mounted.is_local))
             helper = Helper("count", [root.fd], local, timeout_seconds=self._threads.timeout_seconds)
             try:
                 await count_with(helper, self._total)

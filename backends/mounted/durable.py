@@ -52,7 +52,7 @@ def sync_between(mount: Beneath, fd: int) -> None:
     Where the file system keeps the order of such steps, the last sync is for all of them. A directory that somebody
     has removed since, being empty, has no names left.
     """
-    if not mount.keeps_order:
+    if not mount.mounted.keeps_order:
         try:
             sync_directory(fd)
         except OSError as error:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import select
 from collections.abc import Callable, Sequence
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
-from backends.contract import Committed, FileStat, Listing, ReadHandle, SmallFile
+from backends.contract import Committed, FileStat, Listing, ReadHandle, SmallFile, SmallRead
 from backends.descriptor import SharedDescriptor
 from backends.mounted import digests, names, reading, staging, storing
 from backends.mounted.appending import MountedStaging
 from backends.mounted.beneath import Beneath
 from backends.mounted.errors import missing, translated
+from backends.outlet import SocketOutlet
 from backends.powers import StagedUpload
 from backends.threads import VolumeThreads
 from domain.errors import BackendFaultError, NotFoundError, Subject
@@ -24,8 +24,6 @@ T = TypeVar("T")
 
 #: Entries one step of a deletion removes before other calls get their turn.
 _DELETE_STEP: Final = 2000
-#: How long a thread waits for a socket to take more before it gives itself back, in milliseconds.
-_SEND_PATIENCE_MS: Final = 20
 
 
 class MountedFiles:
@@ -85,10 +83,10 @@ class MountedFiles:
         return reading.read_at_once(self._mount, (*self._folder.directory, *path.parts), few)
 
     async def read_many(
-        self, paths: Sequence[RelativePath], *, max_bytes: int
-    ) -> Sequence[tuple[FileStat, bytes] | None]:
+        self, paths: Sequence[RelativePath], *, max_bytes: int, then: Callable[[Sequence[SmallRead | None]], T]
+    ) -> T:
         """Read small files whole, all on one thread."""
-        return await self._run(reading.read_many, paths, max_bytes)
+        return await self._run(reading.read_many, paths, max_bytes, then)
 
     async def store_many(self, session: str, files: Sequence[SmallFile]) -> Sequence[int | None]:
         """Put small files at their places, all on one thread."""
@@ -138,7 +136,7 @@ class MountedFiles:
     async def open_staging(self, session: str) -> MountedStaging:
         """Open an upload for appending."""
         descriptor, size = await self._run(staging.open_for_append, session)
-        return MountedStaging(descriptor, size, self._threads)
+        return MountedStaging(descriptor, size, self._threads, self._mount.mounted.write_unit)
 
     async def staged_bytes(self, session: str) -> int:
         """Bytes stored so far."""
@@ -212,36 +210,31 @@ class MountedReadHandle:
         usable = below != found and below.isprintable() and not found.endswith(" (deleted)")
         return below if usable else None
 
-    async def send(self, socket_fd: int, offset: int, count: int) -> int:
+    async def send(self, outlet: SocketOutlet, offset: int, count: int) -> int:
         """Send up to `count` bytes to a socket; fewer if it takes no more now."""
-        return await self._threads.run(self._send, socket_fd, offset, count)
+        return await self._threads.run(self._send, outlet, offset, count)
 
-    def _send(self, socket_fd: int, offset: int, count: int) -> int:
-        ready = select.poll()
-        ready.register(socket_fd, select.POLLOUT)
-        sent = 0
+    def _send(self, outlet: SocketOutlet, offset: int, count: int) -> int:
+        before = outlet.sent
         with self.descriptor.use() as fd:
-            while sent < count:
-                part = _send_some(socket_fd, fd, offset + sent, count - sent)
-                if part is not None:
-                    sent += part
-                # A fast receiver is worth a moment of this thread; a slow one is waited for elsewhere.
-                elif not ready.poll(_SEND_PATIENCE_MS):
-                    break
-        return sent
+
+            def some(socket_fd: int) -> int:
+                done = outlet.sent - before
+                return _send_some(socket_fd, fd, offset + done, count - done)
+
+            outlet.pass_on(some, lambda: outlet.sent - before == count)
+        return outlet.sent - before
 
     async def close(self) -> None:
         """Close, or leave that to a call that still uses the file."""
         await self._threads.finish(self.descriptor.close)
 
 
-def _send_some(socket_fd: int, fd: int, offset: int, count: int) -> int | None:
-    """One call of sendfile; None if the socket takes nothing now."""
+def _send_some(socket_fd: int, fd: int, offset: int, count: int) -> int:
+    """One call of sendfile."""
     try:
         sent = os.sendfile(socket_fd, fd, offset, count)
-    except BlockingIOError:
-        return None
-    except ConnectionError:
+    except (BlockingIOError, ConnectionError):
         raise
     except OSError as error:
         raise BackendFaultError("reading the file failed", subject=Subject.FILE) from error

@@ -14,6 +14,11 @@ _NETWORK: Final = frozenset({"nfs", "nfs4"})
 _ORDERED: Final = frozenset({"ext4", "xfs"})
 #: File systems of this host alone, which never wait for another one to tell what they have in memory.
 _LOCAL: Final = frozenset({"ext4", "xfs", "btrfs", "tmpfs"})
+#: File systems only one host writes to; what it has in memory is there for all who ask.
+_ONE_HOST: Final = _LOCAL | {"ext2", "ext3", "f2fs", "zfs", "bcachefs", "overlay", "ramfs"}
+_WRITE_SIZE: Final = re.compile(r"(?:^|,)wsize=([0-9]+)")
+#: Most bytes written at once where every write waits for the storage.
+_UNIT_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +44,22 @@ class MountedAs:
         """Whether what is in memory can be looked at without waiting for another host or process."""
         return self.file_system in _LOCAL
 
+    @property
+    def write_unit(self) -> int | None:
+        """Most bytes of one write that others are to go on from; None: any number, for all are on this host.
 
-_UNKNOWN: Final = MountedAs("/", "direct", "", "")
+        Where there are several hosts, each keeps in memory what was written to it, brings it to the storage in any
+        order (so that a file can be longer than what is there of it), and may die or be cut off meanwhile. There,
+        every write has to wait for the storage, and be no more than what goes there in one message.
+        """
+        if self.file_system in _ONE_HOST:
+            return None
+        told = _WRITE_SIZE.search(self.options)
+        return min(int(told[1]), _UNIT_BYTES) if told else _UNIT_BYTES
+
+
+#: What is assumed of a mount of which nothing is known.
+UNKNOWN: Final = MountedAs("/", "direct", "", "")
 
 
 def mounted_as(path: str, table: str | None = None) -> MountedAs:
@@ -54,11 +73,11 @@ def mounted_as(path: str, table: str | None = None) -> MountedAs:
             with open(_TABLE, encoding="utf-8", errors="surrogateescape") as file:
                 table = file.read()
         except OSError:
-            return _UNKNOWN
+            return UNKNOWN
     real = os.path.realpath(path)
     found = [mount for line in table.splitlines() if (mount := _parsed(line)) and _holds(mount.point, real)]
     # Of mounts on one point the last one hides the others.
-    return max(reversed(found), key=lambda mount: len(mount.point), default=_UNKNOWN)
+    return max(reversed(found), key=lambda mount: len(mount.point), default=UNKNOWN)
 
 
 def _holds(point: str, path: str) -> bool:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from itertools import groupby
-from typing import Final
+from typing import Final, TypeVar
 
-from backends.contract import EntryKind, FileStat
+from backends.contract import EntryKind, FileStat, SmallRead
 from backends.descriptor import SharedDescriptor
 from backends.mounted.beneath import Beneath, opened
 from backends.mounted.errors import conflict, translated
 from backends.mounted.helping.resolving import DIRECTORY, KernelResolver, joined, open_at_once
 from backends.mounted.names import file_stat
 from domain.paths import RelativePath
+
+T = TypeVar("T")
 
 #: How a file is opened that is read at once: not along a link, and never waiting for a FIFO's other end.
 _SMALL_FLAGS: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -38,7 +40,7 @@ def read_at_once(
     Names and bytes that are not in the kernel's memory are left to whoever may wait for them (openat2(2):
     RESOLVE_CACHED, preadv2(2): RWF_NOWAIT). On file systems of other hosts, opening alone may wait.
     """
-    if not mount.is_local or not isinstance(mount.resolver, KernelResolver):
+    if not mount.mounted.is_local or not isinstance(mount.resolver, KernelResolver):
         return None
     fd = open_at_once(mount.fd, joined(parts))
     if fd is None:
@@ -57,9 +59,11 @@ def read_at_once(
         os.close(fd)
 
 
-def read_many(root: Beneath, paths: Sequence[RelativePath], max_bytes: int) -> list[tuple[FileStat, bytes] | None]:
-    """Read small files whole; None for what is no regular file, is gone, or is longer."""
-    found: list[tuple[FileStat, bytes] | None] = []
+def read_many(
+    root: Beneath, paths: Sequence[RelativePath], max_bytes: int, then: Callable[[Sequence[SmallRead | None]], T]
+) -> T:
+    """Read small files whole; None for what is no regular file, is gone, or is longer. Does `then` with them."""
+    found: list[SmallRead | None] = []
     # Most of them lie beside each other, and a name in an open directory is found in half the time of a path.
     for parts, beside in groupby(paths, lambda path: path.parts[:-1]):
         try:
@@ -69,10 +73,10 @@ def read_many(root: Beneath, paths: Sequence[RelativePath], max_bytes: int) -> l
             continue
         with opened(directory):
             found += [_read_small(directory, path, max_bytes) for path in beside]
-    return found
+    return then(found)
 
 
-def _read_small(directory: int, path: RelativePath, max_bytes: int) -> tuple[FileStat, bytes] | None:
+def _read_small(directory: int, path: RelativePath, max_bytes: int) -> SmallRead | None:
     try:
         fd = os.open(path.name, _SMALL_FLAGS, dir_fd=directory)
     except OSError:

@@ -1,7 +1,9 @@
 """Blocking operations on unfinished uploads of one folder: files `.upload/<session>` in it.
 
 The size of a staging file is the upload's offset: only whole, in-order writes extend it, so what it holds is
-exactly what was sent, whenever the writing process died.
+exactly what was sent, whenever the writing process died. Where other hosts have the volume as well, every write
+waits until the storage has it (`MountedAs.write_unit`): a host that is cut off leaves no gap, and what it still has
+in memory is at most the one piece it was writing, not something to overwrite what others have written since.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import errno
 import os
 import secrets
 import stat
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Final
@@ -42,7 +45,7 @@ def create(root: Beneath, session: str, length: int | None, note: bytes, data: b
     name = _name(session)
 
     def begin(area: Beneath) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        flags = _append_flags(area) | os.O_CREAT
         with opened(os.open(name, flags, FILE_MODE, dir_fd=area.fd)) as fd:
             _keep_note(fd, note)
             if data:
@@ -53,9 +56,14 @@ def create(root: Beneath, session: str, length: int | None, note: bytes, data: b
         in_area(root, begin)
 
 
+def _append_flags(mount: Beneath) -> int:
+    through = 0 if mount.mounted.write_unit is None else os.O_DSYNC
+    return os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC | through
+
+
 def _write_all(fd: int, data: bytes, area: Beneath, name: str) -> None:
     try:
-        write(fd, [data], 0)
+        write(fd, [data], 0, area.mounted.write_unit)
     except OSError:
         os.unlink(name, dir_fd=area.fd)
         raise
@@ -141,7 +149,7 @@ def _staged(area: Beneath, name: str) -> StagedUpload | None:
 def open_for_append(root: Beneath, session: str) -> tuple[SharedDescriptor, int]:
     """Open a staging file; returns its descriptor and its size."""
     with _area(root, session) as (area, name):
-        fd = os.open(name, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=area)
+        fd = os.open(name, _append_flags(root), dir_fd=area)
         return SharedDescriptor(fd), os.fstat(fd).st_size
 
 
@@ -158,19 +166,35 @@ def staged_bytes(root: Beneath, session: str) -> int:
         return os.stat(name, dir_fd=area, follow_symlinks=False).st_size
 
 
-def write(fd: int, chunks: Sequence[bytes | memoryview], offset: int) -> int:
-    """Write all chunks from `offset` on; returns how many bytes were written.
+def write(fd: int, chunks: Sequence[bytes | memoryview], offset: int, unit: int | None = None) -> int:
+    """Write all chunks from `offset` on, at most `unit` bytes at once; returns how many bytes were written.
 
     When the storage is full in the middle, the bytes before that stay and count.
     """
     written = 0
-    for start in range(0, len(chunks), _IOV_MAX):
-        views = [memoryview(chunk) for chunk in chunks[start : start + _IOV_MAX]]
+    for batch in _batches([memoryview(chunk) for chunk in chunks], unit or sys.maxsize):
+        views = batch
         while views:
             count = os.pwritev(fd, views, offset + written)
             written += count
             views = _after(views, count)
     return written
+
+
+def _batches(views: Sequence[memoryview], unit: int) -> Iterator[list[memoryview]]:
+    """The same bytes, in lists of so many bytes and of no more buffers than one call takes."""
+    batch, room = list[memoryview](), unit
+    for view in views:
+        rest = view
+        while len(rest):
+            batch.append(rest[:room])
+            room -= len(batch[-1])
+            rest = rest[len(batch[-1]) :]
+            if not room or len(batch) == _IOV_MAX:
+                yield batch
+                batch, room = [], unit
+    if batch:
+        yield batch
 
 
 def _after(views: Sequence[memoryview], count: int) -> list[memoryview]:

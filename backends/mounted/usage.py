@@ -133,7 +133,7 @@ class Count:
         return passed
 
     def _look_anew(self, root: Beneath, path: RelativePath) -> int:
-        local = root.is_local
+        local = root.mounted.is_local
         sight = look_at(root.resolver, root.fd, path.parts, self.leaves_out(path), local=local)
         return self.add(path, sight)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Final
 
 from aiohttp import web
@@ -88,8 +89,8 @@ async def _sized(
     checksums = gate.checksums[gate.volume(archive.volume).name]
 
     async def send(response: web.StreamResponse, part: ByteRange, out: Outlet) -> None:
-        pieces = layout.pieces(contents, checksums, part.start, part.end)
-        await gate.sender.send_pieces(response, pieces, out)
+        make = partial(layout.pieces, contents, checksums, part.start, part.end)
+        await gate.sender.send_made(response, make, out)
 
     return await respond(request, plan_download(known, request.headers, request.method), send, out, headers)
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
 
-from backends.contract import FileAccess, FileStat, ReadHandle
+from backends.contract import FileAccess, FileStat, ReadHandle, SmallRead
 from domain.errors import BackendFaultError, ConflictError, NotFoundError, Subject
 from gateway.archive.manifest import Member
+
+T = TypeVar("T")
 
 #: Files up to this size are read whole, many in one go.
 _SMALL_BYTES: Final = 256 << 10
@@ -72,10 +75,16 @@ class Contents:
         """Whether a member's bytes are read in one go, with those of others."""
         return _is_small(self._members[index])
 
-    async def run(self, index: int, stop: int) -> Sequence[bytes]:
-        """All bytes of a small member and of those that follow it before `stop`, as long as they are small as well.
+    async def run(self, index: int, stop: int, then: Callable[[Sequence[bytes]], T]) -> T:
+        """Do something with all bytes of a small member and of those that follow it before `stop`.
 
-        Some MiB at most, so there may be more of them. Raises ChangedError.
+        As long as they are small as well; some MiB at most, so there may be more of them.
+
+        Args:
+            then: is given the bytes of each, on the thread that has read them.
+
+        Raises:
+            ChangedError: one of them is gone, or another one.
         """
         wanted: list[Member] = []
         room = _TOGETHER_BYTES
@@ -84,7 +93,16 @@ class Contents:
             if room < 0 or not _is_small(member):
                 break
             wanted.append(member)
-        return [_there(data, member) for data, member in zip(await self._read(wanted), wanted, strict=True)]
+
+        def used(found: Sequence[SmallRead | None]) -> T | Member:
+            data = _unchanged(wanted, found)
+            present = [one for one in data if one is not None]
+            return then(present) if len(present) == len(data) else wanted[data.index(None)]
+
+        done = await self._files.read_many([member.path for member in wanted], max_bytes=_SMALL_BYTES, then=used)
+        if isinstance(done, Member):
+            raise _changed(done)
+        return done
 
     async def _small(self, index: int) -> bytes:
         """All bytes of a small member. Raises ChangedError."""
@@ -107,11 +125,15 @@ class Contents:
 
     async def _read(self, members: Sequence[Member]) -> Sequence[bytes | None]:
         """Bytes of small members; None for those that are not any more what they were."""
-        found = await self._files.read_many([member.path for member in members], max_bytes=_SMALL_BYTES)
-        return [
-            read[1] if read is not None and _is_same(read[0], member) else None
-            for read, member in zip(found, members, strict=True)
-        ]
+        paths = [member.path for member in members]
+        return await self._files.read_many(paths, max_bytes=_SMALL_BYTES, then=partial(_unchanged, members))
+
+
+def _unchanged(members: Sequence[Member], found: Sequence[SmallRead | None]) -> Sequence[bytes | None]:
+    return [
+        read[1] if read is not None and _is_same(read[0], member) else None
+        for read, member in zip(found, members, strict=True)
+    ]
 
 
 def _is_small(member: Member) -> bool:

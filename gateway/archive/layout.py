@@ -6,14 +6,17 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from functools import partial
 from itertools import accumulate
 from typing import Final, Protocol
 
 from anyio import to_thread
 
+from backends.outlet import Piece
 from gateway.archive.contents import Contents
 from gateway.archive.deflate import crc32
 from gateway.archive.manifest import Member
+from gateway.transfer.send import Take
 
 #: Bytes gathered before they are sent.
 _SEND_BYTES: Final = 1 << 20
@@ -92,24 +95,43 @@ class Layout:
         """Plan an archive; on a thread, because there may be many members."""
         return await to_thread.run_sync(cls, members, form)
 
-    async def pieces(self, contents: Contents, checksums: Checksums, start: int, end: int) -> AsyncGenerator[bytes]:
-        """The archive's bytes from `start` up to `end`, in pieces of about a MiB.
+    async def pieces(
+        self, contents: Contents, checksums: Checksums, start: int, end: int, take: Take
+    ) -> AsyncGenerator[list[Piece]]:
+        """The archive's bytes from `start` up to `end`, about a MiB each time.
+
+        Args:
+            take: is given bytes where they are made, on any thread, and returns those that are to be told here.
+                What was told before has to be dealt with before more is asked for, so that all stays in its order.
 
         Raises:
             ChangedError: a file is not any more what it was.
         """
-        gathered: list[bytes] = []
+        held: list[Piece] = []
         size = 0
-        async for piece in self._run(contents, checksums, start, end):
-            gathered.append(piece)
-            size += len(piece)
-            if size >= _SEND_BYTES:
-                yield b"".join(gathered)
-                gathered, size = [], 0
-        if gathered:
-            yield b"".join(gathered)
 
-    async def _run(self, contents: Contents, checksums: Checksums, start: int, end: int) -> AsyncIterator[bytes]:
+        def take_all(pieces: list[Piece]) -> list[Piece]:
+            together = [*held, *pieces]
+            held.clear()
+            return take(together)
+
+        async for found in self._run(contents, checksums, start, end, take_all):
+            if isinstance(found, list):
+                yield found
+                size = 0
+                continue
+            held.append(found)
+            size += len(found)
+            if size >= _SEND_BYTES:
+                yield held.copy()
+                held.clear()
+                size = 0
+        yield held
+
+    async def _run(
+        self, contents: Contents, checksums: Checksums, start: int, end: int, take: Take
+    ) -> AsyncIterator[bytes | list[Piece]]:
+        """Single pieces, and what `take` has left of many."""
         index = bisect_right(self._heads, start) - 1
         # Members before this one are wanted to their end.
         cut = bisect_right(self._heads, end) - 1
@@ -117,10 +139,9 @@ class Layout:
             if self._heads[index] >= end:
                 return
             if self._heads[index] >= start and index < cut and contents.is_small(index):
-                data = await contents.run(index, cut)
-                # On a thread: the event loop has the bytes before these to send.
-                yield await to_thread.run_sync(self._whole, index, data, checksums)
-                index += len(data)
+                count, left = await contents.run(index, cut, partial(self._whole, index, checksums, take))
+                index += count
+                yield left
                 continue
             async for piece in self._member(index, contents, checksums, start, end):
                 yield piece
@@ -149,15 +170,17 @@ class Layout:
         entry, heads, members = self._form.entry, self._heads, self._members
         return b"".join([entry(members[index], heads[index], crc) for index, crc in enumerate(crcs, begin)])
 
-    def _whole(self, index: int, data: Sequence[bytes], checksums: Checksums) -> bytes:
-        """All of several members that follow each other, whose bytes were read in one go."""
-        form, parts, crc = self._form, list[bytes](), 0
+    def _whole(
+        self, index: int, checksums: Checksums, take: Take, data: Sequence[bytes]
+    ) -> tuple[int, list[Piece]]:
+        """Make all of several members that follow each other, whose bytes were read in one go."""
+        form, parts, crc = self._form, list[Piece](), 0
         for member, content in zip(self._members[index : index + len(data)], data, strict=True):
             if form.needs_crc:
                 crc = crc32(content)
                 checksums.keep(member, crc)
             parts += (form.head(member), content, form.tail(member, crc))
-        return b"".join(parts)
+        return len(data), take(parts)
 
     async def _member(
         self, index: int, contents: Contents, checksums: Checksums, start: int, end: int

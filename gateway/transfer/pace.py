@@ -23,6 +23,11 @@ class Pace:
         #: When the bytes sent so far are due to have arrived, on the monotonic clock.
         self._due = 0.0
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether anything is ever waited for."""
+        return self._rate is not None
+
     def step(self, count: int) -> int:
         """How many of `count` bytes to send at once."""
         return count if self._rate is None else min(count, max(int(self._rate * _STEP), _LEAST_STEP))

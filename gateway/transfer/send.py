@@ -7,21 +7,28 @@ thread. With TLS, or from storage without local files, it is read and written in
 
 from __future__ import annotations
 
-import os
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
-from typing import Final
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from functools import partial
+from typing import Final, TypeAlias
 
 import anyio
 from aiohttp import web
+from anyio import to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from backends.contract import ReadHandle
+from backends.outlet import Piece, SocketOutlet
 from backends.powers import SendsToSocket
 from domain.errors import BackendFaultError, PenstockError, Subject
 from gateway.observer import GatewayObserver
 from gateway.protocol.ranges import ByteRange
 from gateway.transfer.pace import UNLIMITED, Pace
+
+#: Takes pieces, all or some; returns those it has left.
+Take: TypeAlias = Callable[[list[Piece]], list[Piece]]
+#: Makes pieces, has them taken where they are made, and tells which are left to be sent.
+Make: TypeAlias = Callable[[Take], AsyncGenerator[list[Piece]]]
 
 #: Bytes one call of the kernel sends at most; bounds how long a thread is taken.
 _SEND_BYTES: Final = 8 << 20
@@ -45,16 +52,12 @@ class Sender:
             ConnectionError: the receiver is gone or stands still.
             BackendFaultError: the file failed or became shorter than announced; the connection has to be cut.
         """
-        self._observer.transferring("download", 1)
-        try:
+        with self._transferring():
             if out.socket_fd is not None and isinstance(handle, SendsToSocket):
-                await self._by_kernel(handle, part, out, out.socket_fd)
+                async with self._straight(out, out.socket_fd) as outlet:
+                    await self._by_kernel(handle, part, out, outlet)
             else:
                 await self._by_pieces(response, handle, part, out)
-        except TimeoutError as error:
-            raise ConnectionResetError(f"the receiver took nothing for {self._idle_seconds:g} s") from error
-        finally:
-            self._observer.transferring("download", -1)
 
     async def send_pieces(self, response: web.StreamResponse, pieces: AsyncGenerator[bytes], out: Outlet) -> None:
         """Send bytes that are made on the way; the next ones are made while some are sent.
@@ -65,8 +68,7 @@ class Sender:
         """
         made, ready = anyio.create_memory_object_stream[bytes](_PIECES_AHEAD)
         failures: list[Exception] = []
-        self._observer.transferring("download", 1)
-        try:
+        with self._transferring():
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_make_ahead, pieces, made, failures)
                 try:
@@ -74,10 +76,61 @@ class Sender:
                 except OSError as error:
                     failures.append(error)
                     tasks.cancel_scope.cancel()
+            if failures:
+                raise failures[0]
+
+    async def send_made(self, response: web.StreamResponse, make: Make, out: Outlet) -> None:
+        """Send bytes that are made on threads, which on plain TCP send them as well: nobody hands them on.
+
+        Raises:
+            ConnectionError: the receiver is gone or stands still.
+            PenstockError: what makes them failed; the connection has to be cut.
+        """
+        if out.socket_fd is None or out.pace.is_limited:
+            await self.send_pieces(response, _joined(make), out)
+            return
+        with self._transferring():
+            async with self._straight(out, out.socket_fd) as outlet, aclosing(make(outlet.put)) as made:
+                told = 0
+                async for left in made:
+                    await self._put(outlet, left)
+                    self._observer.sent(out.volume, outlet.sent - told)
+                    told = outlet.sent
+
+    @contextmanager
+    def _transferring(self) -> Iterator[None]:
+        """Count a download, and tell who stands still as one that is gone."""
+        self._observer.transferring("download", 1)
+        try:
+            yield
+        except TimeoutError as error:
+            raise ConnectionResetError(f"the receiver took nothing for {self._idle_seconds:g} s") from error
         finally:
             self._observer.transferring("download", -1)
-        if failures:
-            raise failures[0]
+
+    @asynccontextmanager
+    async def _straight(self, out: Outlet, socket_fd: int) -> AsyncIterator[SocketOutlet]:
+        """The connection's socket, past the HTTP library, when all that library has written has left."""
+        with anyio.fail_after(self._idle_seconds):
+            await out.drained()
+        outlet = SocketOutlet(socket_fd)
+        try:
+            yield outlet
+        finally:
+            outlet.close()
+
+    async def _put(self, outlet: SocketOutlet, left: list[Piece]) -> None:
+        while left:
+            await self._writable(outlet)
+            left = await to_thread.run_sync(partial(outlet.put, left, patient=False))
+        if outlet.failure is not None:
+            raise outlet.failure
+
+    async def _writable(self, outlet: SocketOutlet) -> None:
+        if outlet.failure is not None:
+            raise outlet.failure
+        with anyio.fail_after(self._idle_seconds):
+            await outlet.writable()
 
     async def _write_all(
         self, response: web.StreamResponse, pieces: MemoryObjectReceiveStream[bytes], out: Outlet
@@ -92,30 +145,19 @@ class Sender:
                     await out.pace.after(len(part))
 
     async def _write(self, response: web.StreamResponse, part: bytes) -> None:
-        try:
-            with anyio.fail_after(self._idle_seconds):
-                await response.write(part)
-        except TimeoutError as error:
-            raise ConnectionResetError(f"the receiver took nothing for {self._idle_seconds:g} s") from error
-
-    async def _by_kernel(self, handle: SendsToSocket, part: ByteRange, out: Outlet, socket_fd: int) -> None:
         with anyio.fail_after(self._idle_seconds):
-            await out.drained()
-        # A descriptor of our own: the transport may close its socket while a thread still sends.
-        fd = os.dup(socket_fd)
-        try:
-            done = 0
-            while done < part.count:
-                wanted = out.pace.step(min(_SEND_BYTES, part.count - done))
-                sent = await handle.send(fd, part.start + done, wanted)
-                done += sent
-                self._observer.sent(out.volume, sent)
-                await out.pace.after(sent)
-                if done < part.count and sent < wanted:
-                    with anyio.fail_after(self._idle_seconds):
-                        await anyio.wait_writable(fd)
-        finally:
-            os.close(fd)
+            await response.write(part)
+
+    async def _by_kernel(self, handle: SendsToSocket, part: ByteRange, out: Outlet, outlet: SocketOutlet) -> None:
+        done = 0
+        while done < part.count:
+            wanted = out.pace.step(min(_SEND_BYTES, part.count - done))
+            sent = await handle.send(outlet, part.start + done, wanted)
+            done += sent
+            self._observer.sent(out.volume, sent)
+            await out.pace.after(sent)
+            if sent < wanted:
+                await self._writable(outlet)
 
     async def _by_pieces(
         self, response: web.StreamResponse, handle: ReadHandle, part: ByteRange, out: Outlet
@@ -130,6 +172,13 @@ class Sender:
             done += len(piece)
             self._observer.sent(out.volume, len(piece))
             await out.pace.after(len(piece))
+
+
+async def _joined(make: Make) -> AsyncGenerator[bytes]:
+    """Whatever is made, for somebody else to send."""
+    async with aclosing(make(lambda pieces: [b"".join(pieces)])) as made:
+        async for pieces in made:
+            yield b"".join(pieces)
 
 
 async def _make_ahead(

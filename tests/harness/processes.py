@@ -32,9 +32,13 @@ PLACE = "11111111111141118111111111111111/aa/bb/0001000040008000000000000001"
 PENSTOCK = [sys.executable, "-m", "ops.cli"]
 
 
+#: How much longer things may take on this machine than on one that is its own master.
+PATIENCE = float(os.environ.get("PATIENCE", "1"))
+
+
 def until(holds: Callable[[], Any], what: str, seconds: float = 30) -> Any:
     """Wait for something; returns what `holds` returned when it was true."""
-    give_up = time.monotonic() + seconds
+    give_up = time.monotonic() + seconds * PATIENCE
     while not (found := holds()):
         assert time.monotonic() < give_up, f"not within {seconds:g} s: {what}"
         time.sleep(0.05)
@@ -56,7 +60,7 @@ class Answer:
 
 def ask(port: int, method: str, target: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Answer:
     """One request on a connection of its own."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60 * PATIENCE)
     try:
         connection.request(method, target, body, dict(headers or {}))
         answer = connection.getresponse()
@@ -196,10 +200,11 @@ class Site:
             self.settings.setdefault(section.replace("__", "."), {})[key] = value
         self.config.write_text("\n".join(_table(name, table) for name, table in self.settings.items()))
 
-    def start(self, role: str) -> Role:
-        """Start one process of a role and wait until it is ready."""
+    def start(self, role: str, **settings: Any) -> Role:
+        """Start one process of a role, with settings of its own (`section__key`), and wait until it is ready."""
         port = free_port()
-        environment = {**os.environ, f"PENSTOCK__INTERNAL__{role.upper()}__PORT": str(port)}
+        own = {f"PENSTOCK__{name.upper()}": str(value) for name, value in settings.items()}
+        environment = {**os.environ, f"PENSTOCK__INTERNAL__{role.upper()}__PORT": str(port), **own}
         log = (self.path / f"{role}.log").open("ab")
         with log:
             process = subprocess.Popen(

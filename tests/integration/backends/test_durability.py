@@ -6,6 +6,7 @@ That a power failure then finds it there is the file system's word; there is non
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -243,6 +244,34 @@ async def test_what_a_crash_leaves_of_many_files_goes_with_their_upload(
         (area / name).touch()
     await files.discard_staging(UPLOAD)
     assert [path.name for path in area.iterdir()] == ["6" * 32]
+
+
+async def test_only_where_other_hosts_write_every_piece_waits_for_the_storage(
+    volume: VfsVolume, folder: VFolderId, file_system: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await volume.create_folder(Operation(uuid4(), 1), folder, 0o755)
+    files = volume.files(folder)
+    await files.create_staging(UPLOAD, destination=FILES[0].path, length=None, data=b"12345")
+    written, real = [], os.pwritev
+
+    def pwritev(fd: int, views: list[memoryview], offset: int) -> int:
+        waits = bool(fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_DSYNC)
+        written.append((offset, sum(map(len, views)), waits))
+        return real(fd, views, offset)
+
+    monkeypatch.setattr(os, "pwritev", pwritev)
+    data = os.urandom((5 << 20) + 17)
+    staging = await files.open_staging(UPLOAD)
+    await staging.append([b"67", data[: 3 << 20], data[3 << 20 :]])
+    await staging.close()
+    if file_system == "ext4":
+        assert written == [(5, len(data) + 2, False)]
+    else:
+        mib = 1 << 20
+        assert written == [(5 + turn * mib, mib, True) for turn in range(5)] + [(5 + 5 * mib, 19, True)]
+    handle = await files.read_staging(UPLOAD)
+    assert await handle.read(0, 6 << 20) == b"1234567" + data
+    await handle.close()
 
 
 def test_the_kind_of_a_file_system_is_read_from_the_mount_table() -> None:

@@ -7,6 +7,7 @@ import shutil
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 from uuid import uuid4
@@ -100,9 +101,10 @@ async def test_storage_of_others_is_never_asked_on_the_loop(
     files = volume.files(FOLDER)
     assert isinstance(files, ReadsAtOnce)
     await put(files, "a", b"123")
-    monkeypatch.setattr(files._mount, "is_local", False)
+    mounted = files._mount.mounted
+    monkeypatch.setattr(files._mount, "mounted", replace(mounted, file_system="nfs4"))
     assert files.read_at_once(path("a"), lambda _: (0, 1)) is None
-    monkeypatch.setattr(files._mount, "is_local", True)
+    monkeypatch.setattr(files._mount, "mounted", mounted)
     monkeypatch.setattr(files._mount, "resolver", WalkingResolver())
     assert files.read_at_once(path("a"), lambda _: (0, 1)) is None
 

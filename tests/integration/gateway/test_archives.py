@@ -21,7 +21,6 @@ from anyio import to_thread
 from harness.world import FOLDER, World, open_world
 
 from backends.mounted.files import MountedFiles
-from domain.paths import RelativePath
 
 pytestmark = pytest.mark.anyio
 
@@ -140,9 +139,9 @@ def before_reading(monkeypatch: pytest.MonkeyPatch, change: Callable[[], object]
     """Have something happen after an archive was planned, and before its files are read."""
     read = MountedFiles.read_many
 
-    async def changed(self: MountedFiles, paths: Sequence[RelativePath], *, max_bytes: int) -> Sequence[Any]:
+    async def changed(self: MountedFiles, *arguments: Any, **more: Any) -> Any:
         await to_thread.run_sync(change)
-        return await read(self, paths, max_bytes=max_bytes)
+        return await read(self, *arguments, **more)
 
     monkeypatch.setattr(MountedFiles, "read_many", changed)
 
@@ -230,10 +229,12 @@ class Counting:
     def __getattr__(self, name: str) -> object:
         return getattr(self._files, name)
 
-    async def read_many(self, *arguments: object, **more: object) -> object:
-        found = await self._files.read_many(*arguments, **more)
-        self._counted.append(sum(len(one[1]) for one in found if one))
-        return found
+    async def read_many(self, *arguments: object, then: Callable[[Any], Any], **more: object) -> object:
+        def counting(found: Sequence[Any]) -> Any:
+            self._counted.append(sum(len(one[1]) for one in found if one))
+            return then(found)
+
+        return await self._files.read_many(*arguments, then=counting, **more)
 
 
 @pytest.mark.parametrize("compress", ["stored", "deflate"])

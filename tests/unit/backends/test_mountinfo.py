@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from backends.mounted.mountinfo import mounted_as
+from backends.mounted.mountinfo import MountedAs, mounted_as
 
 TABLE = r"""22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/root rw,errors=remount-ro
 40 22 0:35 / /mnt/nfs rw,relatime shared:9 - nfs4 10.0.0.1:/export rw,vers=4.2,hard
@@ -34,6 +34,23 @@ nonsense
 def test_the_mount_a_path_lies_on(path: str, kind: str, source: str, options: str) -> None:
     found = mounted_as(path, TABLE)
     assert (found.kind, found.source, found.options) == (kind, source, options)
+
+
+@pytest.mark.parametrize(
+    ("file_system", "options", "unit"),
+    [
+        ("ext4", "rw", None),
+        ("xfs", "rw,wsize=4096", None),
+        ("nfs4", "rw,vers=4.2,rsize=1048576,wsize=1048576", 1 << 20),
+        ("nfs", "rw,wsize=65536,rsize=1", 65536),
+        ("nfs4", "wsize=4194304", 1 << 20),
+        ("ceph", "rw,xwsize=512", 1 << 20),
+        ("fuse.sshfs", "rw", 1 << 20),
+        ("", "", 1 << 20),
+    ],
+)
+def test_what_several_hosts_have_is_written_through(file_system: str, options: str, unit: int | None) -> None:
+    assert MountedAs("/", "direct", "", options, file_system).write_unit == unit
 
 
 def test_this_machine_s_own(tmp_path: Path) -> None:
