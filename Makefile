@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= var
 
-.PHONY: run test check unit integration e2e fault wire soak peers wheel docs bench system clean
+.PHONY: run test check unit integration e2e fault wire soak peers nfs wheel docs bench system clean
 
 run: $(VENV)/.run
 	$(BIN)/penstock serve --config configs/standalone.toml --data $(DATA)
@@ -34,6 +34,11 @@ soak: system $(VENV)/.test
 # PEER_PYTHON is a Python with its packages.
 peers: system $(VENV)/.test
 	PEER_PYTHON="$(PEER_PYTHON)" $(BIN)/python -m pytest tests/peers/peer_*.py
+
+# Two owners and two gateways of one volume as clients of an NFS server, in a virtual machine with a kernel of Debian's
+# (emulated: half an hour).
+nfs: system $(VENV)/.test
+	sh tests/nfs/machine.sh sh tests/nfs/guest.sh $(CURDIR)/$(BIN)/python
 
 # Builds the wheel, installs it alone, and runs its tests where the sources cannot be imported.
 wheel:

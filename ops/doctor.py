@@ -16,6 +16,7 @@ from typing import Any, Final
 import redis
 
 from backends.mounted.helping.resolving import has_openat2
+from backends.mounted.mountinfo import MountedAs, mounted_as
 from backends.registry import drivers
 from backends.settings import VolumeSettings
 from domain.errors import PenstockError
@@ -159,6 +160,7 @@ def _volume(name: str, volume: VolumeSettings) -> Iterator[Finding]:
         return
     yield _writable(what, directory)
     yield _free(what, directory)
+    yield from _mounted(what, mounted_as(str(directory)))
     yield from _features(what, directory)
 
 
@@ -180,6 +182,18 @@ def _free(what: str, directory: Path) -> Finding:
     if free < total * _FREE_PART:
         return Finding(Grade.WARN, what, told, "make room, or uploads will be refused")
     return Finding(Grade.OK, what, told)
+
+
+def _mounted(what: str, known: MountedAs) -> Iterator[Finding]:
+    options = dict(option.partition("=")[::2] for option in known.options.split(","))
+    if known.kind == "nfs" and options.keys() & {"soft", "softerr"}:
+        yield Finding(Grade.WARN, what, "mounted soft: a slow server loses writes", "mount it hard")
+    version = options.get("vers", "")
+    if known.kind == "nfs" and version.partition(".")[::2] < ("4", "1"):
+        told = f"NFS {version or 'of an unknown version'}: what was done may seem to fail when an answer is lost"
+        yield Finding(Grade.WARN, what, told, "mount it with vers=4.1 or later")
+    shared = "written through, for other hosts may have it" if known.is_shared else "of this host alone"
+    yield Finding(Grade.OK, what, f"{known.file_system or 'an unknown file system'}, {shared}")
 
 
 def _features(what: str, directory: Path) -> Iterator[Finding]:

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from typing import Final
 
 from backends.mounted.helping.resolving import DIRECTORY, Resolver, find_resolver
 from backends.mounted.mountinfo import UNKNOWN, MountedAs, mounted_as
 from domain.paths import RelativePath
+
+#: What is said of an open directory that somebody has removed: by local file systems and FUSE, by NFS.
+GONE: Final = (errno.ENOENT, errno.ESTALE)
+
+
+@contextmanager
+def stale_as_gone() -> Iterator[None]:
+    """Raise FileNotFoundError also where an open directory was removed by another host."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ESTALE:
+            raise
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)) from error
 
 
 @contextmanager
@@ -51,6 +67,12 @@ class Beneath:
 
     def open(self, path: RelativePath, flags: int, mode: int = 0) -> int:
         """Open a path; the last name may be a link only without O_NOFOLLOW."""
+        try:
+            return self.resolver.open(self.fd, path.parts, flags, mode)
+        except OSError as error:
+            if not self.mounted.is_shared or error.errno not in GONE:
+                raise
+        self._ask_anew(path.parts[:-1])
         return self.resolver.open(self.fd, path.parts, flags, mode)
 
     @contextmanager
@@ -61,8 +83,39 @@ class Beneath:
 
     def below(self, parts: Sequence[str]) -> Beneath:
         """A directory under this one, reached along no link."""
-        fd = self.resolver.open_plain(self.fd, parts)
+        fd = self._newest(parts) if self.mounted.is_shared else self.resolver.open_plain(self.fd, parts)
         return Beneath(fd, self.resolver, self.mounted)
+
+    def _newest(self, parts: Sequence[str]) -> int:
+        """Open a directory that another host may just have made, renamed or removed.
+
+        A client of NFS remembers for up to a minute which names there are and which there are not. When it opens a
+        directory for reading, it asks the server whether it has changed since (nfs(5), close-to-open consistency).
+        """
+        try:
+            with opened(self.resolver.open_plain(self.fd, parts[:-1])) as parent:
+                os.close(readable(parent))
+                return self.resolver.open_plain(parent, parts[-1:])
+        except OSError as error:
+            if error.errno not in GONE:
+                raise
+        self._ask_anew(parts)
+        return self.resolver.open_plain(self.fd, parts)
+
+    def _ask_anew(self, parts: Sequence[str]) -> None:
+        """Have the storage asked about every directory on a way."""
+        fd = os.dup(self.fd)
+        try:
+            os.close(readable(fd))
+            for part in parts:
+                deeper = os.open(part, DIRECTORY | os.O_NOFOLLOW, dir_fd=fd)
+                os.close(fd)
+                fd = deeper
+                os.close(readable(fd))
+        except OSError:
+            pass  # whoever asked will hear of it
+        finally:
+            os.close(fd)
 
 
 def open_root(path: str | os.PathLike[str], resolver: Resolver | None = None) -> Beneath:

@@ -9,14 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from backends.mounted.beneath import Beneath, opened
+from backends.mounted.beneath import GONE, Beneath, opened
 from domain.paths import RelativePath
 
 _SYNC_FILE_RANGE_WRITE: Final = 2
 _RENAME_NOREPLACE: Final = 1
 _FILE_MODE: Final = 0o600
-#: What is said of an open directory that was removed: by FUSE, by NFS.
-_GONE: Final = (errno.ENOENT, errno.ESTALE)
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -56,7 +54,7 @@ def sync_between(mount: Beneath, fd: int) -> None:
         try:
             sync_directory(fd)
         except OSError as error:
-            if error.errno not in _GONE:
+            if error.errno not in GONE:
                 raise
 
 

@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from typing import Final
 from uuid import uuid4
 
-from backends.mounted.beneath import Beneath, names_in
+from backends.mounted.beneath import Beneath, names_in, stale_as_gone
 from backends.mounted.durable import rename_exclusive, sync_directory
 from domain.errors import BackendFaultError, FencedError, Subject
 
@@ -86,7 +86,7 @@ class Fence:
         """Remove an old owner's directory; what its last breath puts in meanwhile is put away as well."""
         for _ in range(_MAX_RACES):
             try:
-                with stage.below((name,)) as old:
+                with stale_as_gone(), stage.below((name,)) as old:
                     for entry in names_in(old):
                         self._put_away(area, old, entry)
                 os.rmdir(name, dir_fd=stage.fd)
@@ -129,7 +129,8 @@ class Fence:
             FencedError: the volume went to another owner.
         """
         try:
-            yield
+            with stale_as_gone():
+                yield
         except FileNotFoundError as error:
             present = self.epoch()
             if present != epoch:

@@ -45,6 +45,11 @@ class MountedAs:
         return self.file_system in _LOCAL
 
     @property
+    def is_shared(self) -> bool:
+        """Whether other hosts may change what is on it."""
+        return self.file_system not in _ONE_HOST
+
+    @property
     def write_unit(self) -> int | None:
         """Most bytes of one write that others are to go on from; None: any number, for all are on this host.
 
@@ -52,7 +57,7 @@ class MountedAs:
         order (so that a file can be longer than what is there of it), and may die or be cut off meanwhile. There,
         every write has to wait for the storage, and be no more than what goes there in one message.
         """
-        if self.file_system in _ONE_HOST:
+        if not self.is_shared:
             return None
         told = _WRITE_SIZE.search(self.options)
         return min(int(told[1]), _UNIT_BYTES) if told else _UNIT_BYTES

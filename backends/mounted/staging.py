@@ -20,7 +20,7 @@ from typing import Final
 from backends.contract import Committed, FileStat
 from backends.descriptor import SharedDescriptor
 from backends.mounted import digests
-from backends.mounted.beneath import Beneath, names_in, opened
+from backends.mounted.beneath import Beneath, names_in, opened, stale_as_gone
 from backends.mounted.durable import make_parents, sync_directory
 from backends.mounted.errors import conflict, missing, translated
 from backends.mounted.names import DIRECTORY_MODE, file_stat, parent_of
@@ -75,7 +75,7 @@ def in_area(root: Beneath, put: Callable[[Beneath], None]) -> None:
         with suppress(FileExistsError):
             os.mkdir(STAGING_NAME, DIRECTORY_MODE, dir_fd=root.fd)
         with suppress(FileNotFoundError):  # the last upload before this one has just taken the area away
-            with existing_area(root) as area:
+            with stale_as_gone(), existing_area(root) as area:
                 put(area)
             return
     raise BackendUnavailableError("the staging area keeps vanishing", subject=Subject.UPLOAD)
@@ -284,7 +284,7 @@ def drop_area(root: Beneath) -> None:
 @contextmanager
 def _area(root: Beneath, session: str) -> Iterator[tuple[int, str]]:
     name = _name(session)
-    with translated(session, Subject.UPLOAD), existing_area(root) as area:
+    with translated(session, Subject.UPLOAD), stale_as_gone(), existing_area(root) as area:
         yield area.fd, name
 
 

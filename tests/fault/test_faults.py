@@ -33,6 +33,8 @@ CALM = Habits(poison=False)
 FORGETFUL = Habits(poison=False, lossy=True)
 SEEDS = range(int(os.environ.get("SEEDS", "1")))
 SECONDS = 60 * float(os.environ["MINUTES"]) if "MINUTES" in os.environ else 10.0
+#: When faults fall is chance: where what is looked for did not show, it is looked for again.
+TRIES = 12
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(240 + SECONDS)]
 
@@ -59,13 +61,16 @@ async def test_after_everything_was_lost_nothing_is_done_twice_or_out_of_order(s
 
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_a_rolling_upgrade_loses_nothing(seed: int, tmp_path: Path) -> None:
-    faults = {"upgrade_actor": 4, "kill_actor": 1, "kill_at_step": 1}
-    history, found = await run(
-        SERVERS["redis"](), tmp_path, seed, Options(faults, SECONDS, upgrade=True, habits=CALM)
-    )
-    assert found == [], f"see {tmp_path / 'history.txt'}"
-    assert (tmp_path / "actors.log").read_text().count("is left waiting") > 0
-    assert history.faults.count("upgrade_actor") > 2
+    options = Options({"upgrade_actor": 4, "kill_actor": 1, "kill_at_step": 1}, SECONDS, upgrade=True, habits=CALM)
+    for turn in range(TRIES):
+        path = tmp_path / str(turn)
+        await anyio.Path(path).mkdir()
+        history, found = await run(SERVERS["redis"](), path, 1000 * turn + seed, options)
+        assert found == [], f"see {path / 'history.txt'}"
+        left = await anyio.Path(path / "actors.log").read_text()
+        if "is left waiting" in left and history.faults.count("upgrade_actor") > 2:
+            return
+    raise AssertionError("no earlier release ever met what only a later one knows")
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -97,10 +102,6 @@ async def test_ten_times_too_much_is_refused_and_not_lost(tmp_path: Path) -> Non
 
 
 # --- negative controls: a checker that never fails proves nothing -------------------------------------------
-
-
-#: When faults fall is chance: where a violation did not show, it is looked for again.
-TRIES = 12
 
 
 async def broken(tmp_path: Path, options: Options, wanted: set[str], kind: str = "redis") -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
+from harness.hosts import elsewhere
 
 from backends.contract import Operation
 from backends.mounted import area as area_module
@@ -69,7 +70,7 @@ class Owner:
 def opened(path: Path) -> Iterator[tuple[Owner, Owner]]:
     """The owner, with two scopes and a folder, and who will come after it."""
     path.mkdir()
-    first, second = Owner(path), Owner(path)
+    first, second = Owner(path), Owner(elsewhere(path))
     first.take_over()
     first.scopes.create(first.op(), SCOPE, None)
     first.scopes.create(first.op(), EMPTY, None)

@@ -9,6 +9,8 @@ import pytest
 from click.testing import CliRunner
 from harness.redis_server import free_port
 
+from backends.mounted.mountinfo import MountedAs
+from ops import doctor
 from ops.cli import main
 
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -150,3 +152,25 @@ def test_people_get_a_table(config: Path) -> None:
     result = CliRunner().invoke(main, ["doctor", "--config", str(config)])
     assert result.exit_code == 0
     assert result.stdout.splitlines()[0].split() == ["grade", "what", "seen", "remedy"]
+
+
+@pytest.mark.parametrize(
+    ("file_system", "options", "wrong"),
+    [
+        ("ext4", "rw,vers=3,soft", []),
+        ("nfs4", "rw,vers=4.2,hard", []),
+        ("nfs4", "rw,vers=4.2,softreval,hard", []),
+        ("nfs4", "rw,vers=4.1,soft", ["soft"]),
+        ("nfs4", "rw,vers=4.0,softerr", ["soft", "4.0"]),
+        ("nfs", "rw,vers=3,hard", ["NFS 3"]),
+        ("nfs", "rw", ["unknown version"]),
+    ],
+)
+def test_how_a_volume_is_mounted(file_system: str, options: str, wrong: list[str]) -> None:
+    kind = "nfs" if file_system.startswith("nfs") else "direct"
+    *warned, about = doctor._mounted("disk", MountedAs("/mnt", kind, "server:/export", options, file_system))
+    for words, found in zip(wrong, warned, strict=True):
+        assert found.grade == doctor.Grade.WARN
+        assert words in found.seen
+    assert ("other hosts" in about.seen) == (kind == "nfs")
+    assert about.seen.startswith(file_system)
