@@ -42,7 +42,12 @@ class SocketOutlet:
         left = [piece for piece in pieces if len(piece)]
 
         def some(fd: int) -> int:
-            count = os.writev(fd, left[:_IOV_MAX])
+            try:
+                count = os.writev(fd, left[:_IOV_MAX])
+            except BlockingIOError:
+                raise
+            except OSError as error:
+                raise ConnectionResetError(error.errno, error.strerror) from error
             _drop(left, count)
             return count
 
@@ -52,7 +57,7 @@ class SocketOutlet:
     def pass_on(self, send: Callable[[int], int], is_done: Callable[[], bool], *, patient: bool = True) -> None:
         """Call something that sends to a descriptor, again and again until it is done or the socket takes no more.
 
-        Blocking, for threads. Raises what `send` raises that is no ConnectionError; that one is kept.
+        Blocking, for threads. Raises what `send` raises; but that the receiver is gone is kept (`failure`).
         """
         with self._descriptor.use() as fd:
             ready = select.poll()
@@ -64,7 +69,7 @@ class SocketOutlet:
                     # A fast receiver is worth a moment of this thread; a slow one is waited for elsewhere.
                     if not patient or not ready.poll(_PATIENCE_MS):
                         return
-                except ConnectionError as error:
+                except (ConnectionError, TimeoutError) as error:
                     self.failure = error
 
     async def writable(self) -> None:

@@ -234,7 +234,7 @@ def _send_some(socket_fd: int, fd: int, offset: int, count: int) -> int:
     """One call of sendfile."""
     try:
         sent = os.sendfile(socket_fd, fd, offset, count)
-    except (BlockingIOError, ConnectionError):
+    except (BlockingIOError, ConnectionError, TimeoutError):
         raise
     except OSError as error:
         raise BackendFaultError("reading the file failed", subject=Subject.FILE) from error

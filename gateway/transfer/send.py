@@ -1,8 +1,9 @@
-"""Sending a file to a connection.
+"""Sending files, and what is made of files, to a connection.
 
-On plain TCP the kernel sends from file to socket, a few MiB at a time on the volume's threads, so that a disk
-that has to be waited for never holds up the event loop; a slow receiver is waited for on the loop, not on a
-thread. With TLS, or from storage without local files, it is read and written in pieces.
+On plain TCP the volume's threads send: from file to socket inside the kernel, a few MiB at a time, or what they
+have just made of many small files. So a disk that has to be waited for never holds up the event loop, and a slow
+receiver is waited for on the loop, not on a thread. With TLS, or from storage without local files, all is read and
+written in pieces.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ _PIECES_AHEAD: Final = 4
 
 
 class Sender:
-    """Sends parts of open files."""
+    """Sends bodies of prepared responses."""
 
     def __init__(self, read_bytes: int, idle_seconds: float, observer: GatewayObserver) -> None:
         self._read_bytes = read_bytes

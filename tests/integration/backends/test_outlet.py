@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import threading
@@ -79,6 +80,15 @@ def test_who_is_gone_is_told_once(pair: Pair) -> None:
     assert isinstance(pair.outlet.failure, ConnectionError)
     assert pair.outlet.put([b"more"]) == []
     assert pair.outlet.sent == 0
+
+
+def test_whatever_the_socket_says_is_a_failure_of_the_socket(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    def writev(*_: object) -> int:
+        raise OSError(errno.EHOSTUNREACH, "no route")
+
+    monkeypatch.setattr(os, "writev", writev)
+    assert pair.outlet.put([b"lost"]) == []
+    assert isinstance(pair.outlet.failure, ConnectionError)
 
 
 def test_what_fails_otherwise_is_no_failure_of_the_socket(pair: Pair) -> None:
