@@ -33,13 +33,15 @@ LEASE = 5.0
 class Gateway:
     """One of the two."""
 
+    role: Role
+
     def __init__(self, site: Site, mount: Path) -> None:
         self.site = site
         self.api = Api(free_port(), free_port())
         self._path = mount / site.path.name
-        self.role = self.start()
+        self.start()
 
-    def start(self) -> Role:
+    def start(self) -> None:
         """Start it, or start it again."""
         self.role = self.site.start(
             "gateway",
@@ -47,13 +49,11 @@ class Gateway:
             gateway__client__port=self.api.client_port,
             gateway__manager__port=self.api.manager_port,
         )
-        return self.role
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
-    for place in (SERVER / tmp_path.name,):
-        place.mkdir()
+    (SERVER / tmp_path.name).mkdir()
     settings = {
         "volumes__disk__path": str(CLIENTS[0] / tmp_path.name),
         "bus__lease_seconds": LEASE,
@@ -186,15 +186,16 @@ def test_a_host_that_is_cut_off(site: Site, gateways: tuple[Gateway, Gateway]) -
     """Redis and the clients reach its gateway, but it does not reach the storage."""
     chance = random.Random(4)
     first, second = gateways
-    data = chance.randbytes(12 * MIB)
+    data = chance.randbytes(16 * MIB)
     for number in range(3):
         token = first.api.upload_token(f"file{number}", len(data))
         with sending(first, token, data, 0):
             time.sleep(chance.uniform(0.2, 2))
             with cut_off("a"):
                 stored = offset(second, token)
-                check_stored(site, data, stored)
-                assert second.api.patch(token, stored, data[stored:]).status in (204, 409)
+                if stored < len(data):
+                    check_stored(site, data, stored)
+                    assert second.api.patch(token, stored, data[stored:]).status == 204
         until(lambda: is_ready(first.role.internal_port), "it is there again", 60)
         check_whole(site, gateways, f"file{number}", data)
 
