@@ -36,7 +36,6 @@ status=0
 # Two owners of a volume, each on a host of its own; and what the storage has to do, on NFS.
 ELSEWHERE=/mnt/a:/mnt/b "$python" -m pytest -p no:cacheprovider --timeout 1200 --basetemp /mnt/a/tests "$@" \
     tests/integration/backends/test_fence.py tests/integration/backends/test_journal.py \
-    tests/integration/backends/test_mounted.py tests/integration/backends/test_vfs_volume.py \
-    -k "not lies_in_memory and not no_file_are_left" || status=1
+    tests/integration/backends/test_vfs_volume.py || status=1
 "$python" -m pytest -p no:cacheprovider "$@" tests/nfs/nfs_*.py || status=1
 exit $status
