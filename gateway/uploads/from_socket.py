@@ -58,6 +58,7 @@ class SocketBody:
             await staging.append(early)
         finally:
             self._moved(staging.offset - before)
+            early.clear()  # hundreds of bodies may be waiting for the rest
 
     async def _receive(self, staging: ReceivesFromSocket, intake: SocketIntake) -> None:
         while intake.left:
