@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import gc
 import os
 import signal
 import sys
@@ -23,9 +22,6 @@ _PR_SET_PDEATHSIG: Final = 1
 _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_THRESHOLD: Final = -3
 _KEPT_BYTES: Final = 32 << 20
-#: Objects made, less those gone, after which Python looks for cycles among the new ones; and how many times that is
-#: done before it looks among older ones, and among all.
-_CYCLES: Final = (10_000, 20, 20)
 
 
 def run(role: Role, name: str, settings: Settings, read: Callable[[], Settings]) -> int:
@@ -36,7 +32,6 @@ def run(role: Role, name: str, settings: Settings, read: Callable[[], Settings])
     """
     configure(settings.log, name)
     _keep_freed_memory()
-    _look_for_fewer_cycles()
     failures: list[BaseException] = []
     try:
         anyio.run(Generations(role, name, read).run, settings, backend_options={"use_uvloop": _has_uvloop()})
@@ -56,16 +51,6 @@ def _keep_freed_memory() -> None:
     if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)
         mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
-
-
-def _look_for_fewer_cycles() -> None:
-    """Have Python not look through what never goes, and less often through what comes by the ten thousand.
-
-    Modules and classes are 100,000 objects; a long listing or archive had all of them looked through, which took as
-    long again as making it.
-    """
-    gc.freeze()
-    gc.set_threshold(*_CYCLES)
 
 
 def _has_uvloop() -> bool:
