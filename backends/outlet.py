@@ -5,18 +5,15 @@ from __future__ import annotations
 import os
 import select
 from collections.abc import Callable, Sequence
-from typing import Final, TypeAlias
+from typing import Final
 
 import anyio
 
+from backends.buffers import IOV_MAX, Piece, behind
 from backends.descriptor import SharedDescriptor
-
-Piece: TypeAlias = bytes | memoryview
 
 #: How long a thread waits for the socket to take more before it gives itself back, in milliseconds.
 _PATIENCE_MS: Final = 20
-#: Most buffers one vectored write takes (IOV_MAX of Linux).
-_IOV_MAX: Final = 1024
 
 
 class SocketOutlet:
@@ -43,12 +40,12 @@ class SocketOutlet:
 
         def some(fd: int) -> int:
             try:
-                count = os.writev(fd, left[:_IOV_MAX])
+                count = os.writev(fd, left[:IOV_MAX])
             except BlockingIOError:
                 raise
             except OSError as error:
                 raise ConnectionResetError(error.errno, error.strerror) from error
-            _drop(left, count)
+            left[:] = behind(left, count)
             return count
 
         self.pass_on(some, lambda: not left, patient=patient)
@@ -80,14 +77,3 @@ class SocketOutlet:
     def close(self) -> None:
         """Give the descriptor back, or leave that to the thread that still sends."""
         self._descriptor.close()
-
-
-def _drop(pieces: list[Piece], count: int) -> None:
-    """Take so many bytes away from the front."""
-    whole = 0
-    while whole < len(pieces) and count >= len(pieces[whole]):
-        count -= len(pieces[whole])
-        whole += 1
-    del pieces[:whole]
-    if count:
-        pieces[0] = memoryview(pieces[0])[count:]

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Final
 
+from backends.buffers import IOV_MAX, Piece, behind
 from backends.contract import Committed, FileStat
 from backends.descriptor import SharedDescriptor
 from backends.mounted import digests
@@ -36,8 +37,6 @@ _SESSION_CHARACTERS: Final = frozenset("0123456789abcdef")
 _PART_DIGITS: Final = 32
 #: Tries to put a file into an area that others take away when they leave it empty.
 _MAX_RACES: Final = 16
-#: Most buffers one vectored write takes (IOV_MAX of Linux).
-_IOV_MAX: Final = 1024
 
 
 def create(root: Beneath, session: str, length: int | None, note: bytes, data: bytes) -> None:
@@ -173,11 +172,11 @@ def write(fd: int, chunks: Sequence[bytes | memoryview], offset: int, unit: int 
     """
     written = 0
     for batch in _batches([memoryview(chunk) for chunk in chunks], unit or sys.maxsize):
-        views = batch
+        views: list[Piece] = list(batch)
         while views:
             count = os.pwritev(fd, views, offset + written)
             written += count
-            views = _after(views, count)
+            views = behind(views, count)
     return written
 
 
@@ -190,22 +189,11 @@ def _batches(views: Sequence[memoryview], unit: int) -> Iterator[list[memoryview
             batch.append(rest[:room])
             room -= len(batch[-1])
             rest = rest[len(batch[-1]) :]
-            if not room or len(batch) == _IOV_MAX:
+            if not room or len(batch) == IOV_MAX:
                 yield batch
                 batch, room = [], unit
     if batch:
         yield batch
-
-
-def _after(views: Sequence[memoryview], count: int) -> list[memoryview]:
-    rest: list[memoryview] = []
-    for view in views:
-        if count >= len(view):
-            count -= len(view)
-        else:
-            rest.append(view[count:])
-            count = 0
-    return rest
 
 
 def commit(

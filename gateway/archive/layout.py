@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from anyio import to_thread
 
-from backends.outlet import Piece
+from backends.buffers import Piece
 from gateway.archive.contents import Contents
 from gateway.archive.deflate import crc32
 from gateway.archive.manifest import Member

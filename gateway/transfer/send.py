@@ -18,8 +18,9 @@ from aiohttp import web
 from anyio import to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
+from backends.buffers import Piece
 from backends.contract import ReadHandle
-from backends.outlet import Piece, SocketOutlet
+from backends.outlet import SocketOutlet
 from backends.powers import SendsToSocket
 from domain.errors import BackendFaultError, PenstockError, Subject
 from gateway.observer import GatewayObserver

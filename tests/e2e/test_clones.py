@@ -17,7 +17,7 @@ from harness.processes import FOLDER, PLACE, SCOPE, Site, ask, open_site, until
 #: Files of a very large folder.
 ENTRIES = int(os.environ.get("ENTRIES", "40000"))
 
-pytestmark = pytest.mark.timeout(240 + ENTRIES // 1000 + FILES // 50)
+pytestmark = pytest.mark.timeout(max(240, ENTRIES // 1000, FILES // 25))
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${CACHE:-/var/tmp/penstock-machine}
-start=bin/busybox
 
 install_missing() {
     missing=""
@@ -37,7 +36,7 @@ build_start() {
     root="$cache/start"
     rm -rf "$root"
     mkdir -p "$root/bin" "$root/modules" "$root/proc" "$root/sys" "$root/dev" "$root/below" "$root/above" "$root/whole"
-    cp "$(command -v busybox)" "$root/$start"
+    cp "$(command -v busybox)" "$root/bin/busybox"
     ln -s busybox "$root/bin/sh"
     modprobe -d "$cache/kernel" -S "$version" -a --show-depends virtio_pci 9pnet_virtio 9p overlay |
         awk '$1 == "insmod" && !seen[$2]++ { print $2 }' >"$cache/modules"
