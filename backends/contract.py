@@ -106,6 +106,15 @@ class Committed:
     replaced_bytes: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Synced:
+    """A staged file that is durable where it is."""
+
+    size_bytes: int
+    #: Size of the file it would replace now, None if there is none.
+    replaced_bytes: int | None
+
+
 class Hasher(Protocol):
     """Something of `hashlib`, or like it."""
 
@@ -260,10 +269,16 @@ class FileAccess(Protocol):
     async def read_staging(self, session: str) -> ReadHandle:
         """Open what is stored so far for reading. Raises NotFoundError (subject upload)."""
 
+    async def sync_staging(self, session: str, destination: RelativePath) -> Synced:
+        """Make a staged file durable where it is, so that not even a power failure takes it away.
+
+        Raises NotFoundError (subject upload), and ConflictError if it cannot be put at its destination.
+        """
+
     async def commit_staging(
         self, session: str, destination: RelativePath, *, sha256: bytes | None = None
     ) -> Committed:
-        """Make a staged file durable and put it at its destination, whole or not at all; parents are made.
+        """Put a staged file that was synced at its destination, durably, whole or not at all; parents are made.
 
         Its digest, if given, is kept with it.
 

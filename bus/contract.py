@@ -300,11 +300,18 @@ class Records(Protocol):
     """Small shared documents, changed by compare-and-set. Names look like `upload:<id>`."""
 
     async def create(
-        self, name: str, document: Mapping[str, object], *, keep_seconds: float, due: float | None
+        self,
+        name: str,
+        document: Mapping[str, object],
+        *,
+        keep_seconds: float,
+        due: float | None,
+        changes: Sequence[Change] = (),
     ) -> bool:
-        """Make a document, at `FIRST_REVISION`; False if it is there.
+        """Make a document, at `FIRST_REVISION`, and apply catalogue changes in the same step.
 
-        `due()` names it from Unix time `due` on; None: never.
+        Returns False, and does nothing, if it is there; so it is when the answer of a first try was lost. `due()`
+        names it from Unix time `due` on; None: never.
         """
 
     async def load(self, name: str) -> Record | None:
@@ -327,8 +334,8 @@ class Records(Protocol):
         of `due()`.
         """
 
-    async def remove(self, name: str) -> None:
-        """Drop a document, if it is there."""
+    async def remove(self, name: str, changes: Sequence[Change] = ()) -> None:
+        """Drop a document, if it is there, and apply catalogue changes in the same step."""
 
     async def due(self, kind: str, *, before: float, limit: int) -> Sequence[str]:
         """Names of documents of a kind (what stands before the colon) that are due, oldest first.

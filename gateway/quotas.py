@@ -1,13 +1,14 @@
 """Whether an upload still fits the limits of its folder and of its owner.
 
 What counts is what is in the folder, or in all of the scope's, plus what every unfinished upload has reserved: an
-upload is reserved before it is judged, so two that come together cannot both take the last room. One whose length
-is not told yet has reserved nothing; its room is looked at with every request, and once more when it is finished.
+upload reserves, with its record, before it is judged, so two that come together cannot both take the last room. One
+whose length is not told yet has reserved nothing; its room is looked at with every request, and once more when it
+is finished.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -16,11 +17,12 @@ from backends.counting import counter
 from bus.accounts import Account
 from bus.contract import Bus
 from bus.usage import ScopeUsage
-from domain.catalogue import Change, Index, Unindex
+from domain.catalogue import Change
 from domain.errors import TooManyError
 from domain.ids import QuotaScopeId, VFolderId, VolumeName
 from domain.usage import Quota
 from gateway.limits import Limits
+from gateway.uploads.reserved import account_index, accounts, bytes_of, counted_in, owner_index
 from gateway.uploads.session import UploadSession
 
 _PAGE: Final = 500
@@ -45,46 +47,41 @@ class Quotas:
             return known
         return replace(known, used_bytes=await account.used_bytes(self._usage(volume)))
 
-    async def reserve(self, session: UploadSession) -> None:
-        """Count an upload in, with its `reserved_bytes`.
+    async def reservation(self, session: UploadSession) -> Sequence[Change]:
+        """What counts an upload in, for who records it.
 
         Raises:
-            QuotaExceededError: it does not fit; nothing is reserved.
             NotFoundError: the scope is not there.
         """
-        limited = await self._limited(session)
-        if not limited:
-            return
-        member = _member(session)
-        await self._bus.catalogue.apply([Index(_index(account), member) for account, _ in limited])
-        for account, limit in limited:
-            taken = await self._taken(account)
+        return counted_in(session, [account for account, _ in await self._limited(session)])
+
+    async def judge(self, session: UploadSession) -> None:
+        """See that an upload that is counted in fits.
+
+        Raises:
+            QuotaExceededError: it does not.
+        """
+        await self.judge_more(session, 0)
+
+    async def judge_more(self, session: UploadSession, more: int) -> None:
+        """See that bytes fit that come in besides what is counted.
+
+        Raises:
+            QuotaExceededError: they do not.
+        """
+        for account, limit in await self._limited(session):
+            taken = await self._taken(account) + more
             if taken > limit:
-                await self.release(session)
                 raise account.exceeded(limit, taken)
 
-    async def release(self, session: UploadSession) -> None:
-        """Count an upload out: it is dropped. Repeat-safe."""
-        await self._bus.catalogue.apply(self.release_of(session))
-
-    @staticmethod
-    def release_of(session: UploadSession) -> list[Change]:
-        """What counts an upload out, for whoever does so in the same step as something else."""
-        changes: list[Change] = [Unindex(_index(account), _member(session)) for account in _accounts(session)]
-        if session.owner:
-            changes.append(Unindex(_owner_index(session.owner), session.id))
-        return changes
-
-    async def admit(self, session: UploadSession, most: int) -> None:
-        """Count an upload among those of the token's owner.
+    async def admit(self, owner: str, most: int) -> None:
+        """See that a token's owner may begin one more upload.
 
         Raises:
             TooManyError: the owner has `most` unfinished ones already.
         """
-        index = _owner_index(session.owner)
-        if len(await self._bus.catalogue.page(index, limit=most)) >= most:
+        if len(await self._bus.catalogue.page(owner_index(owner), limit=most)) >= most:
             raise TooManyError(f"{most} uploads are unfinished already", retry_after_seconds=_RETRY_SECONDS)
-        await self._bus.catalogue.apply([Index(index, session.id)])
 
     async def room(self, session: UploadSession) -> int | None:
         """Bytes the whole of an upload without a reservation may have now; None: no limit."""
@@ -99,22 +96,11 @@ class Quotas:
         """
         length = session.length or 0
         if length > session.reserved_bytes and not session.is_final:
-            await self.confirm_more(session, length - session.reserved_bytes)
-
-    async def confirm_more(self, session: UploadSession, more: int) -> None:
-        """Judge bytes that come in besides an upload's own.
-
-        Raises:
-            QuotaExceededError: they do not fit.
-        """
-        for account, limit in await self._limited(session):
-            taken = await self._taken(account) + more
-            if taken > limit:
-                raise account.exceeded(limit, taken)
+            await self.judge_more(session, length - session.reserved_bytes)
 
     async def _limited(self, session: UploadSession) -> list[tuple[Account, int]]:
         """What an upload counts against and has a limit, with that."""
-        found = [(account, (await self.limits.standing(account)).limit_bytes) for account in _accounts(session)]
+        found = [(account, (await self.limits.standing(account)).limit_bytes) for account in accounts(session)]
         return [(account, limit) for account, limit in found if limit is not None]
 
     async def _taken(self, account: Account) -> int:
@@ -127,27 +113,8 @@ class Quotas:
 
     async def _reserved(self, account: Account) -> int:
         """Sum of what unfinished uploads have reserved."""
-        index, after, total = _index(account), "", 0
+        index, after, total = account_index(account), "", 0
         while members := await self._bus.catalogue.page(index, after=after, limit=_PAGE):
             after = members[-1]
-            total += sum(int(member.partition(":")[2]) for member in members)
+            total += sum(bytes_of(member) for member in members)
         return total
-
-
-def _accounts(session: UploadSession) -> list[Account]:
-    """What an upload counts against."""
-    scope = session.folder.scope
-    owners: list[QuotaScopeId | VFolderId] = [session.folder] if scope is None else [scope, session.folder]
-    return [Account(session.volume, owner) for owner in owners]
-
-
-def _owner_index(owner: str) -> str:
-    return f"index:uploads-of:{owner}"
-
-
-def _index(account: Account) -> str:
-    return f"index:uploads:{account.volume}:{account.owner}"
-
-
-def _member(session: UploadSession) -> str:
-    return f"{session.id}:{session.reserved_bytes}"

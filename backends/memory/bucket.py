@@ -128,7 +128,7 @@ class Bucket:
         """Complete the upload; an object meant for another key is copied there by the store."""
         upload = self._upload(session)
         self._check_parents(destination)
-        replaced = self._check_target(destination)
+        replaced = self.check_target(destination)
         stored = Stored(self.staged_data(session), digests=[sha256] if sha256 else [])
         self._put(_key(destination), stored, taken=True)
         del self._uploads[session]
@@ -178,7 +178,8 @@ class Bucket:
             if _key(RelativePath(path.parts[:depth])) in self._objects:
                 raise conflict("not-a-directory", path)
 
-    def _check_target(self, path: RelativePath) -> int | None:
+    def check_target(self, path: RelativePath) -> int | None:
+        """Size of what a file would replace there."""
         if not self._exists(path):
             return None
         known = self.stat(path)

@@ -9,7 +9,17 @@ from typing import TypeVar
 import anyio
 from anyio import to_thread
 
-from backends.contract import Committed, EntryKind, FileStat, Hasher, Listing, ReadHandle, SmallFile, SmallRead
+from backends.contract import (
+    Committed,
+    EntryKind,
+    FileStat,
+    Hasher,
+    Listing,
+    ReadHandle,
+    SmallFile,
+    SmallRead,
+    Synced,
+)
 from backends.memory.plane import Plane, Stored, conflict
 from domain.errors import ConflictError, InvalidPathError, NotFoundError, Subject
 from domain.paths import RelativePath
@@ -154,6 +164,11 @@ class MemoryFiles:
     async def read_staging(self, session: str) -> MemoryReadHandle:
         """Open what is stored so far."""
         return MemoryReadHandle(Stored((await self._plane()).staged_data(session)))
+
+    async def sync_staging(self, session: str, destination: RelativePath) -> Synced:
+        """Nothing here outlives a power failure; tell what would be replaced."""
+        plane = await self._plane()
+        return Synced(plane.staged(session), plane.check_target(destination))
 
     async def commit_staging(
         self, session: str, destination: RelativePath, *, sha256: bytes | None = None

@@ -107,6 +107,9 @@ class Plane(Protocol):
     def staged_data(self, session: str) -> bytes:
         """What was stored of an upload."""
 
+    def check_target(self, path: RelativePath) -> int | None:
+        """Size of what a file would replace there, None for nothing; a directory is in the way."""
+
     def commit(self, session: str, destination: RelativePath, sha256: bytes | None) -> Committed:
         """Finish an upload."""
 

@@ -90,7 +90,7 @@ class Tree:
     def commit(self, session: str, destination: RelativePath, sha256: bytes | None) -> Committed:
         """Put the staged bytes at their destination in one step."""
         data = bytes(self._staged(session))
-        replaced = self._check_target(destination)
+        replaced = self.check_target(destination)
         for depth in range(1, len(destination.parts)):
             parent = destination.parts[:depth]
             if parent not in self._nodes:
@@ -137,7 +137,8 @@ class Tree:
             raise missing(session, Subject.UPLOAD)
         return self._staging[session]
 
-    def _check_target(self, path: RelativePath) -> int | None:
+    def check_target(self, path: RelativePath) -> int | None:
+        """Size of what a file would replace there."""
         if path.parts not in self._nodes:
             return None
         node = self._nodes[path.parts]

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
-from backends.contract import Committed, FileStat, Listing, ReadHandle, SmallFile, SmallRead
+from backends.contract import Committed, FileStat, Listing, ReadHandle, SmallFile, SmallRead, Synced
 from backends.descriptor import SharedDescriptor
 from backends.mounted import digests, names, reading, staging, storing
 from backends.mounted.appending import MountedStaging
@@ -147,10 +147,14 @@ class MountedFiles:
         descriptor, known = await self._run(staging.open_for_reading, session)
         return MountedReadHandle(descriptor, known, self._mount, self._threads)
 
+    async def sync_staging(self, session: str, destination: RelativePath) -> Synced:
+        """Make a staged file durable."""
+        return await self._run(staging.sync, session, destination)
+
     async def commit_staging(
         self, session: str, destination: RelativePath, *, sha256: bytes | None = None
     ) -> Committed:
-        """Make a staged file durable and rename it to its destination."""
+        """Rename a staged file to its destination."""
         return await self._run(staging.commit, session, destination, self._mount, sha256)
 
     async def discard_staging(self, session: str) -> None:

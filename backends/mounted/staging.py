@@ -18,11 +18,11 @@ from contextlib import contextmanager, suppress
 from typing import Final
 
 from backends.buffers import IOV_MAX, Piece, behind
-from backends.contract import Committed, FileStat
+from backends.contract import Committed, FileStat, Synced
 from backends.descriptor import SharedDescriptor
 from backends.mounted import digests
 from backends.mounted.beneath import Beneath, names_in, opened, stale_as_gone
-from backends.mounted.durable import make_parents, sync_directory
+from backends.mounted.durable import make_parents, sync_between, sync_directory
 from backends.mounted.errors import conflict, missing, translated
 from backends.mounted.names import DIRECTORY_MODE, file_stat, parent_of
 from backends.powers import StagedUpload
@@ -32,6 +32,7 @@ from domain.paths import STAGING_NAME, RelativePath
 FILE_MODE: Final = 0o644
 #: Extended attribute that says whose upload a staging file is; taken off when it becomes a file of the user's.
 _NOTE: Final = "user.penstock.upload"
+_READING: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _SESSION_CHARACTERS: Final = frozenset("0123456789abcdef")
 #: Digits by which the name of what comes with an upload is longer than that of the upload.
 _PART_DIGITS: Final = 32
@@ -104,8 +105,7 @@ def _keep_note(fd: int, note: bytes) -> None:
 
 def note_of(root: Beneath, session: str) -> bytes:
     """The note of a staging file; empty if there is none."""
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-    with _area(root, session) as (area, name), opened(os.open(name, flags, dir_fd=area)) as fd:
+    with _area(root, session) as (area, name), opened(os.open(name, _READING, dir_fd=area)) as fd:
         try:
             return os.getxattr(fd, _NOTE)
         except OSError as error:
@@ -155,7 +155,7 @@ def open_for_append(root: Beneath, session: str) -> tuple[SharedDescriptor, int]
 def open_for_reading(root: Beneath, session: str) -> tuple[SharedDescriptor, FileStat]:
     """Open a staging file for reading."""
     with _area(root, session) as (area, name):
-        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=area)
+        fd = os.open(name, _READING, dir_fd=area)
         return SharedDescriptor(fd), file_stat(os.fstat(fd))
 
 
@@ -196,16 +196,36 @@ def _batches(views: Sequence[memoryview], unit: int) -> Iterator[list[memoryview
         yield batch
 
 
+def sync(root: Beneath, session: str, destination: RelativePath) -> Synced:
+    """Make a staging file and its name durable."""
+    with _area(root, session) as (area, name):
+        with opened(os.open(name, _READING, dir_fd=area)) as fd:
+            os.fsync(fd)
+            size = os.fstat(fd).st_size
+        sync_between(root, area)
+        sync_between(root, root.fd)
+    return Synced(size, _standing(root, destination))
+
+
+def _standing(root: Beneath, destination: RelativePath) -> int | None:
+    """Size of what a file would replace at its destination."""
+    with translated(destination):
+        try:
+            with parent_of(root, destination) as (target, _):
+                return _replaced(target, destination.name, destination)
+        except FileNotFoundError:
+            return None
+
+
 def commit(
     root: Beneath, session: str, destination: RelativePath, mount: Beneath, sha256: bytes | None
 ) -> Committed:
-    """Make a staging file durable, its digest with it, and rename it to its destination."""
+    """Rename a staging file, which is durable, to its destination, and its digest with it."""
     with _area(root, session) as (area, name):
-        with opened(os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=area)) as fd:
+        with opened(os.open(name, _READING, dir_fd=area)) as fd:
             _drop_note(fd)
             if sha256 is not None:
                 digests.keep(mount, fd, sha256)
-            os.fsync(fd)
             size = os.fstat(fd).st_size
         with translated(destination):
             make_parents(root, destination, DIRECTORY_MODE)

@@ -655,6 +655,19 @@ class BusConformance:
             assert list(await bus.catalogue.page("index:x", limit=9)) == ["one", "three"]
             assert list(await bus.catalogue.page("index:y", limit=9)) == ["two"]
 
+    async def test_a_record_is_made_and_dropped_in_one_step_with_what_it_changes_besides(self) -> None:
+        async with self.open_bus("a") as bus:
+            for member, made in (("one", True), ("two", False)):
+                done = await bus.records.create(
+                    "upload:1", {}, keep_seconds=60, due=0, changes=[Index("index:x", member)]
+                )
+                assert done == made
+            assert list(await bus.catalogue.page("index:x", limit=9)) == ["one"]
+            await bus.records.remove("upload:1", [Unindex("index:x", "one"), Index("index:y", "one")])
+            assert await bus.records.load("upload:1") is None
+            assert list(await bus.catalogue.page("index:x", limit=9)) == []
+            assert list(await bus.catalogue.page("index:y", limit=9)) == ["one"]
+
     async def test_due_records_are_listed_oldest_first_until_they_are_settled(self) -> None:
         async with self.open_bus("a") as bus:
             for number, due in ((1, 30.0), (2, 10.0), (3, 20.0), (4, 99.0)):

@@ -221,13 +221,20 @@ class MemoryRecords:
         self._store = store
 
     async def create(
-        self, name: str, document: Mapping[str, object], *, keep_seconds: float, due: float | None
+        self,
+        name: str,
+        document: Mapping[str, object],
+        *,
+        keep_seconds: float,
+        due: float | None,
+        changes: Sequence[Change] = (),
     ) -> bool:
-        """Make a document; False if it is there."""
+        """Make a document and apply changes; False if it is there."""
         await anyio.lowlevel.checkpoint()
         if self._present(name):
             return False
         self._store.records[name] = StoredRecord(encode_document(document), 1, now() + keep_seconds, due)
+        self._store.apply(changes)
         return True
 
     async def load(self, name: str) -> Record | None:
@@ -256,15 +263,15 @@ class MemoryRecords:
         self._store.records[name] = StoredRecord(data, revision + 1, now() + keep_seconds, due)
         if event is not None:
             self._store.append(event)
-        for change in changes:
-            self._store.apply(change)
+        self._store.apply(changes)
         self._store.ring()
         return True
 
-    async def remove(self, name: str) -> None:
-        """Drop a document, if it is there."""
+    async def remove(self, name: str, changes: Sequence[Change] = ()) -> None:
+        """Drop a document, if it is there, and apply changes."""
         await anyio.lowlevel.checkpoint()
         self._store.records.pop(name, None)
+        self._store.apply(changes)
 
     async def due(self, kind: str, *, before: float, limit: int) -> Sequence[str]:
         """Names of documents of a kind that are due, oldest first."""
@@ -302,8 +309,7 @@ class MemoryCatalogue:
     async def apply(self, changes: Sequence[Change]) -> None:
         """Write records outside an event."""
         await anyio.lowlevel.checkpoint()
-        for change in changes:
-            self._store.apply(change)
+        self._store.apply(changes)
 
 
 class MemoryLeases:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -105,12 +106,12 @@ class MemoryStore:
         data = encode_envelope(event)
         self.lanes[event.volume].events.append(data)
         self.broadcast.append(data)
-        for change in project(event):
-            self.apply(change)
+        self.apply(project(event))
 
-    def apply(self, change: Change) -> None:
+    def apply(self, changes: Sequence[Change]) -> None:
         """Change the catalogue."""
-        self.view.apply(change)
+        for change in changes:
+            self.view.apply(change)
 
 
 def now() -> float:

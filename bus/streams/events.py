@@ -10,7 +10,7 @@ from uuid import uuid4
 import anyio
 from loguru import logger
 
-from bus.codec import decode_envelope, is_wanted
+from bus.codec import decode_envelope, is_wanted, milliseconds
 from bus.contract import Broadcasted, Gap, Position
 from bus.streams import keys
 from bus.streams.changes import Call
@@ -22,6 +22,8 @@ from domain.errors import BusBrokenError, InvalidRequestError, MalformedEventErr
 
 _BLOCK_SECONDS: Final = 5.0
 _PAUSE_SECONDS: Final = 0.2
+#: How far Redis's clock may have been from what is known of it here, in seconds.
+_CLOCKS_SECONDS: Final = 60.0
 #: How often a reader that waits shows itself, in seconds.
 _SHOW_SECONDS: Final = 60.0
 #: Events read at once.
@@ -38,7 +40,8 @@ class StreamEvents:
         """Append an event to its volume's stream and the broadcast, and project it."""
         call = Call((keys.events(event.volume), keys.BROADCAST), ())
         call.event(event)
-        await self._wiring.scripts.call("emit", call.keys, call.args)
+        since = milliseconds(self._wiring.clock.now() - _CLOCKS_SECONDS)
+        await self._wiring.scripts.call("emit", call.keys, ("", *call.args), again=(since, *call.args))
 
     @asynccontextmanager
     async def follow(self, reader: str, start: Position | None = None) -> AsyncIterator[StreamSubscription]:

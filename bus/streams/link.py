@@ -60,30 +60,36 @@ class Link:
 
     # --- for callers --------------------------------------------------------------------------------
 
-    async def execute(self, *command: Argument) -> Any:
+    async def execute(self, *command: Argument, again: Sequence[Argument] | None = None) -> Any:
         """Send one command and wait for its answer.
+
+        Args:
+            again: what to send instead, once it is not known whether the command ran.
 
         Raises:
             BusBrokenError: Redis is away, does not answer in time, or refuses.
             FencedError: a script found another owner.
             redis.exceptions.NoScriptError: the script is not loaded.
         """
-        return (await self._repeat([command]))[0]
+        return (await self._repeat([command], [command if again is None else again]))[0]
 
     async def execute_all(self, commands: Sequence[Sequence[Argument]]) -> Sequence[Any]:
         """Send several commands at once; raises as `execute` does if one of them fails."""
         answers: list[Any] = []
         for first in range(0, len(commands), _TOGETHER):
-            answers += await self._repeat(commands[first : first + _TOGETHER])
+            some = commands[first : first + _TOGETHER]
+            answers += await self._repeat(some, some)
         return answers
 
-    async def _repeat(self, commands: Sequence[Sequence[Argument]]) -> Sequence[Any]:
+    async def _repeat(
+        self, commands: Sequence[Sequence[Argument]], again: Sequence[Sequence[Argument]]
+    ) -> Sequence[Any]:
         for attempt in range(_RETRIES):
             try:
-                return await self._once(commands)
+                return await self._once(again if attempt else commands)
             except _LostError:
                 await anyio.sleep(random.uniform(0, _RETRY_SECONDS * 2**attempt))  # noqa: S311  spreading load
-        return await self._once(commands)
+        return await self._once(again)
 
     async def _once(self, commands: Sequence[Sequence[Argument]]) -> Sequence[Any]:
         if self._wire is None:

@@ -22,15 +22,21 @@ class StreamRecords:
         self._wiring = wiring
 
     async def create(
-        self, name: str, document: Mapping[str, object], *, keep_seconds: float, due: float | None
+        self,
+        name: str,
+        document: Mapping[str, object],
+        *,
+        keep_seconds: float,
+        due: float | None,
+        changes: Sequence[Change] = (),
     ) -> bool:
-        """Make a document; False if it is there."""
-        made = await self._wiring.scripts.call(
-            "record_create",
+        """Make a document and apply changes in one step; False if it is there."""
+        call = Call(
             (name, _due_index(name)),
             (encode_document(document), milliseconds(keep_seconds), "" if due is None else milliseconds(due), name),
         )
-        return bool(made)
+        call.changes(changes)
+        return bool(await self._wiring.scripts.call("record_create", call.keys, call.args))
 
     async def load(self, name: str) -> Record | None:
         """Read a document."""
@@ -64,9 +70,11 @@ class StreamRecords:
         call.changes(changes)
         return bool(await self._wiring.scripts.call("record_replace", call.keys, call.args))
 
-    async def remove(self, name: str) -> None:
-        """Drop a document, if it is there."""
-        await self._wiring.scripts.call("record_remove", (name, _due_index(name)), (name,))
+    async def remove(self, name: str, changes: Sequence[Change] = ()) -> None:
+        """Drop a document, if it is there, and apply changes in one step."""
+        call = Call((name, _due_index(name)), (name,))
+        call.changes(changes)
+        await self._wiring.scripts.call("record_remove", call.keys, call.args)
 
     async def due(self, kind: str, *, before: float, limit: int) -> Sequence[str]:
         """Names of documents of a kind that are due, oldest first."""

@@ -60,17 +60,27 @@ class Scripts:
         self._wait = ("WAIT", settings.replicas_to_wait, int(settings.replica_wait_seconds * 1000))
         self._replicas = settings.replicas_to_wait
 
-    async def call(self, name: str, keys: Sequence[str], args: Sequence[Argument]) -> Any:
+    async def call(
+        self, name: str, keys: Sequence[str], args: Sequence[Argument], again: Sequence[Argument] | None = None
+    ) -> Any:
         """Run one script.
+
+        Args:
+            again: arguments to use instead, once it is not known whether the script ran; None: the same, because
+                running it twice does what running it once does.
 
         Raises:
             BusBrokenError: Redis is away or refuses.
             FencedError: the script found another owner.
         """
+        again = args if again is None else again
         try:
-            return await self._link.execute("EVALSHA", _DIGESTS[name], len(keys), *keys, *args)
+            return await self._execute(("EVALSHA", _DIGESTS[name], len(keys), *keys), args, again)
         except NoScriptError:
-            return await self._link.execute("EVAL", _SOURCES[name], len(keys), *keys, *args)
+            return await self._execute(("EVAL", _SOURCES[name], len(keys), *keys), args, again)
+
+    async def _execute(self, call: Sequence[Argument], args: Sequence[Argument], again: Sequence[Argument]) -> Any:
+        return await self._link.execute(*call, *args, again=(*call, *again))
 
     async def call_durably(self, name: str, keys: Sequence[str], args: Sequence[Argument]) -> Any:
         """Run one script and wait until as many replicas as are configured have what it wrote.

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 
-from backends.contract import FileAccess, Volume
+from backends.contract import Volume
 from bus.contract import Clock
-from domain.errors import ConflictError, GoneError, NotFoundError, Subject, TooLargeError, UnauthenticatedError
+from domain.catalogue import Change
+from domain.errors import (
+    ConflictError,
+    GoneError,
+    NotFoundError,
+    Subject,
+    TooLargeError,
+    UnauthenticatedError,
+)
 from domain.ids import VolumeName
-from domain.paths import ROOT
 from gateway.protocol.metadata import parse_metadata, wants_unpacking, whole_sha256
 from gateway.protocol.tus import Creation
 from gateway.quotas import Quotas
@@ -18,8 +25,10 @@ from gateway.tokens import CollectionClaims, UploadClaims
 from gateway.uploads.finishing import Finisher
 from gateway.uploads.parts import Parts
 from gateway.uploads.places import named_path, upload_path, volume_of
+from gateway.uploads.reserved import owned
 from gateway.uploads.session import UploadSession, UploadState
 from gateway.uploads.sessions import Known, Sessions
+from gateway.uploads.staging import Stager
 
 
 class Beginner:
@@ -31,18 +40,18 @@ class Beginner:
         settings: GatewaySettings,
         sessions: Sessions,
         quotas: Quotas,
+        stager: Stager,
         finisher: Finisher,
         parts: Parts,
-        files: Callable[[UploadSession], FileAccess],
         clock: Clock,
     ) -> None:
         self._volumes = volumes
         self._settings = settings
         self._sessions = sessions
         self._quotas = quotas
+        self._stager = stager
         self._finisher = finisher
         self._parts = parts
-        self._files = files
         self._clock = clock
 
     async def create(self, claims: UploadClaims, metadata: str = "", *, new: bool = False) -> Known:
@@ -78,15 +87,11 @@ class Beginner:
             TooManyError: the token's owner has too many unfinished uploads.
         """
         session = self._unnamed(claims, creation)
-        await self._files(session).stat(ROOT)
+        await self._stager.find_folder(session)
         if session.is_final:
             await self._parts.check(session)
-        await self._quotas.admit(session, self._settings.uploads_per_owner)
-        try:
-            known = await self.begin(session)
-        except Exception:
-            await self._quotas.release(session)
-            raise
+        await self._quotas.admit(session.owner, self._settings.uploads_per_owner)
+        known = await self.begin(session, besides=[owned(session)])
         if session.is_final:
             await self._parts.bind(session)
             return await self._parts.assemble(session.id) or known
@@ -107,38 +112,35 @@ class Beginner:
             await self._finisher.discard(known.session)
             raise
 
-    async def begin(self, session: UploadSession, data: bytes = b"") -> Known:
-        """Reserve room, record an upload and make its staging file; one that is recorded already goes on.
+    async def begin(self, session: UploadSession, data: bytes = b"", *, besides: Sequence[Change] = ()) -> Known:
+        """Record an upload, with what it reserves, and make its staging file; one that is recorded already goes on.
 
         Args:
             data: all of its bytes, if they are there.
+            besides: what is to be changed in the same step.
 
         Raises:
             QuotaExceededError, StorageFullError: no room.
             NotFoundError: no such folder.
             GoneError: it was dropped.
         """
-        try:
-            await self._quotas.reserve(session)
-        except NotFoundError:
-            await self._files(session).stat(ROOT)  # without a scope there is no folder, which is what was asked for
-            raise
-        known = await self._sessions.create(session)
+        known = await self._sessions.create(session, [*await self._reservation(session), *besides])
         if known is None:
             return await self._sessions.require(session.id)
         try:
-            await self._files(session).create_staging(
-                session.id,
-                destination=session.destination or ROOT,
-                length=session.length,
-                note=b"" if data else session.note(),
-                data=data,
-            )
+            await self._stager.stage(session, data)
         except Exception:
-            await self._sessions.forget(session.id)
-            await self._quotas.release(session)
+            await self._sessions.forget(session)
             raise
         return known
+
+    async def _reservation(self, session: UploadSession) -> Sequence[Change]:
+        try:
+            return await self._quotas.reservation(session)
+        except NotFoundError:
+            # Without a scope there is no folder, which is what was asked for.
+            await self._stager.find_folder(session)
+            raise
 
     def named(self, claims: UploadClaims, metadata: str) -> UploadSession:
         """The upload a token stands for, as it is before it has begun."""

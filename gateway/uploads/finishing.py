@@ -24,6 +24,7 @@ from domain.messages import Event
 from domain.paths import RelativePath
 from gateway.observer import GatewayObserver
 from gateway.quotas import Quotas
+from gateway.uploads.reserved import counted_out
 from gateway.uploads.session import UploadSession, UploadState
 from gateway.uploads.sessions import Known, Sessions
 from gateway.uploads.unpacking import Unpacker
@@ -73,6 +74,9 @@ class Finisher:
             ConflictError (subject file): a directory is in the way; the upload stays as it is.
             ChecksumMismatchError: the file is not what was announced; the upload is dropped.
             QuotaExceededError: its owner's limit would be passed; the upload stays as it is.
+
+        Returns:
+            The finished upload; one that a crash between two steps has left without all of its bytes is open again.
         """
         while True:
             if known.session.state is UploadState.COMMITTED:
@@ -100,8 +104,12 @@ class Finisher:
         session = known.session
         target = destination or session.destination
         assert target is not None, "a part becomes no file"
-        if session.state is UploadState.COMMITTING and await self._is_renamed(session):
-            return await self._commit(known, session)
+        if session.state is UploadState.COMMITTING:
+            stored = await self._stored(session)
+            if stored is None:
+                return await self._commit(known, session)
+            if stored != session.length:
+                return await self._sessions.replace(known, replace(session, state=UploadState.OPEN))
         session = await self._digested(session, sha256, compute=compute)
         if unpack or session.unpack:
             return await self._unpack(known, replace(session, unpack=True, destination=target))
@@ -134,21 +142,34 @@ class Finisher:
         now = await self._sessions.load(known.session.id)
         return now is not None and now.revision != known.revision
 
-    async def _is_renamed(self, session: UploadSession) -> bool:
+    async def _stored(self, session: UploadSession) -> int | None:
+        """Bytes where they gather; None: they are at their destination already."""
         try:
-            await self._files(session).staged_bytes(session.id)
-        except NotFoundError:
-            return True
-        return False
+            return await self._files(session).staged_bytes(session.id)
+        except NotFoundError as error:
+            if error.subject is not Subject.UPLOAD:
+                raise
+            return None
 
     async def _begin(self, known: Known, session: UploadSession, target: RelativePath) -> Known | None:
-        """Record what is going to happen, so that it can be told after a crash."""
+        """Record what is going to happen, so that it can be told after a crash.
+
+        From then on an upload whose bytes are not where they gathered is one that was renamed: so they are durable
+        there before, or a power failure would make a file of it that is not there.
+        """
         await self._quotas.confirm(session)
         try:
-            replaced = (await self._files(session).stat(target)).size_bytes
-        except NotFoundError:
-            replaced = None
-        begun = replace(session, state=UploadState.COMMITTING, destination=target, replaced_bytes=replaced)
+            synced = await self._files(session).sync_staging(session.id, target)
+        except NotFoundError as error:
+            is_open = session.state is UploadState.OPEN
+            if error.subject is not Subject.UPLOAD or (is_open and not await self._has_changed(known)):
+                raise
+            return None  # another process is faster
+        if synced.size_bytes != session.length:
+            raise ConflictError("some of its bytes are not there any more", subject=Subject.UPLOAD)
+        begun = replace(
+            session, state=UploadState.COMMITTING, destination=target, replaced_bytes=synced.replaced_bytes
+        )
         return await self._sessions.replace(known, begun)
 
     async def _digested(self, session: UploadSession, sha256: bytes | None, *, compute: bool) -> UploadSession:
@@ -185,9 +206,7 @@ class Finisher:
 
     async def _commit(self, known: Known, session: UploadSession) -> Known | None:
         committed = replace(session, state=UploadState.COMMITTED)
-        done = await self._sessions.replace(
-            known, committed, self._event(committed), self._quotas.release_of(committed)
-        )
+        done = await self._sessions.replace(known, committed, self._event(committed), counted_out(committed))
         if done is not None:
             self._observer.uploaded(committed.volume)
         return done
@@ -247,4 +266,3 @@ class Finisher:
             if error.subject is Subject.VOLUME:
                 raise
         await self._sessions.bury(session)
-        await self._quotas.release(session)

@@ -7,7 +7,7 @@ asks for it meanwhile gets it at once.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Any, Final
@@ -17,7 +17,8 @@ from anyio.abc import TaskGroup
 
 from backends.contract import FileAccess, Hasher, Staging
 from bus.contract import Lease, Leases
-from domain.errors import BusBrokenError, FencedError
+from domain.catalogue import Change
+from domain.errors import BusBrokenError, FencedError, NotFoundError, Subject
 from gateway.uploads.digesting import Digests
 from gateway.uploads.session import UploadSession, UploadState
 from gateway.uploads.sessions import Known, Sessions
@@ -66,15 +67,17 @@ class OpenUpload:
         """Whether the last byte is stored."""
         return self.offset is not None and self.offset == self.session.length
 
-    async def change(self, sessions: Sessions, **changes: Any) -> None:
-        """Record changes of some fields.
+    async def change(self, sessions: Sessions, besides: Sequence[Change] = (), /, **fields: Any) -> None:
+        """Record changes of some fields, and in the same step of other things.
 
         Others change fields of their own without the lease, e.g. which upload waits for this part.
 
         Raises:
             FencedError: it is not open any more.
         """
-        while (changed := await sessions.replace(self.known, replace(self.session, **changes))) is None:
+        while (
+            changed := await sessions.replace(self.known, replace(self.session, **fields), changes=besides)
+        ) is None:
             self.known = await sessions.require(self.session.id)
             if self.session.state is not UploadState.OPEN:
                 raise FencedError(f"upload {self.session.id} is {self.session.state}")
@@ -90,6 +93,7 @@ class OpenUploads:
     """Takes uploads, and keeps them open for a moment.
 
     Args:
+        stage: makes the place of an upload's bytes.
         settle: finishes an upload whose commit somebody began.
         patience_seconds: how long another holder is waited for.
         keep_seconds: after which an upload may be dropped; none stays open for nearly as long.
@@ -101,6 +105,7 @@ class OpenUploads:
         sessions: Sessions,
         digests: Digests,
         files: Callable[[UploadSession], FileAccess],
+        stage: Callable[[UploadSession], Awaitable[None]],
         settle: Callable[[Known], Awaitable[Known]],
         patience_seconds: float,
         keep_seconds: float,
@@ -109,6 +114,7 @@ class OpenUploads:
         self._sessions = sessions
         self._digests = digests
         self._files = files
+        self._stage = stage
         self._settle = settle
         self._patience = patience_seconds
         self._linger_seconds = min(_LINGER_SECONDS, keep_seconds / 4)
@@ -162,13 +168,31 @@ class OpenUploads:
                 # Somebody died between the two; its staged bytes may have been renamed away already.
                 known = await self._settle(known)
             staging: Staging | None = None
-            if known.session.state is UploadState.OPEN and not known.session.is_final:
-                staging = await self._files(known.session).open_staging(session_id)
+            while known.session.state is UploadState.OPEN and not known.session.is_final and staging is None:
+                known, staging = await self._staging(known)
+            if staging is not None:
                 stack.push_async_callback(staging.close)
                 known = await self._drop_unverified(known, staging)
             digest = self._digests.resume(session_id, staging) if staging is not None else None
             return OpenUpload(known, lease, staging, digest, stack.pop_all())
         raise AssertionError  # an exit stack swallows nothing here
+
+    async def _staging(self, known: Known) -> tuple[Known, Staging | None]:
+        """Open the staging of an upload; None if it has to be looked at anew."""
+        session = known.session
+        try:
+            return known, await self._files(session).open_staging(session.id)
+        except NotFoundError as error:
+            if error.subject is not Subject.UPLOAD:
+                raise
+        now = await self._sessions.require(session.id)
+        if now.session.state is UploadState.COMMITTING:
+            return await self._settle(now), None
+        if now.revision == known.revision:
+            # Nobody is finishing it, or that would be recorded: who began it died before its bytes had a place, or
+            # they were lost with the machine that had not written them to its disk.
+            await self._stage(session)
+        return now, None
 
     async def _drop_unverified(self, known: Known, staging: Staging) -> Known:
         floor = known.session.floor

@@ -10,6 +10,7 @@ from bus.contract import FIRST_REVISION, Bus
 from domain.catalogue import Change
 from domain.envelope import Envelope
 from domain.errors import GoneError, NotFoundError, Subject
+from gateway.uploads.reserved import counted_out
 from gateway.uploads.session import UploadSession, UploadState
 
 #: How soon the sweeper looks after an upload whose commit was begun, in seconds.
@@ -47,11 +48,15 @@ class Sessions:
         """When an upload that was just written to may be dropped (Unix time)."""
         return self._clock.now() + self._open_seconds
 
-    async def create(self, session: UploadSession) -> Known | None:
-        """Record a new upload; None if there is one of its id."""
+    async def create(self, session: UploadSession, changes: Sequence[Change] = ()) -> Known | None:
+        """Record a new upload, and in the same step other changes; None if there is another one of its id."""
         keep, due = self._times(session)
-        created = await self._records.create(session.record, session.document(), keep_seconds=keep, due=due)
-        return Known(session, FIRST_REVISION) if created else None
+        new = Known(session, FIRST_REVISION)
+        created = await self._records.create(
+            session.record, session.document(), keep_seconds=keep, due=due, changes=changes
+        )
+        # It may be there because it was made a moment ago, and the answer was lost.
+        return new if created or await self.load(session.id) == new else None
 
     async def load(self, session_id: str) -> Known | None:
         """Look one up."""
@@ -106,13 +111,18 @@ class Sessions:
         return await self.replace(known, replace(session, expires=self.expiry)) or known
 
     async def bury(self, session: UploadSession) -> None:
-        """Record that an upload is gone, whatever it was before."""
+        """Record that an upload is gone, whatever it was before, and count it no more."""
         while (known := await self.load(session.id)) is not None:
-            if await self.replace(known, replace(known.session, state=UploadState.GONE, expires=self._clock.now())):
+            gone = replace(known.session, state=UploadState.GONE, expires=self._clock.now())
+            if await self.replace(known, gone, changes=counted_out(known.session)):
                 return
 
-    async def forget(self, session_id: str) -> None:
-        """Drop a record."""
+    async def forget(self, session: UploadSession) -> None:
+        """Drop a record, and count the upload no more."""
+        await self._records.remove(session.record, counted_out(session))
+
+    async def settled(self, session_id: str) -> None:
+        """Nobody has to look after an upload any more whose record is gone."""
         await self._records.remove(f"upload:{session_id}")
 
     async def due(self, limit: int) -> Sequence[str]:

@@ -54,7 +54,7 @@ class Unpacker:
         handle = await self._files(session).read_staging(session.id)
         try:
             total = await to_thread.run_sync(self._check, handle)
-            await self._quotas.confirm_more(session, total)
+            await self._quotas.judge_more(session, total)
             work = _Work(self._files(session), session.id, session.destination.parent)
             await to_thread.run_sync(work.run, handle)
             return work.done
@@ -153,6 +153,7 @@ class _Work:
     async def _commit(self, part: str, staging: Staging, path: RelativePath) -> Committed:
         await staging.close()
         try:
+            await self._files.sync_staging(part, path)
             return await self._files.commit_staging(part, path)
         except BaseException:
             await self._files.discard_staging(part)

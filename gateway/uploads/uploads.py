@@ -37,6 +37,7 @@ from gateway.uploads.parts import Parts
 from gateway.uploads.places import volume_of
 from gateway.uploads.session import UploadSession, UploadState
 from gateway.uploads.sessions import Known, Sessions
+from gateway.uploads.staging import Stager
 from gateway.uploads.unpacking import Unpacker
 from gateway.uploads.writer import SILENCE_SECONDS, Writer
 
@@ -74,19 +75,21 @@ class Uploads:
         self.finisher = Finisher(
             self.sessions, self._files, quotas, unpacker, bus.clock, observer, digests=settings.upload_digests
         )
+        stager = Stager(self._files, quotas)
         digests = Digests(enabled=settings.upload_digests)
         self.opened = OpenUploads(
             bus.leases,
             self.sessions,
             digests,
             self._files,
+            stager.stage,
             self.finisher.finish,
             max(2 * lease_seconds, SILENCE_SECONDS + _GIVING_WAY_SECONDS),
             settings.upload_seconds,
         )
         self._parts = Parts(self.sessions, self.opened, self.finisher, digests, self._files)
         self.beginner = Beginner(
-            volumes, settings, self.sessions, quotas, self.finisher, self._parts, self._files, bus.clock
+            volumes, settings, self.sessions, quotas, stager, self.finisher, self._parts, bus.clock
         )
         self._copier = Copier(self.opened, self.finisher)
         self._writer = Writer(self.sessions, quotas, observer, settings.write_bytes)
@@ -239,7 +242,7 @@ class Uploads:
         async with self._bus.leases.hold(f"upload:{session_id}", wait_seconds=0):
             known = await self.sessions.load(session_id)
             if known is None:
-                await self.sessions.forget(session_id)
+                await self.sessions.settled(session_id)
             elif known.session.volume in self._volumes:
                 session = known.session
                 if session.state is UploadState.COMMITTING:

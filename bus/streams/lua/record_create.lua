@@ -1,6 +1,9 @@
--- KEYS record due ; ARGV document keep_ms due_ms|'' name -> 1 made | 0 was there
-if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
-redis.call('HSET', KEYS[1], 'r', 1, 'd', ARGV[1])
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
-if ARGV[3] ~= '' then redis.call('ZADD', KEYS[2], ARGV[3], ARGV[4]) end
+-- KEYS record due (changed records)* ; ARGV document keep_ms due_ms|'' name n_changes (change)* -> 1 made | 0 was there
+local record, due = key(), key()
+local document, keep, at, name = arg(), arg(), arg(), arg()
+if redis.call('EXISTS', record) == 1 then return 0 end
+redis.call('HSET', record, 'r', 1, 'd', document)
+redis.call('PEXPIRE', record, keep)
+if at ~= '' then redis.call('ZADD', due, at, name) end
+changes(true)
 return 1

@@ -1,4 +1,5 @@
--- KEYS record due ; ARGV name
-redis.call('DEL', KEYS[1])
-redis.call('ZREM', KEYS[2], ARGV[1])
+-- KEYS record due (changed records)* ; ARGV name n_changes (change)*
+redis.call('DEL', key())
+redis.call('ZREM', key(), arg())
+changes(true)
 return 1

@@ -103,11 +103,13 @@ class StoreMachine(ScriptMachine):
 
     # --- records ------------------------------------------------------------------------------------
 
-    @rule(record=RECORDS, due=st.sampled_from(["", 5, 7]))
-    def create(self, record: str, due: str | int) -> None:
-        answer = self.call("record_create", [record, DUE], b"new", FOREVER_MS, due, record)
+    @rule(record=RECORDS, due=st.sampled_from(["", 5, 7]), indexed=st.sampled_from(["", "f:1", "f:2"]))
+    def create(self, record: str, due: str | int, indexed: str) -> None:
+        names, changes = ([INDEX], [1, "I", indexed]) if indexed else ([], [0])
+        answer = self.call("record_create", [record, DUE, *names], b"new", FOREVER_MS, due, record, *changes)
         assert answer == int(record not in self.model.records)
         if answer:
+            self.model.indexed |= {indexed} - {""}
             self.model.records[record] = (1, b"new")
             if due:
                 self.model.due[record] = int(due)
@@ -140,16 +142,18 @@ class StoreMachine(ScriptMachine):
                 self._told(event)
             self.model.indexed.discard(unindexed)
 
-    @rule(record=RECORDS)
-    def remove(self, record: str) -> None:
-        self.call("record_remove", [record, DUE], record)
+    @rule(record=RECORDS, unindexed=st.sampled_from(["", "f:1", "f:2", "f:3"]))
+    def remove(self, record: str, unindexed: str) -> None:
+        names, changes = ([INDEX], [1, "U", unindexed]) if unindexed else ([], [0])
+        self.call("record_remove", [record, DUE, *names], record, *changes)
+        self.model.indexed.discard(unindexed)
         self.model.records.pop(record, None)
         self.model.due.pop(record, None)
 
     # --- events and the catalogue -------------------------------------------------------------------
 
-    @rule(folder=FOLDERS, gone=st.booleans(), silent=st.booleans())
-    def emit(self, folder: str, gone: bool, silent: bool) -> None:
+    @rule(folder=FOLDERS, gone=st.booleans(), silent=st.booleans(), again=st.booleans())
+    def emit(self, folder: str, gone: bool, silent: bool, again: bool) -> None:
         """An event with what follows from it; or what follows alone, as where a catalogue is rebuilt."""
         model = self.model
         self.count += 1
@@ -165,7 +169,9 @@ class StoreMachine(ScriptMachine):
         if silent:
             assert self.call("apply", names, *changes) == 1
             return
-        self.call("emit", [OWN, ALL, *names], b"i" * 16, event, *changes)
+        an_hour_ago = self.client.time()[0] * 1000 - HOUR_MS
+        for since in ["", an_hour_ago][: 1 + again]:
+            self.call("emit", [OWN, ALL, *names], since, b"%016d" % self.count, event, *changes)
         self._told(event)
 
     def _told(self, event: bytes) -> None:
@@ -277,6 +283,9 @@ def test_scripts_do_what_the_model_does(kind: str, tmp_path: Path) -> None:
         ("record_replace", "~= revision then return 0", "~= revision then redis.call('PING')"),
         ("record_replace", "changes(true)", "changes(false)"),
         ("lease_take", "if longest and", "if false and"),
+        ("emit", "== id then return true", "== id then return false"),
+        ("emit", "since == '' or not", "since == '' and not"),
+        ("record_create", "changes(true)", "changes(false)"),
     ],
 )
 def test_the_model_notices_a_script_that_does_something_else(

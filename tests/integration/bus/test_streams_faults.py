@@ -9,6 +9,7 @@ from pathlib import Path
 import anyio
 import pytest
 import redis
+from harness.cutter import ANSWERED, open_cutter
 from harness.redis_server import SERVERS, RedisServer
 from pydantic import SecretStr
 
@@ -16,6 +17,7 @@ from bus.conformance.words import VOLUME, a_command, a_folder, an_upload, done
 from bus.contract import Bus, Delivery, Lane, Outcome, Verdict
 from bus.settings import BusSettings
 from bus.streams import keys, open_streams_bus
+from domain.catalogue import Put, UsageRecord, usage_record
 from domain.envelope import Failure, Reply
 from domain.errors import BusBrokenError, ErrorCode, FencedError, InvalidRequestError, Retry
 
@@ -34,7 +36,10 @@ def server(request: pytest.FixtureRequest, tmp_path: Path):
 @asynccontextmanager
 async def bus_on(server: RedisServer, node: str = "a", **more: object) -> AsyncIterator[Bus]:
     settings = BusSettings(
-        url=SecretStr(server.url), lease_seconds=1.0, upload_lease_seconds=1.0, command_timeout_seconds=1.0, **more
+        **{"url": SecretStr(server.url), **more},
+        lease_seconds=1.0,
+        upload_lease_seconds=1.0,
+        command_timeout_seconds=1.0,
     )
     async with open_streams_bus(settings, node) as bus:
         yield bus
@@ -133,6 +138,29 @@ async def test_followers_go_on_when_the_server_comes_back(server: RedisServer) -
                     await anyio.sleep(0.05)
             tasks.cancel_scope.cancel()
         assert seen[:2] == [first.id, second.id]
+
+
+async def test_an_event_whose_answer_was_lost_is_there_once(server: RedisServer) -> None:
+    """And so is what follows from it."""
+    with open_cutter(server.port) as cutter, redis.Redis(port=server.port) as client:
+        async with bus_on(server, "a", url=SecretStr(f"redis://127.0.0.1:{cutter.port}/0")) as bus:
+            folder = a_folder()
+            usage = usage_record(folder, VOLUME)
+            await bus.catalogue.apply([Put(usage, {"file_bytes": 5, "files": 1, "measured": 1.5})])
+            await bus.events.publish(an_upload(bus, folder, 10))  # from now on Redis knows the script
+            for number in range(2, 5):
+                cutter.hold(ANSWERED)
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(bus.events.publish, an_upload(bus, folder, 10))
+                    with anyio.fail_after(10):
+                        while client.xlen(keys.events(VOLUME)) < number:
+                            await anyio.sleep(0.01)
+                    cutter.lead_to(server.port)
+                    cutter.hold()
+            (fields,) = await bus.catalogue.fields([usage])
+            assert fields is not None
+            assert UsageRecord.parse(fields) == UsageRecord(45, 5, 1.5)
+        assert client.xlen(keys.events(VOLUME)) == client.xlen(keys.BROADCAST) == 4
 
 
 async def test_a_signal_may_have_been_rung_while_nobody_could_hear_it(server: RedisServer) -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 from harness.archives import tar_of
 from harness.folders import files_below
+from harness.tus import Collection
 from harness.world import World, open_world
 
+from bus.contract import Records
 from domain.errors import BusBrokenError
 from gateway.tokens import UploadClaims
 from gateway.uploads.session import UploadSession, UploadState
@@ -175,3 +178,44 @@ async def test_a_bus_that_is_away_answers_with_try_later(world: World, monkeypat
     assert answer.status == 503
     assert int(answer.headers["Retry-After"]) >= 1
     assert (await world.patch(token, 0, b"abc")).status == 204
+
+
+class AskedTwice:
+    """Records of a bus that loses its n-th answer, and then asks again."""
+
+    def __init__(self, inner: Records, lost: int) -> None:
+        self._inner = inner
+        self.left = lost
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._inner, name)
+
+        async def asked_twice(*args: object, **kwargs: object) -> object:
+            self.left -= 1
+            if self.left == 0:
+                await found(*args, **kwargs)
+            return await found(*args, **kwargs)
+
+        return asked_twice
+
+
+@pytest.mark.parametrize("size", [0, 100, 100_000])
+@pytest.mark.parametrize("by", ["token", "collection"])
+async def test_an_answer_of_the_bus_is_lost(
+    world: World, monkeypatch: pytest.MonkeyPatch, by: str, size: int
+) -> None:
+    """Whichever it is: what was asked for is done, once."""
+    collection = await Collection.open(world)
+    for lost in range(1, 30):
+        records = AskedTwice(world.bus.records, lost)
+        monkeypatch.setattr(world.gate.uploads.sessions, "_records", records)
+        name, data = f"{lost}", os.urandom(size)
+        if by == "token":
+            await world.upload(name, data)
+        else:
+            assert (await collection.create(size, name, data if data else None)).status == 201
+        assert (world.folder / name).read_bytes() == data
+        assert len(world.events("file.uploaded")) == lost
+        if records.left > 0:
+            break
+    assert 3 <= lost < 29

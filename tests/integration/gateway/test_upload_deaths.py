@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import anyio
@@ -20,8 +21,10 @@ from harness.mortal import Life, Mortal
 from harness.tus import Collection
 from harness.world import FOLDER, Answer, World, open_world
 
+from backends.contract import FileAccess, Synced
 from bus.memory.store import MemoryStore
 from domain.ids import VFolderId
+from domain.paths import RelativePath
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
@@ -54,7 +57,14 @@ async def mortal_world(path: Path, store: MemoryStore) -> AsyncIterator[World]:
     """A gateway that has a folder."""
     async with open_world(path, store=store) as world:
         await world.make_folder()
+        limit = {"volume": "disk", "vfid": FOLDER, "options": {"limit_bytes": 1 << 30}}
+        assert (await world.manager("PUT", "/folder/quota", limit)).status == 204
         yield world
+
+
+def still_counted(store: MemoryStore) -> list[str]:
+    """Uploads that count against a limit, or among an owner's."""
+    return [member for index, members in store.view.indexes.items() for member in members if ":uploads" in index]
 
 
 async def until_death(world: World, life: Life, work: Awaitable[Answer]) -> None:
@@ -122,6 +132,7 @@ async def test_parts_are_put_together(tmp_path: Path, waits: bool) -> None:
             assert (world.folder / "whole").read_bytes() == DATA
         assert len(uploaded(world, "file.uploaded")) == 1, step
         assert not (world.folder / ".upload").exists(), step
+        assert not still_counted(store), step
     assert 10 < step < MOST
 
 
@@ -147,6 +158,7 @@ async def test_an_archive_is_unpacked(tmp_path: Path) -> None:
                 assert (world.folder / "new" / name).read_bytes() == content
         assert len(uploaded(world, "archive.unpacked")) == 1, step
         assert not uploaded(world, "file.uploaded")
+        assert not still_counted(store), step
         # What it was writing when it died belongs to no record; whoever looks for vestiges finds it.
         async with open_world(path, store=store) as world:
             records = [await world.gate.uploads.sessions.load(one) for one in await staged(world)]
@@ -169,6 +181,7 @@ async def test_a_small_upload_in_one_request(tmp_path: Path) -> None:
             appeared.append(there)
         assert len(uploaded(world, "file.uploaded")) == there, step
         assert not (world.folder / ".upload").exists(), step
+        assert not still_counted(store), step
     assert appeared == sorted(appeared), "from some step on it is there"
     assert {True, False} == set(appeared)
 
@@ -186,4 +199,74 @@ async def test_a_file_goes_where_its_first_request_said(tmp_path: Path) -> None:
             assert (world.folder / "below" / "a").read_bytes() == DATA, step
             assert not (world.folder / "a").exists(), step
         assert len(uploaded(world, "file.uploaded")) == 1, step
+        assert not still_counted(store), step
     assert 5 < step < MOST
+
+
+@pytest.mark.parametrize("sent", [1000, len(DATA)])
+async def test_an_upload_whose_length_is_told_later(tmp_path: Path, sent: int) -> None:
+    """Its client does not come back: in the end nothing is left of it, nor counted."""
+    for step, path, life in lives(tmp_path):
+        store = MemoryStore()
+        async with mortal_world(path, store) as world:
+            files = await Collection.open(world)
+            await until_death(world, life, later(files, DATA[:sent]))
+        async with next_world(path, store) as world:
+            there = (world.folder / "a").exists()
+            assert not there or (world.folder / "a").read_bytes() == DATA, step
+        assert len(uploaded(world, "file.uploaded")) == there, step
+        assert not (world.folder / ".upload").exists(), step
+        assert not still_counted(store), step
+    assert 5 < step < MOST
+
+
+class Noting:
+    """Names and bytes of a folder, and which uploads were made durable."""
+
+    def __init__(self, inner: FileAccess, durable: set[str]) -> None:
+        self._inner = inner
+        self._durable = durable
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def sync_staging(self, session: str, destination: RelativePath) -> Synced:
+        synced = await self._inner.sync_staging(session, destination)
+        self._durable.add(session)
+        return synced
+
+
+@pytest.mark.parametrize("kept", [0, 1000])
+async def test_the_power_fails(tmp_path: Path, kept: int) -> None:
+    """What was stored and not synced is gone, or its end is: then it is not said to be there."""
+    offsets = set()
+    for step, path, life in lives(tmp_path):
+        store, durable = MemoryStore(), set[str]()
+        async with mortal_world(path, store) as world:
+            token = await world.upload_token("a", len(DATA))
+            files = world.volume.files
+            world.volume.files = lambda folder, files=files, durable=durable: Noting(files(folder), durable)
+            await until_death(world, life, world.patch(token, 0, DATA))
+        for staging in path.rglob(".upload/*"):
+            if staging.name not in durable and kept:
+                os.truncate(staging, min(kept, staging.stat().st_size))
+            elif staging.name not in durable:
+                staging.unlink()
+        async with next_world(path, store) as world:
+            offset = int((await world.client("HEAD", f"/upload?token={token}")).headers["Upload-Offset"])
+            offsets.add(offset)
+            assert (offset == len(DATA)) == (world.folder / "a").exists(), step
+            assert (await world.patch(token, offset, DATA[offset:])).status == 204
+            assert (world.folder / "a").read_bytes() == DATA
+        assert len(uploaded(world, "file.uploaded")) == 1, step
+        assert not (world.folder / ".upload").exists(), step
+        assert not still_counted(store), step
+    assert offsets == {0, kept, len(DATA)}
+
+
+async def later(files: Collection, data: bytes) -> Answer:
+    """Begin an upload, and tell with its bytes how many they will be."""
+    answer = await files.create(None, "a", Upload_Defer_Length="1")
+    if "Location" not in answer.headers:
+        return answer
+    return await files.patch("/" + answer.headers["Location"], 0, data, Upload_Length=str(len(DATA)))

@@ -1,0 +1,58 @@
+"""What is counted of uploads that are not finished: bytes against limits, and how many an owner has.
+
+Counting in and out are changes that go with a change of the upload's record, in one step: a process that is killed
+leaves nothing counted of which there is no record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bus.accounts import Account
+from domain.catalogue import Change, Index, Unindex
+from domain.ids import QuotaScopeId, VFolderId
+from gateway.uploads.session import UploadSession
+
+
+def accounts(session: UploadSession) -> list[Account]:
+    """What an upload counts against."""
+    scope = session.folder.scope
+    owners: list[QuotaScopeId | VFolderId] = [session.folder] if scope is None else [scope, session.folder]
+    return [Account(session.volume, owner) for owner in owners]
+
+
+def owner_index(owner: str) -> str:
+    """Name of the index of an owner's unfinished uploads."""
+    return f"index:uploads-of:{owner}"
+
+
+def account_index(account: Account) -> str:
+    """Name of the index of the uploads that count against an account."""
+    return f"index:uploads:{account.volume}:{account.owner}"
+
+
+def bytes_of(member: str) -> int:
+    """Bytes a member of an account's index stands for."""
+    return int(member.partition(":")[2])
+
+
+def counted_in(session: UploadSession, limited: Iterable[Account]) -> list[Change]:
+    """Count an upload with its `reserved_bytes`, against those of its accounts that have a limit."""
+    return [Index(account_index(account), _member(session)) for account in limited]
+
+
+def owned(session: UploadSession) -> Change:
+    """Count an upload among those of its owner."""
+    return Index(owner_index(session.owner), session.id)
+
+
+def counted_out(session: UploadSession) -> list[Change]:
+    """Count an upload no more, neither its bytes nor among those of its owner."""
+    changes: list[Change] = [Unindex(account_index(account), _member(session)) for account in accounts(session)]
+    if session.owner:
+        changes.append(Unindex(owner_index(session.owner), session.id))
+    return changes
+
+
+def _member(session: UploadSession) -> str:
+    return f"{session.id}:{session.reserved_bytes}"
