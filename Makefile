@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= var
 
-.PHONY: run test check unit integration e2e fault wire soak peers nfs wheel docs bench system clean
+.PHONY: run test check unit integration e2e fault wire soak peers nfs power wheel docs bench system clean
 
 run: $(VENV)/.run
 	$(BIN)/penstock serve --config configs/standalone.toml --data $(DATA)
@@ -38,7 +38,11 @@ peers: system $(VENV)/.test
 # Two owners and two gateways of one volume as clients of an NFS server, in a virtual machine with a kernel of Debian's
 # (emulated: half an hour).
 nfs: system $(VENV)/.test
-	sh tests/nfs/machine.sh sh tests/nfs/guest.sh $(CURDIR)/$(BIN)/python
+	sh tests/machine/machine.sh sh tests/nfs/guest.sh $(CURDIR)/$(BIN)/python
+
+# A virtual machine with a Redis, an actor and a gateway loses its power, again and again (emulated: twenty minutes).
+power: system $(VENV)/.test
+	$(BIN)/python -m pytest tests/power/power_failures.py
 
 # Builds the wheel, installs it alone, and runs its tests where the sources cannot be imported.
 wheel:

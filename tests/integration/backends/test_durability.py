@@ -1,6 +1,6 @@
 """What is synced, and when: all before a change is told of, no more than that where the file system keeps order.
 
-That a power failure then finds it there is the file system's word; there is none to pull here.
+That a power failure then finds it there is the file system's word; `tests/power` takes it at that word.
 """
 
 from __future__ import annotations

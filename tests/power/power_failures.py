@@ -1,0 +1,105 @@
+"""A machine with Redis, an actor and a gateway loses its power again and again: what it told is there, whole, once.
+
+The machine is an emulated one with a kernel and a disk of its own; it is killed, and with it all its kernel had not
+written. Run by hand: `make power`. LIVES is how often it lives.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+LIVES = int(os.environ.get("LIVES", "5"))
+SAYS = "penstock-says"
+#: How long a life takes to begin, and how long it lasts at most, in seconds.
+BIRTH, LIFE = 600, 20.0
+MAKE = {"ext4": ("mkfs.ext4", "-q", "-F"), "xfs": ("mkfs.xfs", "-q", "-f")}
+
+pytestmark = pytest.mark.timeout((LIVES + 2) * (BIRTH + LIFE))
+
+
+class Machine:
+    """One life of the machine."""
+
+    def __init__(self, disk: Path, file_system: str, told: Path, mode: str) -> None:
+        guest = ["sh", str(HERE / "guest.sh"), sys.executable, file_system, str(told), mode]
+        self._process = subprocess.Popen(
+            ["sh", str(HERE.parent / "machine" / "machine.sh"), *guest],
+            env={**os.environ, "DISK": str(disk)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+        self._lines: list[str] = []
+        self.output: list[str] = []
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self.output.append(line)
+            if SAYS in line:
+                self._lines.append(line[line.index(SAYS) :].strip())
+
+    def says(self, word: str) -> str:
+        """Wait until it says something; returns the line."""
+        give_up = time.monotonic() + BIRTH
+        while time.monotonic() < give_up:
+            found = [line for line in self._lines if line.split()[1] in (word, "failed")]
+            if found:
+                assert found[0].split()[1] == word, found[0]
+                return found[0]
+            assert self._process.poll() is None, "".join(self.output[-50:])
+            time.sleep(0.05)
+        raise AssertionError("".join(self.output[-50:]))
+
+    def lose_power(self) -> list[str]:
+        """Kill it; returns all it has said."""
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._reader.join()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        assert not any(line.split()[1:2] == ["failed"] for line in self._lines), self._lines[-1]
+        # The last line may be half said.
+        return self._lines if not self.output or self.output[-1].endswith("\n") else self._lines[:-1]
+
+
+@pytest.mark.parametrize("file_system", MAKE)
+def test_what_was_told_is_there(tmp_path: Path, file_system: str) -> None:
+    disk, told = tmp_path / "disk", tmp_path / "told"
+    told.touch()
+    with disk.open("wb") as file:
+        file.truncate(1 << 30)
+    subprocess.run([*MAKE[file_system], disk], check=True)
+    chance = random.Random(file_system)
+    for life in range(LIVES):
+        machine = Machine(disk, file_system, told, f"l{life}")
+        try:
+            print(machine.says("checked"))
+            machine.says("lives")
+            time.sleep(chance.uniform(1, LIFE))
+        finally:
+            said = machine.lose_power()
+        with told.open("a") as file:
+            file.writelines(f"{line}\n" for line in said if line.split()[1] not in ("checked", "lives"))
+    machine = Machine(disk, file_system, told, "check")
+    try:
+        checked = machine.says("checked")
+    finally:
+        machine.lose_power()
+    print(checked)
+    assert int(checked.split()[2]) > 3 * LIVES, "hardly anything was done"
