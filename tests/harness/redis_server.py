@@ -31,7 +31,8 @@ def free_port() -> int:
 
 def _ports() -> Iterator[int]:
     """Ports of this process; those beside it in the same test run have others."""
-    worker, workers = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]), 8
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     usable = [port for port in range(15_000 + worker, 31_000, workers) if not 16_021 <= port < 16_030]
     start = secrets.randbelow(len(usable))
     return iter(usable[start:] + usable[:start])
