@@ -80,7 +80,6 @@ async def until_death(world: World, life: Life, work: Awaitable[Answer]) -> None
 @asynccontextmanager
 async def next_world(path: Path, store: MemoryStore) -> AsyncIterator[World]:
     """The next gateway, which looks after what it finds; in the end it drops what nobody comes back to."""
-    await anyio.sleep(0.45)  # what the dead one held is free
     async with open_world(path, store=store) as world:
         await look_after_all(world)
         yield world
