@@ -91,7 +91,7 @@ def test_what_was_told_is_there(tmp_path: Path, file_system: str) -> None:
         try:
             print(machine.says("checked"))
             machine.says("lives")
-            time.sleep(chance.uniform(1, LIFE))
+            time.sleep(chance.uniform(LIFE / 4, LIFE))
         finally:
             said = machine.lose_power()
         with told.open("a") as file:
