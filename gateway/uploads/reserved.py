@@ -46,9 +46,14 @@ def owned(session: UploadSession) -> Change:
     return Index(owner_index(session.owner), session.id)
 
 
+def freed(session: UploadSession) -> list[Change]:
+    """Count the bytes of an upload no more."""
+    return [Unindex(account_index(account), _member(session)) for account in accounts(session)]
+
+
 def counted_out(session: UploadSession) -> list[Change]:
     """Count an upload no more, neither its bytes nor among those of its owner."""
-    changes: list[Change] = [Unindex(account_index(account), _member(session)) for account in accounts(session)]
+    changes = freed(session)
     if session.owner:
         changes.append(Unindex(owner_index(session.owner), session.id))
     return changes

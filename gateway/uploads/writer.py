@@ -33,7 +33,7 @@ from gateway.transfer.receive import Body
 from gateway.uploads.from_pieces import PiecesBody
 from gateway.uploads.from_socket import SocketBody
 from gateway.uploads.opened import OpenUpload
-from gateway.uploads.reserved import counted_out
+from gateway.uploads.reserved import freed
 from gateway.uploads.sessions import Sessions
 
 #: How long a sender may be silent before another request of the same upload is preferred, in seconds.
@@ -76,15 +76,16 @@ class Writer:
 
     async def tell_length(self, opened: OpenUpload, length: int) -> None:
         """Take note of the length of a deferred upload. Raises QuotaExceededError."""
-        await self._quotas.judge_more(opened.session, length)
-        told = replace(opened.session, length=length, reserved_bytes=length)
-        besides = [*counted_out(opened.session), *await self._quotas.reservation(told)]
+        before = opened.session
+        await self._quotas.judge_more(before, length)
+        told = replace(before, length=length, reserved_bytes=length)
+        besides = [*freed(before), *await self._quotas.reservation(told)]
         await opened.change(self._sessions, besides, length=length, reserved_bytes=length)
         try:
             await self._quotas.judge(told)  # another one may have come together with it
         except QuotaExceededError:
-            besides = [*counted_out(told), *await self._quotas.reservation(replace(told, reserved_bytes=0))]
-            await opened.change(self._sessions, besides, length=None, reserved_bytes=0)
+            besides = [*freed(told), *await self._quotas.reservation(before)]
+            await opened.change(self._sessions, besides, length=before.length, reserved_bytes=before.reserved_bytes)
             raise
 
     async def _limit(self, opened: OpenUpload, body: Body, accept: Accept) -> tuple[int, PenstockError]:

@@ -191,6 +191,15 @@ async def test_a_deferred_upload_may_end_with_an_empty_request(world: World, fil
     assert (world.folder / "a").read_bytes() == b"abc"
 
 
+async def test_an_upload_whose_length_was_told_is_still_its_owners(world: World, files: Collection) -> None:
+    for name in range(5):
+        url = await files.begin(None, f"{name}", Upload_Defer_Length="1")
+        assert (await files.patch(url, 0, b"1", Upload_Length="3")).status == 204
+    assert (await files.create(3, "one more")).status == 429
+    assert (await files.patch(url, 1, b"23")).status == 204
+    assert (await files.create(3, "one more")).status == 201
+
+
 async def test_a_deferred_upload_stays_within_the_quota(world: World, files: Collection) -> None:
     scope = {"volume": "disk", "qsid": FOLDER.partition("/")[0], "options": {"limit_bytes": 10}}
     assert (await world.manager("PATCH", "/quota-scope", scope)).status == 204
