@@ -208,6 +208,25 @@ UPLOAD = "5" * 32
 STORING = {"ext4": 1, "nfs4": 5}
 
 
+#: Syncs until an upload cannot be lost any more where it is: its bytes; where order is not kept, its name and that of
+#: the place it is in.
+STAGING = {"ext4": 1, "nfs4": 3}
+
+
+async def test_an_upload_is_durable_where_it_is_and_then_under_its_name(
+    volume: VfsVolume, calls: Calls, file_system: str, folder: VFolderId
+) -> None:
+    await volume.create_folder(Operation(uuid4(), 1), folder, 0o755)
+    files, session, path = volume.files(folder), uuid4().hex, RelativePath.parse("a")
+    await files.create_staging(session, destination=path, length=3, data=b"abc")
+    calls.begin()
+    assert (await files.sync_staging(session, path)).size_bytes == 3
+    assert calls.made == ["fsync"] * STAGING[file_system]
+    calls.begin()
+    await files.commit_staging(session, path)
+    assert calls.made == ["rename", "fsync"]
+
+
 async def test_bytes_of_many_files_are_durable_before_one_has_its_name(
     volume: VfsVolume, calls: Calls, file_system: str, folder: VFolderId
 ) -> None:
