@@ -62,8 +62,7 @@ class Connections:
             await _close(connection)
 
     async def _connected(self, socket_timeout: float | None) -> AbstractConnection:
-        with anyio.fail_after(self.settings.connect_timeout_seconds):
-            pool = await self._pool(socket_timeout)
+        pool = await self._pool(socket_timeout)
         connection: AbstractConnection = pool.make_connection()  # type: ignore[no-untyped-call]
         try:
             with anyio.fail_after(self.settings.connect_timeout_seconds):

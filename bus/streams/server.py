@@ -13,12 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
-import anyio
-from redis.asyncio import Connection, ConnectionPool, Redis, SSLConnection
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError, RedisError  # noqa: A004  redis-py's own
+from redis.asyncio import Connection, ConnectionPool, SSLConnection
 
+from bus.streams.sentinels import Address, Sentinels
 from domain.errors import InvalidRequestError
 
 _PLAIN: Final = frozenset({"redis", "rediss", "unix"})
@@ -27,20 +24,6 @@ _SENTINEL_PORT: Final = 26379
 #: Query keys that are for the Sentinels alone.
 _FOR_SENTINELS: Final = {"sentinel_username": "username", "sentinel_password": "password"}
 _TLS_KEYS: Final = frozenset({"ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "ssl_check_hostname"})
-
-
-@dataclass(frozen=True, slots=True)
-class Sentinels:
-    """A primary as Sentinels tell it."""
-
-    addresses: tuple[tuple[str, int], ...]
-    service: str
-    #: Options of connections to the servers.
-    server: Mapping[str, Any]
-    #: Options of connections to the Sentinels.
-    own: Mapping[str, Any]
-    #: TLS options of both; empty: no TLS.
-    tls: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +55,7 @@ class Server:
 
         Args:
             options: what redis-py takes for every connection.
-            patience_seconds: longest wait for one Sentinel.
+            patience_seconds: longest wait for the Sentinels.
 
         Raises:
             redis.exceptions.ConnectionError: no Sentinel answers, or none knows a primary.
@@ -80,7 +63,7 @@ class Server:
         told = self.sentinels
         if told is None:
             return ConnectionPool.from_url(self.url, **options)
-        host, port = await _primary(told, options, patience_seconds)
+        host, port = await told.primary(options["driver_info"], patience_seconds)
         return ConnectionPool(
             connection_class=SSLConnection if told.tls else Connection,
             host=host,
@@ -89,30 +72,6 @@ class Server:
             **told.server,
             **told.tls,
         )
-
-
-async def _primary(told: Sentinels, options: Mapping[str, Any], patience_seconds: float) -> tuple[str, int]:
-    """Ask one Sentinel after the other; each on a connection of its own, which is closed at once."""
-    common = {
-        "socket_timeout": patience_seconds,
-        "socket_connect_timeout": patience_seconds,
-        "driver_info": options["driver_info"],
-        "retry": Retry(NoBackoff(), 0),
-        **told.own,
-    }
-    for host, port in told.addresses:
-        client: Redis = Redis(host=host, port=port, ssl=bool(told.tls), **common, **told.tls)
-        try:
-            found: Any = await client.sentinel_get_master_addr_by_name(told.service)  # type: ignore[no-untyped-call]
-        except (RedisError, OSError, TimeoutError):
-            continue
-        finally:
-            with anyio.CancelScope(shield=True):
-                await client.aclose()
-        if found:
-            name, number = found
-            return name.decode() if isinstance(name, bytes) else str(name), int(number)
-    raise ConnectionError(f"no Sentinel knows a primary of {told.service!r}")
 
 
 def _sentinels(url: str) -> Sentinels:
@@ -138,7 +97,7 @@ def _sentinels(url: str) -> Sentinels:
     return Sentinels(addresses, service, server, own, tls)
 
 
-def _address(text: str) -> tuple[str, int]:
+def _address(text: str) -> Address:
     host, _, port = text.rpartition(":") if ":" in text else (text, "", "")
     if not host or not (port or "1").isdigit():
         raise InvalidRequestError("bus.url: a Sentinel's address is host:port", field="bus.url")

@@ -91,8 +91,12 @@ class RedisServer:
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
 
-    def start(self) -> None:
-        """Start and wait until it answers and has loaded its data."""
+    def start(self, primary: RedisServer | None = None) -> None:
+        """Start and wait until it answers and has loaded its data.
+
+        Args:
+            primary: which other server it is a replica of, from its first moment on.
+        """
         options = {
             "port": self.port,
             "bind": "127.0.0.1",
@@ -104,6 +108,8 @@ class RedisServer:
             "daemonize": "no",
         }
         words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+        if primary is not None:
+            words += ["--replicaof", "127.0.0.1", str(primary.port)]
         with (self._folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen([self._binary, *words], stdout=log, stderr=log, env=self._environment)
         self._wait_ready()

@@ -13,13 +13,19 @@ SERVICE = "penstock"
 _SENTINELS = 3
 
 
+def sentinel_url(*ports: int) -> str:
+    """The primary as Sentinels on these ports tell it."""
+    hosts = ",".join(f"127.0.0.1:{port}" for port in ports)
+    return f"redis+sentinel://{hosts}/{SERVICE}/0"
+
+
 class Failover:
     """Two servers of which Sentinels make one the primary."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.servers = [self._server(name) for name in ("a", "b")]
-        self._ports = [free_port() for _ in range(_SENTINELS)]
+        self.ports = [free_port() for _ in range(_SENTINELS)]
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def _server(self, name: str) -> RedisServer:
@@ -29,29 +35,34 @@ class Failover:
 
     @property
     def url(self) -> str:
-        hosts = ",".join(f"127.0.0.1:{port}" for port in self._ports)
-        return f"redis+sentinel://{hosts}/{SERVICE}/0"
+        return sentinel_url(*self.ports)
 
     def start(self) -> None:
         """Start everything and wait until the Sentinels know each other and the replica is in step."""
         primary, replica = self.servers
         primary.start()
-        replica.start()
-        self.follow(replica, primary)
-        for number, port in enumerate(self._ports):
-            self._start_sentinel(number, port, primary.port)
+        self._start_replica(replica, primary)
+        for port in self.ports:
+            self._start_sentinel(port, primary.port)
         self._until(lambda: self._sentinels_know(replicas=1), "the Sentinels to find each other")
 
-    def follow(self, replica: RedisServer, primary: RedisServer) -> None:
-        """Have one server replicate the other."""
-        with redis.Redis(port=replica.port) as client:
-            client.replicaof("127.0.0.1", primary.port)
-            self._until(
-                lambda: client.info("replication").get("master_link_status") == "up", "the replica to be in step"
-            )
+    def _start_replica(self, replica: RedisServer, primary: RedisServer) -> None:
+        """Start a server that is a replica from its first moment on.
 
-    def _start_sentinel(self, number: int, port: int, primary: int) -> None:
-        folder = self._folder / f"sentinel{number}"
+        One told so later could meanwhile have been promoted by the Sentinels; then nobody would be the primary.
+        """
+        replica.start(primary)
+        with redis.Redis(port=replica.port) as client:
+            self._until(lambda: _in_step(client.info("replication")), "the replica to be in step")
+
+    def start_stranger(self, primary: RedisServer) -> int:
+        """Start a Sentinel that never hears of the others, and holds a server for the primary. Returns its port."""
+        port = free_port()
+        self._start_sentinel(port, primary.port)
+        return port
+
+    def _start_sentinel(self, port: int, primary: int) -> None:
+        folder = self._folder / f"sentinel{port}"
         folder.mkdir()
         config = folder / "sentinel.conf"
         config.write_text(
@@ -66,7 +77,7 @@ class Failover:
             )
 
     def _sentinels_know(self, *, replicas: int) -> bool:
-        for port in self._ports:
+        for port in self.ports:
             try:
                 with redis.Redis(port=port, socket_timeout=1) as client:
                     told = client.sentinel_master(SERVICE)
@@ -78,7 +89,7 @@ class Failover:
 
     def primary(self) -> RedisServer:
         """The server the Sentinels hold for the primary."""
-        with redis.Redis(port=self._ports[0], socket_timeout=1) as client:
+        with redis.Redis(port=self.ports[0], socket_timeout=1) as client:
             _, port = client.sentinel_get_master_addr_by_name(SERVICE)
         return next(server for server in self.servers if server.port == port)
 
@@ -87,9 +98,8 @@ class Failover:
         old = self.primary()
         old.kill()
         self._until(lambda: self.primary() is not old, "the other server to be promoted")
-        old.start()
-        # Sentinels would do this by themselves, but take their time.
-        self.follow(old, self.primary())
+        # Sentinels would make a replica of it by themselves, but take their time.
+        self._start_replica(old, self.primary())
 
     def stop(self) -> None:
         """End what was started."""
@@ -106,3 +116,8 @@ class Failover:
             if time.monotonic() > give_up:
                 raise RuntimeError(f"waited in vain for {what}")
             time.sleep(0.05)
+
+
+def _in_step(replication: dict[str, object]) -> bool:
+    """Whether a replica has caught up; one that was promoted meanwhile has nothing to catch up with."""
+    return replication["role"] == "master" or replication["master_link_status"] == "up"

@@ -208,8 +208,8 @@ UPLOAD = "5" * 32
 STORING = {"ext4": 1, "nfs4": 5}
 
 
-#: Syncs until an upload cannot be lost any more where it is: its bytes; where order is not kept, its name and that of
-#: the place it is in.
+#: Syncs until an upload cannot be lost any more where it is: its bytes; where order is not kept, its name and that
+#: of the place it is in.
 STAGING = {"ext4": 1, "nfs4": 3}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 import redis
 from harness.processes import until
 from harness.redis_server import RedisServer, debian_redis, free_port
-from harness.sentinels import Failover
+from harness.sentinels import Failover, sentinel_url
 from pydantic import SecretStr
 
 from bus.codec import decode_envelope
@@ -97,6 +98,43 @@ async def test_no_accepted_command_is_lost_or_doubled_when_the_primary_dies(fail
     causes = [event.origin.cause for event in events]
     assert set(accepted) <= set(causes)
     assert len(causes) == len(set(causes))
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Iterator[RedisServer]:
+    """A server nobody should talk to."""
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    server = RedisServer(debian_redis(), folder)
+    server.start()
+    yield server
+    server.stop()
+
+
+async def test_a_sentinel_cut_off_from_the_others_is_not_believed(
+    failover: Failover, elsewhere: RedisServer
+) -> None:
+    stranger = failover.start_stranger(elsewhere)
+    for late in (False, True):  # outvoted; and alone against one that has seen a failover
+        if late:
+            await anyio.to_thread.run_sync(failover.fail_over)
+        asked = failover.ports[:1] if late else failover.ports[:2]
+        async with open_streams_bus(settings_of(sentinel_url(stranger, *asked)), "manager") as bus:
+            command = a_command(bus)
+            await bus.commands.publish(command)
+        with redis.Redis(port=elsewhere.port) as client:
+            assert client.dbsize() == 0
+        with redis.Redis(port=failover.primary().port) as client:
+            assert client.xlen(keys.commands(VOLUME)) == 1 + late
+
+
+async def test_a_sentinel_that_says_nothing_holds_nobody_up(failover: Failover) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        url = sentinel_url(silent.getsockname()[1], *failover.ports[:2])
+        async with open_streams_bus(settings_of(url), "manager") as bus:
+            await bus.commands.publish(a_command(bus))
 
 
 async def test_without_waiting_a_lagging_replica_loses_what_was_accepted(failover: Failover) -> None:
