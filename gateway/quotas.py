@@ -55,19 +55,14 @@ class Quotas:
         """
         return counted_in(session, [account for account, _ in await self._limited(session)])
 
-    async def judge(self, session: UploadSession) -> None:
+    async def judge(self, session: UploadSession, more: int = 0) -> None:
         """See that an upload that is counted in fits.
+
+        Args:
+            more: bytes that come in besides what it has reserved.
 
         Raises:
             QuotaExceededError: it does not.
-        """
-        await self.judge_more(session, 0)
-
-    async def judge_more(self, session: UploadSession, more: int) -> None:
-        """See that bytes fit that come in besides what is counted.
-
-        Raises:
-            QuotaExceededError: they do not.
         """
         for account, limit in await self._limited(session):
             taken = await self._taken(account) + more
@@ -96,7 +91,7 @@ class Quotas:
         """
         length = session.length or 0
         if length > session.reserved_bytes and not session.is_final:
-            await self.judge_more(session, length - session.reserved_bytes)
+            await self.judge(session, length - session.reserved_bytes)
 
     async def _limited(self, session: UploadSession) -> list[tuple[Account, int]]:
         """What an upload counts against and has a limit, with that."""

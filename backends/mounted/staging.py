@@ -172,17 +172,17 @@ def write(fd: int, chunks: Sequence[bytes | memoryview], offset: int, unit: int 
     """
     written = 0
     for batch in _batches([memoryview(chunk) for chunk in chunks], unit or sys.maxsize):
-        views: list[Piece] = list(batch)
-        while views:
-            count = os.pwritev(fd, views, offset + written)
+        rest = batch
+        while rest:
+            count = os.pwritev(fd, rest, offset + written)
             written += count
-            views = behind(views, count)
+            rest = behind(rest, count)
     return written
 
 
-def _batches(views: Sequence[memoryview], unit: int) -> Iterator[list[memoryview]]:
+def _batches(views: Sequence[memoryview], unit: int) -> Iterator[list[Piece]]:
     """The same bytes, in lists of so many bytes and of no more buffers than one call takes."""
-    batch, room = list[memoryview](), unit
+    batch, room = list[Piece](), unit
     for view in views:
         rest = view
         while len(rest):

@@ -73,14 +73,15 @@ class Scripts:
             BusBrokenError: Redis is away or refuses.
             FencedError: the script found another owner.
         """
-        again = args if again is None else again
         try:
             return await self._execute(("EVALSHA", _DIGESTS[name], len(keys), *keys), args, again)
         except NoScriptError:
             return await self._execute(("EVAL", _SOURCES[name], len(keys), *keys), args, again)
 
-    async def _execute(self, call: Sequence[Argument], args: Sequence[Argument], again: Sequence[Argument]) -> Any:
-        return await self._link.execute(*call, *args, again=(*call, *again))
+    async def _execute(
+        self, call: Sequence[Argument], args: Sequence[Argument], again: Sequence[Argument] | None
+    ) -> Any:
+        return await self._link.execute(*call, *args, again=None if again is None else (*call, *again))
 
     async def call_durably(self, name: str, keys: Sequence[str], args: Sequence[Argument]) -> Any:
         """Run one script and wait until as many replicas as are configured have what it wrote.

@@ -8,14 +8,7 @@ from collections.abc import Mapping, Sequence
 from backends.contract import Volume
 from bus.contract import Clock
 from domain.catalogue import Change
-from domain.errors import (
-    ConflictError,
-    GoneError,
-    NotFoundError,
-    Subject,
-    TooLargeError,
-    UnauthenticatedError,
-)
+from domain.errors import ConflictError, GoneError, NotFoundError, Subject, TooLargeError, UnauthenticatedError
 from domain.ids import VolumeName
 from gateway.protocol.metadata import parse_metadata, wants_unpacking, whole_sha256
 from gateway.protocol.tus import Creation

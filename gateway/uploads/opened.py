@@ -164,12 +164,7 @@ class OpenUploads:
             hold = self._leases.hold(f"upload:{session_id}", wait_seconds=self._patience)
             lease = await stack.enter_async_context(hold)
             known = await self._sessions.slide(await self._sessions.require(session_id))
-            if known.session.state is UploadState.COMMITTING:
-                # Somebody died between the two; its staged bytes may have been renamed away already.
-                known = await self._settle(known)
-            staging: Staging | None = None
-            while known.session.state is UploadState.OPEN and not known.session.is_final and staging is None:
-                known, staging = await self._staging(known)
+            known, staging = await self._staged(known)
             if staging is not None:
                 stack.push_async_callback(staging.close)
                 known = await self._drop_unverified(known, staging)
@@ -177,22 +172,31 @@ class OpenUploads:
             return OpenUpload(known, lease, staging, digest, stack.pop_all())
         raise AssertionError  # an exit stack swallows nothing here
 
-    async def _staging(self, known: Known) -> tuple[Known, Staging | None]:
-        """Open the staging of an upload; None if it has to be looked at anew."""
-        session = known.session
+    async def _staged(self, known: Known) -> tuple[Known, Staging | None]:
+        """An upload as it is now, with its staging; None if nothing can be written to it."""
+        while True:
+            if known.session.state is UploadState.COMMITTING:
+                # Who began to finish it may be dead, and its bytes may have been renamed away already.
+                known = await self._settle(known)
+            if known.session.state is not UploadState.OPEN or known.session.is_final:
+                return known, None
+            staging = await self._staging(known.session)
+            if staging is not None:
+                return known, staging
+            now = await self._sessions.require(known.session.id)
+            if now.revision == known.revision:
+                # Nobody is finishing it, or that would be recorded: who began it died before its bytes had a place,
+                # or they were lost with the machine that had not written them to its disk.
+                await self._stage(known.session)
+            known = now
+
+    async def _staging(self, session: UploadSession) -> Staging | None:
         try:
-            return known, await self._files(session).open_staging(session.id)
+            return await self._files(session).open_staging(session.id)
         except NotFoundError as error:
             if error.subject is not Subject.UPLOAD:
                 raise
-        now = await self._sessions.require(session.id)
-        if now.session.state is UploadState.COMMITTING:
-            return await self._settle(now), None
-        if now.revision == known.revision:
-            # Nobody is finishing it, or that would be recorded: who began it died before its bytes had a place, or
-            # they were lost with the machine that had not written them to its disk.
-            await self._stage(session)
-        return now, None
+            return None
 
     async def _drop_unverified(self, known: Known, staging: Staging) -> Known:
         floor = known.session.floor

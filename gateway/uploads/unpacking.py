@@ -54,7 +54,7 @@ class Unpacker:
         handle = await self._files(session).read_staging(session.id)
         try:
             total = await to_thread.run_sync(self._check, handle)
-            await self._quotas.judge_more(session, total)
+            await self._quotas.judge(session, total)
             work = _Work(self._files(session), session.id, session.destination.parent)
             await to_thread.run_sync(work.run, handle)
             return work.done

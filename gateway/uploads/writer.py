@@ -77,7 +77,7 @@ class Writer:
     async def tell_length(self, opened: OpenUpload, length: int) -> None:
         """Take note of the length of a deferred upload. Raises QuotaExceededError."""
         before = opened.session
-        await self._quotas.judge_more(before, length)
+        await self._quotas.judge(before, length)
         told = replace(before, length=length, reserved_bytes=length)
         besides = [*freed(before), *await self._quotas.reservation(told)]
         await opened.change(self._sessions, besides, length=length, reserved_bytes=length)

@@ -17,6 +17,7 @@ from typing import Any
 
 import psutil
 import redis
+from harness.fields import BODY, TUS
 from harness.redis_server import RedisServer, debian_redis, free_port
 
 from bus.codec import decode_envelope
@@ -117,17 +118,13 @@ class Api:
 
     def offset(self, token: str) -> int:
         """How far an upload is."""
-        answer = ask(self.client_port, "HEAD", f"/upload?token={token}", headers={"Tus-Resumable": "1.0.0"})
+        answer = ask(self.client_port, "HEAD", f"/upload?token={token}", headers=TUS)
         assert answer.status == 200, answer.status
         return int(answer.headers["upload-offset"])
 
     def patch(self, token: str, offset: int, data: Any) -> Answer:
         """Send bytes of an upload."""
-        headers = {
-            "Tus-Resumable": "1.0.0",
-            "Upload-Offset": str(offset),
-            "Content-Type": "application/offset+octet-stream",
-        }
+        headers = {**BODY, "Upload-Offset": str(offset)}
         return ask(self.client_port, "PATCH", f"/upload?token={token}", data, headers)
 
     def upload(self, relpath: str, data: bytes) -> None:

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass
 from typing import Any
 
+from harness.fields import BODY, TUS, metadata
 from harness.world import FOLDER, Answer, World
-
-TUS = {"Tus-Resumable": "1.0.0"}
-BODY = {**TUS, "Content-Type": "application/offset+octet-stream"}
-
-
-def metadata(**pairs: str) -> str:
-    """An Upload-Metadata field."""
-    return ",".join(f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in pairs.items())
 
 
 @dataclass

@@ -12,6 +12,7 @@ from typing import Any
 
 import aiohttp
 import anyio
+from harness.fields import BODY
 from harness.redis_server import free_port
 from pydantic import SecretStr
 
@@ -153,12 +154,7 @@ class World:
             assert answer.status == 204, answer.body
 
     async def patch(self, token: str, offset: int, data: Any, **more: Any) -> Answer:
-        headers = {
-            "Tus-Resumable": "1.0.0",
-            "Upload-Offset": str(offset),
-            "Content-Type": "application/offset+octet-stream",
-            **more.pop("headers", {}),
-        }
+        headers = {**BODY, "Upload-Offset": str(offset), **more.pop("headers", {})}
         query = "".join(f"&{name}={value}" for name, value in more.items())
         return await self.client("PATCH", f"/upload?token={token}{query}", headers=headers, data=data)
 

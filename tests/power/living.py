@@ -6,7 +6,6 @@ lives before is in the file TOLD. With the mode `check` it ends when it has look
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import itertools
 import random
@@ -19,10 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
 
+from harness.fields import BODY, metadata
 from harness.processes import FOLDER, SCOPE, Api, Site, ask, open_site, until
 
-TUS = {"Tus-Resumable": "1.0.0"}
-BODY = {**TUS, "Content-Type": "application/offset+octet-stream"}
 #: How each line begins that says what was asked for or told.
 SAYS = "penstock-says"
 WORKERS = 4
@@ -192,7 +190,7 @@ class Life:
     def _post(self, name: str, token: str) -> None:
         data = data_of(name)
         say("asked", name)
-        fields = {**BODY, "Upload-Length": str(len(data)), "Upload-Metadata": f"filename {encoded(name)}"}
+        fields = {**BODY, "Upload-Length": str(len(data)), "Upload-Metadata": metadata(filename=name)}
         answer = ask(self._api.client_port, "POST", f"/files?token={token}", data, fields)
         assert answer.status == 201, answer
         assert answer.headers["upload-offset"] == str(len(data))
@@ -219,10 +217,6 @@ class Life:
             answer = self._api.manager("POST", "/folder/delete", {"volume": "disk", "vfid": folder})
             assert answer.status == 202, answer
             say("deleted", folder)
-
-
-def encoded(name: str) -> str:
-    return base64.b64encode(name.encode()).decode()
 
 
 def folder_id(name: str) -> str:

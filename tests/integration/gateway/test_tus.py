@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness.fields import BODY, TUS
 from harness.world import Answer, World, open_world
 
 pytestmark = pytest.mark.anyio
-
-TUS = {"Tus-Resumable": "1.0.0"}
 
 
 @pytest.fixture
@@ -30,12 +29,7 @@ async def create(world: World, token: str, length: object, **headers: str) -> An
 
 
 async def patch(world: World, url: str, offset: object, data: Any, **headers: str) -> Answer:
-    fields = {
-        **TUS,
-        "Content-Type": "application/offset+octet-stream",
-        "Upload-Offset": str(offset),
-        **headers,
-    }
+    fields = {**BODY, "Upload-Offset": str(offset), **headers}
     return await world.client("PATCH", url, headers=fields, data=data)
 
 
@@ -221,7 +215,7 @@ async def test_an_upload_may_be_dropped(world: World) -> None:
     assert (await world.client("DELETE", url, headers={**TUS, **auth})).status == 204
     assert list(world.folder.iterdir()) == []
     for method in ("HEAD", "PATCH", "DELETE"):
-        headers = {**TUS, **auth, "Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
+        headers = {**BODY, **auth, "Upload-Offset": "0"}
         answer = await world.client(method, url, headers=headers)
         assert answer.status == 410
         assert "Upload-Offset" not in answer.headers

@@ -13,7 +13,8 @@ import anyio
 import anyio.lowlevel
 import jwt
 import pytest
-from harness.tus import BODY, TUS, Collection, metadata
+from harness.fields import BODY, TUS, metadata
+from harness.tus import Collection
 from harness.world import FOLDER, OTHER, TOKEN_SECRET, World, digest, open_world
 
 pytestmark = pytest.mark.anyio

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 import zstandard
 from harness.archives import tar_of
+from harness.fields import metadata
 from harness.folders import files_below
-from harness.tus import Collection, metadata
+from harness.tus import Collection
 from harness.world import FOLDER, Answer, World, open_world
 
 pytestmark = pytest.mark.anyio

@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from harness.tus import Collection, metadata
+from harness.fields import metadata
+from harness.tus import Collection
 from harness.world import FOLDER, OTHER, Answer, World, open_world
 
 from backends.mounted import staging
