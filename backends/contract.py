@@ -10,7 +10,7 @@ folder by the storage itself, so a link or a race never leads out of it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, Protocol, TypeAlias, TypeVar
@@ -167,7 +167,7 @@ class Staging(Protocol):
         """
 
     async def truncate(self, offset: int) -> None:
-        """Drop the bytes behind an offset. What hashers were fed is not taken back."""
+        """Drop the bytes behind an offset, durably. What hashers were fed is not taken back."""
 
     async def close(self) -> None:
         """Give it back; what was stored stays. Repeat-safe."""
@@ -225,7 +225,7 @@ class FileAccess(Protocol):
         """
 
     async def make_directory(self, path: RelativePath, *, parents: bool, exist_ok: bool) -> None:
-        """Make a directory."""
+        """Make a directory; it is durable when this returns, also if it was there."""
 
     async def move(self, source: RelativePath, destination: RelativePath) -> bool:
         """Give an entry another name or place. Replaces a file; tells whether it did.
@@ -236,8 +236,12 @@ class FileAccess(Protocol):
     async def delete(self, path: RelativePath, *, recursive: bool) -> bool:
         """Remove an entry; False if it was not there.
 
-        The folder itself is emptied, not removed. A directory needs `recursive`, else `is-a-directory`.
+        The folder itself is emptied, not removed. A directory needs `recursive`, else `is-a-directory`. Before it
+        is told of, `sync_names` makes it durable, once for all that was removed.
         """
+
+    async def sync_names(self, paths: Collection[RelativePath]) -> None:
+        """Make durable that these names are there, or are not there any more."""
 
     async def create_staging(
         self,

@@ -86,6 +86,7 @@ async def delete_files(command: DeleteFiles, op: Operation, ground: Ground) -> E
     else:
         files = volume.files(command.folder)
         removed = [path for path in paths if await files.delete(path, recursive=command.recursive)]
+        await files.sync_names(removed)
     told = [str(path) for path in removed]
     deleted = FileDeleted(volume=volume.name, folder=command.folder, paths=told, trash=op.id)
     if told and isinstance(volume, TrashesFiles):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TypeVar
 
 import anyio
@@ -128,6 +128,9 @@ class MemoryFiles:
             raise conflict("is-a-directory", path)
         plane.remove(path)
         return True
+
+    async def sync_names(self, paths: Collection[RelativePath]) -> None:
+        """Memory keeps nothing apart from its disk."""
 
     async def create_staging(
         self,

@@ -92,6 +92,7 @@ class MountedStaging:
     def _truncate(self, offset: int) -> None:
         with self._descriptor.use() as fd, translated("uploading", Subject.UPLOAD):
             os.ftruncate(fd, offset)
+            os.fsync(fd)  # what is dropped may be on the disk already
             self.offset = offset
             self._written_back = min(self._written_back, offset)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from backends.contract import Committed, FileStat, Listing, ReadHandle, SmallFile, SmallRead, Synced
@@ -111,6 +111,10 @@ class MountedFiles:
                 raise
             return deletion.removed > 0
         return True
+
+    async def sync_names(self, paths: Collection[RelativePath]) -> None:
+        """Make names durable, or that they are gone."""
+        await self._run(names.sync_names, paths)
 
     async def create_staging(
         self,

@@ -48,12 +48,9 @@ class Folders:
         with translated(folder, Subject.VFOLDER):
             if not self._scopes.exists(folder.scope):
                 raise missing(str(folder.scope), Subject.QUOTA_SCOPE)
-            if self.made_before(op, folder):
-                with self._area.mount.below(RelativePath(folder.directory).parent.parts) as parent:
-                    sync_directory(parent.fd)  # that may be what failed before
-                return
-            self._stage(op, mode)
-            self.place(op, f"new.{op.id}", folder)
+            if not self.made_before(op, folder):
+                self._stage(op, mode)
+                self.place(op, f"new.{op.id}", folder)
 
     def place(self, op: Operation, staged: str, folder: VFolderId) -> None:
         """Put a directory this epoch's owner has made ready at a folder's place.
@@ -68,7 +65,7 @@ class Folders:
         raise BackendUnavailableError("the folder's directory keeps vanishing", subject=Subject.VFOLDER)
 
     def made_before(self, op: Operation, folder: VFolderId) -> bool:
-        """Whether this operation has made the folder already.
+        """Whether this operation has made the folder already; if so, it is durable.
 
         Raises:
             ConflictError: somebody else has.
@@ -78,8 +75,11 @@ class Folders:
         except FileNotFoundError:
             return False
         with place:
-            if self._is_marked(place, op):
-                return True
+            is_ours = self._is_marked(place, op)
+        if is_ours:
+            with self._area.mount.below(RelativePath(folder.directory).parent.parts) as parent:
+                sync_directory(parent.fd)  # that may be what failed before
+            return True
         raise conflict("exists", str(folder), Subject.VFOLDER)
 
     def _is_marked(self, place: Beneath, op: Operation) -> bool:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import PurePosixPath
 from typing import Final
 
 from backends.contract import Entry, EntryKind, FileStat, Listing
-from backends.mounted.beneath import Beneath, opened
+from backends.mounted.beneath import Beneath, opened, stale_as_gone
 from backends.mounted.durable import make_parents, sync_between, sync_directory
 from backends.mounted.errors import conflict, translated
 from backends.mounted.helping.looking import KIND
@@ -21,6 +21,9 @@ from domain.paths import STAGING_NAME, RelativePath
 
 #: Permission bits of directories made on behalf of users.
 DIRECTORY_MODE: Final = 0o755
+
+#: What has gone, or is no directory any more, has no names in it.
+_NO_NAMES: Final = (FileNotFoundError, NotADirectoryError)
 
 #: How deep a deletion follows a tree before it cuts it into pieces.
 _MAX_DEPTH: Final = 64
@@ -123,9 +126,16 @@ def make_directory(root: Beneath, path: RelativePath, *, parents: bool, exist_ok
             try:
                 os.mkdir(name, DIRECTORY_MODE, dir_fd=fd)
             except FileExistsError:
-                if exist_ok and stat.S_ISDIR(os.stat(name, dir_fd=fd).st_mode):
-                    return
-                raise
+                # Who made it may be dead, or about to sync it.
+                if not (exist_ok and stat.S_ISDIR(os.stat(name, dir_fd=fd).st_mode)):
+                    raise
+            sync_directory(fd)
+
+
+def sync_names(root: Beneath, paths: Collection[RelativePath]) -> None:
+    """Make durable which names there are in the directories of some paths; one that is gone has none."""
+    for directory in {path.parent for path in paths}:
+        with translated(directory), suppress(*_NO_NAMES), stale_as_gone(), root.directory(directory) as fd:
             sync_directory(fd)
 
 

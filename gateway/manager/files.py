@@ -161,7 +161,7 @@ class FileRoutes:
         parameters = await self._gate.body(request, DeleteParameters)
         files = self._gate.files(parameters.volume, parameters.vfid)
         paths = [_changeable(name, root=True) for name in parameters.relpaths]
-        removed: list[str] = []
+        removed: list[RelativePath] = []
         skipped: list[str] = []
         try:
             for path in paths:
@@ -169,12 +169,13 @@ class FileRoutes:
                 if done is None:
                     skipped.append(str(path))
                 elif done:
-                    removed.append(str(path))
+                    removed.append(path)
         finally:
             # Told even if a later one failed: these are gone.
             if removed:
+                await files.sync_names(removed)
                 volume = self._gate.volume(parameters.volume).name
-                event = FileDeleted(volume=volume, folder=parameters.vfid, paths=removed)
+                event = FileDeleted(volume=volume, folder=parameters.vfid, paths=[str(path) for path in removed])
                 await self._gate.tell(request, event)
         return web.json_response({"status": "ok", **({"skipped": skipped} if skipped else {})})
 

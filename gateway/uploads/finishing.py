@@ -107,7 +107,7 @@ class Finisher:
         if session.state is UploadState.COMMITTING:
             stored = await self._stored(session)
             if stored is None:
-                return await self._commit(known, session)
+                return await self._commit_renamed(known, session)
             if stored != session.length:
                 return await self._sessions.replace(known, replace(session, state=UploadState.OPEN))
         session = await self._digested(session, sha256, compute=compute)
@@ -201,8 +201,14 @@ class Finisher:
         except NotFoundError as error:
             if error.subject is not Subject.UPLOAD:
                 raise
-            return await self._commit(begun, session)  # another process was faster
+            return await self._commit_renamed(begun, session)  # another process was faster
         return await self._commit(begun, replace(session, replaced_bytes=done.replaced_bytes))
+
+    async def _commit_renamed(self, known: Known, session: UploadSession) -> Known | None:
+        """Tell of a file that somebody else has put at its place, and maybe not yet made durable there."""
+        assert session.destination is not None, "a part becomes no file"
+        await self._files(session).sync_names([session.destination])
+        return await self._commit(known, session)
 
     async def _commit(self, known: Known, session: UploadSession) -> Known | None:
         committed = replace(session, state=UploadState.COMMITTED)
@@ -256,7 +262,8 @@ class Finisher:
         if kept is None or kept.hex() != session.announced_sha256 or size != session.length:
             return None
         await self._files(session).discard_staging(session.id)
-        return await self._commit(known, replace(session, sha256=session.announced_sha256, replaced_bytes=size))
+        found = replace(session, sha256=session.announced_sha256, replaced_bytes=size)
+        return await self._commit_renamed(known, found)
 
     async def discard(self, session: UploadSession) -> None:
         """Free an unfinished upload's bytes, and remember that it is gone. Repeat-safe."""

@@ -227,6 +227,40 @@ async def test_an_upload_is_durable_where_it_is_and_then_under_its_name(
     assert calls.made == ["rename", "fsync"]
 
 
+async def test_names_that_are_told_of_are_durable(volume: VfsVolume, calls: Calls, folder: VFolderId) -> None:
+    await volume.create_folder(Operation(uuid4(), 1), folder, 0o755)
+    files = volume.files(folder)
+    for name in ("d", "d/e"):
+        await files.make_directory(RelativePath.parse(name), parents=False, exist_ok=False)
+    calls.begin()
+    # Whoever has made it may have been killed before it was durable.
+    await files.make_directory(RelativePath.parse("d"), parents=False, exist_ok=True)
+    assert calls.made == ["mkdir", "fsync"]
+    await files.store_many(UPLOAD, FILES)
+    paths = [file.path for file in FILES]
+    calls.begin()
+    for path in paths:
+        assert await files.delete(path, recursive=False)
+    await files.sync_names(paths)
+    assert calls.made == ["fsync"] * len({path.parent for path in paths})
+    gone = RelativePath.parse("d/e")
+    assert await files.delete(gone.parent, recursive=True)
+    calls.begin()
+    await files.sync_names([gone])
+    assert calls.made == [], "names in what is gone itself"
+
+
+async def test_bytes_that_are_dropped_do_not_come_back(volume: VfsVolume, calls: Calls, folder: VFolderId) -> None:
+    await volume.create_folder(Operation(uuid4(), 1), folder, 0o755)
+    files = volume.files(folder)
+    await files.create_staging(UPLOAD, destination=FILES[0].path, length=None, data=b"12345")
+    staging = await files.open_staging(UPLOAD)
+    calls.begin()
+    await staging.truncate(2)
+    assert calls.made == ["fsync"]
+    await staging.close()
+
+
 async def test_bytes_of_many_files_are_durable_before_one_has_its_name(
     volume: VfsVolume, calls: Calls, file_system: str, folder: VFolderId
 ) -> None:

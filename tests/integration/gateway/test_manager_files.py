@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 import pytest
+from harness.around import NotingNames
 from harness.world import FOLDER, OTHER, World
 
 pytestmark = pytest.mark.anyio
@@ -167,6 +168,20 @@ async def test_an_entry_is_moved(world: World) -> None:
 
 
 # --- delete -----------------------------------------------------------------------------------------
+
+
+async def test_what_is_told_of_as_deleted_stays_so(world: World) -> None:
+    """Names are made durable once for all of a request, before its event is there."""
+    for name in ("a", "d/b"):
+        await world.upload(name, b"x")
+    synced = list[tuple[list[str], int]]()
+    files = world.volume.files
+    world.volume.files = lambda folder: NotingNames(files(folder), world, "file.deleted", synced)
+    assert (await call(world, "delete", relpaths=["a", "nope", "d/b"])).status == 200
+    assert synced == [(["a", "d/b"], 0)]
+    assert (await call(world, "delete", relpaths=["a"])).status == 200
+    assert len(synced) == 1, "nothing was changed"
+    assert len(world.events("file.deleted")) == 1
 
 
 async def test_entries_are_deleted(world: World) -> None:

@@ -12,19 +12,17 @@ import zipfile
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import anyio
 import pytest
+from harness.around import DyingInCommit, NotingNames, NotingSyncs
 from harness.mortal import Life, Mortal
 from harness.tus import Collection
 from harness.world import FOLDER, Answer, World, open_world
 
-from backends.contract import FileAccess, Synced
 from bus.memory.store import MemoryStore
 from domain.ids import VFolderId
-from domain.paths import RelativePath
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
@@ -219,22 +217,6 @@ async def test_an_upload_whose_length_is_told_later(tmp_path: Path, sent: int) -
     assert 5 < step < MOST
 
 
-class Noting:
-    """Names and bytes of a folder, and which uploads were made durable."""
-
-    def __init__(self, inner: FileAccess, durable: set[str]) -> None:
-        self._inner = inner
-        self._durable = durable
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    async def sync_staging(self, session: str, destination: RelativePath) -> Synced:
-        synced = await self._inner.sync_staging(session, destination)
-        self._durable.add(session)
-        return synced
-
-
 @pytest.mark.parametrize("kept", [0, 1000])
 async def test_the_power_fails(tmp_path: Path, kept: int) -> None:
     """What was stored and not synced is gone, or its end is: then it is not said to be there."""
@@ -244,7 +226,7 @@ async def test_the_power_fails(tmp_path: Path, kept: int) -> None:
         async with mortal_world(path, store) as world:
             token = await world.upload_token("a", len(DATA))
             files = world.volume.files
-            world.volume.files = lambda folder, files=files, durable=durable: Noting(files(folder), durable)
+            world.volume.files = lambda folder, files=files, durable=durable: NotingSyncs(files(folder), durable)
             await until_death(world, life, world.patch(token, 0, DATA))
         for staging in path.rglob(".upload/*"):
             if staging.name not in durable and kept:
@@ -261,6 +243,24 @@ async def test_the_power_fails(tmp_path: Path, kept: int) -> None:
         assert not (world.folder / ".upload").exists(), step
         assert not still_counted(store), step
     assert offsets == {0, kept, len(DATA)}
+
+
+async def test_what_another_one_has_renamed_is_durable_before_it_is_told_of(tmp_path: Path) -> None:
+    store, synced = MemoryStore(), list[tuple[list[str], int]]()
+    async with mortal_world(tmp_path, store) as world:
+        token = await world.upload_token("d/a", len(DATA))
+        files = world.volume.files
+        world.volume.files = lambda folder: DyingInCommit(files(folder))
+        assert (await world.patch(token, 0, DATA)).status >= 500
+        assert (world.folder / "d" / "a").exists()
+        assert not uploaded(world, "file.uploaded")
+    async with open_world(tmp_path, store=store) as world:
+        files = world.volume.files
+        world.volume.files = lambda folder: NotingNames(files(folder), world, "file.uploaded", synced)
+        answer = await world.client("HEAD", f"/upload?token={token}")
+        assert answer.headers["Upload-Offset"] == str(len(DATA))
+        assert len(uploaded(world, "file.uploaded")) == 1
+    assert synced == [(["d/a"], 0)]
 
 
 async def later(files: Collection, data: bytes) -> Answer:
