@@ -2,6 +2,7 @@
 
     builds/<build>.json        what is to be made
     builds/<build>.<attempt>/  what was copied so far
+    builds/<build>.host        which start of which host has copied it, if no other has
 
 Whoever begins an attempt renames the last one's directory; as everything is written by its whole path, a writer
 that was stopped and goes on too late writes nowhere. What is finished goes the way of every new folder: into the
@@ -19,6 +20,7 @@ from uuid import UUID
 from backends.contract import Operation
 from backends.mounted.area import AREA_NAME, BUILDS, TRASH, Area
 from backends.mounted.beneath import names_in, opened
+from backends.mounted.boot import boot_id
 from backends.mounted.durable import sync_between
 from backends.mounted.errors import missing, translated
 from backends.mounted.folders import Folders
@@ -29,6 +31,8 @@ from domain.errors import InvalidRequestError, Subject
 from domain.ids import VFolderId, VolumeName
 
 _ATTEMPT: Final = re.compile(r"[0-9a-f]{1,32}")
+#: Said of a build that several hosts have copied for, or one host in several of its lives.
+_SEVERAL: Final = b"several"
 #: Name of the attempt that is there from the beginning.
 _FIRST: Final = "0"
 _MODE: Final = 0o700
@@ -41,6 +45,8 @@ class Attempt(NamedTuple):
     #: Where to, as a path from the volume's root.
     place: str
     resumed: bool
+    #: Whether all that was copied so far is what was written, though it was never synced.
+    trusted: bool
 
 
 class Builds:
@@ -96,12 +102,26 @@ class Builds:
                 raise missing(str(build), Subject.TASK)
             with self._area.place(BUILDS) as place:
                 os.rename(earlier[0], name, src_dir_fd=place.fd, dst_dir_fd=place.fd)
-        resumed = earlier[0] != f"{build}.{_FIRST}"
-        return Attempt(plan, f"{AREA_NAME}/{BUILDS}/{name}", resumed=resumed)
+            resumed = earlier[0] != f"{build}.{_FIRST}"
+            trusted = self._is_by_this_host(build, resumed=resumed)
+        return Attempt(plan, f"{AREA_NAME}/{BUILDS}/{name}", resumed=resumed, trusted=trusted)
+
+    def _is_by_this_host(self, build: UUID, *, resumed: bool) -> bool:
+        """Whether this host alone, since its last start, has copied anything; takes note that it is about to.
+
+        What another one has copied may have been in its memory only, and lost with that.
+        """
+        told, here = self._area.read_bytes(BUILDS, _host_note(build)), boot_id()
+        if told == here:
+            return True
+        is_first = not told and not resumed
+        self._area.write_bytes(BUILDS, _host_note(build), here if is_first else _SEVERAL)
+        return is_first
 
     def _attempts(self, build: UUID) -> list[str]:
         with self._area.place(BUILDS) as place:
-            return [name for name in names_in(place) if name.startswith(f"{build}.") and name != _note(build)]
+            names = names_in(place)
+        return [name for name in names if name.startswith(f"{build}.") and name not in _notes(build)]
 
     def finish(self, op: Operation, build: UUID, attempt: str, destination: VFolderId) -> None:
         """Put what was copied at its place."""
@@ -109,7 +129,7 @@ class Builds:
             if not self._folders.made_before(op, destination):
                 staged = self._stage(op, build, attempt)
                 self._folders.place(op, staged, destination)
-            self._area.remove(BUILDS, _note(build))
+            self._forget(build)
 
     def _stage(self, op: Operation, build: UUID, attempt: str) -> str:
         """Take what was copied where only the present owner reaches it; returns its name there."""
@@ -156,9 +176,22 @@ class Builds:
                 throw_taken_away(self._area, op)
             else:
                 throw_away(self._area, op)
-            self._area.remove(BUILDS, _note(build))
+            self._forget(build)
         return True
+
+    def _forget(self, build: UUID) -> None:
+        for name in _notes(build):
+            self._area.remove(BUILDS, name)
+
+
+def _notes(build: UUID) -> tuple[str, str]:
+    """Names of what is written down of a build; what makes it one goes last."""
+    return _host_note(build), _note(build)
 
 
 def _note(build: UUID) -> str:
     return f"{build}.json"
+
+
+def _host_note(build: UUID) -> str:
+    return f"{build}.host"

@@ -6,6 +6,9 @@ links, and holes. Bytes are shared where the file system can (reflinks), copied 
 What was copied is its own checkpoint: a file counts as copied if it has the length and the time of the one it is
 copied from, and its time is set last. One that does not is taken away and made anew, never written into: so what a
 writer that should have stopped still writes, nobody ever sees.
+
+A power failure may leave a file's length and time, and nothing of its bytes. So a large file is durable before it
+has its time; small ones count only where this host alone has copied, since its last start.
 """
 
 from __future__ import annotations
@@ -38,6 +41,8 @@ _STEP_BYTES: Final = 256 << 20
 _WORTH_IT: Final = 400
 _SHARED_ENTRIES: Final = 4000
 _HASH_BYTES: Final = 4 << 20
+#: Length from which on a file is made durable by itself.
+_LARGE_BYTES: Final = 16 << 20
 #: How often a file is copied again that was changed meanwhile.
 _TRIES: Final = 3
 _TOLD: Final = 20
@@ -72,6 +77,7 @@ class MountedTreeCopy:
 
     Args:
         target: where to, as a path from `mount`'s root. Nobody else changes anything there.
+        trusted: whether small files that are there already are surely what was written to them.
     """
 
     def __init__(
@@ -83,6 +89,7 @@ class MountedTreeCopy:
         *,
         verify: bool = False,
         resumed: bool = False,
+        trusted: bool = True,
         shares: bool = False,
     ) -> None:
         self.resumed = resumed
@@ -92,6 +99,7 @@ class MountedTreeCopy:
         self._target = target
         self._threads = threads
         self._verify = verify
+        self._trusted = trusted
         self._entries: Generator[bool] = self._walk()
         self._directories: list[_Directory] = []
         #: Where a file with several names was copied to, by device and inode.
@@ -316,6 +324,8 @@ class MountedTreeCopy:
         return True
 
     def _is_copied(self, place: str, known: os.stat_result) -> bool:
+        if not self._trusted and known.st_size < _LARGE_BYTES:
+            return False
         try:
             there = self._look(place)
         except FileNotFoundError:
@@ -328,13 +338,16 @@ class MountedTreeCopy:
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         with opened(os.open(place, flags, 0o600, dir_fd=self._mount.fd)) as target:
             before = self.size_bytes
-            if not share_all(source, target):
+            shared = share_all(source, target)
+            if not shared:
                 yield from self._copy_extents(source, target, known.st_size)
             self.size_bytes = before + known.st_size
             if self._verify and _sha256(source) != _sha256(target) and _stamp(os.fstat(source)) == _stamp(known):
                 raise conflict("damaged", place.removeprefix(f"{self._target}/"))
             copy_attributes(source, target)
             give(target, known.st_uid, known.st_gid, known.st_mode)
+            if known.st_size >= _LARGE_BYTES and not (shared and self._mount.mounted.keeps_order):
+                os.fsync(target)
             os.utime(target, ns=(known.st_atime_ns, known.st_mtime_ns))
 
     def _copy_extents(self, source: int, target: int, length: int) -> Iterator[bool]:

@@ -181,9 +181,15 @@ class VfsVolume:
         if not isinstance(source, MountedTree):
             raise UnsupportedError(f"{self.backend} cannot copy from there", subject=Subject.VOLUME)
         begun, shares = await self._threads.run(self._open_attempt, build, attempt, source.root)
-        place, resumed, verify = begun.place, begun.resumed, begun.plan.verify
         return MountedTreeCopy(
-            source, self._mount, place, self._threads, verify=verify, resumed=resumed, shares=shares
+            source,
+            self._mount,
+            begun.place,
+            self._threads,
+            verify=begun.plan.verify,
+            resumed=begun.resumed,
+            trusted=begun.trusted,
+            shares=shares,
         )
 
     def _open_attempt(self, build: UUID, attempt: str, source: Beneath) -> tuple[Attempt, bool]:

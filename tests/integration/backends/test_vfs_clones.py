@@ -14,7 +14,7 @@ import anyio
 import pytest
 
 from backends.contract import Operation
-from backends.mounted import tree_copy
+from backends.mounted import builds, tree_copy
 from backends.mounted.beneath import open_root
 from backends.mounted.mark import MARK
 from backends.mounted.tree_copy import MountedTree
@@ -187,6 +187,56 @@ async def test_an_attempt_goes_on_where_the_last_one_was(volume: VfsVolume, sour
     await tree.close()
 
 
+class Disk:
+    """Remembers which files were made durable."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._durable = set[int]()
+        real = os.fsync
+
+        def fsync(fd: int) -> None:
+            self._durable.add(os.fstat(fd).st_ino)
+            real(fd)
+
+        monkeypatch.setattr(os, "fsync", fsync)
+
+    def lose(self, root: Path) -> list[str]:
+        """Keep of other files below a directory their lengths and times, and nothing of their bytes."""
+        lost = []
+        for path in root.rglob("*"):
+            known = path.lstat()
+            if path.is_symlink() or not path.is_file() or known.st_ino in self._durable or not known.st_size:
+                continue
+            os.truncate(path, 0)
+            os.truncate(path, known.st_size)
+            os.utime(path, ns=(known.st_atime_ns, known.st_mtime_ns))
+            lost.append(path.name)
+        return lost
+
+
+@pytest.mark.parametrize("boots", ["12", "121", "122"])
+async def test_a_clone_survives_power_failures(
+    volume: VfsVolume, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, boots: str
+) -> None:
+    """Every attempt but the last ends in one; then another host goes on, or one that was there before."""
+    disk, plan = Disk(monkeypatch), await begin(volume)
+    places = tmp_path / ".penstock/builds"
+    for attempt, boot in enumerate(boots[:-1]):
+        with monkeypatch.context() as patch:
+            patch.setattr(builds, "boot_id", boot.encode)
+            patch.setattr(tree_copy, "sync_file_system", lambda fd: None)
+            await copy_all(volume, plan, str(attempt))
+        large = (places / f"{plan.id}.{attempt}/sparse").stat().st_ino
+        assert {"a.bin", "한글.txt"} <= set(disk.lose(places)) <= {"a.bin", "한글.txt", "hard"}
+    monkeypatch.setattr(builds, "boot_id", boots[-1].encode)
+    await copy_all(volume, plan, "f")
+    await volume.finish_build(op(), plan.id, "f", TARGET)
+    target = tmp_path.joinpath(*TARGET.directory)
+    assert state(target) == state(source)
+    assert (target / "sparse").stat().st_ino == large, "it was durable"
+    assert not list(places.iterdir())
+
+
 async def test_who_comes_too_late_writes_nowhere(volume: VfsVolume, source: Path, tmp_path: Path) -> None:
     for number in range(1200):
         (source / f"deep/{number:04}").write_bytes(str(number).encode())
@@ -288,7 +338,7 @@ async def test_an_owner_that_dies_while_it_finishes(volume: VfsVolume, source: P
     with pytest.raises(NotFoundError):
         await volume.copy_into(plan.id, "b", tree)
     await tree.close()
-    assert [path.name for path in (area / "builds").iterdir()] == [f"{plan.id}.json"]
+    assert {path.name for path in (area / "builds").iterdir()} == {f"{plan.id}.{note}" for note in ("host", "json")}
     await volume.take_over(2)
     await volume.finish_build(op(2), plan.id, "a", TARGET)
     assert state(tmp_path.joinpath(*TARGET.directory)) == state(source)
