@@ -13,7 +13,7 @@ from backends.contract import Hasher, ReadHandle
 from backends.descriptor import SharedDescriptor
 from backends.hashing import Hashing
 from backends.intake import SocketIntake
-from backends.mounted import staging
+from backends.mounted import lasting, staging
 from backends.mounted.copying import HasDescriptor
 from backends.mounted.durable import start_writeback
 from backends.mounted.errors import translated
@@ -23,6 +23,8 @@ from domain.errors import Subject, UnsupportedError
 
 #: Bytes after which the kernel is asked to begin writing to the disk.
 _WRITEBACK_BYTES: Final = 8 << 20
+#: Bytes after which they are synced: what has to be sent again when the power fails.
+_SYNC_BYTES: Final = 256 << 20
 #: Bytes taken from a socket at once.
 _RECEIVE_BYTES: Final = 512 << 10
 #: How long one call may go on taking, so that others get their turn, in seconds.
@@ -45,12 +47,13 @@ class MountedStaging:
         unit: most bytes of one write, each of which waits for the storage; None: they may be any, and do not.
     """
 
-    def __init__(self, descriptor: SharedDescriptor, size: int, threads: VolumeThreads, unit: int | None) -> None:
-        self._descriptor = descriptor
+    def __init__(self, opened: staging.Appendable, threads: VolumeThreads, unit: int | None) -> None:
+        self._descriptor = opened.descriptor
         self._threads = threads
         self._unit = unit
-        self._written_back = size
-        self.offset = size
+        self._written_back = opened.size
+        self._synced = opened.synced
+        self.offset = opened.size
         self.hashers: list[Hasher] = []
 
     async def append(self, chunks: Sequence[bytes | memoryview]) -> None:
@@ -74,10 +77,18 @@ class MountedStaging:
             except OSError:
                 self.offset = os.fstat(fd).st_size
                 raise
-            if self._unit is None and self.offset - self._written_back >= _WRITEBACK_BYTES:
-                start_writeback(fd, self._written_back, self.offset - self._written_back)
-                self._written_back = self.offset
+            if self._unit is None:
+                self._bring_to_disk(fd)
             return self.offset - before
+
+    def _bring_to_disk(self, fd: int) -> None:
+        if self.offset - self._written_back >= _WRITEBACK_BYTES:
+            start_writeback(fd, self._written_back, self.offset - self._written_back)
+            self._written_back = self.offset
+        if self.offset - self._synced >= _SYNC_BYTES:
+            os.fdatasync(fd)
+            lasting.keep(fd, self.offset)
+            self._synced = self.offset
 
     def _hash(self, chunks: Sequence[bytes | memoryview], stored: int) -> None:
         for chunk in chunks:
@@ -91,6 +102,9 @@ class MountedStaging:
 
     def _truncate(self, offset: int) -> None:
         with self._descriptor.use() as fd, translated("uploading", Subject.UPLOAD):
+            if offset < self._synced:
+                lasting.keep(fd, offset)
+                self._synced = offset
             os.ftruncate(fd, offset)
             os.fsync(fd)  # what is dropped may be on the disk already
             self.offset = offset

@@ -139,8 +139,8 @@ class MountedFiles:
 
     async def open_staging(self, session: str) -> MountedStaging:
         """Open an upload for appending."""
-        descriptor, size = await self._run(staging.open_for_append, session)
-        return MountedStaging(descriptor, size, self._threads, self._mount.mounted.write_unit)
+        opened = await self._run(staging.open_for_append, session)
+        return MountedStaging(opened, self._threads, self._mount.mounted.write_unit)
 
     async def staged_bytes(self, session: str) -> int:
         """Bytes stored so far."""

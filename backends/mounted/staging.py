@@ -1,9 +1,10 @@
 """Blocking operations on unfinished uploads of one folder: files `.upload/<session>` in it.
 
 The size of a staging file is the upload's offset: only whole, in-order writes extend it, so what it holds is
-exactly what was sent, whenever the writing process died. Where other hosts have the volume as well, every write
-waits until the storage has it (`MountedAs.write_unit`): a host that is cut off leaves no gap, and what it still has
-in memory is at most the one piece it was writing, not something to overwrite what others have written since.
+exactly what was sent, whenever the writing process died; `lasting` says how much of it counts after a power
+failure. Where other hosts have the volume as well, every write waits until the storage has it
+(`MountedAs.write_unit`): a host that is cut off leaves no gap, and what it still has in memory is at most the
+one piece it was writing, not something to overwrite what others have written since.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Final
+from typing import Final, NamedTuple
 
 from backends.buffers import IOV_MAX, Piece, behind
 from backends.contract import Committed, FileStat, Synced
 from backends.descriptor import SharedDescriptor
-from backends.mounted import digests
+from backends.mounted import digests, lasting
 from backends.mounted.beneath import Beneath, names_in, opened, stale_as_gone
 from backends.mounted.durable import make_parents, sync_between, sync_directory
 from backends.mounted.errors import conflict, missing, translated
@@ -50,6 +51,8 @@ def create(root: Beneath, session: str, length: int | None, note: bytes, data: b
             _keep_note(fd, note)
             if data:
                 _write_all(fd, data, area, name)
+            elif area.mounted.write_unit is None:
+                lasting.begin(fd)
 
     with translated(session, Subject.UPLOAD):
         _check_room(root, length)
@@ -145,24 +148,36 @@ def _staged(area: Beneath, name: str) -> StagedUpload | None:
     return None
 
 
-def open_for_append(root: Beneath, session: str) -> tuple[SharedDescriptor, int]:
-    """Open a staging file; returns its descriptor and its size."""
+class Appendable(NamedTuple):
+    """A staging file open for appending."""
+
+    descriptor: SharedDescriptor
+    size: int
+    #: How much of it is surely synced.
+    synced: int
+
+
+def open_for_append(root: Beneath, session: str) -> Appendable:
+    """Open a staging file, and cut off what a power failure has left of bytes that were not synced."""
     with _area(root, session) as (area, name):
-        fd = os.open(name, _append_flags(root), dir_fd=area)
-        return SharedDescriptor(fd), os.fstat(fd).st_size
+        descriptor = SharedDescriptor(os.open(name, _append_flags(root), dir_fd=area))
+        with descriptor.use() as fd:
+            synced = lasting.settle(fd)
+            return Appendable(descriptor, os.fstat(fd).st_size, synced)
 
 
 def open_for_reading(root: Beneath, session: str) -> tuple[SharedDescriptor, FileStat]:
     """Open a staging file for reading."""
     with _area(root, session) as (area, name):
         fd = os.open(name, _READING, dir_fd=area)
-        return SharedDescriptor(fd), file_stat(os.fstat(fd))
+        known = file_stat(os.fstat(fd))
+        return SharedDescriptor(fd), known._replace(size_bytes=lasting.sound(fd))
 
 
 def staged_bytes(root: Beneath, session: str) -> int:
-    """Size of a staging file."""
-    with _area(root, session) as (area, name):
-        return os.stat(name, dir_fd=area, follow_symlinks=False).st_size
+    """How many bytes of an upload there are."""
+    with _area(root, session) as (area, name), opened(os.open(name, _READING, dir_fd=area)) as fd:
+        return lasting.sound(fd)
 
 
 def write(fd: int, chunks: Sequence[bytes | memoryview], offset: int, unit: int | None = None) -> int:
@@ -200,8 +215,7 @@ def sync(root: Beneath, session: str, destination: RelativePath) -> Synced:
     """Make a staging file and its name durable."""
     with _area(root, session) as (area, name):
         with opened(os.open(name, _READING, dir_fd=area)) as fd:
-            os.fsync(fd)
-            size = os.fstat(fd).st_size
+            size = lasting.sync(fd)
         sync_between(root, area)
         sync_between(root, root.fd)
     return Synced(size, _standing(root, destination))
@@ -224,6 +238,7 @@ def commit(
     with _area(root, session) as (area, name):
         with opened(os.open(name, _READING, dir_fd=area)) as fd:
             _drop_note(fd)
+            lasting.drop(fd)
             if sha256 is not None:
                 digests.keep(mount, fd, sha256)
             size = os.fstat(fd).st_size

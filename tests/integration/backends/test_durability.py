@@ -15,7 +15,7 @@ from uuid import uuid4
 import pytest
 
 from backends.contract import Operation, SmallFile
-from backends.mounted import beneath, durable
+from backends.mounted import appending, beneath, durable, lasting
 from backends.mounted.mountinfo import MountedAs, mounted_as
 from backends.mounted.staging import part_names
 from backends.observer import SilentObserver
@@ -259,6 +259,53 @@ async def test_bytes_that_are_dropped_do_not_come_back(volume: VfsVolume, calls:
     await staging.truncate(2)
     assert calls.made == ["fsync"]
     await staging.close()
+
+
+@pytest.mark.parametrize(("steps", "sound"), [((5,), 0), ((3000, 2000, 40), 5000), ((5000, -1000, 2000), 4000)])
+async def test_after_a_power_failure_only_synced_bytes_of_an_upload_count(
+    volume: VfsVolume,
+    folder: VFolderId,
+    file_system: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    steps: tuple[int, ...],
+    sound: int,
+) -> None:
+    """Appended, or dropped; on file systems of several hosts every write is synced."""
+    monkeypatch.setattr(appending, "_SYNC_BYTES", 4096)
+    await volume.create_folder(Operation(uuid4(), 1), folder, 0o755)
+    files, path, data = volume.files(folder), RelativePath.parse("a"), b""
+    await files.create_staging(UPLOAD, destination=path, length=None)
+    for step in steps:
+        staging = await files.open_staging(UPLOAD)
+        assert staging.offset == len(data)
+        more = os.urandom(max(step, 0))
+        data = data[: len(data) + min(step, 0)] + more
+        await (staging.append([more]) if more else staging.truncate(len(data)))
+        await staging.close()
+    assert await files.staged_bytes(UPLOAD) == len(data)
+    monkeypatch.setattr(lasting, "boot_id", lambda: b"next")
+    sound = sound if file_system == "ext4" else len(data)
+    if sound < len(data):
+        place = tmp_path.joinpath(*folder.directory, ".upload", UPLOAD)
+        os.truncate(place, sound)
+        os.truncate(place, len(data))  # its length is there, and its last bytes are not
+    assert await files.staged_bytes(UPLOAD) == sound
+    handle = await files.read_staging(UPLOAD)
+    assert handle.stat.size_bytes == sound
+    await handle.close()
+    assert (await files.sync_staging(UPLOAD, path)).size_bytes == sound
+    staging = await files.open_staging(UPLOAD)
+    assert staging.offset == sound
+    await staging.append([data[sound:]])
+    await staging.close()
+    assert (await files.sync_staging(UPLOAD, path)).size_bytes == len(data)
+    monkeypatch.setattr(lasting, "boot_id", lambda: b"after-that")
+    assert await files.staged_bytes(UPLOAD) == len(data), "it was synced"
+    await files.commit_staging(UPLOAD, path)
+    done = tmp_path.joinpath(*folder.directory, "a")
+    assert done.read_bytes() == data
+    assert os.listxattr(done) == []
 
 
 async def test_bytes_of_many_files_are_durable_before_one_has_its_name(

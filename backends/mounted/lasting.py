@@ -1,0 +1,94 @@
+"""How much of an unfinished upload outlives its host's memory. Blocking.
+
+A kill of Penstock takes nothing that was written, but a power failure takes what was not synced; and it may
+leave a file with its length, and zeros in the place of its last bytes (seen on ext4, whose lengths come to the
+disk while bytes are on their way). So a file remembers which start of the host its bytes are from, and how many
+of them were synced: after another start only those count. Kept as an extended attribute; a file without it
+counts as it is.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import suppress
+from typing import Final
+
+from backends.mounted.boot import boot_id
+
+_ATTRIBUTE: Final = "user.penstock.lasting"
+#: The file system has no such attributes, or no room for one, or this file has none.
+_WITHOUT: Final = (
+    errno.ENOTSUP,
+    errno.EPERM,
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.ERANGE,
+    errno.ENODATA,
+    errno.EEXIST,
+)
+
+
+def begin(fd: int) -> None:
+    """Take note that nothing of a new file is synced yet."""
+    _write(fd, 0, os.XATTR_CREATE)
+
+
+def keep(fd: int, count: int) -> None:
+    """Take note that so many bytes are synced; nothing, if it was not begun."""
+    _write(fd, count, os.XATTR_REPLACE)
+
+
+def drop(fd: int) -> None:
+    """Take the note off a file that is synced."""
+    try:
+        os.removexattr(fd, _ATTRIBUTE)
+    except OSError as error:
+        if error.errno not in _WITHOUT:
+            raise
+
+
+def sound(fd: int) -> int:
+    """How many bytes of a file are surely those that were written."""
+    boot, synced = _read(fd)
+    size = os.fstat(fd).st_size
+    return size if boot in (b"", boot_id()) else min(synced, size)
+
+
+def sync(fd: int) -> int:
+    """Sync a file; returns how many of its bytes are sound."""
+    count = sound(fd)
+    os.fsync(fd)
+    if count == os.fstat(fd).st_size:
+        keep(fd, count)
+    return count
+
+
+def settle(fd: int) -> int:
+    """Cut off what is not sound, so that more can be written behind the rest; returns how much of it is synced."""
+    boot, synced = _read(fd)
+    if boot not in (b"", boot_id()):
+        os.ftruncate(fd, min(synced, os.fstat(fd).st_size))
+        keep(fd, synced)
+    return synced
+
+
+def _write(fd: int, count: int, flags: int) -> None:
+    try:
+        os.setxattr(fd, _ATTRIBUTE, b"%s %d" % (boot_id(), count), flags)
+    except OSError as error:
+        if error.errno not in _WITHOUT:
+            raise
+
+
+def _read(fd: int) -> tuple[bytes, int]:
+    """From which start of the host a file's bytes are, and how many were synced."""
+    try:
+        boot, _, count = os.getxattr(fd, _ATTRIBUTE).partition(b" ")
+    except OSError as error:
+        if error.errno not in _WITHOUT:
+            raise
+        return b"", 0
+    with suppress(ValueError):
+        return boot, int(count)
+    return boot, 0
