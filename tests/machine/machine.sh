@@ -1,7 +1,8 @@
 #!/bin/sh
 # Runs a command in a virtual machine with a kernel of Debian's and the files of this machine, on top of which all that
-# is written goes to memory: `machine.sh COMMAND...`, as root, on x86-64. DISK is a file that is its disk /dev/vda. It is
-# emulated (ACCEL=kvm where that works), so everything is some fifteen times as slow as here.
+# is written goes to memory: `machine.sh COMMAND...`, as root, on x86-64. DISK is a file that is its disk /dev/vda, and
+# DISK_RATE how many bytes a second that writes. It is emulated (ACCEL=kvm where that works), so everything is some
+# fifteen times as slow as here.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -62,7 +63,7 @@ build_start
 } >"$cache/command"
 
 log="$cache/log"
-disk=${DISK:+-drive file=$DISK,if=virtio,format=raw,cache=unsafe}
+disk=${DISK:+-drive file=$DISK,if=virtio,format=raw,cache=unsafe${DISK_RATE:+,throttling.bps-write=$DISK_RATE}}
 # shellcheck disable=SC2086  # a list of words
 qemu-system-x86_64 -accel "${ACCEL:-tcg,thread=multi}" -cpu max -smp 2 -m 6G -nographic -no-reboot -nic none \
     -virtfs local,path=/,mount_tag=root,security_model=none,readonly=on,multidevs=remap $disk \

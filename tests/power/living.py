@@ -13,7 +13,8 @@ import sys
 import threading
 import traceback
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
@@ -24,6 +25,8 @@ from harness.processes import FOLDER, SCOPE, Api, Site, ask, open_site, until
 #: How each line begins that says what was asked for or told.
 SAYS = "penstock-says"
 WORKERS = 4
+#: Length of uploads that come in pieces, and of a piece.
+LONG_BYTES, PIECE_BYTES = 24 << 20, 1 << 20
 _out = threading.Lock()
 
 
@@ -33,8 +36,19 @@ def say(*words: object) -> None:
         print(SAYS, *words, flush=True)
 
 
+@contextmanager
+def told_outside() -> Iterator[None]:
+    """What goes wrong is told, whatever it is."""
+    try:
+        yield
+    except Exception:  # noqa: BLE001
+        say("failed", traceback.format_exc().replace("\n", " | "))
+
+
 def data_of(name: str) -> bytes:
     """What a file of this name holds."""
+    if name.endswith("long"):
+        return hashlib.sha256(name.encode()).digest() * (LONG_BYTES // 32)
     source = random.Random(name)
     return source.randbytes(source.choice([0, 100, 5000, 60_000, 300_000]))
 
@@ -51,6 +65,9 @@ class Told:
     #: Old and new names that were asked for, and old names that were surely given up.
     moving: dict[str, str] = field(default_factory=dict)
     moved: set[str] = field(default_factory=set)
+    #: Files whose deletion was asked for, and those that were deleted.
+    removing: set[str] = field(default_factory=set)
+    removed: set[str] = field(default_factory=set)
     directories: set[str] = field(default_factory=set)
     #: Folders that were made, and those whose deletion was asked for, and accepted.
     folders: set[str] = field(default_factory=set)
@@ -92,6 +109,8 @@ class Life:
         for old, new in self._told.moving.items():
             there = [name for name in (old, new) if (self._site.folder / name).exists()]
             assert there == [new] if old in self._told.moved else len(there) == 1, f"{old} or {new}: {there}"
+        for name in self._told.removed:
+            assert not (self._site.folder / name).exists(), f"{name} was deleted"
         for name in self._told.directories:
             assert (self._site.folder / name).is_dir(), f"directory {name}"
         self._check_folders()
@@ -122,16 +141,17 @@ class Life:
 
         def agree() -> bool:
             nonlocal present, told
-            present = {name for name in self._told.asked if self._is_there(name)}
+            present = {name for name in self._told.asked - self._told.removing if self._is_there(name)}
             counts = Counter(event.body["path"] for event in self._site.events("file.uploaded"))
             assert set(counts.values()) <= {1}, f"told more than once: {counts.most_common(3)}"
-            told = set(counts)
+            told = counts.keys() - self._told.removing
             return told == present
 
         with suppress(AssertionError):
             until(agree, "events and files are the same", 60)
         assert told == present, f"without a file: {told - present}; without an event: {present - told}"
-        assert not self._told.files - present, f"told, but not there: {self._told.files - present}"
+        lost = self._told.files - self._told.removing - present
+        assert not lost, f"told, but not there: {lost}"
         ids = Counter(event.id for event in self._site.events())
         assert set(ids.values()) == {1}
         return present
@@ -161,30 +181,35 @@ class Life:
         token = self._api.manager("POST", "/folder/file/upload-below", body).json["token"]
         for worker in range(WORKERS):
             threading.Thread(target=self._work, args=(f"{names}-{worker}", token), daemon=True).start()
+        threading.Thread(target=self._work_long, args=(names,), daemon=True).start()
         say("lives")
         threading.Event().wait()
 
+    def _work_long(self, names: str) -> None:
+        with told_outside():
+            for number in itertools.count():
+                self._upload(f"{names}-{number}-long")
+
     def _work(self, names: str, token: str) -> None:
-        try:
+        with told_outside():
             for number in itertools.count():
                 self._upload(f"{names}-{number}-patched")
                 self._post(f"{names}-{number}-posted", token)
                 self._move(f"{names}-{number}-patched", f"{names}-{number}-moved")
                 self._make_directory(f"{names}-{number}")
                 self._come_and_go(f"{SCOPE}/{folder_id(f'{names}-{number}')}", goes=number % 2 == 0)
-        except Exception:  # noqa: BLE001  told outside, whatever it is
-            say("failed", traceback.format_exc().replace("\n", " | "))
+                self._post(f"{names}-{number}-doomed", token)
+                self._delete(f"{names}-{number}-doomed")
 
     def _upload(self, name: str) -> None:
         data = data_of(name)
         say("asked", name)
         token = self._api.upload_token(name, len(data))
         say("begun", name, token)
-        half = len(data) // 2
-        for start, end in ((0, half), (half, len(data))):
-            if start < end:
-                answer = self._api.patch(token, start, data[start:end])
-                assert answer.status == 204, answer
+        piece = min(-(-len(data) // 2), PIECE_BYTES)
+        for start in range(0, len(data), piece or 1):
+            answer = self._api.patch(token, start, data[start : start + piece])
+            assert answer.status == 204, answer
         say("files", name)
 
     def _post(self, name: str, token: str) -> None:
@@ -202,6 +227,13 @@ class Life:
         answer = self._api.manager("POST", "/folder/file/rename", body)
         assert answer.status == 204, answer
         say("moved", name)
+
+    def _delete(self, name: str) -> None:
+        say("removing", name)
+        body = {"volume": "disk", "vfid": FOLDER, "relpaths": [name]}
+        answer = self._api.manager("POST", "/folder/file/delete", body)
+        assert answer.status == 200, answer
+        say("removed", name)
 
     def _make_directory(self, name: str) -> None:
         body = {"volume": "disk", "vfid": FOLDER, "relpath": name}
@@ -229,13 +261,10 @@ def main(place: Path, told: Path, mode: str) -> None:
         site.start("gateway")
         known = Told.read(told)
         life = Life(site, known)
-        try:
+        with told_outside():
             life.check()
-        except Exception:  # noqa: BLE001  told outside, whatever it is
-            say("failed", traceback.format_exc().replace("\n", " | "))
-            return
-        if mode != "check":
-            life.live(mode)
+            if mode != "check":
+                life.live(mode)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,8 @@ LIVES = int(os.environ.get("LIVES", "5"))
 SAYS = "penstock-says"
 #: How long a life takes to begin, and how long it lasts at most, in seconds.
 BIRTH, LIFE = 600, 20.0
+#: Bytes a second the disk writes: so much slower than what is sent that some of it is always on its way.
+RATE = "6000000"
 MAKE = {"ext4": ("mkfs.ext4", "-q", "-F"), "xfs": ("mkfs.xfs", "-q", "-f")}
 
 pytestmark = pytest.mark.timeout((LIVES + 2) * (BIRTH + LIFE))
@@ -35,7 +37,7 @@ class Machine:
         guest = ["sh", str(HERE / "guest.sh"), sys.executable, file_system, str(told), mode]
         self._process = subprocess.Popen(
             ["sh", str(HERE.parent / "machine" / "machine.sh"), *guest],
-            env={**os.environ, "DISK": str(disk)},
+            env={**os.environ, "DISK": str(disk), "DISK_RATE": RATE},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
