@@ -1,7 +1,7 @@
 """Entries one behind the other in a file that may end in the middle of one.
 
-An entry is its length and CRC-32, four bytes each (little-endian), and its bytes. Reading ends at the first one
-that is torn or damaged.
+An entry is its length and CRC-32, four bytes each (little-endian), and its bytes, of which there are some.
+Reading ends at the first one that is torn or damaged, or nothing but the zeros a power failure can leave.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def frames(data: bytes) -> Iterator[bytes]:
     while at + _HEAD.size <= len(data):
         length, checksum = _HEAD.unpack_from(data, at)
         entry = data[at + _HEAD.size : at + _HEAD.size + length]
-        if len(entry) != length or crc32(entry) != checksum:
+        if not length or len(entry) != length or crc32(entry) != checksum:
             return
         yield entry
         at += _HEAD.size + length
