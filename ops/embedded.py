@@ -18,7 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from loguru import logger
+
 from domain.errors import ConflictError, InvalidRequestError
+from ops.durable import drop_zeros, write_durably
 
 _MANAGER_SECRET: Final = "PENSTOCK__GATEWAY__MANAGER_SECRET"  # noqa: S105  a variable's name
 _TOKEN_SECRET: Final = "PENSTOCK__GATEWAY__TOKEN_SECRET"  # noqa: S105
@@ -103,10 +106,7 @@ class Home:
                     _VOLUME_PATH: shlex.quote(str(self.volume.resolve())),
                 }.items()
             )
-            partial = self.secrets_file.with_suffix(".new")
-            with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-                file.write(text)
-            partial.rename(self.secrets_file)
+            write_durably(self.secrets_file, text.encode(), 0o600)
         lines = self.secrets_file.read_text().splitlines()
         pairs = (line.split("=", 1) for line in lines if "=" in line)
         return {name: "".join(shlex.split(value)) for name, value in pairs}
@@ -167,3 +167,13 @@ def server_config(home: Home, url: str) -> Path:
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.writelines(f"{name} {value}\n" for name, value in lines.items())
     return path
+
+
+def mend_log(home: Home) -> None:
+    """Make the embedded server's log one it starts with after a power failure.
+
+    It drops a command that is not there whole, which nobody was answered, but takes zeros for damage.
+    """
+    for path in home.redis.glob("appendonlydir/*.aof"):
+        if dropped := drop_zeros(path):
+            logger.warning("{}: {} zeros at its end were dropped", path.name, dropped)

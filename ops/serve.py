@@ -14,7 +14,7 @@ import redis
 from loguru import logger
 
 from domain.errors import BusBrokenError
-from ops.embedded import Home, server_binary, server_config
+from ops.embedded import Home, mend_log, server_binary, server_config
 from ops.settings import Settings, load_settings
 from ops.supervisor import Program, Supervisor, penstock
 
@@ -68,6 +68,7 @@ class Serve:
         await supervisor.keep(program, tasks)
 
     def _redis(self) -> Program:
+        mend_log(self._home)
         config = server_config(self._home, self.settings.bus.url.get_secret_value())
         words = ["embedded-redis", server_binary(), str(config), str(os.getpid())]
         return Program("redis", [sys.executable, "-m", "ops.cli", *words])

@@ -10,7 +10,6 @@ A frame is the msgpack array `[position, id, bytes]`, with the bytes as they sto
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -25,6 +24,7 @@ from backends.mounted.frames import framed, frames
 from bus.codec import decode_envelope, pack, unpack
 from bus.contract import Position, Stored
 from domain.errors import MalformedEventError
+from ops.durable import write_durably
 
 OPEN: Final = ".open"
 CLOSED: Final = ".msgpack.zst"
@@ -108,26 +108,7 @@ def close(path: Path) -> None:
     base = path.with_suffix("")
     if messages:
         data = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compress(encode(messages))
-        _write(Path(f"{base}{CLOSED}"), data)
+        write_durably(Path(f"{base}{CLOSED}"), data)
         contents: dict[str, Any] = asdict(Contents.of(messages, data))
-        _write(Path(f"{base}{INDEX}"), json.dumps(contents, indent=1).encode())
+        write_durably(Path(f"{base}{INDEX}"), json.dumps(contents, indent=1).encode())
     path.unlink()
-
-
-def _write(path: Path, data: bytes) -> None:
-    partial = path.with_name(path.name + ".new")
-    with partial.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.rename(path)
-    sync(path.parent)
-
-
-def sync(directory: Path) -> None:
-    """Make the names in a directory durable."""
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -11,7 +11,8 @@ from typing import Final
 from bus.contract import Position, Stored
 from bus.filters import Filter
 from bus.streams.reader import parse_entry
-from ops.archive.segment import CLOSED, INDEX, OPEN, Contents, close, decode, encode, read_closed, sync
+from ops.archive.segment import CLOSED, INDEX, OPEN, Contents, close, decode, encode, read_closed
+from ops.durable import sync_names
 
 #: Size and age at which an open segment is closed, in bytes and seconds.
 _SEGMENT_BYTES: Final = 16 << 20
@@ -49,7 +50,7 @@ class Series:
             file.flush()
             os.fsync(file.fileno())
             size = file.tell()
-        sync(self._directory)
+        sync_names(self._directory)
         if size >= _SEGMENT_BYTES:
             self.close()
 
