@@ -1,9 +1,11 @@
 #!/bin/sh
-# In a virtual machine of one's own: has its disk at /data and lives there: `guest.sh PYTHON FILE-SYSTEM TOLD MODE`.
+# In a virtual machine of one's own: has its disk at /data and lives there: `guest.sh PYTHON FILE-SYSTEM SCRIPT ARGS...`.
 set -eu
 
-modprobe -a virtio_blk "$2"
+python=$1 kind=$2 script=$3
+shift 3
+modprobe -a virtio_blk "$kind"
 ip link set lo up
 mkdir -p /data
-mount -t "$2" /dev/vda /data
-PYTHONPATH=.:tests exec "$1" tests/power/living.py /data "$3" "$4"
+mount -t "$kind" /dev/vda /data
+PYTHONPATH=.:tests exec "$python" "tests/power/$script" /data "$@"

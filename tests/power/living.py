@@ -11,38 +11,19 @@ import itertools
 import random
 import sys
 import threading
-import traceback
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
 
 from harness.fields import BODY, metadata
 from harness.processes import FOLDER, SCOPE, Api, Site, ask, open_site, until
+from saying import say, told_outside
 
-#: How each line begins that says what was asked for or told.
-SAYS = "penstock-says"
 WORKERS = 4
 #: Length of uploads that come in pieces, and of a piece.
 LONG_BYTES, PIECE_BYTES = 24 << 20, 1 << 20
-_out = threading.Lock()
-
-
-def say(*words: object) -> None:
-    """Let those outside know, at once."""
-    with _out:
-        print(SAYS, *words, flush=True)
-
-
-@contextmanager
-def told_outside() -> Iterator[None]:
-    """What goes wrong is told, whatever it is."""
-    try:
-        yield
-    except Exception:  # noqa: BLE001
-        say("failed", traceback.format_exc().replace("\n", " | "))
 
 
 def data_of(name: str) -> bytes:

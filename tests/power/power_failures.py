@@ -1,5 +1,7 @@
 """A machine with Redis, an actor and a gateway loses its power again and again: what it told is there, whole, once.
 
+Another one has nothing but a volume and an upload that grows faster than its disk writes.
+
 The machine is an emulated one with a kernel and a disk of its own; it is killed, and with it all its kernel had not
 written. Run by hand: `make power`. LIVES is how often it lives.
 """
@@ -17,12 +19,14 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from saying import SAYS
 
 HERE = Path(__file__).parent
 LIVES = int(os.environ.get("LIVES", "5"))
-SAYS = "penstock-says"
 #: How long a life takes to begin, and how long it lasts at most, in seconds.
 BIRTH, LIFE = 600, 20.0
+#: How long a life lasts in which uploads only are stored, in seconds.
+STORING = 12.0
 #: Bytes a second the disk writes: so much slower than what is sent that some of it is always on its way.
 RATE = "6000000"
 MAKE = {"ext4": ("mkfs.ext4", "-q", "-F"), "xfs": ("mkfs.xfs", "-q", "-f")}
@@ -33,8 +37,8 @@ pytestmark = pytest.mark.timeout((LIVES + 2) * (BIRTH + LIFE))
 class Machine:
     """One life of the machine."""
 
-    def __init__(self, disk: Path, file_system: str, told: Path, mode: str) -> None:
-        guest = ["sh", str(HERE / "guest.sh"), sys.executable, file_system, str(told), mode]
+    def __init__(self, disk: Path, file_system: str, *script: str) -> None:
+        guest = ["sh", str(HERE / "guest.sh"), sys.executable, file_system, *script]
         self._process = subprocess.Popen(
             ["sh", str(HERE.parent / "machine" / "machine.sh"), *guest],
             env={**os.environ, "DISK": str(disk), "DISK_RATE": RATE},
@@ -82,16 +86,38 @@ class Machine:
         return self._lines if not self.output or self.output[-1].endswith("\n") else self._lines[:-1]
 
 
-@pytest.mark.parametrize("file_system", MAKE)
-def test_what_was_told_is_there(tmp_path: Path, file_system: str) -> None:
-    disk, told = tmp_path / "disk", tmp_path / "told"
-    told.touch()
+def a_disk(folder: Path, file_system: str) -> Path:
+    """An empty disk."""
+    disk = folder / "disk"
     with disk.open("wb") as file:
         file.truncate(1 << 30)
     subprocess.run([*MAKE[file_system], disk], check=True)
+    return disk
+
+
+@pytest.mark.parametrize("file_system", MAKE)
+def test_an_upload_is_said_to_have_only_what_was_sent(tmp_path: Path, file_system: str) -> None:
+    disk = a_disk(tmp_path, file_system)
+    for life in range(LIVES + 1):
+        machine = Machine(disk, file_system, "storing.py", "live" if life < LIVES else "check")
+        try:
+            checked = machine.says("checked")
+            print(checked)
+            if life < LIVES:
+                machine.says("lives")
+                time.sleep(STORING)
+        finally:
+            machine.lose_power()
+    assert int(checked.split()[3]) > 0, "nothing was ever synced"
+
+
+@pytest.mark.parametrize("file_system", MAKE)
+def test_what_was_told_is_there(tmp_path: Path, file_system: str) -> None:
+    disk, told = a_disk(tmp_path, file_system), tmp_path / "told"
+    told.touch()
     chance = random.Random(file_system)
     for life in range(LIVES):
-        machine = Machine(disk, file_system, told, f"l{life}")
+        machine = Machine(disk, file_system, "living.py", str(told), f"l{life}")
         try:
             print(machine.says("checked"))
             machine.says("lives")
@@ -100,7 +126,7 @@ def test_what_was_told_is_there(tmp_path: Path, file_system: str) -> None:
             said = machine.lose_power()
         with told.open("a") as file:
             file.writelines(f"{line}\n" for line in said if line.split()[1] not in ("checked", "lives"))
-    machine = Machine(disk, file_system, told, "check")
+    machine = Machine(disk, file_system, "living.py", str(told), "check")
     try:
         checked = machine.says("checked")
     finally:
