@@ -19,7 +19,7 @@ from uuid import UUID
 
 from harness.fields import BODY, metadata
 from harness.processes import FOLDER, SCOPE, Api, Site, ask, open_site, until
-from saying import say, told_outside
+from power.saying import say, told_outside
 
 WORKERS = 4
 #: Length of uploads that come in pieces, and of a piece.

@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from saying import SAYS
+from power.saying import SAYS
 
 HERE = Path(__file__).parent
 LIVES = int(os.environ.get("LIVES", "5"))

@@ -14,7 +14,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import anyio
-from saying import say, told_outside
+from power.saying import say, told_outside
 
 from backends.contract import FileAccess, Operation
 from backends.mounted import appending
