@@ -359,7 +359,10 @@ class Volume(Protocol):
         """
 
     async def append_journal(self, epoch: int, entries: Sequence[bytes]) -> None:
-        """Write entries down durably, as the owner of this epoch; the oldest ones are forgotten at some MiB."""
+        """Write entries down durably, as the owner of this epoch; the oldest ones are forgotten at some MiB.
+
+        None of them is empty.
+        """
 
     async def journal(self) -> Sequence[bytes]:
         """What owners wrote down, oldest first; what the last one was in the middle of writing is left out."""

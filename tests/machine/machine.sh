@@ -1,8 +1,8 @@
 #!/bin/sh
 # Runs a command in a virtual machine with a kernel of Debian's and the files of this machine, on top of which all that
 # is written goes to memory: `machine.sh COMMAND...`, as root, on x86-64. DISK is a file that is its disk /dev/vda, and
-# DISK_RATE how many bytes a second that writes. It is emulated (ACCEL=kvm where that works), so everything is some
-# fifteen times as slow as here.
+# DISK_RATE how many bytes a second that writes; CPUS is how many processors it has. It is emulated (ACCEL=kvm where that
+# works), so everything is some fifteen times as slow as here.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -65,7 +65,7 @@ build_start
 log="$cache/log"
 disk=${DISK:+-drive file=$DISK,if=virtio,format=raw,cache=unsafe${DISK_RATE:+,throttling.bps-write=$DISK_RATE}}
 # shellcheck disable=SC2086  # a list of words
-qemu-system-x86_64 -accel "${ACCEL:-tcg,thread=multi}" -cpu max -smp 2 -m 6G -nographic -no-reboot -nic none \
+qemu-system-x86_64 -accel "${ACCEL:-tcg,thread=multi}" -cpu max -smp "${CPUS:-2}" -m 6G -nographic -no-reboot -nic none \
     -virtfs local,path=/,mount_tag=root,security_model=none,readonly=on,multidevs=remap $disk \
     -kernel "$(ls "$cache"/kernel/boot/vmlinuz-*)" -initrd "$cache/start.gz" \
     -append "console=ttyS0 panic=-1 edd=off quiet command=$cache/command" </dev/null | tee "$log"

@@ -25,8 +25,8 @@ HERE = Path(__file__).parent
 LIVES = int(os.environ.get("LIVES", "5"))
 #: How long a life takes to begin, and how long it lasts at most, in seconds.
 BIRTH, LIFE = 600, 20.0
-#: How long a life lasts in which uploads only are stored, in seconds.
-STORING = 12.0
+#: How long a life lasts in which uploads only are stored, at least and at most, in seconds.
+STORING = 8.0, 16.0
 #: Bytes a second the disk writes: so much slower than what is sent that some of it is always on its way.
 RATE = "6000000"
 MAKE = {"ext4": ("mkfs.ext4", "-q", "-F"), "xfs": ("mkfs.xfs", "-q", "-f")}
@@ -37,11 +37,11 @@ pytestmark = pytest.mark.timeout((LIVES + 2) * (BIRTH + LIFE))
 class Machine:
     """One life of the machine."""
 
-    def __init__(self, disk: Path, file_system: str, *script: str) -> None:
+    def __init__(self, disk: Path, file_system: str, *script: str, processors: int = 2) -> None:
         guest = ["sh", str(HERE / "guest.sh"), sys.executable, file_system, *script]
         self._process = subprocess.Popen(
             ["sh", str(HERE.parent / "machine" / "machine.sh"), *guest],
-            env={**os.environ, "DISK": str(disk), "DISK_RATE": RATE},
+            env={**os.environ, "DISK": str(disk), "DISK_RATE": RATE, "CPUS": str(processors)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
@@ -97,15 +97,17 @@ def a_disk(folder: Path, file_system: str) -> Path:
 
 @pytest.mark.parametrize("file_system", MAKE)
 def test_an_upload_is_said_to_have_only_what_was_sent(tmp_path: Path, file_system: str) -> None:
-    disk = a_disk(tmp_path, file_system)
+    disk, chance = a_disk(tmp_path, file_system), random.Random(file_system)
     for life in range(LIVES + 1):
-        machine = Machine(disk, file_system, "storing.py", "live" if life < LIVES else "check")
+        mode = "live" if life < LIVES else "check"
+        # With one processor, ext4 was seen to leave zeros at the end of a file in every third life; with two, never.
+        machine = Machine(disk, file_system, "storing.py", mode, processors=1)
         try:
             checked = machine.says("checked")
             print(checked)
             if life < LIVES:
                 machine.says("lives")
-                time.sleep(STORING)
+                time.sleep(chance.uniform(*STORING))
         finally:
             machine.lose_power()
     assert int(checked.split()[3]) > 0, "nothing was ever synced"

@@ -29,6 +29,8 @@ SCOPE = QuotaScopeId.parse("user:11111111-1111-4111-8111-111111111111")
 PIECE = b"as it was sent, " * (32 << 10)
 #: Pause between two pieces, in seconds: so long that some bytes are on their way to the disk at any time.
 PAUSE = 0.05
+#: Bytes after which an upload is synced here: some that were synced, and some that were not, in each life.
+SYNC_BYTES = 48 << 20
 READ_BYTES = 4 << 20
 
 
@@ -70,7 +72,7 @@ def keep_syncing(place: Path) -> None:
 
 
 async def main(place: Path, mode: str) -> None:
-    appending._SYNC_BYTES = 16 << 20
+    appending._SYNC_BYTES = SYNC_BYTES
     path = place / "volume"
     is_new = not path.exists()
     path.mkdir(exist_ok=True)
