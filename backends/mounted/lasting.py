@@ -65,20 +65,31 @@ def sync(fd: int) -> int:
 
 
 def settle(fd: int) -> int:
-    """Cut off what is not sound, so that more can be written behind the rest; returns how much of it is synced."""
+    """Cut off what is not sound, so that more can be written behind it.
+
+    Returns how much need not be synced again.
+    """
     boot, synced = _read(fd)
-    if boot not in (b"", boot_id()):
-        os.ftruncate(fd, min(synced, os.fstat(fd).st_size))
-        keep(fd, synced)
+    size = os.fstat(fd).st_size
+    if not boot:
+        return size
+    if boot != boot_id():
+        os.ftruncate(fd, min(synced, size))
+        # Without this, what is written from now on would not count.
+        os.setxattr(fd, _ATTRIBUTE, _note(synced), os.XATTR_REPLACE)
     return synced
 
 
 def _write(fd: int, count: int, flags: int) -> None:
     try:
-        os.setxattr(fd, _ATTRIBUTE, b"%s %d" % (boot_id(), count), flags)
+        os.setxattr(fd, _ATTRIBUTE, _note(count), flags)
     except OSError as error:
         if error.errno not in _WITHOUT:
             raise
+
+
+def _note(count: int) -> bytes:
+    return b"%s %d" % (boot_id(), count)
 
 
 def _read(fd: int) -> tuple[bytes, int]:

@@ -153,7 +153,7 @@ class Appendable(NamedTuple):
 
     descriptor: SharedDescriptor
     size: int
-    #: How much of it is surely synced.
+    #: How much of it need not be synced again.
     synced: int
 
 

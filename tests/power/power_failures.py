@@ -100,7 +100,7 @@ def test_an_upload_is_said_to_have_only_what_was_sent(tmp_path: Path, file_syste
     disk, chance = a_disk(tmp_path, file_system), random.Random(file_system)
     for life in range(LIVES + 1):
         mode = "live" if life < LIVES else "check"
-        # With one processor, ext4 leaves zeros at the end of a file in some of the lives; with two it was not seen to.
+        # With one processor, ext4 leaves zeros at the end of a file in some lives; with two it was not seen to.
         machine = Machine(disk, file_system, "storing.py", mode, processors=1)
         try:
             checked = machine.says("checked")
