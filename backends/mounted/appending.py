@@ -23,8 +23,9 @@ from domain.errors import Subject, UnsupportedError
 
 #: Bytes after which the kernel is asked to begin writing to the disk.
 _WRITEBACK_BYTES: Final = 8 << 20
-#: Bytes after which they are synced: what has to be sent again when the power fails.
-_SYNC_BYTES: Final = 256 << 20
+#: Bytes, and seconds in which some came, after which they are synced: what is sent again when the power fails.
+_SYNC_BYTES: Final = 512 << 20
+_SYNC_SECONDS: Final = 30.0
 #: Bytes taken from a socket at once.
 _RECEIVE_BYTES: Final = 512 << 10
 #: How long one call may go on taking, so that others get their turn, in seconds.
@@ -53,6 +54,7 @@ class MountedStaging:
         self._unit = unit
         self._written_back = opened.size
         self._synced = opened.synced
+        self._synced_at = time.monotonic()
         self.offset = opened.size
         self.hashers: list[Hasher] = []
 
@@ -85,10 +87,11 @@ class MountedStaging:
         if self.offset - self._written_back >= _WRITEBACK_BYTES:
             start_writeback(fd, self._written_back, self.offset - self._written_back)
             self._written_back = self.offset
-        if self.offset - self._synced >= _SYNC_BYTES:
+        late = time.monotonic() - self._synced_at >= _SYNC_SECONDS
+        if self.offset - self._synced >= (1 if late else _SYNC_BYTES):
             os.fdatasync(fd)
             lasting.keep(fd, self.offset)
-            self._synced = self.offset
+            self._synced, self._synced_at = self.offset, time.monotonic()
 
     def _hash(self, chunks: Sequence[bytes | memoryview], stored: int) -> None:
         for chunk in chunks:
