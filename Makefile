@@ -40,7 +40,7 @@ peers: system $(VENV)/.test
 nfs: system $(VENV)/.test
 	sh tests/machine/machine.sh sh tests/nfs/guest.sh $(CURDIR)/$(BIN)/python
 
-# A virtual machine with a Redis, an actor and a gateway loses its power, again and again (emulated: half an hour).
+# Virtual machines that store and serve lose their power, again and again (emulated: the better part of an hour).
 power: system $(VENV)/.test
 	$(BIN)/python -m pytest tests/power/power_failures.py
 
