@@ -1,32 +1,32 @@
-"""Small files that are whole or not there, whatever fails. Blocking."""
+"""Files of our own, outside of volumes, that are whole whatever fails. Blocking."""
 
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
+
+from backends.mounted.beneath import opened
+from backends.mounted.durable import replace_file, sync_directory
 
 _BLOCK_BYTES: Final = 1 << 20
 
 
 def write_durably(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Write a file, and make its bytes and its name durable."""
-    partial = path.with_name(f"{path.name}.new")
-    with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode), "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.rename(path)
-    sync_names(path.parent)
+    with _directory(path.parent) as fd:
+        replace_file(fd, path.name, data, mode)
 
 
 def sync_names(directory: Path) -> None:
     """Make the names in a directory durable."""
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    with _directory(directory) as fd:
+        sync_directory(fd)
+
+
+def _directory(path: Path) -> AbstractContextManager[int]:
+    return opened(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
 
 
 def drop_zeros(path: Path) -> int:

@@ -88,16 +88,18 @@ def sync_file_system(fd: int) -> None:
         raise OSError(number, os.strerror(number))
 
 
-def replace_file(directory_fd: int, name: str, data: bytes) -> None:
+def replace_file(directory_fd: int, name: str, data: bytes, mode: int = _FILE_MODE) -> None:
     """Write a small file, whole or not at all, and durable."""
-    write_and_rename(data, directory_fd, f"{name}.new", directory_fd, name)
+    write_and_rename(data, directory_fd, f"{name}.new", directory_fd, name, mode)
     sync_directory(directory_fd)
 
 
-def write_and_rename(data: bytes, from_fd: int, partial: str, to_fd: int, name: str) -> None:
+def write_and_rename(
+    data: bytes, from_fd: int, partial: str, to_fd: int, name: str, mode: int = _FILE_MODE
+) -> None:
     """Write a small file in one directory and, when its bytes are durable, put it at its place in another one."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-    with opened(os.open(partial, flags, _FILE_MODE, dir_fd=from_fd)) as fd, open(fd, "wb", closefd=False) as file:
+    with opened(os.open(partial, flags, mode, dir_fd=from_fd)) as fd, open(fd, "wb", closefd=False) as file:
         file.write(data)
         file.flush()
         os.fsync(fd)

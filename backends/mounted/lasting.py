@@ -16,7 +16,8 @@ from typing import Final
 
 from backends.mounted.boot import boot_id
 
-_ATTRIBUTE: Final = "user.penstock.lasting"
+#: Taken off when the upload becomes a file of the user's.
+ATTRIBUTE: Final = "user.penstock.lasting"
 #: The file system has no such attributes, or no room for one, or this file has none.
 _WITHOUT: Final = (
     errno.ENOTSUP,
@@ -39,15 +40,6 @@ def keep(fd: int, count: int) -> None:
     _write(fd, count, os.XATTR_REPLACE)
 
 
-def drop(fd: int) -> None:
-    """Take the note off a file that is synced."""
-    try:
-        os.removexattr(fd, _ATTRIBUTE)
-    except OSError as error:
-        if error.errno not in _WITHOUT:
-            raise
-
-
 def sound(fd: int) -> int:
     """How many bytes of a file are surely those that were written."""
     boot, synced = _read(fd)
@@ -64,25 +56,26 @@ def sync(fd: int) -> int:
     return count
 
 
-def settle(fd: int) -> int:
+def settle(fd: int) -> tuple[int, int]:
     """Cut off what is not sound, so that more can be written behind it.
 
-    Returns how much need not be synced again.
+    Returns the size then, and how much need not be synced again.
     """
     boot, synced = _read(fd)
     size = os.fstat(fd).st_size
     if not boot:
-        return size
+        return size, size
     if boot != boot_id():
-        os.ftruncate(fd, min(synced, size))
+        size = min(synced, size)
+        os.ftruncate(fd, size)
         # Without this, what is written from now on would not count.
-        os.setxattr(fd, _ATTRIBUTE, _note(synced), os.XATTR_REPLACE)
-    return synced
+        os.setxattr(fd, ATTRIBUTE, _note(synced), os.XATTR_REPLACE)
+    return size, synced
 
 
 def _write(fd: int, count: int, flags: int) -> None:
     try:
-        os.setxattr(fd, _ATTRIBUTE, _note(count), flags)
+        os.setxattr(fd, ATTRIBUTE, _note(count), flags)
     except OSError as error:
         if error.errno not in _WITHOUT:
             raise
@@ -95,7 +88,7 @@ def _note(count: int) -> bytes:
 def _read(fd: int) -> tuple[bytes, int]:
     """From which start of the host a file's bytes are, and how many were synced."""
     try:
-        boot, _, count = os.getxattr(fd, _ATTRIBUTE).partition(b" ")
+        boot, _, count = os.getxattr(fd, ATTRIBUTE).partition(b" ")
     except OSError as error:
         if error.errno not in _WITHOUT:
             raise

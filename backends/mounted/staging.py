@@ -162,8 +162,7 @@ def open_for_append(root: Beneath, session: str) -> Appendable:
     with _area(root, session) as (area, name):
         descriptor = SharedDescriptor(os.open(name, _append_flags(root), dir_fd=area))
         with descriptor.use() as fd:
-            synced = lasting.settle(fd)
-            return Appendable(descriptor, os.fstat(fd).st_size, synced)
+            return Appendable(descriptor, *lasting.settle(fd))
 
 
 def open_for_reading(root: Beneath, session: str) -> tuple[SharedDescriptor, FileStat]:
@@ -237,8 +236,8 @@ def commit(
     """Rename a staging file, which is durable, to its destination, and its digest with it."""
     with _area(root, session) as (area, name):
         with opened(os.open(name, _READING, dir_fd=area)) as fd:
-            _drop_note(fd)
-            lasting.drop(fd)
+            for attribute in (_NOTE, lasting.ATTRIBUTE):
+                _drop(fd, attribute)
             if sha256 is not None:
                 digests.keep(mount, fd, sha256)
             size = os.fstat(fd).st_size
@@ -251,9 +250,9 @@ def commit(
     return Committed(size, replaced)
 
 
-def _drop_note(fd: int) -> None:
+def _drop(fd: int, attribute: str) -> None:
     try:
-        os.removexattr(fd, _NOTE)
+        os.removexattr(fd, attribute)
     except OSError as error:
         if error.errno not in (errno.ENODATA, errno.ENOTSUP):
             raise
