@@ -28,7 +28,7 @@ def archive_command(config: Path | None, directory: Path, *, once: bool) -> None
     One process at a time. Trimming waits for it from its first start on.
     """
     from ops.process import run
-    from ops.roles import run_archive
+    from ops.roles.archive import run as run_archive
     from ops.settings import load_settings
 
     role = partial(run_archive, directory=directory, once=once)

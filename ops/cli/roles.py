@@ -6,6 +6,7 @@ import os
 import sys
 from dataclasses import asdict
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import anyio
@@ -116,16 +117,10 @@ def reload(config: Path | None) -> None:
 
 
 def _run_role(name: str, config: Path | None, child: int | None) -> None:
-    from ops import roles
     from ops.process import end_with_parent, run
     from ops.settings import load_settings
 
     if child is not None:
         end_with_parent(child)
-    found = {
-        "gateway": roles.run_gateway,
-        "actor": roles.run_actor,
-        "worker": roles.run_worker,
-        "bridge": roles.run_bridge,
-    }
-    sys.exit(run(found[name], name, settings_of(config), partial(load_settings, config)))
+    role = import_module(f"ops.roles.{name}")
+    sys.exit(run(role.run, name, settings_of(config), partial(load_settings, config)))
