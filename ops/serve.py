@@ -14,6 +14,7 @@ import redis
 from loguru import logger
 
 from domain.errors import BusBrokenError
+from gateway.settings import Listen
 from ops.embedded import Home, mend_log, server_binary, server_config
 from ops.settings import Settings, load_settings
 from ops.supervisor import Program, Supervisor, penstock
@@ -57,7 +58,9 @@ class Serve:
         for number, role in enumerate(roles):
             program = penstock(role, self._config, {}, name=f"{role}-{number}")
             await self._keep(program, supervisor, programs, tasks)
-        await self._wait_for_gateway()
+        gateway = self.settings.gateway
+        for listen in (gateway.client, gateway.manager):
+            await wait_for_port(listen)
         self._tell(banner(self.settings, self._home))
 
     @staticmethod
@@ -85,18 +88,19 @@ class Serve:
         finally:
             client.close()
 
-    async def _wait_for_gateway(self) -> None:
-        client = self.settings.gateway.client
-        with anyio.move_on_after(_START_SECONDS):
-            while True:
-                try:
-                    stream = await anyio.connect_tcp(client.host, client.port)
-                except OSError:
-                    await anyio.sleep(_LOOK_SECONDS)
-                    continue
-                await stream.aclose()
-                return
-        logger.error("the gateway does not listen on port {}", client.port)
+
+async def wait_for_port(listen: Listen) -> None:
+    """Wait until somebody listens there; tell the log where nobody does for long."""
+    with anyio.move_on_after(_START_SECONDS):
+        while True:
+            try:
+                stream = await anyio.connect_tcp(listen.host, listen.port)
+            except OSError:
+                await anyio.sleep(_LOOK_SECONDS)
+                continue
+            await stream.aclose()
+            return
+    logger.error("nobody listens on port {} of {}", listen.port, listen.host)
 
 
 def _is_ready(client: redis.Redis) -> bool:

@@ -33,9 +33,9 @@ pytestmark = pytest.mark.timeout(180)
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
-    with open_site(tmp_path, gateway__command_seconds=1.0, bus__queue_limit=1) as found:
+    with open_site(tmp_path, gateway__command_seconds=5.0, bus__queue_limit=1) as found:
         found.start("actor")
-        # A second may be too short for the first command of all.
+        # Where the machine is slow, that may be too short for the first command of all.
         patient = found.start("gateway", gateway__command_seconds=30)
         found.api.make_folder()
         patient.kill()

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import stat
 import subprocess
 from collections.abc import Iterator
@@ -35,6 +36,11 @@ class Serving:
         return self.log.read_text()
 
     @property
+    def runs(self) -> bool:
+        """Whether the banner was told."""
+        return "Ctrl-C" in self.said
+
+    @property
     def example(self) -> str:
         """The three lines to paste."""
         return "\n".join(re.findall(r"^  (?:\. |T=).*$", self.said, re.MULTILINE)[-3:])
@@ -47,6 +53,15 @@ class Serving:
 
 @contextmanager
 def serve(home: Path, tmp_path: Path) -> Iterator[Serving]:
+    with launch(home, tmp_path) as serving:
+        until(lambda: serving.runs or serving.process.poll() is not None, "the banner", 40)
+        assert serving.process.poll() is None, serving.said
+        yield serving
+
+
+@contextmanager
+def launch(home: Path, tmp_path: Path, **own: str) -> Iterator[Serving]:
+    """Without waiting for the banner; `own` are variables of the environment."""
     ports = {
         f"PENSTOCK__{name}__PORT": str(free_port())
         for name in (
@@ -57,7 +72,7 @@ def serve(home: Path, tmp_path: Path) -> Iterator[Serving]:
             "INTERNAL__WORKER",
         )
     }
-    environment = {**os.environ, **ports}
+    environment = {**os.environ, **ports, **own}
     log = tmp_path / f"serve-{len(list(tmp_path.glob('serve-*')))}.log"
     with log.open("wb") as file:
         process = subprocess.Popen(
@@ -67,11 +82,8 @@ def serve(home: Path, tmp_path: Path) -> Iterator[Serving]:
             stderr=file,
             start_new_session=True,
         )
-    serving = Serving(process, home, environment, log)
     try:
-        until(lambda: "Ctrl-C" in serving.said or process.poll() is not None, "the banner", 40)
-        assert process.poll() is None, serving.said
-        yield serving
+        yield Serving(process, home, environment, log)
     finally:
         if process.poll() is None:
             process.kill()
@@ -109,6 +121,21 @@ def test_the_printed_example_works_and_the_next_start_finds_it(tmp_path: Path) -
         (folder,) = json.loads(operate(second, "folders ls --json"))
         assert folder["vfid"].startswith("user:00000000-0000-4000-8000-000000000001/")
         assert second.interrupt() == 0
+
+
+def test_it_says_that_it_runs_when_both_ports_are_served(tmp_path: Path) -> None:
+    # Somebody else holds both; only on the clients' one does he listen.
+    with socket.create_server(("127.0.0.1", 0)) as listening, socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        taken = {"CLIENT": listening, "MANAGER": bound}
+        ports = {f"PENSTOCK__GATEWAY__{name}__PORT": str(s.getsockname()[1]) for name, s in taken.items()}
+        with launch(tmp_path / "data", tmp_path, **ports) as serving:
+            until(lambda: "address already in use" in serving.said, "the gateway finds its port taken", 40)
+            assert not serving.runs
+            listening.close()
+            bound.close()
+            until(lambda: serving.runs, "the banner", 40)
+            assert paste(serving.example) == "hello\n"
 
 
 def test_secrets_are_kept_and_never_told(tmp_path: Path) -> None:
