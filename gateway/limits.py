@@ -1,13 +1,14 @@
 """Limits of scopes and folders, remembered so that not every upload has to ask the storage.
 
-An entry is dropped when an event says that the limit changed, whoever changed it; should such an event be late
-or lost with a connection, it is dropped by age.
+An entry is dropped when this gateway has had the limit changed, and when an event says that somebody has; should
+such an event be late or lost with a connection, it is dropped by age.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -56,6 +57,8 @@ class Limits:
         self._bus = bus
         self._volumes = volumes
         self._known: OrderedDict[Account, Standing] = OrderedDict()
+        #: Grows with everything that was heard: what was looked up before may be past.
+        self._heard_of = 0
 
     async def standing(self, account: Account) -> Standing:
         """How an account stands. Raises NotFoundError for a scope that is not there."""
@@ -63,13 +66,30 @@ class Limits:
         known = self._known.get(account)
         if known is not None and now - known.time < _AGE_SECONDS:
             return known
+        heard_of = self._heard_of
         quota = await self._quota(account)
         found = Standing(quota, await account.limit_bytes(self._bus.catalogue, quota), now)
+        if heard_of == self._heard_of:
+            self._keep(account, found)
+        return found
+
+    def _keep(self, account: Account, found: Standing) -> None:
         self._known[account] = found
         self._known.move_to_end(account)
         if len(self._known) > _ENTRIES:
             self._known.popitem(last=False)
-        return found
+
+    @contextmanager
+    def changing(self, account: Account) -> Iterator[None]:
+        """Whoever looks after this sees what was changed meanwhile."""
+        try:
+            yield
+        finally:
+            self._drop(account)
+
+    def _drop(self, account: Account) -> None:
+        self._heard_of += 1
+        self._known.pop(account, None)
 
     async def _quota(self, account: Account) -> Quota:
         volume = self._volumes[account.volume]
@@ -82,6 +102,7 @@ class Limits:
         async with self._bus.events.watch(types=_TYPES) as subscription:
             async for event in subscription:
                 if isinstance(event, Gap):
+                    self._heard_of += 1
                     self._known.clear()
                 else:
                     self._heard(event.envelope)
@@ -92,8 +113,8 @@ class Limits:
         except (UnsupportedError, MalformedEventError):
             return
         if isinstance(event, QuotaScopeCreated | QuotaScopeDeleted | QuotaUpdated):
-            self._known.pop(Account(event.volume, event.scope), None)
+            self._drop(Account(event.volume, event.scope))
         if isinstance(event, VFolderQuotaUpdated):
-            self._known.pop(Account(event.volume, event.folder), None)
+            self._drop(Account(event.volume, event.folder))
         if isinstance(event, QuotaAlert) and (owner := event.scope or event.folder) is not None:
-            self._known.pop(Account(event.volume, owner), None)
+            self._drop(Account(event.volume, owner))

@@ -75,7 +75,7 @@ class Quotas:
         Raises:
             TooManyError: the owner has `most` unfinished ones already.
         """
-        if len(await self._bus.catalogue.page(owner_index(owner), limit=most)) >= most:
+        if await self._bus.catalogue.count(owner_index(owner)) >= most:
             raise TooManyError(f"{most} uploads are unfinished already", retry_after_seconds=_RETRY_SECONDS)
 
     async def room(self, session: UploadSession) -> int | None:

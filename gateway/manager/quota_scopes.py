@@ -12,7 +12,6 @@ from domain.ids import QuotaScopeId, VolumeName
 from domain.paths import ROOT
 from domain.usage import Quota
 from gateway.gate import Gate
-from gateway.middlewares import asker_of
 from gateway.parameters import FolderParameters, Parameters, Text
 
 #: Largest limit there can be, in bytes.
@@ -81,8 +80,7 @@ class QuotaScopeRoutes:
         parameters = await self._gate.body(request, CreateParameters)
         volume = self._gate.volume(parameters.volume)
         command = CreateQuotaScope(scope=parameters.qsid, **limits(parameters.options))
-        await self._gate.commander.ask(volume.name, command, asker_of(request))
-        return web.Response(status=204)
+        return await self._gate.limit(request, volume, parameters.qsid, command)
 
     async def look(self, request: web.Request) -> web.Response:
         """Tell a scope's limit and, where there is one, its use."""
@@ -96,15 +94,13 @@ class QuotaScopeRoutes:
         parameters = await self._gate.body(request, UpdateParameters)
         volume = self._gate.volume(parameters.volume)
         command = SetQuota(scope=parameters.qsid, **limits(parameters.options))
-        await self._gate.commander.ask(volume.name, command, asker_of(request))
-        return web.Response(status=204)
+        return await self._gate.limit(request, volume, parameters.qsid, command)
 
     async def unset(self, request: web.Request) -> web.Response:
         """Remove a scope's limit."""
         parameters = await self._gate.body(request, ScopeParameters)
         volume = self._gate.volume(parameters.volume)
-        await self._gate.commander.ask(volume.name, UnsetQuota(scope=parameters.qsid), asker_of(request))
-        return web.Response(status=204)
+        return await self._gate.limit(request, volume, parameters.qsid, UnsetQuota(scope=parameters.qsid))
 
     async def look_at_folder(self, request: web.Request) -> web.Response:
         """Tell a folder's own limits and, where there are any, its use."""
@@ -118,8 +114,7 @@ class QuotaScopeRoutes:
         parameters = await self._gate.body(request, FolderQuotaParameters)
         volume = self._gate.volume(parameters.volume)
         command = SetVFolderQuota(folder=parameters.vfid, **limits(parameters.options))
-        await self._gate.commander.ask(volume.name, command, asker_of(request))
-        return web.Response(status=204)
+        return await self._gate.limit(request, volume, parameters.vfid, command)
 
 
 def limits(options: Options | FolderOptions | None) -> dict[str, int | None]:

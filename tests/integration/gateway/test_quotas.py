@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,11 @@ from typing import Any
 import anyio
 import pytest
 from harness.world import FOLDER, OTHER, SCOPE, World, open_world
+
+from bus.accounts import Account
+from domain.ids import QuotaScopeId
+from domain.usage import Quota
+from gateway.limits import Limits
 
 pytestmark = pytest.mark.anyio
 
@@ -59,6 +64,35 @@ async def test_limits_of_a_folder_are_set_and_removed(world: World) -> None:
     assert await quota_of(world) == {"used_bytes": None, "limit_bytes": None}
     assert [event.body.get("limit_bytes") for event in world.events("vfolder.quota.updated")] == [100, None]
     assert not list((world.path / ".penstock/quotas").iterdir())
+
+
+@pytest.mark.parametrize("limited", [limit_folder, limit_scope])
+async def test_limits_hold_where_they_were_set_before_their_event_comes(
+    world: World, monkeypatch: pytest.MonkeyPatch, limited: Callable[..., Awaitable[None]]
+) -> None:
+    await world.make_folder()
+    monkeypatch.setattr(Limits, "_heard", lambda limits, envelope: None)
+    assert await begin(world, "a", 10) == 200
+    await limited(world, limit_bytes=5)
+    assert await begin(world, "b", 10) == 413
+
+
+async def test_limits_that_change_while_they_are_looked_up_are_not_remembered(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.make_folder()
+    account = Account(world.volume.name, QuotaScopeId.parse(SCOPE))
+    look = world.volume.quota
+
+    async def slowly(scope: QuotaScopeId) -> Quota:
+        monkeypatch.undo()
+        found = await look(scope)
+        await limit_scope(world, limit_bytes=15)
+        return found
+
+    monkeypatch.setattr(world.volume, "quota", slowly)
+    assert (await world.gate.quotas.limits.standing(account)).limit_bytes is None
+    assert (await world.gate.quotas.limits.standing(account)).limit_bytes == 15
 
 
 @pytest.mark.parametrize(
