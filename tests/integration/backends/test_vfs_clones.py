@@ -191,14 +191,21 @@ class Disk:
     """Remembers which files were made durable."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._durable = set[int]()
+        self._durable = dict[int, int]()
         real = os.fsync
 
         def fsync(fd: int) -> None:
-            self._durable.add(os.fstat(fd).st_ino)
+            number = os.fstat(fd).st_ino
+            if number not in self._durable:
+                # As long as it is open, no other file gets its number.
+                self._durable[number] = os.dup(fd)
             real(fd)
 
         monkeypatch.setattr(os, "fsync", fsync)
+
+    def close(self) -> None:
+        for fd in self._durable.values():
+            os.close(fd)
 
     def lose(self, root: Path) -> list[str]:
         """Keep of other files below a directory their lengths and times, and nothing of their bytes."""
@@ -214,12 +221,19 @@ class Disk:
         return lost
 
 
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
+    disk = Disk(monkeypatch)
+    yield disk
+    disk.close()
+
+
 @pytest.mark.parametrize("boots", ["12", "121", "122"])
 async def test_a_clone_survives_power_failures(
-    volume: VfsVolume, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, boots: str
+    volume: VfsVolume, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, disk: Disk, boots: str
 ) -> None:
     """Every attempt but the last ends in one; then another host goes on, or one that was there before."""
-    disk, plan = Disk(monkeypatch), await begin(volume)
+    plan = await begin(volume)
     places = tmp_path / ".penstock/builds"
     for attempt, boot in enumerate(boots[:-1]):
         with monkeypatch.context() as patch:
