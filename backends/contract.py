@@ -166,6 +166,12 @@ class Staging(Protocol):
             QuotaExceededError, StorageFullError: no room; `offset` tells how much was stored.
         """
 
+    async def append_last(self, chunks: Sequence[bytes], destination: RelativePath) -> Synced:
+        """Store the last bytes and make all of them durable, like `FileAccess.sync_staging`, in one go.
+
+        Nothing can be stored behind them, or dropped. Raises as `append` and `FileAccess.sync_staging`.
+        """
+
     async def truncate(self, offset: int) -> None:
         """Drop the bytes behind an offset, durably. What hashers were fed is not taken back."""
 
@@ -250,15 +256,19 @@ class FileAccess(Protocol):
         destination: RelativePath,
         length: int | None,
         note: bytes = b"",
-        data: bytes = b"",
     ) -> None:
         """Begin an upload of `length` bytes (None: not known yet) that is meant for `destination`.
 
         Args:
             note: what to keep beside its bytes, up to some 3 KiB, for the day on which all else is lost.
-            data: its first bytes; if they cannot be stored, nothing is begun.
 
         Repeat-safe. Raises StorageFullError at once when the volume could not hold it.
+        """
+
+    async def stage_whole(self, session: str, data: bytes, destination: RelativePath) -> Synced:
+        """Begin an upload of which all bytes are there, and make it durable like `sync_staging`, in one go.
+
+        If that cannot be, nothing is begun. Raises as `create_staging`, `Staging.append` and `sync_staging`.
         """
 
     async def staging_note(self, session: str) -> bytes:

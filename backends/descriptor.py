@@ -22,6 +22,11 @@ class SharedDescriptor:
         self._users = 0
         self._closing = False
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether it is closed, or will be as soon as nobody uses it."""
+        return self._closing
+
     @contextmanager
     def use(self) -> Iterator[int]:
         """The descriptor, kept open meanwhile."""

@@ -353,6 +353,9 @@ class Catalogue(Protocol):
     async def page(self, index: str, *, after: str = "", limit: int) -> Sequence[str]:
         """Members of an index after the given one, in byte order."""
 
+    async def count(self, index: str) -> int:
+        """How many members an index has."""
+
     async def apply(self, changes: Sequence[Change]) -> None:
         """Write records outside an event: a fresh count, a rebuild."""
 

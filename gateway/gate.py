@@ -11,16 +11,17 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from backends.contract import FileAccess, Volume
+from bus.accounts import Account
 from bus.contract import Bus
 from domain.envelope import wrap_event
-from domain.ids import VFolderId, VolumeName
-from domain.messages import Event
+from domain.ids import QuotaScopeId, VFolderId, VolumeName
+from domain.messages import Command, Event
 from domain.spans import NoSpans, Spans
 from gateway.archive.layout import Checksums
 from gateway.commands import Commander
 from gateway.counts import Counts
 from gateway.keys import Keyring
-from gateway.middlewares import origin_of
+from gateway.middlewares import asker_of, origin_of
 from gateway.observer import GatewayObserver
 from gateway.parameters import read_body
 from gateway.peers import Peers
@@ -75,6 +76,14 @@ class Gate:
     async def body(self, request: web.Request, model: type[M]) -> M:
         """Parameters from a JSON body."""
         return await read_body(request, model, self.settings.max_body_bytes)
+
+    async def limit(
+        self, request: web.Request, volume: Volume, owner: QuotaScopeId | VFolderId, command: Command
+    ) -> web.Response:
+        """Have the limits of a scope or a folder changed; they hold here from then on."""
+        with self.quotas.limits.changing(Account(volume.name, owner)):
+            await self.commander.ask(volume.name, command, asker_of(request))
+        return web.Response(status=204)
 
     async def tell(self, request: web.Request, event: Event) -> None:
         """Publish an event of something this request has done."""

@@ -462,16 +462,51 @@ class BackendConformance:
             assert (committed.size_bytes, committed.replaced_bytes) == (10, None)
             assert await get(files, "a/b") == b"0123456789"
 
-    async def test_an_upload_may_begin_with_bytes(self) -> None:
+    async def test_an_upload_may_begin_with_all_its_bytes(self) -> None:
         async with self.with_folder() as (_, files):
-            for _ in range(2):
-                await files.create_staging(SESSION, destination=path("a"), length=10, data=b"01234")
-                assert await files.staged_bytes(SESSION) == 5
-            staging = await files.open_staging(SESSION)
-            await staging.append([b"56789"])
-            await staging.close()
+            await put(files, "a", b"before")
+            synced = await files.stage_whole(SESSION, b"0123456789", path("a"))
+            assert (synced.size_bytes, synced.replaced_bytes) == (10, 6)
+            assert await files.staged_bytes(SESSION) == 10
+            assert await get(files, "a") == b"before"
             await files.commit_staging(SESSION, path("a"))
             assert await get(files, "a") == b"0123456789"
+
+    async def test_an_upload_with_all_its_bytes_is_not_begun_where_a_directory_is_in_the_way(self) -> None:
+        async with self.with_folder() as (_, files):
+            await files.make_directory(path("d"), parents=False, exist_ok=False)
+            with pytest.raises(ConflictError):
+                await files.stage_whole(SESSION, b"abc", path("d"))
+            with pytest.raises(NotFoundError):
+                await files.staged_bytes(SESSION)
+
+    async def test_the_last_bytes_of_an_upload_are_stored_and_synced_in_one_go(self) -> None:
+        async with self.with_folder() as (_, files):
+            await put(files, "a", b"before")
+            await files.create_staging(SESSION, destination=path("a"), length=8)
+            staging = await files.open_staging(SESSION)
+            hasher = hashlib.sha256()
+            staging.hashers.append(hasher)
+            await staging.append([b"012"])
+            synced = await staging.append_last([b"34", b"567"], path("a"))
+            assert (synced.size_bytes, synced.replaced_bytes, staging.offset) == (8, 6, 8)
+            assert hasher.digest() == hashlib.sha256(b"01234567").digest()
+            await staging.close()
+            assert await get(files, "a") == b"before"
+            await files.commit_staging(SESSION, path("a"))
+            assert await get(files, "a") == b"01234567"
+
+    async def test_last_bytes_stay_when_a_directory_is_in_the_way_of_an_upload(self) -> None:
+        async with self.with_folder() as (_, files):
+            await files.make_directory(path("d"), parents=False, exist_ok=False)
+            await files.create_staging(SESSION, destination=path("d"), length=3)
+            staging = await files.open_staging(SESSION)
+            with pytest.raises(ConflictError):
+                await staging.append_last([b"abc"], path("d"))
+            await staging.close()
+            assert await files.staged_bytes(SESSION) == 3
+            await files.commit_staging(SESSION, path("e"))
+            assert await get(files, "e") == b"abc"
 
     async def test_an_upload_goes_on_where_it_was_left(self) -> None:
         async with self.with_folder() as (_, files):

@@ -21,7 +21,7 @@ from backends.contract import (
     Synced,
 )
 from backends.memory.plane import Plane, Stored, conflict
-from domain.errors import ConflictError, InvalidPathError, NotFoundError, Subject
+from domain.errors import ConflictError, InvalidPathError, NotFoundError, PenstockError, Subject
 from domain.paths import RelativePath
 
 T = TypeVar("T")
@@ -139,15 +139,23 @@ class MemoryFiles:
         destination: RelativePath,
         length: int | None,
         note: bytes = b"",
-        data: bytes = b"",
     ) -> None:
         """Begin an upload."""
         del length
         plane = await self._plane()
         plane.begin(session, destination)
         plane.notes.setdefault(session, note)
-        if data and not plane.staged(session):
-            plane.append(session, data)
+
+    async def stage_whole(self, session: str, data: bytes, destination: RelativePath) -> Synced:
+        """Begin an upload with all its bytes."""
+        plane = await self._plane()
+        replaced = plane.check_target(destination)
+        plane.begin(session, destination)
+        try:
+            return Synced(plane.append(session, data), replaced)
+        except PenstockError:
+            plane.abort(session)
+            raise
 
     async def staging_note(self, session: str) -> bytes:
         """The note of an upload."""
@@ -234,6 +242,11 @@ class MemoryStaging:
             self.offset = self._plane.staged(self._session)
             for hasher in self.hashers:
                 hasher.update(data[: self.offset - before])
+
+    async def append_last(self, chunks: Sequence[bytes], destination: RelativePath) -> Synced:
+        """Add bytes; tell what would be replaced."""
+        await self.append(chunks)
+        return Synced(self.offset, self._plane.check_target(destination))
 
     async def truncate(self, offset: int) -> None:
         """Drop what is behind an offset."""

@@ -6,10 +6,10 @@ import itertools
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
-from backends.contract import Hasher, ReadHandle
+from backends.contract import Hasher, ReadHandle, Synced
 from backends.descriptor import SharedDescriptor
 from backends.hashing import Hashing
 from backends.intake import SocketIntake
@@ -20,6 +20,7 @@ from backends.mounted.errors import translated
 from backends.mounted.helping.extents import copy_range, share_all
 from backends.threads import VolumeThreads
 from domain.errors import Subject, UnsupportedError
+from domain.paths import RelativePath
 
 #: Bytes after which the kernel is asked to begin writing to the disk.
 _WRITEBACK_BYTES: Final = 8 << 20
@@ -46,10 +47,18 @@ class MountedStaging:
 
     Args:
         unit: most bytes of one write, each of which waits for the storage; None: they may be any, and do not.
+        sync: makes all of it durable where it is, for a destination. Blocking.
     """
 
-    def __init__(self, opened: staging.Appendable, threads: VolumeThreads, unit: int | None) -> None:
+    def __init__(
+        self,
+        opened: staging.Appendable,
+        threads: VolumeThreads,
+        unit: int | None,
+        sync: Callable[[RelativePath], Synced],
+    ) -> None:
         self._descriptor = opened.descriptor
+        self._sync = sync
         self._threads = threads
         self._unit = unit
         self._written_back = opened.size
@@ -98,6 +107,15 @@ class MountedStaging:
             for hasher in self.hashers:
                 hasher.update(chunk[:stored])
             stored = max(stored - len(chunk), 0)
+
+    async def append_last(self, chunks: Sequence[bytes | memoryview], destination: RelativePath) -> Synced:
+        """Write behind what is there, and sync it; all on one thread."""
+        return await self._threads.run(self._append_last, chunks, destination)
+
+    def _append_last(self, chunks: Sequence[bytes | memoryview], destination: RelativePath) -> Synced:
+        self._append(chunks)
+        self._descriptor.close()
+        return self._sync(destination)
 
     async def truncate(self, offset: int) -> None:
         """Drop what is behind an offset, for good."""
@@ -149,4 +167,5 @@ class MountedStaging:
 
     async def close(self) -> None:
         """Close, or leave that to a write that still runs."""
-        await self._threads.finish(self._descriptor.close)
+        if not self._descriptor.is_closed:
+            await self._threads.finish(self._descriptor.close)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from backends.contract import Committed, FileStat, Listing, ReadHandle, SmallFile, SmallRead, Synced
@@ -123,11 +124,14 @@ class MountedFiles:
         destination: RelativePath,
         length: int | None,
         note: bytes = b"",
-        data: bytes = b"",
     ) -> None:
         """Make a staging file; where it is meant for makes no difference on a file system."""
         del destination
-        await self._run(staging.create, session, length, note, data)
+        await self._run(staging.create, session, length, note)
+
+    async def stage_whole(self, session: str, data: bytes, destination: RelativePath) -> Synced:
+        """Make a staging file of all its bytes, and sync it; all on one thread."""
+        return await self._run(staging.create_whole, session, data, destination)
 
     async def staging_note(self, session: str) -> bytes:
         """The note of an upload."""
@@ -140,7 +144,8 @@ class MountedFiles:
     async def open_staging(self, session: str) -> MountedStaging:
         """Open an upload for appending."""
         opened = await self._run(staging.open_for_append, session)
-        return MountedStaging(opened, self._threads, self._mount.mounted.write_unit)
+        sync = partial(self._on_root(staging.sync), session)
+        return MountedStaging(opened, self._threads, self._mount.mounted.write_unit, sync)
 
     async def staged_bytes(self, session: str) -> int:
         """Bytes stored so far."""

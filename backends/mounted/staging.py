@@ -15,7 +15,7 @@ import secrets
 import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Final, NamedTuple
 
 from backends.buffers import IOV_MAX, Piece, behind
@@ -41,17 +41,13 @@ _PART_DIGITS: Final = 32
 _MAX_RACES: Final = 16
 
 
-def create(root: Beneath, session: str, length: int | None, note: bytes, data: bytes) -> None:
-    """Make a staging file of the first bytes there are; one that is there already stays."""
-    name = _name(session)
+def create(root: Beneath, session: str, length: int | None, note: bytes) -> None:
+    """Make an empty staging file; one that is there already stays."""
 
     def begin(area: Beneath) -> None:
-        flags = _append_flags(area) | os.O_CREAT
-        with opened(os.open(name, flags, FILE_MODE, dir_fd=area.fd)) as fd:
+        with _created(area, session) as fd:
             _keep_note(fd, note)
-            if data:
-                _write_all(fd, data, area, name)
-            elif area.mounted.write_unit is None:
+            if area.mounted.write_unit is None:
                 lasting.begin(fd)
 
     with translated(session, Subject.UPLOAD):
@@ -59,17 +55,34 @@ def create(root: Beneath, session: str, length: int | None, note: bytes, data: b
         in_area(root, begin)
 
 
+def create_whole(root: Beneath, session: str, data: bytes, destination: RelativePath) -> Synced:
+    """Make a staging file of all bytes of an upload, durable; none if it could not be put at its destination."""
+    replaced = _standing(root, destination)
+
+    def begin(area: Beneath) -> None:
+        with _created(area, session) as fd:
+            write(fd, [data], 0, area.mounted.write_unit)
+            os.fsync(fd)
+        sync_between(root, area.fd)
+
+    with translated(session, Subject.UPLOAD):
+        _check_room(root, len(data))
+        try:
+            in_area(root, begin)
+            sync_between(root, root.fd)
+        except OSError:
+            discard(root, session)
+            raise
+    return Synced(len(data), replaced)
+
+
+def _created(area: Beneath, session: str) -> AbstractContextManager[int]:
+    return opened(os.open(_name(session), _append_flags(area) | os.O_CREAT, FILE_MODE, dir_fd=area.fd))
+
+
 def _append_flags(mount: Beneath) -> int:
     through = 0 if mount.mounted.write_unit is None else os.O_DSYNC
     return os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC | through
-
-
-def _write_all(fd: int, data: bytes, area: Beneath, name: str) -> None:
-    try:
-        write(fd, [data], 0, area.mounted.write_unit)
-    except OSError:
-        os.unlink(name, dir_fd=area.fd)
-        raise
 
 
 def in_area(root: Beneath, put: Callable[[Beneath], None]) -> None:

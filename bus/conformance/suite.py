@@ -596,6 +596,8 @@ class BusConformance:
             while page := await bus.catalogue.page(ALL_FOLDERS, after=pages[-1] if pages else "", limit=3):
                 pages += page
             assert pages == [f"{folder}@{VOLUME}" for folder in folders]
+            assert await bus.catalogue.count(ALL_FOLDERS) == len(folders)
+            assert await bus.catalogue.count("index:nothing") == 0
 
     async def test_usage_follows_uploads_once_it_was_counted(self) -> None:
         async with self.open_bus("a") as bus:

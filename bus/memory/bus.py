@@ -306,6 +306,11 @@ class MemoryCatalogue:
         members = sorted(self._store.view.indexes.get(index, ()), key=str.encode)
         return [member for member in members if member.encode() > after.encode()][:limit]
 
+    async def count(self, index: str) -> int:
+        """How many members an index has."""
+        await anyio.lowlevel.checkpoint()
+        return len(self._store.view.indexes.get(index, ()))
+
     async def apply(self, changes: Sequence[Change]) -> None:
         """Write records outside an event."""
         await anyio.lowlevel.checkpoint()

@@ -28,6 +28,8 @@ _CLOCKS_SECONDS: Final = 60.0
 _SHOW_SECONDS: Final = 60.0
 #: Events read at once.
 _COUNT: Final = 128
+#: How long a reader of some types waits when others came, in seconds: where many come, they come together then.
+_LULL_SECONDS: Final = 0.01
 
 
 class StreamEvents:
@@ -135,12 +137,15 @@ class StreamSubscription:
                         if not entries and (gap := await self.look()) is not None:
                             yield gap
                         await self._show()
-                        entries = await self._read(redis)
+                        entries, wanted = await self._read(redis), False
                         for entry, fields in entries:
                             self._position, self._met = entry.decode(), fields.get(b"i", b"")
                             event = self._event(fields.get(b"m", b""))
                             if event is not None:
+                                wanted = True
                                 yield event
+                        if entries and not wanted:
+                            await anyio.sleep(_LULL_SECONDS)
             except BusBrokenError as error:
                 self._wiring.observer.broken("broadcast")
                 logger.debug("following the broadcast: {}", error)

@@ -109,6 +109,10 @@ class StreamCatalogue:
         members = await self._wiring.link.execute("ZRANGEBYLEX", index, start, "+", "LIMIT", 0, limit)
         return [member.decode() for member in members]
 
+    async def count(self, index: str) -> int:
+        """How many members an index has."""
+        return int(await self._wiring.link.execute("ZCARD", index))
+
     async def apply(self, changes: Sequence[Change]) -> None:
         """Write records outside an event."""
         call = Call((), ())

@@ -81,11 +81,15 @@ class CollectionRoutes:
         if isinstance(claims, CollectionClaims) and self._is_small_and_whole(request, creation):
             session_id, view = await self._flow.store_whole(request, claims, creation)
         else:
-            session_id = (await self._create(claims, creation)).session.id
-            try:
-                view = await self._flow.store_first(request, claims, session_id)
-            except RefusedError as error:
-                return refusal(error.refuse)
+            known = await self._create(claims, creation)
+            session_id = known.session.id
+            if isinstance(claims, CollectionClaims) and not tus.brings_body(request.headers):
+                view = await self._flow.new(known)
+            else:
+                try:
+                    view = await self._flow.store_first(request, claims, session_id)
+                except RefusedError as error:
+                    return refusal(error.refuse)
         response = web.Response(status=201, headers=state_headers(view, Dialect.STANDARD))
         response.headers["Location"] = self._access.location(request, "files", session_id)
         return response

@@ -17,6 +17,7 @@ from gateway.tokens import CollectionClaims, UploadClaims
 from gateway.transfer.receive import RequestBody, ask_for_body
 from gateway.uploads.opened import OpenUpload
 from gateway.uploads.session import UploadSession, UploadState
+from gateway.uploads.sessions import Known
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +101,19 @@ class UploadFlow:
         self._gate.observer.received(claims.volume, len(data))
         return known.session.id, _finished(known.session)
 
+    async def new(self, known: Known) -> UploadView:
+        """An upload nobody has heard of yet and no byte has come of, as the protocol sees it."""
+        return await self._view(known.session, None if known.session.is_final else 0)
+
     async def view(self, opened: OpenUpload) -> UploadView:
         """An upload as the protocol sees it."""
-        session = opened.session
+        return await self._view(opened.session, opened.offset)
+
+    async def _view(self, session: UploadSession, offset: int | None) -> UploadView:
         if session.state is UploadState.COMMITTED:
             return _finished(session)
         return UploadView(
-            offset=opened.offset,
+            offset=offset,
             length=await self._uploads.length(session),
             metadata=session.metadata,
             expires=session.expires,

@@ -21,6 +21,7 @@ from loguru import logger
 
 from gateway.express.downloads import ExpressDownloads
 from gateway.express.head import SimpleHead, read_simple_head
+from gateway.gate import Gate
 
 #: Options that are the server's, and not the connections'.
 _SERVERS: Final = ("handler_cancellation", "shutdown_timeout")
@@ -30,12 +31,21 @@ _USED: Final = ("_waiter", "_messages", "_next_keepalive_close_time", "_keepaliv
 Protocols = Callable[[], asyncio.BaseProtocol]
 
 
-def express_protocols(server: web.Server, downloads: ExpressDownloads, options: Mapping[str, Any]) -> Protocols:
-    """Protocols of a port that answer what `downloads` can, and leave the rest to the server.
+def express(gate: Gate, options: Mapping[str, Any]) -> Callable[[web.Server], Protocols]:
+    """Makes protocols of the clients' port that answer what they can, and leave the rest to the server.
 
     Args:
         options: how the server was told to run.
     """
+
+    def protocols(server: web.Server) -> Protocols:
+        downloads = ExpressDownloads.offered(gate)
+        return _protocols(server, downloads, options) if downloads else server
+
+    return protocols
+
+
+def _protocols(server: web.Server, downloads: ExpressDownloads, options: Mapping[str, Any]) -> Protocols:
     loop = asyncio.get_running_loop()
     known = {name: value for name, value in options.items() if name not in _SERVERS}
 

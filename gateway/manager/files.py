@@ -9,7 +9,6 @@ from aiohttp import web
 from pydantic import Field
 
 from backends.contract import FileAccess
-from backends.walk import is_directory
 from domain.commands import DeleteFiles
 from domain.errors import ConflictError, InvalidPathError, NotFoundError, PenstockError, Subject
 from domain.events import DirectoryCreated, FileDeleted, FileMoved
@@ -133,14 +132,7 @@ class FileRoutes:
     async def _move(
         self, request: web.Request, parameters: FolderParameters, source: RelativePath, target: RelativePath
     ) -> None:
-        """Move; onto a directory means into it, as Backend.AI does."""
-        files = self._gate.files(parameters.volume, parameters.vfid)
-        if source != target and not target.is_within(source) and await is_directory(files, target):
-            target /= RelativePath((source.name,))
-            await _refuse_existing(files, target)
-        if target.is_reserved:
-            raise _reserved(target)
-        replaced = await files.move(source, target)
+        target, replaced = await _move(self._gate.files(parameters.volume, parameters.vfid), source, target)
         event = FileMoved(
             volume=self._gate.volume(parameters.volume).name,
             folder=parameters.vfid,
@@ -188,6 +180,23 @@ class FileRoutes:
         volume = self._gate.volume(parameters.volume).name
         accepted = await self._gate.commander.tell(volume, command, asker_of(request))
         return web.json_response({"bgtask_id": str(accepted)}, status=202)
+
+
+async def _move(files: FileAccess, source: RelativePath, target: RelativePath) -> tuple[RelativePath, bool]:
+    """Move; onto a directory means into it, as Backend.AI does. Tells where it is then, and what `move` tells."""
+    if target.is_reserved:
+        raise _reserved(target)
+    if not target.is_root:
+        try:
+            return target, await files.move(source, target)
+        except ConflictError as error:
+            if source == target or error.facts.get("reason") != "is-a-directory":
+                raise
+    inside = target / RelativePath((source.name,))
+    if inside.is_reserved:
+        raise _reserved(inside)
+    await _refuse_existing(files, inside)
+    return inside, await files.move(source, inside)
 
 
 async def _delete(files: FileAccess, path: RelativePath, *, recursive: bool) -> bool | None:

@@ -97,18 +97,18 @@ class KeyedRoutes:
     async def create_scope(self, request: web.Request) -> web.Response:
         """Make a scope, with or without a limit."""
         options = (await self._gate.body(request, ScopeParameters)).options
-        return await self._have_done(request, CreateQuotaScope(scope=_scope(request), **limits(options)))
+        return await self._limit(request, CreateQuotaScope(scope=_scope(request), **limits(options)))
 
     async def update_scope(self, request: web.Request) -> web.Response:
         """Set a scope's limit, or remove it."""
         options = (await self._gate.body(request, ScopeParameters)).options
         if options is None:
-            return await self._have_done(request, UnsetQuota(scope=_scope(request)))
-        return await self._have_done(request, SetQuota(scope=_scope(request), **limits(options)))
+            return await self._limit(request, UnsetQuota(scope=_scope(request)))
+        return await self._limit(request, SetQuota(scope=_scope(request), **limits(options)))
 
     async def delete_scope(self, request: web.Request) -> web.Response:
         """Remove an empty scope."""
-        return await self._have_done(request, DeleteQuotaScope(scope=_scope(request)))
+        return await self._limit(request, DeleteQuotaScope(scope=_scope(request)))
 
     async def folder(self, request: web.Request) -> web.Response:
         """Tell where a folder is and what it holds."""
@@ -140,6 +140,9 @@ class KeyedRoutes:
         command = RequestClone(source=_folder(request), destination=parameters.dst_vfid)
         task = await self._gate.commander.tell(self._volume(request).name, command, asker_of(request))
         return web.Response(status=204, headers={"X-Penstock-Task": str(task)})
+
+    async def _limit(self, request: web.Request, command: Command) -> web.Response:
+        return await self._gate.limit(request, self._volume(request), _scope(request), command)
 
     async def _have_done(self, request: web.Request, command: Command) -> web.Response:
         await self._gate.commander.ask(self._volume(request).name, command, asker_of(request))

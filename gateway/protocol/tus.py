@@ -174,6 +174,11 @@ def brings_all(request: Mapping[str, str], creation: Creation, most_bytes: int) 
     )
 
 
+def brings_body(request: Mapping[str, str]) -> bool:
+    """Whether a POST has bytes of an upload with it."""
+    return request.get("Content-Length", "0") != "0" or "Transfer-Encoding" in request
+
+
 def decide_create_with_upload(
     request: Mapping[str, str], upload: UploadView, max_bytes: int
 ) -> Accept | Refuse | None:
@@ -181,7 +186,7 @@ def decide_create_with_upload(
 
     Raises as `decide_patch`.
     """
-    if request.get("Content-Length", "0") == "0" and "Transfer-Encoding" not in request:
+    if not brings_body(request):
         return None
     refused = _check_final(upload) or _check_content_type(request, Dialect.STANDARD)
     return refused or _accept(request, upload, 0, None, max_bytes)

@@ -30,6 +30,9 @@ class Body(Protocol):
     async def read(self) -> bytes:
         """The next bytes; empty at the end. Raises ConnectionError if the sender is gone or stands still."""
 
+    def at_hand(self, most: int) -> bytes | None:
+        """All of it, if it has come already and has no more than so many bytes; None: `read` it."""
+
     def handover(self) -> Handover | None:
         """Offer what is still to come as it comes from the socket."""
 
@@ -47,6 +50,13 @@ class RequestBody:
     def length(self) -> int | None:
         """Its length in bytes, if that was announced."""
         return None if "Transfer-Encoding" in self._request.headers else self._request.content_length
+
+    def at_hand(self, most: int) -> bytes | None:
+        """All of it, if it has come already and has no more than so many bytes; None: `read` it."""
+        content = self._content
+        if not content.is_eof() or content.exception() is not None or content.total_bytes > most:
+            return None
+        return content.read_nowait()
 
     def handover(self) -> Handover | None:
         """Offer the rest of the body as it comes from the socket, where that can be done and is worth it."""

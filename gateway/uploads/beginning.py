@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import TypeVar
 
 from backends.contract import Volume
 from bus.contract import Clock
@@ -22,6 +23,8 @@ from gateway.uploads.reserved import owned
 from gateway.uploads.session import UploadSession, UploadState
 from gateway.uploads.sessions import Known, Sessions
 from gateway.uploads.staging import Stager
+
+T = TypeVar("T")
 
 
 class Beginner:
@@ -80,8 +83,8 @@ class Beginner:
             TooManyError: the token's owner has too many unfinished uploads.
         """
         session = self._unnamed(claims, creation)
-        await self._stager.find_folder(session)
         if session.is_final:
+            await self._stager.find_folder(session)
             await self._parts.check(session)
         await self._quotas.admit(session.owner, self._settings.uploads_per_owner)
         known = await self.begin(session, besides=[owned(session)])
@@ -98,18 +101,19 @@ class Beginner:
         Nobody has heard of it before it is finished, so nobody else is at it, and it is never an unfinished one.
         Raises as `create_below`, and as `Finisher.finish`.
         """
-        known = await self.begin(self._unnamed(claims, creation), data)
+        session = self._unnamed(claims, creation)
+        known = await self._record(session) or await self._sessions.require(session.id)
+        synced = await self._or_forget(session, self._stager.stage_whole(session, data))
         try:
-            return await self._finisher.finish_whole(known, data)
+            return await self._finisher.finish_whole(known, data, synced)
         except ConflictError:
             await self._finisher.discard(known.session)
             raise
 
-    async def begin(self, session: UploadSession, data: bytes = b"", *, besides: Sequence[Change] = ()) -> Known:
+    async def begin(self, session: UploadSession, *, besides: Sequence[Change] = ()) -> Known:
         """Record an upload, with what it reserves, and make its staging file; one that is recorded already goes on.
 
         Args:
-            data: all of its bytes, if they are there.
             besides: what is to be changed in the same step.
 
         Raises:
@@ -117,15 +121,23 @@ class Beginner:
             NotFoundError: no such folder.
             GoneError: it was dropped.
         """
-        known = await self._sessions.create(session, [*await self._reservation(session), *besides])
+        known = await self._record(session, besides)
         if known is None:
             return await self._sessions.require(session.id)
+        await self._or_forget(session, self._stager.stage(session))
+        return known
+
+    async def _record(self, session: UploadSession, besides: Sequence[Change] = ()) -> Known | None:
+        """Record an upload with what it reserves; None if it is recorded already."""
+        return await self._sessions.create(session, [*await self._reservation(session), *besides])
+
+    async def _or_forget(self, session: UploadSession, staging: Awaitable[T]) -> T:
+        """Wait until a recorded upload has its place; if it gets none, it has not begun."""
         try:
-            await self._stager.stage(session, data)
+            return await staging
         except Exception:
             await self._sessions.forget(session)
             raise
-        return known
 
     async def _reservation(self, session: UploadSession) -> Sequence[Change]:
         try:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from uuid import UUID
 
-from backends.contract import FileAccess
+from backends.contract import FileAccess, Synced
 from backends.integrity import read_sha256
 from bus.contract import Clock
 from domain.envelope import Envelope, wrap_event
@@ -58,6 +58,7 @@ class Finisher:
         known: Known,
         destination: RelativePath | None = None,
         sha256: bytes | None = None,
+        synced: Synced | None = None,
         *,
         unpack: bool = False,
         compute: bool = True,
@@ -67,6 +68,7 @@ class Finisher:
         Args:
             destination: where the file is to be, if not where the upload was meant for.
             sha256: digest of all its bytes, if somebody has computed it.
+            synced: all its bytes as they were just made durable for the recorded destination, if they were.
             unpack: it is an archive to be unpacked there.
             compute: read the bytes for a digest nobody has computed yet.
 
@@ -81,21 +83,22 @@ class Finisher:
         while True:
             if known.session.state is UploadState.COMMITTED:
                 return known
-            done = await self._try(known, destination, sha256, unpack=unpack, compute=compute)
+            done = await self._try(known, destination, sha256, synced, unpack=unpack, compute=compute)
             if done is not None:
                 return done
-            known = await self._sessions.revive(known.session)
+            known, synced = await self._sessions.revive(known.session), None
 
-    async def finish_whole(self, known: Known, data: bytes) -> Known:
-        """Like `finish`, where all bytes of the upload are at hand."""
+    async def finish_whole(self, known: Known, data: bytes, synced: Synced) -> Known:
+        """Like `finish`, where all bytes of the upload are at hand, and durable."""
         wanted = self._digests or known.session.announced_sha256
-        return await self.finish(known, sha256=hashlib.sha256(data).digest() if wanted else None)
+        return await self.finish(known, sha256=hashlib.sha256(data).digest() if wanted else None, synced=synced)
 
     async def _try(
         self,
         known: Known,
         destination: RelativePath | None,
         sha256: bytes | None,
+        synced: Synced | None,
         *,
         unpack: bool,
         compute: bool,
@@ -113,7 +116,7 @@ class Finisher:
         session = await self._digested(session, sha256, compute=compute)
         if unpack or session.unpack:
             return await self._unpack(known, replace(session, unpack=True, destination=target))
-        begun = await self._begin(known, session, target)
+        begun = await self._begin(known, session, target, synced if target == session.destination else None)
         return None if begun is None else await self._rename(begun, target)
 
     async def _unpack(self, known: Known, session: UploadSession) -> Known | None:
@@ -151,7 +154,9 @@ class Finisher:
                 raise
             return None
 
-    async def _begin(self, known: Known, session: UploadSession, target: RelativePath) -> Known | None:
+    async def _begin(
+        self, known: Known, session: UploadSession, target: RelativePath, synced: Synced | None
+    ) -> Known | None:
         """Record what is going to happen, so that it can be told after a crash.
 
         From then on an upload whose bytes are not where they gathered is one that was renamed: so they are durable
@@ -159,7 +164,7 @@ class Finisher:
         """
         await self._quotas.confirm(session)
         try:
-            synced = await self._files(session).sync_staging(session.id, target)
+            synced = synced or await self._files(session).sync_staging(session.id, target)
         except NotFoundError as error:
             is_open = session.state is UploadState.OPEN
             if error.subject is not Subject.UPLOAD or (is_open and not await self._has_changed(known)):

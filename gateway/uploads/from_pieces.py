@@ -117,4 +117,4 @@ class PiecesBody:
                     self._stored(staging.offset - before)
         except PenstockError as error:
             self._failure = error
-        everything.cancel()
+            everything.cancel()  # nothing that is still read could be stored

@@ -15,7 +15,7 @@ from typing import Any, Final
 import anyio
 from anyio.abc import TaskGroup
 
-from backends.contract import FileAccess, Hasher, Staging
+from backends.contract import FileAccess, Hasher, Staging, Synced
 from bus.contract import Lease, Leases
 from domain.catalogue import Change
 from domain.errors import BusBrokenError, FencedError, NotFoundError, Subject
@@ -45,6 +45,8 @@ class OpenUpload:
         self.staging = staging
         #: Has seen every byte stored so far; None: it has not.
         self.digest = digest
+        #: Its bytes, once all of them are there and durable; None: that is not known.
+        self.synced: Synced | None = None
         #: Nobody is to find it open again.
         self.is_dropped = False
         self.idle = anyio.CancelScope()

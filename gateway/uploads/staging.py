@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from backends.contract import FileAccess
+from backends.contract import FileAccess, Synced
 from domain.paths import ROOT
 from gateway.quotas import Quotas
 from gateway.uploads.session import UploadSession
@@ -21,11 +21,8 @@ class Stager:
         """See that the folder is there. Raises NotFoundError."""
         await self._files(session).stat(ROOT)
 
-    async def stage(self, session: UploadSession, data: bytes = b"") -> None:
+    async def stage(self, session: UploadSession) -> None:
         """See that an upload fits, and make its place.
-
-        Args:
-            data: all of its bytes, if they are there.
 
         Raises:
             QuotaExceededError, StorageFullError: no room.
@@ -33,9 +30,14 @@ class Stager:
         """
         await self._quotas.judge(session)
         await self._files(session).create_staging(
-            session.id,
-            destination=session.destination or ROOT,
-            length=session.length,
-            note=b"" if data else session.note(),
-            data=data,
+            session.id, destination=session.destination or ROOT, length=session.length, note=session.note()
         )
+
+    async def stage_whole(self, session: UploadSession, data: bytes) -> Synced:
+        """See that an upload fits, and make all of its bytes durable at their place.
+
+        Raises as `stage`, and ConflictError: a directory is in the way.
+        """
+        assert session.destination is not None, "a part is never whole"
+        await self._quotas.judge(session)
+        return await self._files(session).stage_whole(session.id, data, session.destination)

@@ -180,7 +180,9 @@ class Uploads:
             opened.known = await self._parts.assemble(session.id) or opened.known
         elif opened.is_complete:
             sha256 = opened.digest.digest() if opened.digest is not None else None
-            opened.known = await self.finisher.finish(opened.known, destination, sha256, unpack=unpack)
+            opened.known = await self.finisher.finish(
+                opened.known, destination, sha256, opened.synced, unpack=unpack
+            )
 
     async def copy(self, source: UploadSource, volume: VolumeName, folder: VFolderId, path: RelativePath) -> Known:
         """Copy a file to another place on its volume. A file there is replaced.

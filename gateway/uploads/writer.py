@@ -69,7 +69,7 @@ class Writer:
         limit, too_many = await self._limit(opened, body, accept)
         storing = _Storing(opened, self._observer, limit, too_many, self._batch_bytes)
         if accept.checksum is None:
-            await storing.store(opened.staging, body)
+            await storing.store(opened.staging, body, may_end=not opened.session.unpack)
             return
         async with self._verified(opened, opened.staging, accept.checksum):
             await storing.store(opened.staging, body)
@@ -144,6 +144,7 @@ class _Storing:
         too_many: PenstockError,
         batch_bytes: int,
     ) -> None:
+        self._opened = opened
         self._volume = opened.session.volume
         self._lease = opened.lease
         self._observer = observer
@@ -153,8 +154,34 @@ class _Storing:
         self._failure: PenstockError | ConnectionError | None = None
         self._last_byte = time.monotonic()
 
-    async def store(self, staging: Staging, body: Body) -> None:
-        """Store it. Raises as `Writer.store`."""
+    async def store(self, staging: Staging, body: Body, *, may_end: bool = False) -> None:
+        """Store it. Raises as `Writer.store`.
+
+        Args:
+            may_end: nothing is to be looked at between its last byte and the end of the upload.
+        """
+        data = body.at_hand(min(self._limit, self._batch_bytes))
+        if data is None:
+            await self._store_while_coming(staging, body)
+        elif data:
+            await self._store_at_hand(staging, data, may_end=may_end)
+
+    async def _store_at_hand(self, staging: Staging, data: bytes, *, may_end: bool) -> None:
+        """Store a body nobody has to be waited for any more."""
+        before, session = staging.offset, self._opened.session
+        ends = may_end and before + len(data) == session.length
+        try:
+            await self._lease.confirm()
+            if ends and session.destination is not None:
+                self._opened.synced = await staging.append_last([data], session.destination)
+            else:
+                await staging.append([data])
+        except FencedError as error:
+            raise _taken_over() from error
+        finally:
+            self._stored(staging.offset - before)
+
+    async def _store_while_coming(self, staging: Staging, body: Body) -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._yield_to_others, tasks.cancel_scope)
             tasks.start_soon(self._stop_when_lost, tasks.cancel_scope)

@@ -7,7 +7,7 @@ from typing import Any
 from harness.mortal import DiedError
 from harness.world import World
 
-from backends.contract import FileAccess, Synced
+from backends.contract import FileAccess, Staging, Synced
 from domain.paths import RelativePath
 
 
@@ -31,6 +31,31 @@ class NotingSyncs(Around):
     async def sync_staging(self, session: str, destination: RelativePath) -> Synced:
         synced = await self._inner.sync_staging(session, destination)
         self._durable.add(session)
+        return synced
+
+    async def stage_whole(self, session: str, data: bytes, destination: RelativePath) -> Synced:
+        synced = await self._inner.stage_whole(session, data, destination)
+        self._durable.add(session)
+        return synced
+
+    async def open_staging(self, session: str) -> _NotingLast:
+        return _NotingLast(await self._inner.open_staging(session), session, self._durable)
+
+
+class _NotingLast:
+    """Notes that an upload was made durable with its last bytes."""
+
+    def __init__(self, inner: Staging, session: str, durable: set[str]) -> None:
+        self._inner = inner
+        self._session = session
+        self._durable = durable
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def append_last(self, chunks: list[bytes], destination: RelativePath) -> Synced:
+        synced = await self._inner.append_last(chunks, destination)
+        self._durable.add(self._session)
         return synced
 
 

@@ -36,12 +36,12 @@ from domain.errors import BackendUnavailableError
 from domain.ids import VolumeName
 from domain.spans import NoSpans, Spans
 from gateway.app import client_app, manager_app, server_options
-from gateway.express.downloads import ExpressDownloads
+from gateway.express.handler import express
 from gateway.gate import Gate, build_gate
 from gateway.observer import Answered, SilentObserver
 from gateway.settings import ClientListen, GatewaySettings, ManagerListen
 from ops.health import Health
-from ops.roles import port
+from ops.roles.ports import port
 
 MANAGER_SECRET = "the manager's secret, as long as it should be"
 TOKEN_SECRET = "the key that signs tokens, as long as it should be"
@@ -232,7 +232,7 @@ async def open_world(
         tasks.start_soon(gate.uploads.opened.run)
         options = {**server_options(), "shutdown_timeout": 1.0}
         async with (
-            port(client_app(gate), settings.client, options, ExpressDownloads.offered(gate)),
+            port(client_app(gate), settings.client, options, express(gate, options)),
             port(manager_app(gate), settings.manager, options),
         ):
             yield World(path, store, bus, gate, session, watching, client_port, manager_port, volume)

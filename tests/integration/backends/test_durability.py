@@ -23,7 +23,7 @@ from backends.registry import Site
 from backends.settings import ThreadSettings
 from backends.vfs import open_volume
 from backends.vfs.volume import VfsVolume
-from domain.errors import BackendFaultError, ConflictError, StorageFullError
+from domain.errors import BackendFaultError, ConflictError, PenstockError, StorageFullError
 from domain.ids import QuotaScopeId, VFolderId, VolumeName
 from domain.paths import RelativePath
 
@@ -218,7 +218,9 @@ async def test_an_upload_is_durable_where_it_is_and_then_under_its_name(
 ) -> None:
     await volume.create_folder(Operation(uuid4(), 1), folder, 0o755)
     files, session, path = volume.files(folder), uuid4().hex, RelativePath.parse("a")
-    await files.create_staging(session, destination=path, length=3, data=b"abc")
+    calls.begin()
+    assert (await files.stage_whole(session, b"abc", path)).size_bytes == 3
+    assert calls.made.count("fsync") == STAGING[file_system]
     calls.begin()
     assert (await files.sync_staging(session, path)).size_bytes == 3
     assert calls.made.count("fsync") == STAGING[file_system]
@@ -226,6 +228,17 @@ async def test_an_upload_is_durable_where_it_is_and_then_under_its_name(
     calls.begin()
     await files.commit_staging(session, path)
     assert calls.made == ["rename", "fsync"]
+
+
+async def test_an_upload_with_all_its_bytes_is_not_begun_if_they_are_not_durable(
+    volume: VfsVolume, calls: Calls, folder: VFolderId, tmp_path: Path, file_system: str
+) -> None:
+    await volume.create_folder(Operation(uuid4(), 1), folder, 0o755)
+    for turn in range(1, STAGING[file_system] + 1):
+        calls.fail("fsync", turn, errno.EIO)
+        with pytest.raises(PenstockError):
+            await volume.files(folder).stage_whole(UPLOAD, b"abc", RelativePath.parse("a"))
+        assert list(tmp_path.joinpath(*folder.directory).rglob("*")) == []
 
 
 async def test_names_that_are_told_of_are_durable(volume: VfsVolume, calls: Calls, folder: VFolderId) -> None:
@@ -254,7 +267,7 @@ async def test_names_that_are_told_of_are_durable(volume: VfsVolume, calls: Call
 async def test_bytes_that_are_dropped_do_not_come_back(volume: VfsVolume, calls: Calls, folder: VFolderId) -> None:
     await volume.create_folder(Operation(uuid4(), 1), folder, 0o755)
     files = volume.files(folder)
-    await files.create_staging(UPLOAD, destination=FILES[0].path, length=None, data=b"12345")
+    await files.stage_whole(UPLOAD, b"12345", FILES[0].path)
     staging = await files.open_staging(UPLOAD)
     calls.begin()
     await staging.truncate(2)
@@ -357,7 +370,7 @@ async def test_only_where_other_hosts_write_every_piece_waits_for_the_storage(
 ) -> None:
     await volume.create_folder(Operation(uuid4(), 1), folder, 0o755)
     files = volume.files(folder)
-    await files.create_staging(UPLOAD, destination=FILES[0].path, length=None, data=b"12345")
+    await files.stage_whole(UPLOAD, b"12345", FILES[0].path)
     written, real = [], os.pwritev
 
     def pwritev(fd: int, views: list[memoryview], offset: int) -> int:

@@ -12,6 +12,9 @@ import jwt
 import pytest
 from harness.world import FOLDER, SCOPE, TOKEN_SECRET, World, open_world
 
+from bus.memory.bus import MemoryLease
+from domain.errors import FencedError
+
 pytestmark = pytest.mark.anyio
 
 
@@ -255,6 +258,23 @@ async def test_a_silent_sender_gives_way_to_one_who_comes_back(world: World) -> 
     writer.write(b"XXXXXX")
     await anyio.sleep(0.1)
     writer.close()
+    assert (world.folder / "a").read_bytes() == b"1234567890"
+
+
+@pytest.mark.parametrize("count", [5, 10])
+async def test_who_has_lost_an_upload_stores_no_byte_that_has_come_already(
+    world: World, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    token = await world.upload_token("a", 10)
+
+    async def lost(lease: object) -> None:
+        raise FencedError("somebody else has it")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MemoryLease, "confirm", lost)
+        assert (await world.patch(token, 0, b"x" * count)).status == 409
+    assert await head(world, token) == (0, 10)
+    assert (await world.patch(token, 0, b"1234567890")).status == 204
     assert (world.folder / "a").read_bytes() == b"1234567890"
 
 
