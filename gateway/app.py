@@ -35,7 +35,7 @@ _FIELD_BYTES: Final = 64 * 1024
 #: How long an idle connection is kept, in seconds.
 _KEEPALIVE_SECONDS: Final = 75.0
 #: Bytes of a body the HTTP library holds before it holds its sender back, twice; each connection may.
-_READ_BYTES: Final = 64 << 10
+_READ_BYTES: Final = 32 << 10
 
 
 def manager_app(gate: Gate) -> web.Application:
