@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from typing import Any
 import psutil
 import redis
 from harness.fields import BODY, TUS
+from harness.forked import Forked
 from harness.redis_server import RedisServer, debian_redis, free_port
 
 from bus.codec import decode_envelope
@@ -140,7 +142,7 @@ class Role:
     """One started process."""
 
     name: str
-    process: subprocess.Popen[bytes]
+    process: Forked
     internal_port: int
 
     @property
@@ -202,11 +204,8 @@ class Site:
         port = free_port()
         own = {f"PENSTOCK__{name.upper()}": str(value) for name, value in settings.items()}
         environment = {**os.environ, f"PENSTOCK__INTERNAL__{role.upper()}__PORT": str(port), **own}
-        log = (self.path / f"{role}.log").open("ab")
-        with log:
-            process = subprocess.Popen(
-                [*PENSTOCK, role, "--config", str(self.config)], env=environment, stdout=log, stderr=log
-            )
+        words = [role, "--config", str(self.config)]
+        process = Forked("ops.cli", words, environment, self.path / f"{role}.log")
         started = Role(role, process, port)
         self.running.append(started)
         until(lambda: is_ready(port) or process.poll() is not None, f"{role} is ready")
@@ -218,8 +217,14 @@ class Site:
 
     def penstock(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a command of the operator's."""
-        command = [*PENSTOCK, *words, "--config", str(self.config)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        with tempfile.TemporaryDirectory() as place:
+            out, err = Path(place, "out"), Path(place, "err")
+            process = Forked("ops.cli", [*words, "--config", str(self.config)], os.environ, err, out)
+            try:
+                code = process.wait(60)
+            finally:
+                process.kill()
+            return subprocess.CompletedProcess(words, code, out.read_text(), err.read_text())
 
     def events(self, kind: str = "") -> list[Envelope]:
         """Events on the bus, all but those of owners, or of one type."""

@@ -128,7 +128,7 @@ class NoJobs:
         """Leave it."""
 
 
-async def main(plan: Plan, node: str, port: str, release: str) -> None:
+async def act(plan: Plan, node: str, port: str, release: str) -> None:
     install(plan, node)
     resource.setrlimit(resource.RLIMIT_AS, (_SPACE, _SPACE))
     settings = plan.bus_settings(int(port))
@@ -174,5 +174,6 @@ async def _stop_on_signal(stop: anyio.Event) -> None:
             stop.set()
 
 
-if __name__ == "__main__":
-    anyio.run(main, Plan.load(Path(sys.argv[1])), *sys.argv[2:])
+def main() -> None:
+    """The command line: a plan's file, a name, a port of Redis, and `old` or `new`."""
+    anyio.run(act, Plan.load(Path(sys.argv[1])), *sys.argv[2:])

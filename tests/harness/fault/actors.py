@@ -5,16 +5,13 @@ from __future__ import annotations
 import os
 import random
 import signal
-import subprocess
-import sys
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.cutter import Cutter, open_cutter
-
-_TESTS = Path(__file__).parents[2]
+from harness.forked import Forked
 
 
 @dataclass(frozen=True)
@@ -22,7 +19,7 @@ class ActorProcess:
     """One of them."""
 
     name: str
-    process: subprocess.Popen[bytes]
+    process: Forked
     way: Cutter
 
 
@@ -58,11 +55,8 @@ class Actors:
         self._made += 1
         name = f"actor{self._made}"
         way = self._ways.enter_context(open_cutter(self.chance.choice(self.ports)))
-        path = f"{_TESTS}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
-        environment = {**os.environ, "PYTHONPATH": path}
-        words = ["-m", "harness.fault.actor", str(self.plan), name, str(way.port), self.release]
-        with self.log.open("ab") as log:
-            process = subprocess.Popen([sys.executable, *words], stdout=log, stderr=log, env=environment)
+        words = [str(self.plan), name, str(way.port), self.release]
+        process = Forked("harness.fault.actor", words, os.environ, self.log)
         self.running.append(ActorProcess(name, process, way))
 
     def lead_to(self, ports: Sequence[int]) -> None:
@@ -98,8 +92,7 @@ class Actors:
 
     def stop(self) -> None:
         for one in self.running + self.leaving:
-            with suppress(ProcessLookupError):
-                one.process.send_signal(signal.SIGCONT)
+            one.process.send_signal(signal.SIGCONT)
             one.process.kill()
             one.process.wait()
         self._ways.close()
