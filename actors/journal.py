@@ -46,8 +46,8 @@ class Journal:
         """
         oldest = self._clock.now() - self._remember
         found = [memo for memo in map(_memo, await self._volume.journal()) if memo and memo.time >= oldest]
-        for memo in found:  # of two owners who both wrote, the later one knew more
-            self._known.pop(memo.reply.command, None)
+        for memo in found:
+            # Of two owners who both wrote, the later one knew more; what came behind it stays behind it.
             self._known[memo.reply.command] = memo
         memos = list(self._known.values())
         restored = 0

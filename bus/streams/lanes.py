@@ -174,6 +174,11 @@ class StreamLane:
         self._limit = settings.window
         self._fed: deque[Entry] = deque()
         self._wake = asyncio.Event()
+        #: One after the other: each says which one before it was answered.
+        self._committing = anyio.Lock(fast_acquire=True)
+        #: Number of the commit made last, and of the last one that was answered.
+        self._commits = 0
+        self._known_commit = 0
 
     def room(self) -> int:
         """How many more entries are wanted now."""
@@ -231,11 +236,14 @@ class StreamLane:
     async def commit(self, outcomes: Sequence[Outcome]) -> None:
         """Record outcomes, all or nothing; repeat until the store answers, for the script is idempotent."""
         entries = [outcome.delivery.entry for outcome in outcomes]
-        call = self._commit_call(outcomes, *self.window.cursor_after(entries))
         wiring = self._lanes.wiring
         started = time.monotonic()
-        await self._surely("commit", call)
-        self.window.finish(entries)
+        async with self._committing:
+            self._commits += 1
+            number = self._commits
+            await self._surely("commit", self._commit_call(outcomes, number, *self.window.cursor_after(entries)))
+            self._known_commit = number
+            self.window.finish(entries)
         self._lanes.poke(self)
         self.wake()
         if outcomes:
@@ -292,7 +300,9 @@ class StreamLane:
                 logger.debug("{} on {}: {}", script, self.volume, error)
                 await self._pause()
 
-    def _commit_call(self, outcomes: Sequence[Outcome], cursor: str, passed: Sequence[tuple[str, UUID]]) -> Call:
+    def _commit_call(
+        self, outcomes: Sequence[Outcome], number: int, cursor: str, passed: Sequence[tuple[str, UUID]]
+    ) -> Call:
         settings = self._lanes.wiring.settings
         volume = self.volume
         call = Call(
@@ -308,6 +318,8 @@ class StreamLane:
             (
                 self._lanes.wiring.node,
                 self.epoch,
+                self._known_commit,
+                number,
                 cursor,
                 int(settings.remember_seconds),
                 int(settings.reply_seconds * 1000),

@@ -22,5 +22,5 @@ if not high then
 end
 -- A predecessor that did not release died.
 if held then crash = crash + 1 end
-redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'epoch', epoch, 'exp', now + tonumber(ARGV[2]), 'ttl', ARGV[2], 'crash', crash)
+redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'epoch', epoch, 'exp', now + tonumber(ARGV[2]), 'ttl', ARGV[2], 'crash', crash, 'commits', 0)
 return {1, epoch, l[4] or '0-0', high, now, crash, l[7] or ''}

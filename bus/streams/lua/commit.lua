@@ -1,15 +1,19 @@
 -- KEYS lane commands events broadcast dead-letters quarantine parked,
 --      then for each outcome: inbox reply (changed records)*; then for each passed one: inbox
--- ARGV owner epoch cursor remember_s reply_ms n, then for each outcome:
+-- ARGV owner epoch known number cursor remember_s reply_ms n, then for each outcome:
 --      entry id verdict(D done, X dead, Q dead and its key with it, P parked) key
 --      reply channel reason attempts original-bytes n_events (event-id event-bytes n_changes (change)*)*
 --      and then: n_passed (entry id)*, what was committed before and the cursor passes now
--- -> newly committed; error FENCED if the lane is not ours, or an entry or its commit is unknown to this Redis: a
+-- `number` is which of its owner's commits this is, `known` the last one that was answered.
+-- -> newly committed; error FENCED if the lane is not ours, or an entry or a commit is unknown to this Redis: a
 --    replica that was made primary has never had the last ones, and may have others in their place
 local lane, commands, own, all, dead, quarantine, parked = key(), key(), key(), key(), key(), key(), key()
-local owner, epoch, cursor, remember, keep = arg(), arg(), arg(), arg(), arg()
-local l = redis.call('HMGET', lane, 'owner', 'epoch', 'cursor', 'high', 'suspect')
+local owner, epoch, known, number = arg(), arg(), arg(), arg()
+local cursor, remember, keep = arg(), arg(), arg()
+local l = redis.call('HMGET', lane, 'owner', 'epoch', 'cursor', 'high', 'suspect', 'commits')
 if l[1] ~= owner or l[2] ~= epoch then return redis.error_reply('FENCED lane is at epoch ' .. tostring(l[2])) end
+-- What was answered and is forgotten has to be told again before anything that came after it.
+if tonumber(l[6] or 0) < tonumber(known) then return redis.error_reply('FENCED commit ' .. known .. ' is not known here') end
 
 -- Whether an entry of this id is on the stream. One that nobody here wrote has no id of its own.
 local function is_there(entry, id)
@@ -71,7 +75,7 @@ for _ = 1, tonumber(arg()) do
 end
 if after(cursor, passed) and not strange then passed = cursor end
 if after(passed, high) then high = passed end
-redis.call('HSET', lane, 'cursor', passed, 'high', high)
+redis.call('HSET', lane, 'cursor', passed, 'high', high, 'commits', number)
 -- While an owner leaves word of what it runs, one that ended well proves nothing about the others; what was only
 -- parked proves nothing at all.
 if done > 0 and (not l[5] or l[5] == '') then redis.call('HSET', lane, 'crash', 0) end

@@ -36,6 +36,8 @@ class Model:
     owner: str = ""
     live: bool = False
     epoch: int = 0
+    #: Commits of this epoch.
+    commits: int = 0
     crashes: int = 0
     suspects: str = ""
     enqueued: int = 0
@@ -109,7 +111,7 @@ class LaneMachine(ScriptMachine):
         model.crashes += bool(model.owner)
         assert answer[:3] == [1, epoch, model.cursor.encode()]
         assert answer[5:] == [model.crashes, model.suspects.encode()]
-        model.owner, model.live, model.epoch = owner, ttl > 0, epoch
+        model.owner, model.live, model.epoch, model.commits = owner, ttl > 0, epoch, 0
 
     @rule(owner=st.sampled_from(OWNERS), late=LATE, ttl=st.sampled_from(LEASES))
     def renew(self, owner: str, late: bool, ttl: int) -> None:
@@ -192,7 +194,13 @@ class LaneMachine(ScriptMachine):
                 names.append(keys.inbox(VOLUME, self.model.ids[before]))
                 passed += [before, self.model.ids[before].bytes]
         arguments = [cursor, 3600, 60_000, 1, *outcome, len(passed) // 2, *passed]
-        if self._fenced("commit", names, owner, late, *arguments) or again:
+        known = self.model.commits
+        with pytest.raises(redis.ResponseError, match="FENCED"):
+            self.call("commit", names, owner, self.model.epoch, known + 1, known + 2, *arguments)
+        if self._fenced("commit", names, owner, late, known, known + 1, *arguments):
+            return
+        self.model.commits += 1
+        if again:
             return
         self._settled(entry, id_, verdict, subject, reply, event)
 

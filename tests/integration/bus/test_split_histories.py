@@ -98,10 +98,26 @@ async def test_what_the_new_primary_does_not_know_to_be_done_is_not_passed_over(
             await lane.commit([done(early)])
         again = await bus.lanes.acquire(VOLUME)
         assert again is not None
-        (delivery,) = await received(again, 1)
-        assert delivery.id == second.id
-        await again.commit([done(delivery)])
+        deliveries = await received(again, 2)
+        assert [delivery.id for delivery in deliveries] == [first.id, second.id]
+        await again.commit([done(delivery) for delivery in deliveries])
         assert (await bus.inspection.lane(VOLUME)).waiting == 0
+
+
+async def test_what_came_later_is_not_told_before_what_the_new_primary_forgot(pair: Servers) -> None:
+    async with bus_on(pair.front.port, "actor") as bus:
+        for _ in range(2):
+            await bus.commands.publish(a_command(bus))
+        lane = await bus.lanes.acquire(VOLUME)
+        assert lane is not None
+        first, second = await received(lane, 2)
+        _, other = await anyio.to_thread.run_sync(split, pair)
+        await lane.commit([done(first)])
+        await move(pair.front, other)
+        with pytest.raises(FencedError):
+            await lane.commit([done(second)])
+        async with bus_on(other, "theirs") as theirs:
+            assert (await theirs.inspection.lane(VOLUME)).waiting == 2
 
 
 async def test_who_follows_is_told_that_events_may_be_missing(pair: Servers) -> None:
