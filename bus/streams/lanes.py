@@ -240,9 +240,8 @@ class StreamLane:
         started = time.monotonic()
         async with self._committing:
             self._commits += 1
-            number = self._commits
-            await self._surely("commit", self._commit_call(outcomes, number, *self.window.cursor_after(entries)))
-            self._known_commit = number
+            await self._surely("commit", self._commit_call(outcomes, *self.window.cursor_after(entries)))
+            self._known_commit = self._commits
             self.window.finish(entries)
         self._lanes.poke(self)
         self.wake()
@@ -300,9 +299,7 @@ class StreamLane:
                 logger.debug("{} on {}: {}", script, self.volume, error)
                 await self._pause()
 
-    def _commit_call(
-        self, outcomes: Sequence[Outcome], number: int, cursor: str, passed: Sequence[tuple[str, UUID]]
-    ) -> Call:
+    def _commit_call(self, outcomes: Sequence[Outcome], cursor: str, passed: Sequence[tuple[str, UUID]]) -> Call:
         settings = self._lanes.wiring.settings
         volume = self.volume
         call = Call(
@@ -319,7 +316,7 @@ class StreamLane:
                 self._lanes.wiring.node,
                 self.epoch,
                 self._known_commit,
-                number,
+                self._commits,
                 cursor,
                 int(settings.remember_seconds),
                 int(settings.reply_seconds * 1000),

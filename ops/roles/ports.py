@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from ssl import SSLContext
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 from aiohttp import web
@@ -16,11 +16,11 @@ from ops.health import HealthRoutes
 from ops.roles.parts import Parts
 from ops.tls import server_context
 
+if TYPE_CHECKING:  # the gateway's own, which other roles do not import
+    from gateway.express.handler import Protocols
+
 #: Connections that may wait to be accepted on each port.
 _BACKLOG: Final = 1024
-
-#: Makes the protocol of a new connection.
-Protocols = Callable[[], asyncio.BaseProtocol]
 
 
 @asynccontextmanager

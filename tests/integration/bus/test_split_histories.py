@@ -15,7 +15,7 @@ from harness.redis_server import SERVERS
 from pydantic import SecretStr
 
 from bus.conformance.words import VOLUME, a_command, a_folder, an_upload, done
-from bus.contract import Bus, Gap, Lane
+from bus.contract import Bus, Delivery, Gap, Lane
 from bus.settings import BusSettings
 from bus.streams import open_streams_bus
 from domain.errors import FencedError
@@ -38,8 +38,26 @@ async def bus_on(port: int, node: str) -> AsyncIterator[Bus]:
         yield bus
 
 
-async def received(lane: Lane, count: int) -> list[object]:
-    found: list[object] = []
+async def taken(bus: Bus) -> Lane:
+    """The lane, which nobody else has."""
+    lane = await bus.lanes.acquire(VOLUME)
+    assert lane is not None
+    return lane
+
+
+async def in_hand(bus: Bus, count: int) -> tuple[Lane, list[Delivery]]:
+    """The lane, and so many commands of it that are not done."""
+    commands = [a_command(bus) for _ in range(count)]
+    for command in commands:
+        await bus.commands.publish(command)
+    lane = await taken(bus)
+    found = await received(lane, count)
+    assert [delivery.id for delivery in found] == [command.id for command in commands]
+    return lane, found
+
+
+async def received(lane: Lane, count: int) -> list[Delivery]:
+    found: list[Delivery] = []
     with anyio.fail_after(10):
         while len(found) < count:
             found += await lane.receive()
@@ -60,11 +78,7 @@ async def move(front: Cutter, port: int) -> None:
 
 async def test_commands_of_the_new_primary_are_all_done(pair: Servers) -> None:
     async with bus_on(pair.front.port, "actor") as bus:
-        common = a_command(bus)
-        await bus.commands.publish(common)
-        lane = await bus.lanes.acquire(VOLUME)
-        assert lane is not None
-        assert len(await received(lane, 1)) == 1
+        lane, (common,) = await in_hand(bus, 1)
         mine, other = await anyio.to_thread.run_sync(split, pair)
         async with bus_on(other, "theirs") as theirs, bus_on(mine, "ours") as ours:
             only_theirs, only_ours = a_command(theirs), a_command(ours)
@@ -75,8 +89,7 @@ async def test_commands_of_the_new_primary_are_all_done(pair: Servers) -> None:
             await move(pair.front, other)
             with pytest.raises(FencedError):
                 await lane.commit([done(late)])
-            again = await bus.lanes.acquire(VOLUME)
-            assert again is not None
+            again = await taken(bus)
             deliveries = await received(again, 2)
             assert [delivery.id for delivery in deliveries] == [common.id, only_theirs.id]
             await again.commit([done(delivery) for delivery in deliveries])
@@ -85,32 +98,22 @@ async def test_commands_of_the_new_primary_are_all_done(pair: Servers) -> None:
 
 async def test_what_the_new_primary_does_not_know_to_be_done_is_not_passed_over(pair: Servers) -> None:
     async with bus_on(pair.front.port, "actor") as bus:
-        first, second = a_command(bus), a_command(bus)
-        for command in (first, second):
-            await bus.commands.publish(command)
-        lane = await bus.lanes.acquire(VOLUME)
-        assert lane is not None
-        early, late = await received(lane, 2)
+        lane, (early, late) = await in_hand(bus, 2)
         _, other = await anyio.to_thread.run_sync(split, pair)
         await lane.commit([done(late)])
         await move(pair.front, other)
         with pytest.raises(FencedError):
             await lane.commit([done(early)])
-        again = await bus.lanes.acquire(VOLUME)
-        assert again is not None
+        again = await taken(bus)
         deliveries = await received(again, 2)
-        assert [delivery.id for delivery in deliveries] == [first.id, second.id]
+        assert [delivery.id for delivery in deliveries] == [early.id, late.id]
         await again.commit([done(delivery) for delivery in deliveries])
         assert (await bus.inspection.lane(VOLUME)).waiting == 0
 
 
 async def test_what_came_later_is_not_told_before_what_the_new_primary_forgot(pair: Servers) -> None:
     async with bus_on(pair.front.port, "actor") as bus:
-        for _ in range(2):
-            await bus.commands.publish(a_command(bus))
-        lane = await bus.lanes.acquire(VOLUME)
-        assert lane is not None
-        first, second = await received(lane, 2)
+        lane, (first, second) = await in_hand(bus, 2)
         _, other = await anyio.to_thread.run_sync(split, pair)
         await lane.commit([done(first)])
         await move(pair.front, other)
