@@ -10,7 +10,7 @@ import pytest
 from blockbuster import BlockBuster, BlockBusterFunction
 from hypothesis import settings
 
-pytest.register_assert_rewrite("bus.conformance.suite", "backends.conformance.suite")
+pytest.register_assert_rewrite("bus.conformance", "backends.conformance")
 
 # How long an example takes tells of the machine and of who else is on it.
 settings.register_profile("patient", deadline=None)

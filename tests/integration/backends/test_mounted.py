@@ -15,7 +15,7 @@ from uuid import uuid4
 import anyio
 import pytest
 
-from backends.conformance.suite import FOLDER, SCOPE, SESSION, op, path, put
+from backends.conformance.words import FOLDER, SCOPE, SESSION, op, path, put
 from backends.contract import Volume
 from backends.descriptor import SharedDescriptor
 from backends.mounted import counting

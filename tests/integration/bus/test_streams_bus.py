@@ -6,7 +6,7 @@ import pytest
 from pydantic import SecretStr
 
 from bus.conformance import BusConformance
-from bus.conformance.suite import SETTINGS
+from bus.conformance.words import SETTINGS
 from bus.contract import Bus
 from bus.settings import BusSettings
 from bus.streams import open_streams_bus

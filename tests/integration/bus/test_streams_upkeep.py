@@ -8,7 +8,7 @@ import anyio
 import pytest
 import redis
 
-from bus.conformance.suite import VOLUME, a_command, a_folder, an_upload, done, take
+from bus.conformance.words import VOLUME, a_command, a_folder, an_upload, done, take
 from bus.contract import Broadcasted, Gap, Position
 from bus.observer import SilentObserver
 from bus.settings import BusSettings

@@ -133,7 +133,7 @@ async def test_the_first_folder_of_an_owner_makes_the_scope() -> None:
 
 
 async def test_an_owner_over_its_limit_gets_no_new_folder() -> None:
-    from backends.conformance.suite import put
+    from backends.conformance.words import put
 
     world = World(MemoryVolume(DISK))
     async with world.running() as bus:

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from backends.conformance import BackendConformance
-from backends.conformance.suite import FOLDER, SCOPE, SESSION, op, path
+from backends.conformance.words import FOLDER, SCOPE, SESSION, op, path
 from backends.contract import Volume
 from backends.memory import MemoryVolume
 from domain.errors import QuotaExceededError

@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 import pytest
 
 from bus.conformance import BusConformance
-from bus.conformance.suite import SETTINGS
+from bus.conformance.words import SETTINGS
 from bus.contract import Bus
 from bus.memory import MemoryStore, open_memory_bus
 from bus.settings import BusSettings
