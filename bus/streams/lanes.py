@@ -75,21 +75,20 @@ class StreamLanes:
             answer = await wiring.scripts.call(
                 "renew",
                 (keys.lane(lane.volume),),
-                (wiring.node, lane.epoch, int(wiring.settings.lease_seconds * 1000)),
+                (wiring.node, lane.epoch, int(wiring.settings.lease_seconds * 1000), lane.known_commit),
             )
         except BusBrokenError as error:
             wiring.observer.broken("lease")
             logger.debug("renewing {}: {}", lane.volume, error)
             return
-        if not answer[0]:
-            self.drop(lane)
-        elif parse_entry(answer[1].decode()) < parse_entry(lane.window.committed):
-            # Redis went back in time (a failover lost writes): what we believe committed is not.
-            logger.warning("lane of {} was rewound from {} to {}", lane.volume, lane.window.committed, answer[1])
-            self.drop(lane)
-        else:
-            wiring.clock.heard(answer[2], asked)
+        if answer[0] > 0:
+            wiring.clock.heard(answer[1], asked)
             lane.trust.renew(asked)
+            return
+        if answer[0] < 0:
+            # Redis went back in time (a failover lost writes): what we believe committed is not.
+            logger.warning("lane of {}: Redis has forgotten commits that it has answered", lane.volume)
+        self.drop(lane)
 
     def drop(self, lane: StreamLane, *, fenced: bool = True) -> None:
         """Stop reading and renewing a lane that is lost or given back."""
@@ -176,9 +175,9 @@ class StreamLane:
         self._wake = asyncio.Event()
         #: One after the other: each says which one before it was answered.
         self._committing = anyio.Lock(fast_acquire=True)
-        #: Number of the commit made last, and of the last one that was answered.
         self._commits = 0
-        self._known_commit = 0
+        #: Number of the last commit that was answered; those before it were as well.
+        self.known_commit = 0
 
     def room(self) -> int:
         """How many more entries are wanted now."""
@@ -241,7 +240,7 @@ class StreamLane:
         async with self._committing:
             self._commits += 1
             await self._surely("commit", self._commit_call(outcomes, *self.window.cursor_after(entries)))
-            self._known_commit = self._commits
+            self.known_commit = self._commits
             self.window.finish(entries)
         self._lanes.poke(self)
         self.wake()
@@ -315,7 +314,7 @@ class StreamLane:
             (
                 self._lanes.wiring.node,
                 self.epoch,
-                self._known_commit,
+                self.known_commit,
                 self._commits,
                 cursor,
                 int(settings.remember_seconds),

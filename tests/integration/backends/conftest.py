@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from harness.trees import SOURCE, op, open_vfs
 
 from backends.observer import SilentObserver
 from backends.registry import Site
 from backends.settings import ThreadSettings
 from backends.vfs.volume import VfsVolume
 from domain.ids import VolumeName
-from tests.harness.trees import SOURCE, op, open_vfs
 
 
 @pytest.fixture

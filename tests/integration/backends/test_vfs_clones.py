@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from harness.trees import SOURCE, TARGET, attributes, begin, copy_all, op, state, to_its_end
 
 from backends.mounted import builds, tree_copy
 from backends.mounted.mark import MARK
@@ -20,7 +21,6 @@ from domain.errors import (
     StorageFullError,
 )
 from domain.paths import RelativePath
-from tests.harness.trees import SOURCE, TARGET, attributes, begin, copy_all, op, state, to_its_end
 
 pytestmark = pytest.mark.anyio
 

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import anyio
 import pytest
+from harness.trees import SOURCE, TARGET, begin, copy_all, op, open_vfs, state, to_its_end
 
 from backends.mounted import tree_copy
 from backends.mounted.beneath import open_root
@@ -22,7 +23,6 @@ from backends.settings import ThreadSettings
 from backends.vfs.volume import VfsVolume
 from domain.errors import BackendUnavailableError, NotFoundError, StorageFullError
 from domain.ids import VFolderId, VolumeName
-from tests.harness.trees import SOURCE, TARGET, begin, copy_all, op, open_vfs, state, to_its_end
 
 pytestmark = pytest.mark.anyio
 

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from harness.trees import SOURCE, op, state
 
 from backends.contract import Operation
 from backends.vfs.volume import VfsVolume
@@ -14,7 +15,6 @@ from domain.errors import (
     NotFoundError,
 )
 from domain.paths import RelativePath
-from tests.harness.trees import SOURCE, op, state
 
 pytestmark = pytest.mark.anyio
 

@@ -113,14 +113,17 @@ class LaneMachine(ScriptMachine):
         assert answer[5:] == [model.crashes, model.suspects.encode()]
         model.owner, model.live, model.epoch, model.commits = owner, ttl > 0, epoch, 0
 
-    @rule(owner=st.sampled_from(OWNERS), late=LATE, ttl=st.sampled_from(LEASES))
-    def renew(self, owner: str, late: bool, ttl: int) -> None:
-        answer = self.call("renew", [keys.lane(VOLUME)], owner, self.model.epoch - late, ttl)
-        if self._is_mine(owner, late):
-            assert answer[:2] == [1, self.model.cursor.encode()]
-            self.model.live = ttl > 0
-        else:
+    @rule(owner=st.sampled_from(OWNERS), late=LATE, ttl=st.sampled_from(LEASES), unknown=st.booleans())
+    def renew(self, owner: str, late: bool, ttl: int, unknown: bool) -> None:
+        known = self.model.commits + unknown
+        answer = self.call("renew", [keys.lane(VOLUME)], owner, self.model.epoch - late, ttl, known)
+        if not self._is_mine(owner, late):
             assert answer == [0]
+        elif unknown:
+            assert answer == [-1]
+        else:
+            assert answer[0] == 1
+            self.model.live = ttl > 0
 
     @rule(owner=st.sampled_from(OWNERS), late=LATE)
     def release(self, owner: str, late: bool) -> None:

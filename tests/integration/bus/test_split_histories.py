@@ -31,9 +31,9 @@ def pair(request: pytest.FixtureRequest, tmp_path: Path):
 
 
 @asynccontextmanager
-async def bus_on(port: int, node: str) -> AsyncIterator[Bus]:
-    # A lease longer than the test: nothing is found out by renewing.
-    settings = BusSettings(url=SecretStr(f"redis://127.0.0.1:{port}/0"), lease_seconds=60)
+async def bus_on(port: int, node: str, lease_seconds: float = 60) -> AsyncIterator[Bus]:
+    # A lease longer than the test: nothing is found out by renewing, unless that is the question.
+    settings = BusSettings(url=SecretStr(f"redis://127.0.0.1:{port}/0"), lease_seconds=lease_seconds)
     async with open_streams_bus(settings, node) as bus:
         yield bus
 
@@ -121,6 +121,16 @@ async def test_what_came_later_is_not_told_before_what_the_new_primary_forgot(pa
             await lane.commit([done(second)])
         async with bus_on(other, "theirs") as theirs:
             assert (await theirs.inspection.lane(VOLUME)).waiting == 2
+
+
+async def test_an_owner_with_nothing_to_do_finds_out_that_a_commit_was_forgotten(pair: Servers) -> None:
+    async with bus_on(pair.front.port, "actor", lease_seconds=4) as bus:
+        lane, (_, second) = await in_hand(bus, 2)
+        _, other = await anyio.to_thread.run_sync(split, pair)
+        await lane.commit([done(second)])  # the cursor stays before the first one: it does not tell
+        await move(pair.front, other)
+        with anyio.fail_after(10), pytest.raises(FencedError):
+            await lane.receive()
 
 
 async def test_who_follows_is_told_that_events_may_be_missing(pair: Servers) -> None:
