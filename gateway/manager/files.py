@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-import anyio
 from aiohttp import web
 from pydantic import Field
 
@@ -15,7 +14,7 @@ from domain.events import DirectoryCreated, FileDeleted, FileMoved
 from domain.paths import RelativePath
 from gateway.download import send_file
 from gateway.gate import Gate
-from gateway.manager.listing import send_listing
+from gateway.manager.listing import Listings
 from gateway.middlewares import asker_of
 from gateway.parameters import Bool, FolderParameters, PathText, PathTexts, Text
 from gateway.problems import os_words
@@ -70,7 +69,7 @@ class FileRoutes:
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
-        self._listing_turns = anyio.CapacityLimiter(1)
+        self._listings = Listings(gate.settings.list_limit)
 
     def routes(self) -> list[web.RouteDef]:
         """What this serves."""
@@ -110,10 +109,9 @@ class FileRoutes:
     async def list(self, request: web.Request) -> web.StreamResponse:
         """List a directory."""
         parameters = await self._gate.body(request, PathParameters)
-        files = self._gate.files(parameters.volume, parameters.vfid)
-        path = RelativePath.parse(parameters.relpath)
-        limit = self._gate.settings.list_limit
-        return await send_listing(request, await files.listing(path, limit=limit), self._listing_turns)
+        volume = self._gate.volume(parameters.volume)
+        told = await self._listings.tell(volume, parameters.vfid, RelativePath.parse(parameters.relpath))
+        return await told.send(request)
 
     async def rename(self, request: web.Request) -> web.Response:
         """Give an entry another name."""

@@ -8,14 +8,19 @@ other: side by side each of them would be ready when all are.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from json.encoder import encode_basestring_ascii as quoted
 from typing import Final
 
 from aiohttp import web
 from anyio import CapacityLimiter, to_thread
 
-from backends.contract import Entry, EntryKind, Listing
+from backends.contract import Entry, EntryKind, FileAccess, Volume
+from domain.ids import VFolderId
+from domain.paths import RelativePath
+from gateway.manager.sharing import Shared
 
 #: Entries of one piece. Fewer are told on the event loop, in about a millisecond.
 _PIECE: Final = 1000
@@ -27,33 +32,54 @@ _TYPES: Final = {
 }
 
 
-async def send_listing(request: web.Request, listing: Listing, turns: CapacityLimiter) -> web.StreamResponse:
-    """Answer with a listing; a long one is sent piece by piece.
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A listing's text, in pieces."""
 
-    Args:
-        turns: how many long ones are told at once.
-    """
-    headers = {"X-Penstock-Truncated": "true"} if listing.truncated else {}
-    entries = listing.entries
-    if len(entries) <= _PIECE:
-        body = f'{{"items": [{_told(entries)}]}}'
-        return web.Response(text=body, content_type="application/json", headers=headers)
-    response = web.StreamResponse(headers={**headers, "Content-Type": "application/json; charset=utf-8"})
-    await response.prepare(request)
-    pieces = await to_thread.run_sync(_pieces, entries, limiter=turns)
-    del listing, entries  # three times as large as its text, which may take long to be sent
-    for piece in pieces:
-        await response.write(piece)
-    await response.write_eof(b"]}")
-    return response
+    pieces: Sequence[bytes]
+    #: Whether there is more than it tells.
+    truncated: bool
+
+    async def send(self, request: web.Request) -> web.StreamResponse:
+        """Answer with it; a long one is sent piece by piece."""
+        headers = {"X-Penstock-Truncated": "true"} if self.truncated else {}
+        headers["Content-Type"] = "application/json; charset=utf-8"
+        if len(self.pieces) == 1:
+            return web.Response(body=self.pieces[0], headers=headers)
+        response = web.StreamResponse(headers=headers)
+        await response.prepare(request)
+        for piece in self.pieces:
+            await response.write(piece)
+        await response.write_eof()
+        return response
+
+
+class Listings:
+    """Directories, told to whoever asks; several who ask for the same one at the same time get the same text."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._turns = CapacityLimiter(1)
+        self._shared: Shared[Told] = Shared()
+
+    async def tell(self, volume: Volume, folder: VFolderId, path: RelativePath) -> Told:
+        """What is in a directory, as `FileAccess.listing` finds it; raises what that raises."""
+        return await self._shared.get((volume.name, folder, path), partial(self._tell, volume.files(folder), path))
+
+    async def _tell(self, files: FileAccess, path: RelativePath) -> Told:
+        listing = await files.listing(path, limit=self._limit)
+        if len(listing.entries) <= _PIECE:
+            return Told(_pieces(listing.entries), listing.truncated)
+        pieces = await to_thread.run_sync(_pieces, listing.entries, limiter=self._turns)
+        return Told(pieces, listing.truncated)
 
 
 def _pieces(entries: Sequence[Entry]) -> list[bytes]:
-    """The text of a long listing, but for its end."""
-    starts = range(0, len(entries), _PIECE)
-    return [
-        ((", " if start else '{"items": [') + _told(entries[start : start + _PIECE])).encode() for start in starts
-    ]
+    told = [_told(entries[start : start + _PIECE]) for start in range(0, len(entries), _PIECE)] or [""]
+    told[0] = '{"items": [' + told[0]
+    told[1:] = [f", {piece}" for piece in told[1:]]
+    told[-1] += "]}"
+    return [piece.encode() for piece in told]
 
 
 def _told(entries: Sequence[Entry]) -> str:
