@@ -26,6 +26,7 @@ import anyio
 
 from backends.mounted.beneath import Beneath, opened
 from backends.mounted.copiers import Batch, Copied, Copiers
+from backends.mounted.copy_place import CopyPlace
 from backends.mounted.durable import sync_file_system
 from backends.mounted.errors import conflict, translated
 from backends.mounted.helping.extents import copy_range, share_all
@@ -95,8 +96,7 @@ class MountedTreeCopy:
         self.resumed = resumed
         self.shares = shares
         self._source = source.root
-        self._mount = mount
-        self._target = target
+        self._place = CopyPlace(mount, target)
         self._threads = threads
         self._verify = verify
         self._trusted = trusted
@@ -132,7 +132,7 @@ class MountedTreeCopy:
     def _open_copiers(self) -> Copiers:
         timeout = self._threads.timeout_seconds
         return Copiers(
-            self._threads.helpers, self._source, self._mount, shares=self.shares, timeout_seconds=timeout
+            self._threads.helpers, self._source, self._place.mount, shares=self.shares, timeout_seconds=timeout
         )
 
     def _step(self) -> bool:
@@ -187,8 +187,8 @@ class MountedTreeCopy:
                 continue
             with opened(fd):
                 names = sorted(name for name in os.listdir(fd) if not (path.is_root and name == STAGING_NAME))
-                is_new = self._make_directory(path, os.fstat(fd), names)
-                place, plain_files = self._place(path), list[PlainFile]()
+                is_new = self._directory(path, os.fstat(fd), names)
+                place, plain_files = self._place.of(path), list[PlainFile]()
                 self._batches.append(Batch(path, place, plain_files))
                 for name in names:
                     try:
@@ -207,7 +207,7 @@ class MountedTreeCopy:
             return False
         if self._copiers is not None:
             others.append(file)
-        elif copy_plain(directory, file, self._mount.fd, f"{place}/{file.name}", shares=self.shares):
+        elif copy_plain(directory, file, self._place.fd, f"{place}/{file.name}", shares=self.shares):
             self._count(1, file.size_bytes)
         else:
             return False
@@ -223,74 +223,27 @@ class MountedTreeCopy:
         with translated(path):
             try:
                 if stat.S_ISLNK(known.st_mode):
-                    self._link(directory, name, path, known)
+                    self._place.link(self._place.of(path), os.readlink(name, dir_fd=directory), known)
                 elif stat.S_ISREG(known.st_mode):
                     yield from self._file(directory, name, path, known)
             except FileNotFoundError:
                 # It vanished from the source; but if our own place is gone, this is not ours any more.
-                os.close(os.open(self._target, os.O_PATH | os.O_DIRECTORY, dir_fd=self._mount.fd))
+                self._place.must_be_there()
                 return
         self.items += 1
 
-    def _place(self, path: RelativePath) -> str:
-        return self._target if path.is_root else f"{self._target}/{path}"
-
-    def _make_directory(self, path: RelativePath, known: os.stat_result, names: Collection[str]) -> bool:
-        """Make a directory, or find the one of an earlier attempt, and take out of it what has gone since.
-
-        Returns whether it is new, so that nothing can be in it.
-        """
-        place, is_new = self._place(path), True
-        try:
-            os.mkdir(place, 0o700, dir_fd=self._mount.fd)
-        except FileExistsError:
-            if stat.S_ISDIR(self._look(place).st_mode):
-                os.chmod(place, 0o700, dir_fd=self._mount.fd)  # it may have got its own permissions already
-                is_new = False
-                for gone in set(self._names(place)).difference(names):
-                    self._clear(f"{place}/{gone}")
-            else:
-                os.unlink(place, dir_fd=self._mount.fd)
-                os.mkdir(place, 0o700, dir_fd=self._mount.fd)
+    def _directory(self, path: RelativePath, known: os.stat_result, names: Collection[str]) -> bool:
+        """Make a directory; tells whether it is new, so that nothing can be in it."""
+        is_new = self._place.make_directory(path, names)
         self._directories.append(_Directory(path, known))
         self.items += 0 if path.is_root else 1
         return is_new
 
-    def _names(self, place: str) -> list[str]:
-        with opened(os.open(place, _DIRECTORY, dir_fd=self._mount.fd)) as fd:
-            return os.listdir(fd)
-
-    def _look(self, place: str) -> os.stat_result:
-        return os.stat(place, dir_fd=self._mount.fd, follow_symlinks=False)
-
-    def _link(self, directory: int, name: str, path: RelativePath, known: os.stat_result) -> None:
-        place = self._place(path)
-        self._clear(place)
-        os.symlink(os.readlink(name, dir_fd=directory), place, dir_fd=self._mount.fd)
-        with suppress(OSError):  # only the superuser gives files away
-            os.chown(place, known.st_uid, known.st_gid, dir_fd=self._mount.fd, follow_symlinks=False)
-        times = (known.st_atime_ns, known.st_mtime_ns)
-        os.utime(place, ns=times, dir_fd=self._mount.fd, follow_symlinks=False)
-
-    def _clear(self, place: str) -> None:
-        """Make room for what an earlier attempt began, or what was something else then."""
-        try:
-            os.unlink(place, dir_fd=self._mount.fd)
-        except FileNotFoundError:
-            return
-        except IsADirectoryError:
-            self._remove_tree(place)
-
-    def _remove_tree(self, place: str) -> None:
-        for name in self._names(place):
-            self._clear(f"{place}/{name}")
-        os.rmdir(place, dir_fd=self._mount.fd)
-
     def _file(self, directory: int, name: str, path: RelativePath, known: os.stat_result) -> Iterator[bool]:
-        place = self._place(path)
+        place = self._place.of(path)
         key = (known.st_dev, known.st_ino)
         first = self._linked.get(key) if known.st_nlink > 1 else None
-        if first is not None and self._is_linked(first, place):
+        if first is not None and self._place.add_name(first, place):
             return
         if known.st_nlink > 1:
             self._linked[key] = place
@@ -303,50 +256,34 @@ class MountedTreeCopy:
                 yield from self._copy(source, place, known)
                 if _stamp(os.fstat(source)) == _stamp(known):
                     return
-                self._clear(place)
+                self._place.clear(place)
             # It never stands still: what is there now is kept as it was read, and told.
             yield from self._copy(source, place, known)
             self.changed = (*self.changed, str(path))[:_TOLD]
-
-    def _is_linked(self, first: str, place: str) -> bool:
-        """Give a file that was copied before another name; False if it could not be copied after all."""
-        try:
-            known = self._look(first).st_ino
-        except FileNotFoundError:
-            return False
-        try:
-            if self._look(place).st_ino == known:
-                return True
-            self._clear(place)
-        except FileNotFoundError:
-            pass
-        os.link(first, place, src_dir_fd=self._mount.fd, dst_dir_fd=self._mount.fd)
-        return True
 
     def _is_copied(self, place: str, known: os.stat_result) -> bool:
         if not self._trusted and known.st_size < _LARGE_BYTES:
             return False
         try:
-            there = self._look(place)
+            there = self._place.look(place)
         except FileNotFoundError:
             return False
         return stat.S_ISREG(there.st_mode) and _stamp(there) == _stamp(known)
 
     def _copy(self, source: int, place: str, known: os.stat_result) -> Iterator[bool]:
         """Copy a file's bytes and all that is known of it, its times last."""
-        self._clear(place)
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        with opened(os.open(place, flags, 0o600, dir_fd=self._mount.fd)) as target:
+        self._place.clear(place)
+        with opened(self._place.new_file(place)) as target:
             before = self.size_bytes
             shared = share_all(source, target)
             if not shared:
                 yield from self._copy_extents(source, target, known.st_size)
             self.size_bytes = before + known.st_size
             if self._verify and _sha256(source) != _sha256(target) and _stamp(os.fstat(source)) == _stamp(known):
-                raise conflict("damaged", place.removeprefix(f"{self._target}/"))
+                raise conflict("damaged", self._place.within(place))
             copy_attributes(source, target)
             give(target, known.st_uid, known.st_gid, known.st_mode)
-            if known.st_size >= _LARGE_BYTES and not (shared and self._mount.mounted.keeps_order):
+            if known.st_size >= _LARGE_BYTES and not (shared and self._place.mount.mounted.keeps_order):
                 os.fsync(target)
             os.utime(target, ns=(known.st_atime_ns, known.st_mtime_ns))
 
@@ -370,8 +307,8 @@ class MountedTreeCopy:
     def _finish(self) -> None:
         """Give directories their attributes, the deepest first, and make all of it durable."""
         for directory in reversed(self._directories):
-            place = self._place(directory.path)
-            with opened(os.open(place, _DIRECTORY, dir_fd=self._mount.fd)) as fd:
+            place = self._place.of(directory.path)
+            with opened(self._place.open_directory(place)) as fd:
                 with suppress(OSError), opened(self._source.open(directory.path, _DIRECTORY)) as source:
                     copy_attributes(source, fd)
                 give(fd, directory.known.st_uid, directory.known.st_gid, directory.known.st_mode)
@@ -394,10 +331,6 @@ def shares_bytes(source: Beneath, mount: Beneath, target: str) -> bool:
                 return share_all(one, other)
         except OSError:
             return False  # there are no files without a name here, as on NFS
-
-
-def _nameless(directory: int) -> int:
-    return os.open(".", os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, dir_fd=directory)
 
 
 def _stamp(known: os.stat_result) -> tuple[int, int]:

@@ -53,7 +53,6 @@ class Operation:
 _BYTES: Final = "application/octet-stream"
 _TUS: Final = ("Tus-Resumable",)
 _PATCH: Final = (*_TUS, "Upload-Offset")
-_BEARER: Final = ("Authorization",)
 _SCOPE: Final = "/volumes/{volume}/quota-scope/{type}/{uuid}"
 _FOLDER: Final = f"{_SCOPE}/vfolder/{{folder}}"
 

@@ -25,8 +25,6 @@ class Append:
 
     #: Whether its body is the last one.
     complete: bool
-    #: Length of its body; None: not announced.
-    body_length: int | None
     #: Length of the whole upload as far as the request tells it, given where its body begins.
     length: int | None
 
@@ -62,7 +60,7 @@ def read_append(request: Mapping[str, str], offset: int, known: int | None, max_
         raise InconsistentLengthError(f"{offset + body} bytes are more than {length}", field="Upload-Length")
     if max(length or 0, offset + (body or 0)) > max_bytes:
         raise TooLargeError(f"more than {max_bytes} bytes", max_bytes=max_bytes)
-    return Append(complete, body, length)
+    return Append(complete, length)
 
 
 def read_offset(request: Mapping[str, str]) -> int:
