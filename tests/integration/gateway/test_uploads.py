@@ -12,7 +12,7 @@ import jwt
 import pytest
 from harness.world import FOLDER, SCOPE, TOKEN_SECRET, World, open_world
 
-from bus.memory.bus import MemoryLease
+from bus.memory.leases import MemoryLease
 from domain.errors import FencedError
 
 pytestmark = pytest.mark.anyio
