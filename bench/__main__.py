@@ -11,9 +11,11 @@ from pathlib import Path
 from bench.bus import bus
 from bench.commands import commands
 from bench.comparison import Comparison
+from bench.downloads import archives, downloads, ranges
+from bench.material import MIB
 from bench.metadata import metadata
-from bench.transfers import MIB, archives, downloads, large_uploads, ranges, small_uploads
 from bench.trees import trees
+from bench.uploads import large_uploads, small_uploads
 
 Suite = Callable[[Path, argparse.Namespace], Iterator[Comparison]]
 

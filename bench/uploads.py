@@ -1,53 +1,23 @@
-"""Uploads against @tus/server and cp, downloads against nginx, small files against both."""
+"""Uploads against @tus/server and a copy: large ones, and many small ones."""
 
 from __future__ import annotations
 
 import base64
 import itertools
-import os
-import random
 import shutil
-import subprocess
-import tarfile
-import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from bench.comparison import Aim, Comparison
-from bench.servers import Peer, Penstock, Program, file_response, nginx, penstock, tus_server
+from bench.material import MIB, Usage, copy, make_archive, make_source, rate, throughput
+from bench.servers import Peer, Penstock, penstock, tus_server
 from bench.wire import Connection, header
 
-MIB = 1 << 20
 _TUS = {"Tus-Resumable": "1.0.0"}
 _BODY = {**_TUS, "Content-Type": "application/offset+octet-stream"}
 _SMALL = 4096
-_RANGE = 65536
-_ARCHIVED = 32 << 10
-
-
-@dataclass
-class Usage:
-    """Processor time of a server over what it moved."""
-
-    program: Program
-    seconds: float = 0.0
-    moved: int = 0
-    peak: int = 0
-
-    @contextmanager
-    def watch(self, count: int) -> Iterator[None]:
-        before = self.program.cpu_seconds()
-        yield
-        self.seconds += self.program.cpu_seconds() - before
-        self.moved += count
-        self.peak = max(self.peak, self.program.rss_bytes())
-
-    def __str__(self) -> str:
-        return f"{self.seconds / (self.moved / (1 << 30)):.2f} CPU s/GiB, {self.peak >> 20} MiB resident"
 
 
 @dataclass
@@ -260,190 +230,3 @@ def _against_peer(
         },
         [Aim(peer, 3.0)],
     )
-
-
-def downloads(folder: Path, size: int, rounds: int) -> Iterator[Comparison]:
-    """One large file by one connection and by eight, and many small ones."""
-    source = make_source(folder, size)
-    with penstock(folder) as ours, nginx(folder, ours.folder) as peer:
-        shutil.copy(source, ours.folder / "big")
-        (ours.folder / "small").write_bytes(os.urandom(_SMALL))
-        for path in ours.folder.iterdir():
-            path.chmod(0o644)
-        with Connection(ours.manager_port) as manager:
-            tokens = {
-                name: ours.ask(manager, "/folder/file/download", relpath=name)["token"] for name in ("big", "small")
-            }
-
-        def get_ours(name: str) -> Callable[[int], None]:
-            return lambda number: _get(ours.client_port, f"/download?token={tokens[name]}", number)
-
-        def get_peer(name: str) -> Callable[[int], None]:
-            return lambda number: _get(peer.port, f"/{name}", number)
-
-        us, them = Usage(ours.gateway), Usage(peer.program)
-
-        def watched(usage: Usage, get: Callable[[int], None]) -> float:
-            with usage.watch(size):
-                return rate(size, lambda: get(1))
-
-        comparisons = (
-            Comparison(
-                f"download of {size / MIB:,.0f} MiB by one connection",
-                "MiB/s",
-                {
-                    "Penstock": lambda: watched(us, get_ours("big")),
-                    "nginx": lambda: watched(them, get_peer("big")),
-                },
-                [Aim("nginx", 0.95)],
-                notes=lambda: f"Penstock {us}; nginx {them}",
-            ),
-            Comparison(
-                f"download of {size / MIB:,.0f} MiB by each of eight connections",
-                "MiB/s",
-                {
-                    "Penstock": lambda: throughput(8, 8, get_ours("big")) * size / MIB,
-                    "nginx": lambda: throughput(8, 8, get_peer("big")) * size / MIB,
-                },
-            ),
-            Comparison(
-                "download of 1,000 files of 4 KiB by one connection",
-                "files/s",
-                {
-                    "Penstock": lambda: throughput(1000, 1, get_ours("small")),
-                    "nginx": lambda: throughput(1000, 1, get_peer("small")),
-                },
-            ),
-        )
-        for comparison in comparisons:
-            comparison.run(rounds)
-            yield comparison
-
-
-def ranges(folder: Path, size: int, count: int, rounds: int) -> Iterator[Comparison]:
-    """64 KiB from anywhere in a large file, by one connection and by eight."""
-    source = make_source(folder, size)
-    with penstock(folder) as ours, file_response(folder, ours.folder) as peer:
-        shutil.copy(source, ours.folder / "big")
-        with Connection(ours.manager_port) as manager:
-            token = ours.ask(manager, "/folder/file/download", relpath="big")["token"]
-        places = random.Random(7)
-        starts = [places.randrange(size - _RANGE) for _ in range(count)]
-
-        def get(port: int, target: str) -> Callable[[int], None]:
-            def some(number: int) -> None:
-                with Connection(port) as connection:
-                    for start in starts[:number]:
-                        connection.fetch(target, {"Range": f"bytes={start}-{start + _RANGE - 1}"})
-
-            return some
-
-        for connections in (1, 8):
-            comparison = Comparison(
-                f"ranges of 64 KiB by {connections} connection(s)",
-                "ranges/s",
-                {
-                    "Penstock": lambda number=connections: throughput(
-                        count, number, get(ours.client_port, f"/download?token={token}")
-                    ),
-                    "aiohttp's FileResponse": lambda number=connections: throughput(
-                        count, number, get(peer.port, "/big")
-                    ),
-                },
-                [Aim("aiohttp's FileResponse", 3.0)],
-            )
-            comparison.run(rounds)
-            yield comparison
-
-
-def archives(folder: Path, files: int, rounds: int) -> Iterator[Comparison]:
-    """A directory of many files as one archive, against reading them and against tar."""
-    with penstock(folder) as ours:
-        place = ours.folder / "many"
-        data = os.urandom(_ARCHIVED)
-        for number in range(files):
-            path = place / f"{number // 1000}" / f"{number}"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
-        with Connection(ours.manager_port) as manager:
-            token = ours.ask(manager, "/folder/file/download", relpath="many")["token"]
-        total = files * _ARCHIVED
-
-        def get(form: str) -> None:
-            _get(ours.client_port, f"/download?token={token}&archive=1&format={form}", 1)
-
-        def read_all() -> None:
-            for path in place.rglob("*"):
-                if path.is_file():
-                    path.read_bytes()
-
-        def tar() -> None:
-            subprocess.run(f"tar -cf - -C {place} . | cat > /dev/null", shell=True, check=True)
-
-        for form in ("zip", "tar"):
-            comparison = Comparison(
-                f"{form} of {files:,} files of 32 KiB",
-                "MiB/s",
-                {
-                    "Penstock": lambda form=form: rate(total, lambda: get(form)),
-                    "tar through a pipe": lambda: rate(total, tar),
-                    "reading the files": lambda: rate(total, read_all),
-                },
-            )
-            comparison.run(rounds)
-            yield comparison
-
-
-def _get(port: int, target: str, number: int) -> None:
-    with Connection(port) as connection:
-        for _ in range(number):
-            connection.fetch(target)
-
-
-def make_source(folder: Path, size: int) -> Path:
-    """A file of random bytes, in the page cache."""
-    path = folder / "source"
-    block = os.urandom(min(size, 16 * MIB))
-    with path.open("wb") as file:
-        left = size
-        while left:
-            left -= file.write(block[:left])
-    return path
-
-
-def make_archive(path: Path, member: Path, count: int) -> Path:
-    """A tar of the same file many times, by other names."""
-    with tarfile.open(path, "w") as archive:
-        for number in range(count):
-            archive.add(member, f"{number:06}")
-    return path
-
-
-def copy(source: Path, target: Path, *, sync: bool) -> None:
-    """What the machine can do: the kernel copies, as cp does without reflinks."""
-    with source.open("rb") as read, target.open("wb") as write:
-        buffer = memoryview(bytearray(MIB))
-        while count := read.readinto(buffer):
-            write.write(buffer[:count])
-        if sync:
-            write.flush()
-            os.fsync(write.fileno())
-    target.unlink()
-
-
-def rate(size: int, work: Callable[[], None]) -> float:
-    """MiB a second."""
-    start = time.perf_counter()
-    work()
-    return size / MIB / (time.perf_counter() - start)
-
-
-def throughput(count: int, connections: int, work: Callable[[int], None]) -> float:
-    """Things a second, shared out evenly."""
-    threads = [threading.Thread(target=work, args=(count // connections,)) for _ in range(connections)]
-    start = time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return count / (time.perf_counter() - start)
