@@ -133,7 +133,7 @@ def _in_order(history: History) -> Iterator[str]:
             continue
         key = (event.volume, event.key)
         if place < last.get(key, ()):
-            yield f"I2: {event.type} of {event.key} came after one that was asked for later"
+            yield f"I2: {event.type} of {event.key} came after one that was asked for later: {event.origin.cause}"
         last[key] = max(place, last.get(key, place))
 
 
@@ -234,5 +234,9 @@ def _told(sent: Sent) -> str:
 
 def dump(path: Path, history: History, found: Sequence[str]) -> None:
     """Write down what is needed to understand a failed run."""
-    lines = [*found, "", *history.faults, "", *(f"{sent.entry} {_told(sent)}" for sent in history.accepted)]
-    path.write_text("\n".join(lines))
+    accepted = (f"{sent.entry} {_told(sent)}" for sent in history.accepted)
+    events = (
+        f"{event.volume} {event.time:.3f} {event.type} of {event.key} for {event.origin.cause}"
+        for event in history.events.values()
+    )
+    path.write_text("\n".join([*found, "", *history.faults, "", *accepted, "", *events]))
