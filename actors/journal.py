@@ -19,8 +19,6 @@ from bus.contract import Clock, Delivery, Lane, Outcome, Verdict
 from bus.memo import Memo
 from domain.errors import MalformedEventError, PenstockError
 
-#: Memos restored in one step.
-_BATCH: Final = 64
 #: Part of the time a command id is remembered during which its absence proves that it was lost.
 _SURE: Final = 0.9
 
@@ -49,10 +47,7 @@ class Journal:
         for memo in found:
             # Of two owners who both wrote, the later one knew more; what came behind it stays behind it.
             self._known[memo.reply.command] = memo
-        memos = list(self._known.values())
-        restored = 0
-        for first in range(0, len(memos), _BATCH):
-            restored += await self._lane.restore(memos[first : first + _BATCH])
+        restored = await self._lane.restore(list(self._known.values()))
         if restored:
             self._observer.restored(self._volume.name, restored)
             logger.warning("{}: {} outcomes the bus had lost were restored", self._volume.name, restored)

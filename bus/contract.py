@@ -163,9 +163,13 @@ class Lane(Protocol):
         """
 
     async def restore(self, memos: Sequence[Memo]) -> int:
-        """Commit again what was committed once and then lost; tells how many of these the bus did not know.
+        """Commit again what was committed once and then lost; tells how many of these that was.
 
-        A command the bus still knows is left alone. Raises as `commit` does.
+        A command that only waits to be delivered again is left alone, unless it was done before one that is lost:
+        then it is committed in its turn. Raises as `commit` does.
+
+        Args:
+            memos: what was done, in that order.
         """
 
     async def confirm(self) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from bus.conformance.opening import OpensBus
 from bus.conformance.words import SETTINGS, VOLUME, a_command, a_memo, done, live, read, receive, take
-from bus.contract import Bus
+from bus.contract import Bus, Delivery
 from domain.errors import FencedError
 from domain.ids import VolumeName
 
@@ -77,6 +77,25 @@ class Lanes(OpensBus):
             assert [event.id for event in await read(subscription, 2)] == ids
             assert (await bus.commands.request(lost, timeout_seconds=5)).result == {"made": "restored"}
             assert (await bus.commands.request(known, timeout_seconds=5)).result == {"made": "first"}
+
+    async def test_what_waits_is_restored_before_what_was_done_after_it_and_is_lost(self) -> None:
+        async with self.open_bus("a") as bus, bus.events.follow("x") as subscription:
+            lane = await take(bus)
+            first, lost, last, fresh = [a_command(bus) for _ in range(4)]
+            for command in (first, last, fresh):
+                await bus.commands.publish(command)
+            memos = [a_memo(command) for command in (first, lost, last)]
+            assert await lane.restore(memos[:1]) == 0, "nothing behind it is lost"
+            assert await lane.restore(memos) == 2
+            assert (await bus.inspection.lane(VOLUME)).waiting == 2
+            assert (await bus.commands.request(first, timeout_seconds=5)).result == {"made": "restored"}
+            came: list[Delivery] = []
+            while not came or came[-1].id != fresh.id:
+                came += await receive(lane, 1)
+            await lane.commit([done(delivery) for delivery in came])
+            causes = [event.origin.cause for event in await read(subscription, 4)]
+            assert causes == [command.id for command in (first, lost, last, fresh)]
+            assert (await bus.inspection.lane(VOLUME)).waiting == 0
 
     async def test_an_owner_is_told_how_many_died_before_it_and_over_what(self) -> None:
         async with self.open_bus("watcher") as bus:

@@ -141,20 +141,26 @@ class MemoryLane:
         return frozenset(self.state.quarantine)
 
     async def restore(self, memos: Sequence[Memo]) -> int:
-        """Commit again what was lost."""
+        """Commit again what was lost, and what was done before it and waits."""
         await self.confirm()
-        restored = 0
-        for memo in memos:
-            command = memo.reply.command
-            if command in self.state.by_id:
-                continue
-            restored += 1
-            self.state.append(command, b"", done=True)
-            self.state.replies[command] = memo.reply
-            for event in memo.events:
-                self._store.append(event)
+        end = max((n for n, memo in enumerate(memos, 1) if memo.reply.command not in self.state.by_id), default=0)
+        restored = sum([self._restore(memo) for memo in memos[:end]])
         self._store.ring()
         return restored
+
+    def _restore(self, memo: Memo) -> bool:
+        command = memo.reply.command
+        stored = self.state.by_id.get(command) or self.state.append(command, b"")
+        parked = [other for other in self.state.parked if other.id == command]
+        if stored.done and not parked:
+            return False
+        stored.done = True
+        for other in parked:
+            self.state.parked.remove(other)
+        self.state.replies[command] = memo.reply
+        for event in memo.events:
+            self._store.append(event)
+        return True
 
     async def confirm(self) -> None:
         """Return while the lane is ours."""

@@ -24,6 +24,8 @@ from domain.errors import BusBrokenError, FencedError, MalformedEventError
 from domain.ids import VolumeName, uuid7
 
 _RETRY_SECONDS: Final = 0.05
+#: Memos restored in one step.
+_RESTORED: Final = 64
 _VERDICTS: Final = {Verdict.DONE: "D", Verdict.DEAD: "X", Verdict.QUARANTINED: "Q", Verdict.PARKED: "P"}
 
 
@@ -216,21 +218,20 @@ class StreamLane:
         unsure = [d for d in deliveries if parse_entry(d.entry) <= high]
         if not unsure:
             return deliveries
-        done = await self._committed(unsure)
+        marks = await self._marks([delivery.id for delivery in unsure])
+        done = [delivery for delivery, mark in zip(unsure, marks, strict=True) if _is_done(delivery, mark)]
         self.window.mark([delivery.entry for delivery in done])
         known = {delivery.entry for delivery in done}
         return [delivery for delivery in deliveries if delivery.entry not in known]
 
-    async def _committed(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
+    async def _marks(self, ids: Sequence[UUID]) -> Sequence[bytes | None]:
+        """What is known of commands: where they wait, are parked or were committed; None: nothing."""
+        asked = [("HGET", keys.inbox(self.volume, id_), id_.bytes) for id_ in ids]
         while True:
             try:
-                marks = await self._lanes.wiring.link.execute_all(
-                    [("HGET", keys.inbox(self.volume, delivery.id), delivery.id.bytes) for delivery in deliveries]
-                )
+                return await self._lanes.wiring.link.execute_all(asked)
             except BusBrokenError:
                 await self._pause()
-            else:
-                return [d for d, mark in zip(deliveries, marks, strict=True) if _is_done(d, mark)]
 
     async def commit(self, outcomes: Sequence[Outcome]) -> None:
         """Record outcomes, all or nothing; repeat until the store answers, for the script is idempotent."""
@@ -264,7 +265,13 @@ class StreamLane:
                 return frozenset(key.decode() for key in found)
 
     async def restore(self, memos: Sequence[Memo]) -> int:
-        """Commit again what was lost."""
+        """Commit again what was lost, and what was done before it and waits."""
+        marks = await self._marks([memo.reply.command for memo in memos])
+        end = max((place for place, mark in enumerate(marks, 1) if mark is None), default=0)
+        batches = [memos[first : min(first + _RESTORED, end)] for first in range(0, end, _RESTORED)]
+        return sum([await self._surely("restore", self._restore_call(batch)) for batch in batches])
+
+    def _restore_call(self, memos: Sequence[Memo]) -> Call:
         settings = self._lanes.wiring.settings
         volume = self.volume
         call = Call(
@@ -282,7 +289,7 @@ class StreamLane:
             call.keys += (keys.inbox(volume, command), keys.reply(volume, command))
             call.args += (command.bytes, encode_reply(memo.reply))
             call.events(memo.events)
-        return int(await self._surely("restore", call))
+        return call
 
     async def _surely(self, script: str, call: Call) -> Any:
         """Run a script until Redis answers, as long as the lease may still be ours."""

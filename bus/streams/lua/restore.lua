@@ -1,7 +1,7 @@
 -- KEYS lane events broadcast, then for each memo: inbox reply (changed records)*
 -- ARGV owner epoch remember_s reply_ms n, then for each memo: id reply n_events (event-id event-bytes n_changes (change)*)*
--- Commits again what was committed once and then forgotten. A command that is still known is left alone: it was
--- committed, or it will be delivered again. -> how many were restored; error FENCED if the lane is not ours
+-- Commits what was done once and is not known to be committed, be it forgotten or be it waiting. What waits comes
+-- again nevertheless, and finds that it was committed. -> how many were; error FENCED if the lane is not ours
 local lane, own, all = key(), key(), key()
 local owner, epoch, remember, keep = arg(), arg(), arg(), arg()
 local l = redis.call('HMGET', lane, 'owner', 'epoch')
@@ -10,9 +10,11 @@ local restored = 0
 for _ = 1, tonumber(arg()) do
   local inbox, reply = key(), key()
   local id, answer = arg(), arg()
-  local lost = redis.call('HEXISTS', inbox, id) == 0
+  local seen = redis.call('HGET', inbox, id)
+  local lost = not seen or string.sub(seen, 1, 1) ~= 'c'
   if lost then
     restored = restored + 1
+    if seen then redis.call('HINCRBY', lane, 'ack', 1) end
     redis.call('HSET', inbox, id, 'c0-0')
     redis.call('EXPIRE', inbox, remember)
     redis.call('SET', reply, answer, 'PX', keep)

@@ -31,6 +31,9 @@ class Plan:
     failing: float = 0.01
     #: Types of commands after whose failure for good the later ones of their key wait.
     quarantine: tuple[str, ...] = ()
+    #: How long events are kept for nobody, in seconds. Where the store forgets who is registered, a reader that is
+    #: not kept anything for would hear of much only when it is restored once more, long after its turn.
+    event_keep_seconds: float = 0.0
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -88,7 +91,8 @@ class Plan:
             connect_timeout_seconds=1.0,
             queue_limit=QUEUE_LIMIT,
         )
-        return settings.model_copy(update={"command_keep_seconds": 0.0, "event_keep_seconds": 0.0})
+        kept = {"command_keep_seconds": 0.0, "event_keep_seconds": self.event_keep_seconds}
+        return settings.model_copy(update=kept)
 
     def patient_settings(self) -> BusSettings:
         """Of whoever judges, or acts once: a machine that stands still for a moment is nobody's fault."""

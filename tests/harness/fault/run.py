@@ -86,7 +86,13 @@ class Run:
         self._history = history
         self._options = options
         self._plan = Plan(
-            store.url, str(folder), options.volumes, options.without, options.failing, options.quarantine
+            store.url,
+            str(folder),
+            options.volumes,
+            options.without,
+            options.failing,
+            options.quarantine,
+            event_keep_seconds=600.0 if options.lossy else 0.0,
         )
         for name in options.volumes:
             self._plan.root(name).mkdir(parents=True)

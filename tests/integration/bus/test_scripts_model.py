@@ -246,7 +246,8 @@ class LaneMachine(ScriptMachine):
         memo = [id_.bytes, reply, 1, b"e" * 16, event, 0]
         if self._fenced("restore", names, owner, late, 3600, 60_000, 1, *memo):
             return
-        if id_ not in self.model.state:
+        if self.model.state.get(id_) != "c":
+            self.model.done += id_ in self.model.state
             self.model.state[id_] = "c"
             self.model.replies[id_] = reply
             self.model.events.append(event)
