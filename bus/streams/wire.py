@@ -43,8 +43,10 @@ class Wire(asyncio.Protocol):
         self._transport.set_protocol(self)
 
     def write(self, data: bytes) -> None:
-        """Send bytes."""
-        self._transport.write(data)
+        """Send bytes; nothing if the connection is closed already, which who waits for the answer is told."""
+        # One event loop swallows what is written then, another raises what no reader reckons with.
+        if not self._transport.is_closing():
+            self._transport.write(data)
 
     def pause(self) -> None:
         """Leave what Redis says with Redis for now."""

@@ -18,7 +18,7 @@ import anyio
 import anyio.lowlevel
 from harness.fault.mishaps import die_at, install
 from harness.fault.plan import Plan
-from harness.fault.words import POISON_EAT, POISON_HANG, POISON_KILL, SICK_BYTES
+from harness.fault.words import CANNOT_GO_ON, POISON_EAT, POISON_HANG, POISON_KILL, SICK_BYTES
 
 from actors.fleet import Fleet
 from actors.jobs.contract import Job
@@ -31,7 +31,7 @@ from backends.settings import ThreadSettings
 from bus.streams import open_streams_bus
 from domain.commands import SetQuota
 from domain.envelope import Envelope
-from domain.errors import BackendFaultError, MalformedEventError, Subject, UnsupportedError
+from domain.errors import BackendFaultError, BusBrokenError, MalformedEventError, Subject, UnsupportedError
 from domain.ids import VFolderId, VolumeName
 from domain.messages import Command
 from domain.registry import COMMANDS, Vocabulary
@@ -175,5 +175,13 @@ async def _stop_on_signal(stop: anyio.Event) -> None:
 
 
 def main() -> None:
-    """The command line: a plan's file, a name, a port of Redis, and `old` or `new`."""
-    anyio.run(act, Plan.load(Path(sys.argv[1])), *sys.argv[2:])
+    """The command line: a plan's file, a name, a port of Redis, and `old` or `new`.
+
+    Exits with `CANNOT_GO_ON` where Redis is away at the start, or no memory is left.
+    """
+    # A role runs on either event loop.
+    options = {"use_uvloop": random.random() < 0.5}
+    try:
+        anyio.run(act, Plan.load(Path(sys.argv[1])), *sys.argv[2:], backend_options=options)
+    except* (BusBrokenError, MemoryError):
+        sys.exit(CANNOT_GO_ON)

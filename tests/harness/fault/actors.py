@@ -11,7 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.cutter import Cutter, open_cutter
+from harness.fault.words import CANNOT_GO_ON
 from harness.forked import Forked
+
+#: How an actor may end: told to, killed, or for lack of Redis or of memory.
+_ENDS = frozenset({0, -signal.SIGKILL, CANNOT_GO_ON})
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,8 @@ class Actors:
     release: str = "new"
     running: list[ActorProcess] = field(default_factory=list)
     leaving: list[ActorProcess] = field(default_factory=list)
+    #: Those that ended by themselves, and how.
+    fallen: list[str] = field(default_factory=list)
     _ways: ExitStack = field(default_factory=ExitStack)
     _made: int = 0
 
@@ -80,7 +86,10 @@ class Actors:
 
     def replace_dead(self) -> None:
         for one in list(self.running):
-            if one.process.poll() is not None:
+            code = one.process.poll()
+            if code is not None:
+                if code not in _ENDS:
+                    self.fallen.append(f"{one.name} ended by itself with {code}")
                 self.running.remove(one)
                 one.way.close()
                 self.start()

@@ -44,9 +44,11 @@ class Left:
     dead: Counter[UUID]
     #: Commands that are neither done nor dead.
     waiting: int
+    #: Actors that ended by themselves.
+    fallen: Sequence[str] = ()
 
 
-def look(plan: Plan, dead: Counter[UUID], waiting: int) -> Left:
+def look(plan: Plan, dead: Counter[UUID], waiting: int, fallen: Sequence[str]) -> Left:
     """Look at the volumes."""
     folders, trash, limits = {}, {}, {}
     for name in plan.volumes:
@@ -58,7 +60,7 @@ def look(plan: Plan, dead: Counter[UUID], waiting: int) -> Left:
         for path in (root / ".penstock/scopes").glob("*.json"):
             document = json.loads(path.read_text())
             limits[name, str(document["scope"])] = document.get("limit_bytes")
-    return Left(folders, trash, limits, dead, waiting)
+    return Left(folders, trash, limits, dead, waiting, tuple(fallen))
 
 
 def violations(history: History, left: Left, *, lossy: bool = False) -> list[str]:
@@ -79,6 +81,7 @@ def violations(history: History, left: Left, *, lossy: bool = False) -> list[str
     found += _settled(history, left)
     found += _answers(history, left, lossy=lossy)
     found += _poison(history, left)
+    found += left.fallen
     return found
 
 

@@ -169,7 +169,7 @@ class Run:
                 await anyio.to_thread.run_sync(self._find_restored)
             dead = await self._dead(bus)
             await self._seen_all(bus)
-        return look(self._plan, dead, waiting)
+        return look(self._plan, dead, waiting, self._actors.fallen)
 
     async def _accept_the_rest(self, bus: Bus) -> None:
         """What senders do not know to be accepted they send again."""

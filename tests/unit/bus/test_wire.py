@@ -19,6 +19,7 @@ class Transport:
         self.protocol: Any = None
         self.written: list[bytes] = []
         self.reading = True
+        self.closing = False
 
     def set_protocol(self, protocol: Any) -> None:
         self.protocol = protocol
@@ -30,7 +31,7 @@ class Transport:
         return self.reading
 
     def is_closing(self) -> bool:
-        return False
+        return self.closing
 
     def pause_reading(self) -> None:
         self.reading = False
@@ -115,7 +116,9 @@ async def test_silence_for_too_long_is_told() -> None:
 
 def test_its_end_is_told(end: End) -> None:
     end.wire.write(b"x")
+    end.transport.closing = True
     end.wire.connection_lost(None)
+    end.wire.write(b"y")
     end.wire.connection_lost(OSError("reset"))
     assert end.transport.written == [b"x"]
     assert [str(error) for error in end.lost] == [

@@ -1,0 +1,135 @@
+"""Uploads while gateways are killed and frozen, connections cut and Redis is started anew.
+
+No acknowledged byte is lost, no file is there by halves, and every file that is there was told once.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from signal import SIGCONT, SIGKILL, SIGSTOP
+
+import pytest
+from harness.cutter import Cutter, open_cutter
+from harness.fault.uploaders import Upload, Uploader, Uploads
+from harness.folders import files_below
+from harness.processes import Api, Role, Site, open_site, until
+
+SEEDS = range(int(os.environ.get("SEEDS", "1")))
+SECONDS = 60 * float(os.environ["MINUTES"]) if "MINUTES" in os.environ else 12.0
+UPLOADERS = 6
+#: Within what time an upload that was half finished is looked after.
+SWEPT_SECONDS = 30.0
+FAULTS = ("kill_gateway", "kill_gateway", "freeze_gateway", "cut", "cut", "cut_redis", "restart_redis")
+
+
+class Faults:
+    """Does harm to two gateways on one volume."""
+
+    def __init__(self, site: Site, chance: random.Random, way: Cutter, redis_way: Cutter) -> None:
+        self._site = site
+        self._chance = chance
+        self._way = way
+        self._redis_way = redis_way
+        self._gateways: list[Role] = [site.start("gateway"), site.start("gateway")]
+        self.done: Counter[str] = Counter()
+
+    def do(self) -> None:
+        """Do one."""
+        name = self._chance.choice(FAULTS)
+        self.done[name] += 1
+        getattr(self, name)()
+
+    def kill_gateway(self) -> None:
+        place = self._chance.randrange(len(self._gateways))
+        self._gateways[place].kill()
+        self._gateways[place] = self._site.start("gateway")
+
+    def freeze_gateway(self) -> None:
+        """For longer than its lease of an upload."""
+        frozen = self._chance.choice(self._gateways)
+        frozen.process.send_signal(SIGSTOP)
+        time.sleep(self._chance.uniform(0.5, 2.5))
+        frozen.process.send_signal(SIGCONT)
+
+    def cut(self) -> None:
+        self._way.cut_after(self._chance.randrange(1 << 21))
+
+    def cut_redis(self) -> None:
+        self._redis_way.cut_after(self._chance.randrange(1 << 14))
+
+    def restart_redis(self) -> None:
+        self._site.server.kill()
+        time.sleep(self._chance.uniform(0, 0.5))
+        self._site.server.start()
+
+
+@pytest.mark.timeout(240 + SECONDS)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_uploads_under_every_fault(seed: int, tmp_path: Path) -> None:
+    chance, uploads, stop = random.Random(seed), Uploads(), threading.Event()
+    with ExitStack() as stack:
+        site = stack.enter_context(open_site(tmp_path))
+        way = stack.enter_context(open_cutter(site.api.client_port))
+        redis_way = stack.enter_context(open_cutter(site.server.port))
+        site.write_settings(bus__url=f"redis://127.0.0.1:{redis_way.port}/0", gateway__sweep_seconds=1.0)
+        site.start("actor")
+        faults = Faults(site, chance, way, redis_way)
+        site.api.make_folder()
+        api = Api(way.port, site.api.manager_port)
+        threads = [
+            threading.Thread(
+                target=Uploader(number, api, uploads, random.Random(chance.random())).run, args=(stop,)
+            )
+            for number in range(UPLOADERS)
+        ]
+        for thread in threads:
+            thread.start()
+        end = time.monotonic() + SECONDS
+        while time.monotonic() < end:
+            time.sleep(chance.uniform(0.05, 0.5))
+            faults.do()
+        stop.set()
+        for thread in threads:
+            thread.join()
+        settled(site, uploads)
+        wrong = [*uploads.wrong, *violations(site, uploads)]
+        assert wrong == [], f"{dict(faults.done)}, repeated after {dict(uploads.repeated)}"
+    assert sum(upload.is_there is True for upload in uploads.all) > 10
+    assert uploads.repeated
+
+
+def settled(site: Site, uploads: Uploads) -> None:
+    """Wait for what a gateway that died left half done, and nobody came back for: another one ends it in time."""
+    with suppress(AssertionError):
+        until(lambda: not list(violations(site, uploads)), "all is ended", SWEPT_SECONDS)
+
+
+def violations(site: Site, uploads: Uploads) -> Iterator[str]:
+    """What is wrong with the roles, with the folder, and with what was told of it."""
+    for role in site.running:
+        if role.process.poll() not in (None, -SIGKILL):
+            yield f"a {role.name} ended by itself: {site.log(role.name)[-2000:]}"
+    files = files_below(site.folder)
+    told = Counter(event.body["path"] for event in site.events("file.uploaded"))
+    meant = {upload.name: upload for upload in uploads.all}
+    for name in files.keys() | told.keys():
+        if name not in meant and not name.startswith(".upload"):
+            yield f"{name} is there, which nobody uploaded"
+    for upload in uploads.all:
+        yield from _violations(upload, files.get(upload.name), told[upload.name])
+
+
+def _violations(upload: Upload, found: bytes | None, told: int) -> Iterator[str]:
+    if upload.is_there is not None and (found is not None) != upload.is_there:
+        yield f"{upload.name} was said {'' if upload.is_there else 'not '}to be there"
+    if found is not None and found != upload.data:
+        yield f"{upload.name} has {len(found)} bytes, which are not the {len(upload.data)} that were sent"
+    if told != (found is not None):
+        yield f"{upload.name} is {'' if found is not None else 'not '}there, and was told {told} times"
