@@ -28,7 +28,8 @@ class Caution:
         self._solo = solo
         self._limit = crash_limit
         self._suspects = dict(lane.suspects)
-        self._running: dict[str, int] = {}
+        #: What the next owner is to know: of those that run and of suspects that wait, how many owners they had.
+        self._marks = dict(lane.suspects)
         self._left = _PROBATION if lane.crashes else 0
 
     def suspects(self, delivery: Delivery) -> bool:
@@ -43,6 +44,9 @@ class Caution:
             return
         async with self._solo:
             yield
+            # Whatever kills us next, perhaps before this one is committed: it was not this one.
+            self._marks.pop(delivery.entry, None)
+            await self._lane.mark_suspects(self._marks)
 
     def deaths(self, delivery: Delivery) -> int:
         """How many owners died while they ran this command, if they are as many as may; else 0."""
@@ -52,13 +56,13 @@ class Caution:
     async def before(self, delivery: Delivery) -> None:
         """Mark a command that is run next. Raises FencedError when the lane is not ours."""
         if self._left:
-            self._running[delivery.entry] = self._suspects.get(delivery.entry, 0) + 1
-            await self._lane.mark_suspects(self._running)
+            self._marks[delivery.entry] = self._suspects.get(delivery.entry, 0) + 1
+            await self._lane.mark_suspects(self._marks)
 
     async def after(self, delivery: Delivery) -> None:
         """Take note that a command ended, and we live. Raises FencedError when the lane is not ours."""
         if self._left:
-            self._running.pop(delivery.entry, None)
+            self._marks.pop(delivery.entry, None)
             self._left -= 1
             if not self._left:
                 await self._lane.mark_suspects({})

@@ -31,7 +31,7 @@ from backends.settings import ThreadSettings
 from bus.streams import open_streams_bus
 from domain.commands import SetQuota
 from domain.envelope import Envelope
-from domain.errors import BackendFaultError, BusBrokenError, MalformedEventError, Subject, UnsupportedError
+from domain.errors import BackendFaultError, MalformedEventError, PenstockError, Subject, UnsupportedError
 from domain.ids import VFolderId, VolumeName
 from domain.messages import Command
 from domain.registry import COMMANDS, Vocabulary
@@ -135,18 +135,23 @@ async def act(plan: Plan, node: str, port: str, release: str) -> None:
     known = {name: model for name, model in COMMANDS.items() if release == "new" or name not in _NEWER}
     stop = anyio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, _tell_tasks)
-    async with AsyncExitStack() as stack, anyio.create_task_group() as tasks:
-        volumes = {}
-        for name in plan.volumes:
-            site = Site(VolumeName(name), {"path": str(plan.root(name))}, ThreadSettings(), SilentBackends())
-            opened = await stack.enter_async_context(driver("vfs").open(site))
-            volumes[VolumeName(name)] = Faulty(opened, plan)
-        bus = await stack.enter_async_context(open_streams_bus(settings, node))
+    async with AsyncExitStack() as stack:
+        try:
+            volumes = {VolumeName(name): await _open_volume(plan, name, stack) for name in plan.volumes}
+            bus = await stack.enter_async_context(open_streams_bus(settings, node))
+        except PenstockError:
+            sys.exit(CANNOT_GO_ON)
         vocabulary = (Impatient if "waiting" in plan.without else Vocabulary)(commands=known)
         fleet = Fleet(bus, settings, volumes, NoJobs(), plan.actor_settings(), SilentObserver(), vocabulary)
+        tasks = await stack.enter_async_context(anyio.create_task_group())
         tasks.start_soon(_stop_on_signal, stop)
         await fleet.run(stop)
         tasks.cancel_scope.cancel()
+
+
+async def _open_volume(plan: Plan, name: str, stack: AsyncExitStack) -> Faulty:
+    site = Site(VolumeName(name), {"path": str(plan.root(name))}, ThreadSettings(), SilentBackends())
+    return Faulty(await stack.enter_async_context(driver("vfs").open(site)), plan)
 
 
 def _tell_tasks() -> None:
@@ -177,11 +182,11 @@ async def _stop_on_signal(stop: anyio.Event) -> None:
 def main() -> None:
     """The command line: a plan's file, a name, a port of Redis, and `old` or `new`.
 
-    Exits with `CANNOT_GO_ON` where Redis is away at the start, or no memory is left.
+    Exits with `CANNOT_GO_ON` where it cannot begin, or no memory is left.
     """
     # A role runs on either event loop.
     options = {"use_uvloop": random.random() < 0.5}
     try:
         anyio.run(act, Plan.load(Path(sys.argv[1])), *sys.argv[2:], backend_options=options)
-    except* (BusBrokenError, MemoryError):
+    except* MemoryError:
         sys.exit(CANNOT_GO_ON)

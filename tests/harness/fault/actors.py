@@ -14,8 +14,8 @@ from harness.cutter import Cutter, open_cutter
 from harness.fault.words import CANNOT_GO_ON
 from harness.forked import Forked
 
-#: How an actor may end: told to, killed, or for lack of Redis or of memory.
-_ENDS = frozenset({0, -signal.SIGKILL, CANNOT_GO_ON})
+#: How an actor may end: told to (also before it listens), killed, or for lack of Redis or of memory.
+_ENDS = frozenset({0, -signal.SIGTERM, -signal.SIGKILL, CANNOT_GO_ON})
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from domain.ids import QuotaScopeId, ScopeKind, VFolderId
 POISON_KILL = 666
 POISON_HANG = 777
 POISON_EAT = 888
-#: Exit code of an actor that has no Redis to begin with, or no memory to go on.
+#: Exit code of an actor that has no Redis or no volume to begin with, or no memory to go on.
 CANNOT_GO_ON = 75
 #: Added to a limit that no volume takes until it is found out why.
 SICK_BYTES = 13
