@@ -1,4 +1,4 @@
-"""A thousand folders live their lives while whatever serves them is killed at random."""
+"""A thousand folders live their lives while whatever serves them is killed, and cut off from Redis, at random."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from harness.cutter import Cutter, open_cutter
 from harness.folders import files_below
-from harness.processes import Answer, Role, Site, open_site, until
+from harness.processes import Answer, Site, open_site, until
 
 from domain.envelope import Envelope
 from domain.errors import ErrorCode
@@ -29,9 +30,14 @@ LIVES = int(os.environ.get("LIVES", "1000"))
 OWNERS = [f"user:{number}{str(number) * 7}-1111-4111-8111-111111111111" for number in range(1, 9)]
 #: Longest time in which a request has to be answered, whoever is down meanwhile, in seconds.
 PATIENCE = 90.0
-#: Who is killed, and a pause between two of them, in seconds.
+#: Who is killed.
 VICTIMS = ("worker", "actor", "gateway")
-PAUSE = 1.0
+#: What happens in turn, and a pause between two of it, in seconds.
+FAULTS = (*VICTIMS, "redis", "cut")
+PAUSE = 0.8
+#: Connections to Redis that are cut at a time, and bytes before each at most.
+CUTS = 3
+CUT_BYTES = 1 << 14
 
 
 def place(site: Site, volume: str, vfid: str) -> Path:
@@ -152,26 +158,34 @@ def patient(request: Callable[[], Answer], expected: tuple[int, ...]) -> Answer:
 
 
 @contextmanager
-def killing(site: Site) -> Iterator[Counter[str]]:
-    """Kill somebody now and then, and start another in their place."""
-    over, killed = threading.Event(), Counter[str]()
+def harm(site: Site, way: Cutter) -> Iterator[Counter[str]]:
+    """Kill somebody now and then, and start another in their place; or cut connections to Redis."""
+    over, done = threading.Event(), Counter[str]()
     chance = random.Random(7)
 
-    def alive(name: str) -> Role:
-        return next(role for role in site.running if role.name == name and role.process.poll() is None)
+    def kill(name: str) -> None:
+        next(role for role in site.running if role.name == name and role.process.poll() is None).kill()
+        site.revive(name)
 
     def run() -> None:
-        for name in cycle(VICTIMS):
+        for name in cycle(FAULTS):
             if over.wait(PAUSE * (0.5 + chance.random())):
                 break
-            alive(name).kill()
-            killed[name] += 1
-            site.start(name)
+            if name == "redis":
+                site.server.kill()
+                site.server.start()
+            elif name == "cut":
+                for _ in range(CUTS):
+                    way.cut_after(chance.randrange(CUT_BYTES))
+                    over.wait(0.1)
+            else:
+                kill(name)
+            done[name] += 1
 
     thread = threading.Thread(target=run)
     thread.start()
     try:
-        yield killed
+        yield done
     finally:
         over.set()
         thread.join()
@@ -184,14 +198,19 @@ def test_nothing_is_lost_nothing_is_twice_nothing_is_half(tmp_path: Path) -> Non
         "actors__trash_seconds": 3600.0,
         "gateway__sweep_seconds": 0.5,
     }
-    with open_site(tmp_path, volumes=("disk", "other"), **settings) as site:
+    with (
+        open_site(tmp_path, volumes=("disk", "other"), **settings) as site,
+        open_cutter(site.server.port) as way,
+    ):
+        site.write_settings(bus__url=f"redis://127.0.0.1:{way.port}/0")
         for role in VICTIMS:
             site.start(role)
         lives = [Life(site, number) for number in range(LIVES)]
-        with killing(site) as killed, ThreadPoolExecutor(16) as pool:
+        with harm(site, way) as done, ThreadPoolExecutor(16) as pool:
             for result in [pool.submit(life.run) for life in lives]:
                 result.result(400)
-        assert min(killed[name] for name in VICTIMS) >= 2, killed
+        assert min(done[name] for name in FAULTS) >= 2, done
+        assert site.fallen() == []
         settle(site)
         for life in lives:
             life.check()

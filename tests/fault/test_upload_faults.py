@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from signal import SIGCONT, SIGKILL, SIGSTOP
+from signal import SIGCONT, SIGSTOP
 
 import pytest
 from harness.cutter import Cutter, open_cutter
@@ -49,7 +49,7 @@ class Faults:
     def kill_gateway(self) -> None:
         place = self._chance.randrange(len(self._gateways))
         self._gateways[place].kill()
-        self._gateways[place] = self._site.start("gateway")
+        self._gateways[place] = self._site.revive("gateway")
 
     def freeze_gateway(self) -> None:
         """For longer than its lease of an upload."""
@@ -113,9 +113,7 @@ def settled(site: Site, uploads: Uploads) -> None:
 
 def violations(site: Site, uploads: Uploads) -> Iterator[str]:
     """What is wrong with the roles, with the folder, and with what was told of it."""
-    for role in site.running:
-        if role.process.poll() not in (None, -SIGKILL):
-            yield f"a {role.name} ended by itself: {site.log(role.name)[-2000:]}"
+    yield from site.fallen()
     files = files_below(site.folder)
     told = Counter(event.body["path"] for event in site.events("file.uploaded"))
     meant = {upload.name: upload for upload in uploads.all}

@@ -37,6 +37,8 @@ PENSTOCK = [sys.executable, "-m", "ops.cli"]
 
 #: How much longer things may take on this machine than on one that is its own master.
 PATIENCE = float(os.environ.get("PATIENCE", "1"))
+#: Tries to start a role in the place of another.
+_REVIVALS = 5
 
 
 def until(holds: Callable[[], Any], what: str, seconds: float = 30) -> Any:
@@ -218,6 +220,24 @@ class Site:
         until(lambda: is_ready(port) or process.poll() is not None, f"{role} is ready")
         assert process.poll() is None, self.log(role)
         return started
+
+    def revive(self, role: str) -> Role:
+        """Start one in the place of another, as a supervisor does: again where it ends before it is ready."""
+        for _ in range(_REVIVALS):
+            with suppress(AssertionError):
+                return self.start(role)
+            failed = self.running.pop()
+            assert failed.process.poll() is not None, f"{role} does not get ready: {self.log(role)}"
+        raise AssertionError(self.log(role))
+
+    def fallen(self) -> list[str]:
+        """Those that ended though nobody killed them."""
+        codes = [(role, role.process.poll()) for role in self.running]
+        return [
+            f"a {role.name} ended by itself with {code}: {self.log(role.name)[-2000:]}"
+            for role, code in codes
+            if code not in (None, -signal.SIGKILL)
+        ]
 
     def log(self, role: str) -> str:
         return (self.path / f"{role}.log").read_text()
