@@ -23,6 +23,14 @@ _SCOPE, _, _ = FOLDER.partition("/")
 
 #: Does one request on a connection.
 Request = Callable[[Connection, int], None]
+#: Which directory a request is about.
+Directory = Callable[[int], str]
+#: Who asks for the same directory at the same time may get the same answer, so there is a choice of them as well.
+_LISTS: dict[str, Directory] = {
+    "list of 100": lambda _: "few",
+    f"list of 100, one of {_CLIENTS}": lambda number: f"few-{number % _CLIENTS}",
+    "list of 10,000": lambda _: "many",
+}
 
 
 def metadata(folder: Path, count: int, rounds: int) -> Iterator[Comparison]:
@@ -33,6 +41,8 @@ def metadata(folder: Path, count: int, rounds: int) -> Iterator[Comparison]:
         for place in (ours.folder, root):
             _fill(place / "many", _MANY)
             _fill(place / "few", _FEW)
+            for number in range(_CLIENTS):
+                _fill(place / f"few-{number}", _FEW)
         numbers = itertools.count()
         for name, us, them in _operations():
             few = name.endswith("10,000")
@@ -76,7 +86,7 @@ def _operations() -> Iterator[tuple[str, Request, Request]]:
             _bare("/rename", lambda n: {"name": f"r{n}", "new_name": f"s{n}"}),
         ),
     )
-    for directory, words in (("few", "list of 100"), ("many", "list of 10,000")):
+    for words, directory in _LISTS.items():
         yield words, _listing(directory), _bare_listing(directory)
 
 
@@ -106,12 +116,12 @@ def _renaming(make: Request, rename: Request) -> Request:
     return request
 
 
-def _listing(directory: str) -> Request:
-    return _ours("/folder/file/list", lambda _: {"relpath": directory})
+def _listing(directory: Directory) -> Request:
+    return _ours("/folder/file/list", lambda n: {"relpath": directory(n)})
 
 
-def _bare_listing(directory: str) -> Request:
-    return _bare("/list", lambda _: {"name": directory})
+def _bare_listing(directory: Directory) -> Request:
+    return _bare("/list", lambda n: {"name": directory(n)})
 
 
 def _create(connection: Connection, number: int) -> None:
@@ -155,14 +165,15 @@ def _latency(name: str, load: _Load, ours: tuple[Penstock, Request], peer: tuple
 
 
 def _rates(ours: Penstock, peer: Peer, count: int, rounds: int) -> Iterator[Comparison]:
-    def rate(port: int, directory: str, listing: Callable[[str], Request], turns: int) -> float:
+    def rate(port: int, directory: Directory, listing: Callable[[Directory], Request], turns: int) -> float:
         started = time.perf_counter()
         done = len(_all(port, 8, turns, itertools.count(), listing(directory)))
         return done / (time.perf_counter() - started)
 
-    for directory, words, turns in (("few", "100", count // 8), ("many", "10,000", 4)):
+    for words, directory in _LISTS.items():
+        turns = 4 if words.endswith("10,000") else count // 8
         comparison = Comparison(
-            f"list of {words}: requests a second, 8 clients",
+            f"{words}: requests a second, 8 clients",
             "1/s",
             {
                 "Penstock": partial(rate, ours.manager_port, directory, _listing, turns),
