@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from gateway.client import downloads, resumable, token_uploads, tus_answers, tus_collection
 from gateway.client.status import StatusRoutes as ClientStatusRoutes
@@ -28,6 +29,7 @@ from gateway.middlewares import around, require_secret, signed
 from gateway.openapi.operations import CLIENT, MANAGER
 from gateway.openapi.routes import OpenApiRoutes
 from gateway.peers import Peers, limit_peers
+from gateway.settings import GatewaySettings
 from gateway.statuses import explaining
 
 #: Longest request line and header field taken, in bytes: tokens stand in the query.
@@ -45,7 +47,7 @@ def manager_app(gate: Gate) -> web.Application:
     app = web.Application(
         middlewares=[
             around("manager", gate.observer, gate.spans),
-            limit_peers(Peers(settings.peer_requests, settings.peer_rate), settings.trusted_proxies),
+            *_limits(Peers(settings.peer_requests, settings.peer_rate), settings),
             secret,
             explaining(gate.bus.catalogue),
         ]
@@ -78,7 +80,7 @@ def client_app(gate: Gate) -> web.Application:
     app = web.Application(
         middlewares=[
             around("client", gate.observer, gate.spans),
-            limit_peers(gate.client_peers, gate.settings.trusted_proxies),
+            *_limits(gate.client_peers, gate.settings),
             explaining(gate.bus.catalogue),
         ]
     )
@@ -93,6 +95,10 @@ def client_app(gate: Gate) -> web.Application:
     ):
         app.router.add_routes(part.routes())
     return app
+
+
+def _limits(peers: Peers, settings: GatewaySettings) -> list[Middleware]:
+    return [limit_peers(peers, settings.trusted_proxies)] if peers.are_limited else []
 
 
 def server_options() -> dict[str, Any]:

@@ -64,8 +64,9 @@ def around(actor: str, observer: GatewayObserver, spans: Spans) -> Middleware:
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         started = time.monotonic()
         request[REQUEST_ID] = request_id_of(request.headers)
-        operation = f"{request.method} {_endpoint(request)}"
-        told = {"http.request.method": request.method, "http.route": _endpoint(request)}
+        endpoint = _endpoint(request)
+        operation = f"{request.method} {endpoint}"
+        told = {"http.request.method": request.method, "http.route": endpoint}
         with spans.serving(operation, _trace(request), told) as trace:
             request[_ORIGIN] = Origin(actor=actor, trace=trace)
             with logger.contextualize(
@@ -74,7 +75,7 @@ def around(actor: str, observer: GatewayObserver, spans: Spans) -> Middleware:
                 answer, problem = await _answer(request, handler)
         labels = problem.labels if problem else ("", "", "")
         seconds = time.monotonic() - started
-        observer.answered(Answered(request.method, _endpoint(request), answer.status, seconds, *labels))
+        observer.answered(Answered(request.method, endpoint, answer.status, seconds, *labels))
         return answer
 
     return middleware

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, Final, NoReturn, TypeVar
 
 from aiohttp import web
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -94,7 +94,7 @@ def _object(data: bytes) -> dict[str, Any]:
     if not data.strip():
         return {}
     try:
-        found = json.loads(data, parse_constant=_no_constant)
+        found = _DECODER.decode(data.decode(json.detect_encoding(data), "surrogatepass"))
     except (ValueError, RecursionError) as error:
         raise InvalidRequestError("the body is not valid JSON", field="body") from error
     if not isinstance(found, dict):
@@ -104,6 +104,10 @@ def _object(data: bytes) -> dict[str, Any]:
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+#: Made once: `json.loads` would make one for every body.
+_DECODER: Final = json.JSONDecoder(parse_constant=_no_constant)
 
 
 def _validated(model: type[M], values: dict[str, Any]) -> M:

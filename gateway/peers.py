@@ -51,6 +51,11 @@ class Peers:
         self._clock = clock
         self._peers: OrderedDict[str, _Peer] = OrderedDict()
 
+    @property
+    def are_limited(self) -> bool:
+        """Whether anybody can be refused; if not, nobody need be counted."""
+        return bool(self._most or self._rate)
+
     @contextmanager
     def admitted(self, name: str) -> Iterator[None]:
         """Count a request in while this lasts.

@@ -6,6 +6,7 @@ import asyncio
 import re
 import time
 from collections import OrderedDict
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Final
 
@@ -64,7 +65,7 @@ class ExpressDownloads:
             answer = self._answer(target[1], head)
             if answer is None:
                 return False
-            with self._gate.client_peers.admitted(self._peer(transport)):
+            with self._admitted(transport):
                 status, volume, fields, data = answer
                 self._gate.observer.sent(volume, len(data))
                 self._gate.observer.answered(Answered("GET", _ENDPOINT, status, time.monotonic() - started))
@@ -73,10 +74,14 @@ class ExpressDownloads:
             return False  # said again, in the right words, on the ordinary way
         return True
 
-    def _peer(self, transport: asyncio.Transport) -> str:
-        """Who asks; heads with X-Forwarded-For are not simple."""
+    def _admitted(self, transport: asyncio.Transport) -> AbstractContextManager[None]:
+        """Count who asks, if that may be too much; heads with X-Forwarded-For are not simple."""
+        peers = self._gate.client_peers
+        if not peers.are_limited:
+            return nullcontext()
         address = transport.get_extra_info("peername")
-        return peer_of(address[0] if isinstance(address, tuple) else "", (), self._gate.settings.trusted_proxies)
+        remote = address[0] if isinstance(address, tuple) else ""
+        return peers.admitted(peer_of(remote, (), self._gate.settings.trusted_proxies))
 
     def _answer(self, token: str, head: SimpleHead) -> tuple[int, str, bytes, bytes | bytearray] | None:
         source = self._source(token)

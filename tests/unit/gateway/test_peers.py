@@ -57,6 +57,9 @@ def test_so_many_a_second() -> None:
 
 def test_without_limits_nothing_is_refused() -> None:
     peers = Peers(0, 0)
+    assert not peers.are_limited
+    assert Peers(1, 0).are_limited
+    assert Peers(0, 1).are_limited
     with ExitStack() as running:
         for _ in range(1000):
             running.enter_context(peers.admitted("a"))
