@@ -19,12 +19,15 @@ from actors.observer import ActorObserver
 from actors.policy import Policy
 from actors.rounds import Rounds
 from actors.settings import ActorSettings
+from actors.told_before import ToldBefore
 from actors.trimmer import Trimmer
 from actors.volume_actor import Listeners, Pace, Unknown, VolumeActor
 from actors.warden import Warden
 from backends.contract import Volume
 from backends.counting import counter
+from backends.powers import outboxes
 from bus.contract import Bus, Lane, Member
+from bus.relay import Relay
 from bus.settings import BusSettings
 from bus.usage import ScopeUsage
 from domain.envelope import Origin, wrap_event
@@ -142,9 +145,15 @@ class Fleet:
         ground = Ground(volume, usage, self.bus.catalogue)
         policy = Policy(ground, lane, self.bus.clock, self.settings, self.observer, journal)
         pace = Pace(self.settings.parallel, self.bus_settings.batch, self.settings.drain_seconds, self.solo)
-        actor = VolumeActor(policy, pace, self.vocabulary, Listeners(janitor.committed, self._met), self.spans)
+        outbox = outboxes({volume.name: volume}).get(volume.name)
+        relay = None if outbox is None else Relay(volume.name, outbox, self.bus.outboxes)
+        listeners = Listeners(janitor.committed, self._met)
+        told_before = ToldBefore(relay, lane)
+        actor = VolumeActor(policy, pace, self.vocabulary, listeners, self.spans, told_before)
         try:
             async with anyio.create_task_group() as beside:
+                if relay is not None:
+                    beside.start_soon(relay.run)
                 beside.start_soon(janitor.run)
                 beside.start_soon(Warden(volume, self.bus, self.settings).run)
                 beside.start_soon(Rounds(volume, self.bus, self.settings).run)

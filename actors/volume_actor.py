@@ -15,6 +15,7 @@ from actors.outbox import Outbox
 from actors.policy import Policy
 from actors.quarantine import Quarantine
 from actors.schedule import Item, Schedule
+from actors.told_before import ToldBefore
 from bus.contract import Delivery, Outcome
 from domain.envelope import Envelope
 from domain.errors import ErrorCode, FencedError, MalformedEventError, UnsupportedError
@@ -69,9 +70,16 @@ class VolumeActor:
     """Handles the commands of one volume while its lane is ours."""
 
     def __init__(
-        self, policy: Policy, pace: Pace, vocabulary: Vocabulary, listeners: Listeners, spans: Spans
+        self,
+        policy: Policy,
+        pace: Pace,
+        vocabulary: Vocabulary,
+        listeners: Listeners,
+        spans: Spans,
+        told_before: ToldBefore,
     ) -> None:
         self._policy = policy
+        self._told_before = told_before
         self._lane = policy.lane
         self._pace = pace
         self._vocabulary = vocabulary
@@ -189,6 +197,7 @@ class VolumeActor:
     async def _commit_all(self) -> None:
         while batch := await self._outcomes.take(self._pace.batch):
             self._settled(await self._policy.journal.write(batch))
+            await self._told_before.settle()
             await self._lane.commit(batch)
             self._quarantine.committed(batch)
             self._settled(batch)

@@ -13,9 +13,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 from uuid import UUID
 
+from domain.errors import PenstockError
 from domain.ids import QuotaScopeId, VFolderId, VolumeName
 from domain.paths import RelativePath
 from domain.usage import Capacity, Health, Quota, Usage
@@ -113,6 +114,22 @@ class Synced:
     size_bytes: int
     #: Size of the file it would replace now, None if there is none.
     replaced_bytes: int | None
+
+
+class Tell(Generic[T]):
+    """What is to be told of a change, for a volume that has an outbox (`powers.KeepsOutbox`).
+
+    Such a volume writes it down there in the step that makes the change durable; others pass over it.
+
+    Args:
+        words: makes it of what came of the change; empty: there is nothing to tell. May be called on another
+            thread.
+    """
+
+    def __init__(self, words: Callable[[T], bytes]) -> None:
+        self.words = words
+        #: Whether it was written down: then whoever reads the outbox tells of the change.
+        self.is_told = False
 
 
 class Hasher(Protocol):
@@ -230,10 +247,22 @@ class FileAccess(Protocol):
         StorageFullError.
         """
 
-    async def make_directory(self, path: RelativePath, *, parents: bool, exist_ok: bool) -> None:
-        """Make a directory; it is durable when this returns, also if it was there."""
+    async def make_directories(
+        self,
+        paths: Sequence[RelativePath],
+        *,
+        parents: bool,
+        exist_ok: bool,
+        tell: Tell[Sequence[PenstockError | None]] | None = None,
+    ) -> Sequence[PenstockError | None]:
+        """Make directories; they are durable when this returns, also those that were there.
 
-    async def move(self, source: RelativePath, destination: RelativePath) -> bool:
+        Returns for each why it was not made; None: it was.
+        """
+
+    async def move(
+        self, source: RelativePath, destination: RelativePath, *, tell: Tell[bool] | None = None
+    ) -> bool:
         """Give an entry another name or place. Replaces a file; tells whether it did.
 
         A directory at the destination is in the way (`is-a-directory`). Atomic if the volume renames atomically.
@@ -246,7 +275,7 @@ class FileAccess(Protocol):
         is told of, `sync_names` makes it durable, once for all that was removed.
         """
 
-    async def sync_names(self, paths: Collection[RelativePath]) -> None:
+    async def sync_names(self, paths: Collection[RelativePath], *, tell: Tell[None] | None = None) -> None:
         """Make durable that these names are there, or are not there any more."""
 
     async def create_staging(

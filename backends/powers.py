@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, Protocol, runtime_checkable
 from uuid import UUID
 
-from backends.contract import FileStat, Operation, ReadHandle, Staging, Volume
+from backends.contract import FileStat, Operation, ReadHandle, Staging, Tell, Volume
 from backends.intake import SocketIntake
 from backends.outlet import SocketOutlet
 from domain.ids import VFolderId, VolumeName
+from domain.outbox import Written
 from domain.paths import RelativePath
 from domain.tasks import TaskKind
 from domain.usage import Quota, Usage
@@ -311,6 +312,82 @@ class ReportsMetrics(Protocol):
 
     async def metrics(self) -> Mapping[str, float]:
         """Figures by name, with the unit at the end of the name."""
+
+
+class Outbox(Protocol):
+    """What was told of changes on a volume, in the order it was, until the bus has it. All may call everything."""
+
+    def mark(self) -> Hashable | None:
+        """What differs once anything more was written; None: that cannot be told without waiting."""
+
+    async def parts(self) -> Sequence[str]:
+        """Names of its parts, the oldest first; entries go to the last one, and for a moment to those before it."""
+
+    async def read(self, part: str, offset: int) -> Sequence[Written]:
+        """Entries of a part behind an offset, some of them; none: there are no more now."""
+
+    async def drop(self, part: str, offset: int) -> bool:
+        """Remove a part that was read up to an offset, for good; False: not yet."""
+
+    async def recover(self, words: Callable[[Arrival], bytes]) -> int:
+        """Tell of files that are at their places (`PlacesWhole`) and not told of, because a process died.
+
+        Args:
+            words: what is to be written down of one; empty: nothing. May be called on another thread.
+
+        Returns how many were found. What was not at its place yet is removed. Repeat-safe.
+        """
+
+
+@runtime_checkable
+class KeepsOutbox(Protocol):
+    """Changes of files can be told on the volume itself, in the step that makes them durable (`Tell`)."""
+
+    @property
+    def outbox(self) -> Outbox | None:
+        """None: this one cannot, e.g. for what it is mounted as."""
+
+
+def outboxes(volumes: Mapping[VolumeName, Volume]) -> dict[VolumeName, Outbox]:
+    """The outboxes there are."""
+    found = {name: volume.outbox for name, volume in volumes.items() if isinstance(volume, KeepsOutbox)}
+    return {name: outbox for name, outbox in found.items() if outbox is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class WholeUpload:
+    """An upload of which all bytes are there."""
+
+    session: str
+    data: bytes
+    destination: RelativePath
+    #: What `Outbox.recover` needs to tell of it, up to 160 bytes.
+    note: bytes
+    sha256: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A file that was put at its place and not told of."""
+
+    session: str
+    note: bytes
+    size_bytes: int
+    sha256: bytes | None
+    #: Unix time of its last byte.
+    time: float
+
+
+@runtime_checkable
+class PlacesWhole(Protocol):
+    """Power of a FileAccess: a small file is made, made durable and told of in one step."""
+
+    async def place_whole(self, upload: WholeUpload, tell: Tell[None]) -> bool:
+        """Put a file at its place, where nothing is, with its parents; False if it cannot be done this way.
+
+        Durable, whole or not at all, and told of, when this returns; if the process dies meanwhile,
+        `Outbox.recover` tells of it or removes it. Raises StorageFullError, NotFoundError (subject vfolder).
+        """
 
 
 @runtime_checkable

@@ -3,7 +3,8 @@
 Commands   accepted once per id, kept until committed, delivered to the owner of the volume's lane, in order.
            Delivery is at least once; the lane remembers committed ids, so an effect that can recognise its own
            traces happens once.
-Events     appended in the same atomic step that commits the command, or that changes the record they tell of.
+Events     appended in the same atomic step that commits the command, that changes the record they tell of, or that
+           moves the position up to which a volume's outbox is taken over.
            Each id appears once. Every follower sees them in one order per volume, from its saved position on.
 Replies    durable until the reply time runs out; the same command id always gets the same answer.
 Records    changed by compare-and-set; a change and its event are one step.
@@ -19,9 +20,10 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, Protocol, Self
+from typing import Final, NamedTuple, Protocol, Self
 from uuid import UUID
 
+from bus.emission import Emission
 from bus.memo import Memo
 from domain.catalogue import Change
 from domain.envelope import Envelope, Reply
@@ -288,6 +290,35 @@ class Events(Protocol):
         """
 
 
+class Emitted(NamedTuple):
+    """An entry of an outbox, for the bus."""
+
+    #: None: nobody can read it, and it is passed over.
+    emission: Emission | None
+    #: Whether it may have been appended before, because the same was written twice.
+    again: bool = False
+
+
+class Outboxes(Protocol):
+    """How far events that were written down on volumes have been taken over from there.
+
+    An outbox has parts, each a sequence of bytes that grows. Whoever reads one may do this, several at once.
+    """
+
+    async def position(self, volume: VolumeName, part: str) -> int | None:
+        """Up to which byte a part was taken over; None: that was never told, or is forgotten."""
+
+    async def take(self, volume: VolumeName, part: str, start: int, end: int, emissions: Sequence[Emitted]) -> int:
+        """Append the events between two positions of a part, each once, and make their records, in one step.
+
+        Returns the position after that. If the part was not at `start` nothing is done, and where it is is told;
+        if that is forgotten, only events are appended that are not there.
+        """
+
+    async def forget(self, volume: VolumeName, part: str) -> None:
+        """Drop the position of a part that is no more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """A shared document at one revision."""
@@ -543,6 +574,7 @@ class Bus:
     lanes: Lanes
     members: Members
     events: Events
+    outboxes: Outboxes
     records: Records
     catalogue: Catalogue
     leases: Leases

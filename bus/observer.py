@@ -25,6 +25,9 @@ class BusObserver(Protocol):
     def fenced(self, volume: VolumeName) -> None:
         """A lane went to another owner while we held it."""
 
+    def taken_over(self, volume: VolumeName, events: int, seconds: float) -> None:
+        """Events were taken over from a volume's outbox, the oldest of them this long after it was written."""
+
     def broken(self, part: str) -> None:
         """A part of the bus lost its connection and tries again."""
 
@@ -51,6 +54,9 @@ class SilentObserver:
         """Pass over."""
 
     def fenced(self, volume: VolumeName) -> None:
+        """Pass over."""
+
+    def taken_over(self, volume: VolumeName, events: int, seconds: float) -> None:
         """Pass over."""
 
     def broken(self, part: str) -> None:

@@ -10,10 +10,11 @@ import anyio
 from aiohttp import web
 from pydantic import BaseModel
 
-from backends.contract import FileAccess, Volume
+from backends.contract import FileAccess, Tell, Volume
+from backends.powers import outboxes
 from bus.accounts import Account
 from bus.contract import Bus
-from domain.envelope import wrap_event
+from bus.relay import Relays
 from domain.ids import QuotaScopeId, VFolderId, VolumeName
 from domain.messages import Command, Event
 from domain.spans import NoSpans, Spans
@@ -28,6 +29,7 @@ from gateway.peers import Peers
 from gateway.quotas import Quotas
 from gateway.repetitions import Repetitions
 from gateway.settings import GatewaySettings
+from gateway.telling import Teller
 from gateway.tokens import Tokens
 from gateway.transfer.offload import Offload
 from gateway.transfer.pace import Paces
@@ -36,6 +38,7 @@ from gateway.uploads.places import volume_of
 from gateway.uploads.uploads import Uploads
 
 M = TypeVar("M", bound=BaseModel)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,8 @@ class Gate:
     tokens: Tokens
     quotas: Quotas
     counts: Counts
+    relays: Relays
+    teller: Teller
     uploads: Uploads
     sender: Sender
     #: CRC-32 of files by volume: what tells files apart does so within one volume only.
@@ -87,10 +92,17 @@ class Gate:
 
     async def tell(self, request: web.Request, event: Event) -> None:
         """Publish an event of something this request has done."""
-        clock = self.bus.clock
-        await self.bus.events.publish(
-            wrap_event(event, id=clock.new_id(), time=clock.now(), origin=origin_of(request))
-        )
+        await self.teller.tell(event, origin_of(request))
+
+    async def change(
+        self,
+        request: web.Request,
+        volume: str,
+        change: Callable[[Tell[T]], Awaitable[T]],
+        event_of: Callable[[T], Event | None],
+    ) -> T:
+        """Do a change inside a folder and tell of it, as `Teller.change`."""
+        return await self.teller.change(self.volume(volume).name, origin_of(request), change, event_of)
 
 
 def _keyring(settings: GatewaySettings) -> Keyring:
@@ -113,7 +125,8 @@ def build_gate(
     spans: Spans | None = None,
 ) -> Gate:
     """Wire a gateway's parts."""
-    quotas = Quotas(bus, volumes, settings.usage_max_age_seconds)
+    relays = Relays(bus.outboxes, outboxes(volumes))
+    quotas = Quotas(bus, volumes, relays, settings.usage_max_age_seconds)
     return Gate(
         bus=bus,
         volumes=volumes,
@@ -123,7 +136,9 @@ def build_gate(
         tokens=Tokens(_keyring(settings), settings.token_seconds, settings.token_skew_seconds),
         quotas=quotas,
         counts=Counts(bus, volumes, settings.usage_wait_seconds),
-        uploads=Uploads(bus, volumes, quotas, settings, upload_lease_seconds, observer),
+        relays=relays,
+        teller=Teller(bus, relays),
+        uploads=Uploads(bus, volumes, quotas, relays, settings, upload_lease_seconds, observer),
         sender=Sender(settings.read_bytes, settings.idle_seconds, observer),
         checksums={name: Checksums() for name in volumes},
         offload=Offload(settings.offload, settings.offload_prefix),

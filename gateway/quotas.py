@@ -16,6 +16,7 @@ from backends.contract import Volume
 from backends.counting import counter
 from bus.accounts import Account
 from bus.contract import Bus
+from bus.relay import Relays
 from bus.usage import ScopeUsage
 from domain.catalogue import Change
 from domain.errors import TooManyError
@@ -33,9 +34,12 @@ _RETRY_SECONDS: Final = 5.0
 class Quotas:
     """Limits, as uploads meet them."""
 
-    def __init__(self, bus: Bus, volumes: Mapping[VolumeName, Volume], max_age_seconds: float) -> None:
+    def __init__(
+        self, bus: Bus, volumes: Mapping[VolumeName, Volume], relays: Relays, max_age_seconds: float
+    ) -> None:
         self._bus = bus
         self._volumes = volumes
+        self._relays = relays
         self._max_age = max_age_seconds
         self.limits = Limits(bus, volumes)
 
@@ -54,6 +58,10 @@ class Quotas:
             NotFoundError: the scope is not there.
         """
         return counted_in(session, [account for account, _ in await self._limited(session)])
+
+    async def is_limited(self, session: UploadSession) -> bool:
+        """Whether an upload counts against any limit. Raises NotFoundError if its scope is not there."""
+        return bool(await self._limited(session))
 
     async def judge(self, session: UploadSession, more: int = 0) -> None:
         """See that an upload that is counted in fits.
@@ -100,6 +108,8 @@ class Quotas:
 
     async def _taken(self, account: Account) -> int:
         """What an account uses, with everything reserved."""
+        # What was told of and is not counted yet counts, too.
+        await self._relays.settle(account.volume)
         return await account.used_bytes(self._usage(account.volume)) + await self._reserved(account)
 
     def _usage(self, volume: VolumeName) -> ScopeUsage:

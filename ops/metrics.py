@@ -132,6 +132,16 @@ class BusMetrics:
         self._fenced = Counter(
             "penstock_lanes_fenced", "Volumes lost to another owner", ("volume",), registry=registry
         )
+        self._taken_over = Counter(
+            "penstock_outbox_events", "Events taken over from volumes' outboxes", ("volume",), registry=registry
+        )
+        self._taken_over_seconds = Histogram(
+            "penstock_outbox_seconds",
+            "How long the oldest event of one step lay in its outbox",
+            ("volume",),
+            buckets=_SHORT_BUCKETS,
+            registry=registry,
+        )
         self._broken = Counter("penstock_bus_broken", "Connections lost", ("part",), registry=registry)
 
         self._trimmed = Counter(
@@ -170,6 +180,11 @@ class BusMetrics:
     def fenced(self, volume: VolumeName) -> None:
         """A volume was lost."""
         self._fenced.labels(volume).inc()
+
+    def taken_over(self, volume: VolumeName, events: int, seconds: float) -> None:
+        """Events were taken over from a volume's outbox."""
+        self._taken_over.labels(volume).inc(events)
+        self._taken_over_seconds.labels(volume).observe(seconds)
 
     def broken(self, part: str) -> None:
         """A connection was lost."""

@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from actors.strays import uploads_without_record
 from backends.contract import Volume
-from backends.powers import StagedUpload
+from backends.powers import StagedUpload, outboxes
 from bus.contract import Bus
+from bus.relay import Relays
 from domain.errors import QuotaExceededError
 from domain.ids import VFolderId, VolumeName
 from gateway.observer import SilentObserver
@@ -34,9 +35,10 @@ class UploadsBack:
         *,
         dry_run: bool,
     ) -> None:
-        quotas = Quotas(bus, volumes, settings.usage_max_age_seconds)
+        relays = Relays(bus.outboxes, outboxes(volumes))
+        quotas = Quotas(bus, volumes, relays, settings.usage_max_age_seconds)
         self._bus = bus
-        self._uploads = Uploads(bus, volumes, quotas, settings, lease_seconds, SilentObserver())
+        self._uploads = Uploads(bus, volumes, quotas, relays, settings, lease_seconds, SilentObserver())
         self._dry_run = dry_run
 
     async def differences(self, volume: Volume) -> AsyncIterator[Row]:

@@ -41,7 +41,7 @@ _ROOMS = ("domain", "bus", "backends", "actors", "gateway", "ops")
 #: System calls of storage code that the guard does not know by itself. `os.close` and `os.dup` never wait here.
 _STORAGE_CALLS = ("open", "pread", "pwritev", "fsync", "fstat", "ftruncate", "setxattr", "getxattr", "fchmod")
 #: Who may ask about an open file on the loop: whoever has made sure that the file system is of this host.
-_AT_ONCE = [("backends/mounted/reading.py", {"read_at_once"})]
+_AT_ONCE = [("backends/mounted/reading.py", {"read_at_once"}), ("backends/mounted/outbox_parts.py", {"mark"})]
 
 
 @pytest.fixture(autouse=True)

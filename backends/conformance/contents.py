@@ -7,7 +7,7 @@ import hashlib
 import pytest
 
 from backends.conformance.opening import OpensVolume
-from backends.conformance.words import SESSION, get, kept, names, path, put
+from backends.conformance.words import SESSION, get, kept, make_directory, names, path, put
 from backends.contract import SmallFile
 from backends.powers import ReadsAtOnce
 from domain.errors import ConflictError, InvalidPathError, NotFoundError
@@ -51,7 +51,7 @@ class Contents(OpensVolume):
             if not isinstance(files, ReadsAtOnce):
                 return
             await put(files, "a", b"012345")
-            await files.make_directory(path("d"), parents=False, exist_ok=False)
+            await make_directory(files, path("d"))
             few = await files.open_or_read(path("a"), lambda stat: (stat.size_bytes - 2, 2))
             assert files.read_at_once(path("a"), lambda stat: (stat.size_bytes - 2, 2)) in (few[1], None)
             assert files.read_at_once(path("a"), lambda _: (0, 0)) in (b"", None)
@@ -122,7 +122,7 @@ class Contents(OpensVolume):
 
     async def test_opening_what_is_no_file_is_told(self) -> None:
         async with self.with_folder() as (_, files):
-            await files.make_directory(path("d"), parents=False, exist_ok=False)
+            await make_directory(files, path("d"))
             with pytest.raises(ConflictError) as caught:
                 await files.open_read(path("d"))
             assert caught.value.facts["reason"] == "is-a-directory"

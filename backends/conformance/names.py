@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from backends.conformance.opening import OpensVolume
-from backends.conformance.words import OTHER, SESSION, get, names, path, put
+from backends.conformance.words import OTHER, SESSION, get, make_directory, names, path, put
 from backends.contract import EntryKind, FileAccess
 from domain.errors import ConflictError, InvalidPathError, NotFoundError, Subject
 from domain.paths import ROOT
@@ -22,7 +22,7 @@ class Names(OpensVolume):
             lambda files: files.stat(ROOT),
             lambda files: files.listing(ROOT, limit=1),
             lambda files: files.open_read(path("a")),
-            lambda files: files.make_directory(path("a"), parents=True, exist_ok=True),
+            lambda files: make_directory(files, path("a"), parents=True, exist_ok=True),
             lambda files: files.move(path("a"), path("b")),
             lambda files: files.delete(path("a"), recursive=True),
             lambda files: files.create_staging(SESSION, destination=path("a"), length=1),
@@ -41,7 +41,7 @@ class Names(OpensVolume):
     async def test_entries_are_looked_at(self) -> None:
         async with self.with_folder() as (_, files):
             await put(files, "a", b"12345")
-            await files.make_directory(path("d"), parents=False, exist_ok=False)
+            await make_directory(files, path("d"))
             known = await files.stat(path("a"))
             assert (known.kind, known.size_bytes) == (EntryKind.FILE, 5)
             assert (await files.stat(path("d"))).kind is EntryKind.DIRECTORY
@@ -81,11 +81,11 @@ class Names(OpensVolume):
     async def test_directories_are_made(self) -> None:
         async with self.with_folder() as (_, files):
             with pytest.raises(NotFoundError):
-                await files.make_directory(path("a/b"), parents=False, exist_ok=False)
-            await files.make_directory(path("a/b/c"), parents=True, exist_ok=False)
-            await files.make_directory(path("a/b/c"), parents=True, exist_ok=True)
+                await make_directory(files, path("a/b"))
+            await make_directory(files, path("a/b/c"), parents=True, exist_ok=False)
+            await make_directory(files, path("a/b/c"), parents=True, exist_ok=True)
             with pytest.raises(ConflictError) as caught:
-                await files.make_directory(path("a/b"), parents=True, exist_ok=False)
+                await make_directory(files, path("a/b"), parents=True, exist_ok=False)
             assert caught.value.facts["reason"] == "exists"
             assert await names(files, "a/b") == {"c"}
 
@@ -94,7 +94,7 @@ class Names(OpensVolume):
             await put(files, "a")
             for name in ("a", "a/b"):
                 with pytest.raises(ConflictError):
-                    await files.make_directory(path(name), parents=True, exist_ok=True)
+                    await make_directory(files, path(name), parents=True, exist_ok=True)
             assert await get(files, "a") == b"x"
 
     async def test_a_file_is_moved_and_replaces_a_file(self) -> None:
@@ -117,7 +117,7 @@ class Names(OpensVolume):
         async with self.with_folder() as (_, files):
             await put(files, "d/f")
             await put(files, "g")
-            await files.make_directory(path("e"), parents=False, exist_ok=False)
+            await make_directory(files, path("e"))
             for source, target, reason in (
                 ("d", "d/e", "into-itself"),
                 ("g", "e", "is-a-directory"),

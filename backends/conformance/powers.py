@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from backends.conformance.opening import OpensVolume
-from backends.conformance.words import FOLDER, NO_SCOPE, OTHER, OTHER_SCOPE, get, op, path, put
+from backends.conformance.words import FOLDER, NO_SCOPE, OTHER, OTHER_SCOPE, get, make_directory, op, path, put
 from backends.powers import (
     Capability,
     ClonesFolders,
@@ -146,7 +146,7 @@ class Powers(OpensVolume):
         async with self.with_folder() as (volume, files):
             if not isinstance(volume, Mountable):
                 return
-            await files.make_directory(path("d"), parents=False, exist_ok=False)
+            await make_directory(files, path("d"))
             whole = await volume.mount(FOLDER, ROOT)
             assert (await volume.mount(FOLDER, path("d"))).path == f"{whole.path}/d"
             assert (await volume.mount(FOLDER, path("nope"))).path == whole.path

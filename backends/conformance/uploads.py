@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from backends.conformance.opening import OpensVolume
-from backends.conformance.words import SESSION, get, names, path, put
+from backends.conformance.words import SESSION, get, make_directory, names, path, put
 from domain.errors import ConflictError, InvalidPathError, NotFoundError, Subject
 from domain.paths import ROOT
 
@@ -42,7 +42,7 @@ class Uploads(OpensVolume):
 
     async def test_an_upload_with_all_its_bytes_is_not_begun_where_a_directory_is_in_the_way(self) -> None:
         async with self.with_folder() as (_, files):
-            await files.make_directory(path("d"), parents=False, exist_ok=False)
+            await make_directory(files, path("d"))
             with pytest.raises(ConflictError):
                 await files.stage_whole(SESSION, b"abc", path("d"))
             with pytest.raises(NotFoundError):
@@ -66,7 +66,7 @@ class Uploads(OpensVolume):
 
     async def test_last_bytes_stay_when_a_directory_is_in_the_way_of_an_upload(self) -> None:
         async with self.with_folder() as (_, files):
-            await files.make_directory(path("d"), parents=False, exist_ok=False)
+            await make_directory(files, path("d"))
             await files.create_staging(SESSION, destination=path("d"), length=3)
             staging = await files.open_staging(SESSION)
             with pytest.raises(ConflictError):

@@ -36,6 +36,15 @@ async def put(files: FileAccess, name: str, data: bytes = b"x") -> None:
     await files.commit_staging(session, path(name))
 
 
+async def make_directory(
+    files: FileAccess, name: RelativePath, *, parents: bool = False, exist_ok: bool = False
+) -> None:
+    """Make one directory, or raise why not."""
+    (failure,) = await files.make_directories([name], parents=parents, exist_ok=exist_ok)
+    if failure is not None:
+        raise failure
+
+
 async def kept(files: FileAccess, name: str) -> bytes | None:
     """The digest kept with a file."""
     handle = await files.open_read(path(name))

@@ -19,6 +19,7 @@ from backends.contract import (
     SmallFile,
     SmallRead,
     Synced,
+    Tell,
 )
 from backends.memory.plane import Plane, Stored, conflict
 from domain.errors import ConflictError, InvalidPathError, NotFoundError, PenstockError, Subject
@@ -89,9 +90,29 @@ class MemoryFiles:
                 raise
         return replaced
 
-    async def make_directory(self, path: RelativePath, *, parents: bool, exist_ok: bool) -> None:
-        """Make a directory."""
+    async def make_directories(
+        self,
+        paths: Sequence[RelativePath],
+        *,
+        parents: bool,
+        exist_ok: bool,
+        tell: Tell[Sequence[PenstockError | None]] | None = None,
+    ) -> Sequence[PenstockError | None]:
+        """Make directories."""
+        del tell
         plane = await self._plane()
+        failures: list[PenstockError | None] = []
+        for path in paths:
+            try:
+                self._make_directory(plane, path, parents=parents, exist_ok=exist_ok)
+            except PenstockError as error:
+                failures.append(error)
+            else:
+                failures.append(None)
+        return failures
+
+    @staticmethod
+    def _make_directory(plane: Plane, path: RelativePath, *, parents: bool, exist_ok: bool) -> None:
         if parents and not path.is_root:
             for depth in range(1, len(path.parts)):
                 parent = RelativePath(path.parts[:depth])
@@ -101,8 +122,11 @@ class MemoryFiles:
             return
         plane.make_directory(path)
 
-    async def move(self, source: RelativePath, destination: RelativePath) -> bool:
+    async def move(
+        self, source: RelativePath, destination: RelativePath, *, tell: Tell[bool] | None = None
+    ) -> bool:
         """Give an entry another place; tells whether a file was replaced."""
+        del tell
         plane = await self._plane()
         if source.is_root or destination.is_root:
             raise InvalidPathError("the folder itself cannot be changed this way", subject=Subject.FILE)
@@ -129,7 +153,7 @@ class MemoryFiles:
         plane.remove(path)
         return True
 
-    async def sync_names(self, paths: Collection[RelativePath]) -> None:
+    async def sync_names(self, paths: Collection[RelativePath], *, tell: Tell[None] | None = None) -> None:
         """Memory keeps nothing apart from its disk."""
 
     async def create_staging(

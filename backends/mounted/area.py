@@ -12,6 +12,8 @@ quotas/<32 hex>.json   limits of a folder that has some of its own
 usage/<32 hex>         what the last count of a folder remembers of its directories
 done/<op id>           trace of an operation that leaves no other, kept for two days
 journal/               outcomes of the last commands, see `journal.py`
+outbox/                words about changes that the bus may not have yet, see `outbox.py`
+arriving/              small uploads that are just getting their names, see `arrivals.py`
 digests/<xx>/          digests of files, where they cannot lie with the files; see `digests.py`
 lost/                  what a stopped owner left that nobody can account for; never removed by itself
 """
@@ -51,7 +53,23 @@ PURGING: Final = "purging"
 WORK: Final = "work"
 USAGE: Final = "usage"
 QUOTAS: Final = "quotas"
-_PLACES: Final = (SCOPES, TRASH, PURGING, BUILDS, WORK, USAGE, QUOTAS, DONE, LOST, JOURNAL, DIGESTS)
+OUTBOX: Final = "outbox"
+ARRIVING: Final = "arriving"
+_PLACES: Final = (
+    SCOPES,
+    TRASH,
+    PURGING,
+    BUILDS,
+    WORK,
+    USAGE,
+    QUOTAS,
+    DONE,
+    LOST,
+    JOURNAL,
+    OUTBOX,
+    ARRIVING,
+    DIGESTS,
+)
 _AREA_MODE: Final = 0o700
 #: How long a trace of a done operation is kept; a command is not delivered again after that.
 _TRACE_SECONDS: Final = 2 * 24 * 3600.0

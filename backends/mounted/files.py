@@ -7,16 +7,18 @@ from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
-from backends.contract import Committed, FileStat, Listing, ReadHandle, SmallFile, SmallRead, Synced
+from backends.contract import Committed, FileStat, Listing, ReadHandle, SmallFile, SmallRead, Synced, Tell
 from backends.descriptor import SharedDescriptor
 from backends.mounted import digests, names, reading, staging, storing
 from backends.mounted.appending import MountedStaging
 from backends.mounted.beneath import Beneath
+from backends.mounted.ending import Ending
 from backends.mounted.errors import missing, translated
+from backends.mounted.outbox import MountedOutbox
 from backends.outlet import SocketOutlet
-from backends.powers import StagedUpload
+from backends.powers import StagedUpload, WholeUpload
 from backends.threads import VolumeThreads
-from domain.errors import BackendFaultError, NotFoundError, Subject
+from domain.errors import BackendFaultError, NotFoundError, PenstockError, Subject
 from domain.ids import VFolderId
 from domain.paths import RelativePath
 
@@ -30,10 +32,17 @@ _DELETE_STEP: Final = 2000
 class MountedFiles:
     """File access by a mount point."""
 
-    def __init__(self, mount: Beneath, folder: VFolderId, threads: VolumeThreads) -> None:
+    def __init__(
+        self,
+        mount: Beneath,
+        folder: VFolderId,
+        threads: VolumeThreads,
+        outbox: MountedOutbox | None = None,
+    ) -> None:
         self._mount = mount
         self._folder = folder
         self._threads = threads
+        self._outbox = outbox
 
     def _root(self) -> Beneath:
         with translated(self._folder, Subject.VFOLDER):
@@ -54,6 +63,9 @@ class MountedFiles:
 
         on_root.__name__ = operation.__name__
         return on_root
+
+    def _ending(self, tell: Tell[T] | None) -> Ending[T]:
+        return Ending(self._outbox.written if self._outbox else None, tell)
 
     async def stat(self, path: RelativePath) -> FileStat:
         """Look at an entry; a link is looked at itself."""
@@ -93,13 +105,23 @@ class MountedFiles:
         """Put small files at their places, all on one thread."""
         return await self._run(storing.store_many, session, files)
 
-    async def make_directory(self, path: RelativePath, *, parents: bool, exist_ok: bool) -> None:
-        """Make a directory."""
-        await self._run(names.make_directory, path, parents=parents, exist_ok=exist_ok)
+    async def make_directories(
+        self,
+        paths: Sequence[RelativePath],
+        *,
+        parents: bool,
+        exist_ok: bool,
+        tell: Tell[Sequence[PenstockError | None]] | None = None,
+    ) -> Sequence[PenstockError | None]:
+        """Make directories, all on one thread."""
+        ending = self._ending(tell)
+        return await self._run(names.make_directories, paths, ending, parents=parents, exist_ok=exist_ok)
 
-    async def move(self, source: RelativePath, destination: RelativePath) -> bool:
+    async def move(
+        self, source: RelativePath, destination: RelativePath, *, tell: Tell[bool] | None = None
+    ) -> bool:
         """Rename; tells whether a file was replaced."""
-        return await self._run(names.move, source, destination)
+        return await self._run(names.move, source, destination, self._ending(tell))
 
     async def delete(self, path: RelativePath, *, recursive: bool) -> bool:
         """Remove an entry in steps; False if it was not there."""
@@ -113,9 +135,9 @@ class MountedFiles:
             return deletion.removed > 0
         return True
 
-    async def sync_names(self, paths: Collection[RelativePath]) -> None:
+    async def sync_names(self, paths: Collection[RelativePath], *, tell: Tell[None] | None = None) -> None:
         """Make names durable, or that they are gone."""
-        await self._run(names.sync_names, paths)
+        await self._run(names.settle_names, paths, self._ending(tell))
 
     async def create_staging(
         self,
@@ -128,6 +150,10 @@ class MountedFiles:
         """Make a staging file; where it is meant for makes no difference on a file system."""
         del destination
         await self._run(staging.create, session, length, note)
+
+    async def place_whole(self, upload: WholeUpload, tell: Tell[None]) -> bool:
+        """Put a small file at its place; all on one thread."""
+        return self._outbox is not None and await self._run(self._outbox.arrivals.place, upload, tell)
 
     async def stage_whole(self, session: str, data: bytes, destination: RelativePath) -> Synced:
         """Make a staging file of all its bytes, and sync it; all on one thread."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import PurePosixPath
@@ -14,9 +14,10 @@ from typing import Final
 from backends.contract import Entry, EntryKind, FileStat, Listing
 from backends.mounted.beneath import Beneath, opened, stale_as_gone
 from backends.mounted.durable import make_parents, sync_between, sync_directory
+from backends.mounted.ending import Ending
 from backends.mounted.errors import conflict, translated
 from backends.mounted.helping.looking import KIND
-from domain.errors import InvalidPathError, Subject
+from domain.errors import InvalidPathError, PenstockError, Subject
 from domain.paths import STAGING_NAME, RelativePath
 
 #: Permission bits of directories made on behalf of users.
@@ -113,8 +114,28 @@ def _inside(directory: RelativePath, target: str) -> str:
     return "/".join(reached.parts[len(directory.parts) :])
 
 
-def make_directory(root: Beneath, path: RelativePath, *, parents: bool, exist_ok: bool) -> None:
-    """Make a directory, and its parents if asked to."""
+def make_directories(
+    root: Beneath,
+    paths: Sequence[RelativePath],
+    ending: Ending[Sequence[PenstockError | None]],
+    *,
+    parents: bool,
+    exist_ok: bool,
+) -> Sequence[PenstockError | None]:
+    """Make directories, and their parents if asked to; tells why which were not made."""
+    failures: list[PenstockError | None] = []
+    for path in paths:
+        try:
+            _make_directory(root, path, parents=parents, exist_ok=exist_ok)
+        except PenstockError as error:
+            failures.append(error)
+        else:
+            failures.append(None)
+    made = [path for path, failure in zip(paths, failures, strict=True) if failure is None]
+    return ending.of(failures, lambda: sync_names(root, made))
+
+
+def _make_directory(root: Beneath, path: RelativePath, *, parents: bool, exist_ok: bool) -> None:
     with translated(path):
         if path.is_root:
             if not exist_ok:
@@ -129,7 +150,6 @@ def make_directory(root: Beneath, path: RelativePath, *, parents: bool, exist_ok
                 # Who made it may be dead, or about to sync it.
                 if not (exist_ok and stat.S_ISDIR(os.stat(name, dir_fd=fd).st_mode)):
                     raise
-            sync_directory(fd)
 
 
 def sync_names(root: Beneath, paths: Collection[RelativePath]) -> None:
@@ -139,11 +159,16 @@ def sync_names(root: Beneath, paths: Collection[RelativePath]) -> None:
             sync_directory(fd)
 
 
-def move(root: Beneath, source: RelativePath, destination: RelativePath) -> bool:
+def settle_names(root: Beneath, paths: Collection[RelativePath], ending: Ending[None]) -> None:
+    """Make names durable, as `sync_names`, and tell of them."""
+    ending.of(None, lambda: sync_names(root, paths))
+
+
+def move(root: Beneath, source: RelativePath, destination: RelativePath, ending: Ending[bool]) -> bool:
     """Rename; tells whether a file was replaced."""
     if source == destination:
         look(root, source)
-        return False
+        return ending.of(False, lambda: None)
     if destination.is_within(source):
         raise conflict("into-itself", str(destination))
     with translated(source), parent_of(root, source) as (source_fd, source_name):
@@ -151,10 +176,13 @@ def move(root: Beneath, source: RelativePath, destination: RelativePath) -> bool
         with translated(destination), parent_of(root, destination) as (target_fd, target_name):
             replaced = _check_target(target_fd, target_name, destination, directory=stat.S_ISDIR(moved.st_mode))
             os.rename(source_name, target_name, src_dir_fd=source_fd, dst_dir_fd=target_fd)
-            sync_directory(target_fd)
-        # Where order is kept, the one rename is there whole.
-        sync_between(root, source_fd)
-    return replaced
+
+            def sync() -> None:
+                sync_directory(target_fd)
+                # Where order is kept, the one rename is there whole.
+                sync_between(root, source_fd)
+
+            return ending.of(replaced, sync)
 
 
 def _check_target(fd: int, name: str, path: RelativePath, *, directory: bool) -> bool:

@@ -51,7 +51,7 @@ def create(root: Beneath, session: str, length: int | None, note: bytes) -> None
                 lasting.begin(fd)
 
     with translated(session, Subject.UPLOAD):
-        _check_room(root, length)
+        check_room(root, length)
         in_area(root, begin)
 
 
@@ -66,7 +66,7 @@ def create_whole(root: Beneath, session: str, data: bytes, destination: Relative
         sync_between(root, area.fd)
 
     with translated(session, Subject.UPLOAD):
-        _check_room(root, len(data))
+        check_room(root, len(data))
         try:
             in_area(root, begin)
             sync_between(root, root.fd)
@@ -130,7 +130,8 @@ def note_of(root: Beneath, session: str) -> bytes:
             return b""
 
 
-def _check_room(root: Beneath, length: int | None) -> None:
+def check_room(root: Beneath, length: int | None) -> None:
+    """See that the volume could hold so many bytes. Raises StorageFullError."""
     room = os.statvfs(root.fd)
     free = room.f_bavail * room.f_frsize
     if length is not None and length > free:

@@ -41,6 +41,7 @@ async def open_volume(site: Site) -> AsyncIterator[VfsVolume]:
     settings = site.parse(VfsSettings)
     threads = site.threads()
     mount: Beneath | None = None
+    volume: VfsVolume | None = None
     try:
         with translated(site.name, Subject.VOLUME):
             mount = await threads.run(open_root, settings.path)
@@ -50,8 +51,9 @@ async def open_volume(site: Site) -> AsyncIterator[VfsVolume]:
     finally:
         with anyio.CancelScope(shield=True):
             await threads.close()
-        if mount is not None:
-            mount.close()
+        for opened in (volume, mount):
+            if opened is not None:
+                opened.close()
 
 
 DRIVER = Driver(VfsSettings, open_volume)

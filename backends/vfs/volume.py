@@ -23,6 +23,7 @@ from backends.mounted.folders import Folders
 from backends.mounted.journal import Journal
 from backends.mounted.leftovers import Leftovers
 from backends.mounted.mountinfo import mounted_as
+from backends.mounted.outbox import MountedOutbox
 from backends.mounted.removal import Removal
 from backends.mounted.scopes import Scopes
 from backends.mounted.trash import Trash
@@ -61,10 +62,19 @@ class VfsVolume:
         self._builds = Builds(self._area, self._folders)
         self._work = WorkList(self._area)
         self._leftovers = Leftovers(self._area)
+        #: Only where one sync is for everything before it: elsewhere it would save none.
+        self.outbox = MountedOutbox(self._area, threads) if mount.mounted.keeps_order else None
 
     async def prepare(self) -> None:
         """Make Penstock's area. Repeat-safe."""
         await self._threads.run(self._area.prepare)
+        if self.outbox is not None:
+            await self.outbox.open()
+
+    def close(self) -> None:
+        """Give back what is open; no call may be running."""
+        if self.outbox is not None:
+            self.outbox.close()
 
     async def epoch(self) -> int:
         """Epoch of the last owner, kept on the volume."""
@@ -311,7 +321,7 @@ class VfsVolume:
 
     def files(self, folder: VFolderId) -> MountedFiles:
         """Names and bytes of a folder."""
-        return MountedFiles(self._mount, folder, self._threads)
+        return MountedFiles(self._mount, folder, self._threads, self.outbox)
 
 
 def _memory_name(folder: VFolderId) -> str:

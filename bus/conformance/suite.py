@@ -6,10 +6,11 @@ from bus.conformance.commands import Commands
 from bus.conformance.events import Events
 from bus.conformance.lanes import Lanes
 from bus.conformance.members import Members
+from bus.conformance.outboxes import Outboxes
 from bus.conformance.records import Records
 from bus.conformance.set_aside import SetAside
 from bus.conformance.state import State
 
 
-class BusConformance(Commands, Lanes, SetAside, Members, Events, State, Records):
+class BusConformance(Commands, Lanes, SetAside, Members, Events, Outboxes, State, Records):
     """Subclass it and give `open_bus`."""

@@ -17,6 +17,7 @@ from bus.memory.history import MemoryHistory
 from bus.memory.lanes import MemoryLanes
 from bus.memory.leases import MemoryLeases
 from bus.memory.members import MemoryMembers, MemorySignals
+from bus.memory.outboxes import MemoryOutboxes
 from bus.memory.records import MemoryRecords
 from bus.memory.store import MemoryStore, now
 from bus.settings import BusSettings
@@ -38,6 +39,7 @@ async def open_memory_bus(store: MemoryStore, settings: BusSettings, node: str) 
             lanes=lanes,
             members=MemoryMembers(store, node),
             events=MemoryEvents(store),
+            outboxes=MemoryOutboxes(store),
             records=MemoryRecords(store),
             catalogue=MemoryCatalogue(store),
             leases=MemoryLeases(store),

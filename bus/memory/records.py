@@ -30,7 +30,7 @@ class MemoryRecords:
     ) -> bool:
         """Make a document and apply changes; False if it is there."""
         await anyio.lowlevel.checkpoint()
-        if self._present(name):
+        if self._store.record(name):
             return False
         self._store.records[name] = StoredRecord(encode_document(document), 1, now() + keep_seconds, due)
         self._store.apply(changes)
@@ -39,7 +39,7 @@ class MemoryRecords:
     async def load(self, name: str) -> Record | None:
         """Read a document."""
         await anyio.lowlevel.checkpoint()
-        stored = self._present(name)
+        stored = self._store.record(name)
         return Record(decode_document(stored.data), stored.revision) if stored else None
 
     async def replace(
@@ -55,7 +55,7 @@ class MemoryRecords:
     ) -> bool:
         """Change a document, append an event and apply changes; False if it is not at this revision."""
         await anyio.lowlevel.checkpoint()
-        stored = self._present(name)
+        stored = self._store.record(name)
         if stored is None or stored.revision != revision:
             return False
         data = encode_document(document)
@@ -81,7 +81,3 @@ class MemoryRecords:
             if name.startswith(f"{kind}:") and stored.due is not None and stored.due <= before
         ]
         return [name for _, name in sorted(found)[:limit]]
-
-    def _present(self, name: str) -> StoredRecord | None:
-        stored = self._store.records.get(name)
-        return stored if stored and stored.expires > now() else None

@@ -78,6 +78,8 @@ class MemoryStore:
     def __init__(self) -> None:
         self.lanes: dict[VolumeName, LaneState] = defaultdict(LaneState)
         self.broadcast: list[bytes] = []
+        #: Up to where parts of outboxes were taken over.
+        self.outboxes: dict[tuple[VolumeName, str], int] = {}
         self.readers: dict[str, int] = {}
         #: How often each signal was rung.
         self.signals: Counter[str] = Counter()
@@ -100,6 +102,11 @@ class MemoryStore:
         changed = self._changed
         with anyio.move_on_after(timeout_seconds):
             await changed.wait()
+
+    def record(self, name: str) -> StoredRecord | None:
+        """A shared document, if it is there and not over its time."""
+        stored = self.records.get(name)
+        return stored if stored and stored.expires > now() else None
 
     def append(self, event: Envelope) -> None:
         """Append an event to its volume and the broadcast, and project it."""

@@ -23,6 +23,7 @@ from bus.streams.lanes import StreamLanes
 from bus.streams.leases import StreamLeases
 from bus.streams.link import Link
 from bus.streams.members import StreamMembers
+from bus.streams.outboxes import StreamOutboxes
 from bus.streams.records import StreamCatalogue, StreamRecords
 from bus.streams.scripts import Scripts
 from bus.streams.signals import StreamSignals
@@ -78,6 +79,7 @@ async def open_streams_bus(
             lanes=lanes,
             members=members,
             events=StreamEvents(wiring),
+            outboxes=StreamOutboxes(wiring),
             records=StreamRecords(wiring),
             catalogue=StreamCatalogue(wiring),
             leases=leases,

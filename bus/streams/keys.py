@@ -48,6 +48,11 @@ def events(volume: VolumeName) -> str:
     return f"{{v:{volume}}}:evt"
 
 
+def outbox(volume: VolumeName) -> str:
+    """Hash: part of the volume's outbox -> byte up to which events were taken over from it."""
+    return f"{{v:{volume}}}:outbox"
+
+
 def dead_letters(volume: VolumeName) -> str:
     """Stream of commands that can never be handled."""
     return f"{{v:{volume}}}:dlq"

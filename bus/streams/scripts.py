@@ -23,6 +23,7 @@ _NAMES = (
     "suspect",
     "redrive",
     "emit",
+    "outbox_take",
     "apply",
     "record_create",
     "record_replace",

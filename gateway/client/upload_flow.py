@@ -97,9 +97,9 @@ class UploadFlow:
             while piece := await body.read():
                 pieces.append(piece)
             data = b"".join(pieces)
-            known = await self._uploads.beginner.create_whole(claims, creation, data)
+            session = await self._uploads.create_whole(claims, creation, data)
         self._gate.observer.received(claims.volume, len(data))
-        return known.session.id, _finished(known.session)
+        return session.id, _finished(session)
 
     async def new(self, known: Known) -> UploadView:
         """An upload nobody has heard of yet and no byte has come of, as the protocol sees it."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Iterator, Sequence
+from functools import partial
 from typing import Final
 
 from aiohttp import web
 from pydantic import Field
 
-from backends.contract import FileAccess
+from backends.contract import FileAccess, Tell
 from domain.commands import DeleteFiles
 from domain.errors import ConflictError, InvalidPathError, NotFoundError, PenstockError, Subject
 from domain.events import DirectoryCreated, FileDeleted, FileMoved
@@ -86,25 +88,24 @@ class FileRoutes:
     async def mkdir(self, request: web.Request) -> web.Response:
         """Make directories; each succeeds or fails by itself."""
         parameters = await self._gate.body(request, MakeParameters)
+        making = _Making(parameters.relpath)
         files = self._gate.files(parameters.volume, parameters.vfid)
-        made: list[str] = []
-        failed: list[dict[str, str]] = []
-        for name in parameters.relpath:
-            try:
-                path = _changeable(name)
-                await files.make_directory(path, parents=parameters.parents, exist_ok=parameters.exist_ok)
-            except PenstockError as error:
-                failed.append({"msg": os_words(error), "item": name})
-            else:
-                made.append(name)
-        if made:
-            event = DirectoryCreated(
-                volume=self._gate.volume(parameters.volume).name, folder=parameters.vfid, paths=made
+        volume = self._gate.volume(parameters.volume).name
+
+        def made(failures: Sequence[PenstockError | None]) -> DirectoryCreated | None:
+            names = making.made(failures)
+            return DirectoryCreated(volume=volume, folder=parameters.vfid, paths=names) if names else None
+
+        def make(tell: Tell[Sequence[PenstockError | None]]) -> Awaitable[Sequence[PenstockError | None]]:
+            return files.make_directories(
+                making.paths, parents=parameters.parents, exist_ok=parameters.exist_ok, tell=tell
             )
-            await self._gate.tell(request, event)
-        status = 422 if not made else 207 if failed else 200
-        results = {"success": [{"msg": None, "item": name} for name in made], "failed": failed}
-        return web.json_response({"results": results}, status=status)
+
+        try:
+            failures = await self._gate.change(request, volume, make, made)
+        except NotFoundError as error:
+            failures = [error] * len(making.paths)
+        return making.answer(failures)
 
     async def list(self, request: web.Request) -> web.StreamResponse:
         """List a directory."""
@@ -130,15 +131,37 @@ class FileRoutes:
     async def _move(
         self, request: web.Request, parameters: FolderParameters, source: RelativePath, target: RelativePath
     ) -> None:
-        target, replaced = await _move(self._gate.files(parameters.volume, parameters.vfid), source, target)
-        event = FileMoved(
-            volume=self._gate.volume(parameters.volume).name,
-            folder=parameters.vfid,
-            source=str(source),
-            destination=str(target),
-            replaced=replaced,
+        """Move; onto a directory means into it, as Backend.AI does."""
+        if target.is_reserved:
+            raise _reserved(target)
+        if not target.is_root:
+            try:
+                await self._move_to(request, parameters, source, target)
+                return
+            except ConflictError as error:
+                if source == target or error.facts.get("reason") != "is-a-directory":
+                    raise
+        inside = target / RelativePath((source.name,))
+        if inside.is_reserved:
+            raise _reserved(inside)
+        await _refuse_existing(self._gate.files(parameters.volume, parameters.vfid), inside)
+        await self._move_to(request, parameters, source, inside)
+
+    async def _move_to(
+        self, request: web.Request, parameters: FolderParameters, source: RelativePath, target: RelativePath
+    ) -> None:
+        files = self._gate.files(parameters.volume, parameters.vfid)
+        volume = self._gate.volume(parameters.volume).name
+
+        moved = partial(
+            FileMoved, volume=volume, folder=parameters.vfid, source=str(source), destination=str(target)
         )
-        await self._gate.tell(request, event)
+        await self._gate.change(
+            request,
+            volume,
+            lambda tell: files.move(source, target, tell=tell),
+            lambda replaced: moved(replaced=replaced),
+        )
 
     async def fetch(self, request: web.Request) -> web.StreamResponse:
         """Send a file's bytes."""
@@ -163,11 +186,16 @@ class FileRoutes:
         finally:
             # Told even if a later one failed: these are gone.
             if removed:
-                await files.sync_names(removed)
-                volume = self._gate.volume(parameters.volume).name
-                event = FileDeleted(volume=volume, folder=parameters.vfid, paths=[str(path) for path in removed])
-                await self._gate.tell(request, event)
+                await self._tell_removed(request, parameters, removed)
         return web.json_response({"status": "ok", **({"skipped": skipped} if skipped else {})})
+
+    async def _tell_removed(
+        self, request: web.Request, parameters: FolderParameters, removed: Sequence[RelativePath]
+    ) -> None:
+        files = self._gate.files(parameters.volume, parameters.vfid)
+        volume = self._gate.volume(parameters.volume).name
+        event = FileDeleted(volume=volume, folder=parameters.vfid, paths=[str(path) for path in removed])
+        await self._gate.change(request, volume, lambda tell: files.sync_names(removed, tell=tell), lambda _: event)
 
     async def delete_async(self, request: web.Request) -> web.Response:
         """Have entries removed; the answer comes when that is accepted, not when it is done."""
@@ -180,21 +208,41 @@ class FileRoutes:
         return web.json_response({"bgtask_id": str(accepted)}, status=202)
 
 
-async def _move(files: FileAccess, source: RelativePath, target: RelativePath) -> tuple[RelativePath, bool]:
-    """Move; onto a directory means into it, as Backend.AI does. Tells where it is then, and what `move` tells."""
-    if target.is_reserved:
-        raise _reserved(target)
-    if not target.is_root:
-        try:
-            return target, await files.move(source, target)
-        except ConflictError as error:
-            if source == target or error.facts.get("reason") != "is-a-directory":
-                raise
-    inside = target / RelativePath((source.name,))
-    if inside.is_reserved:
-        raise _reserved(inside)
-    await _refuse_existing(files, inside)
-    return inside, await files.move(source, inside)
+class _Making:
+    """Directories one request asks for; each is made or not by itself."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._asked = [(name, _parsed(name)) for name in names]
+        #: Those that can be asked for at all.
+        self.paths = [path for _, path in self._asked if isinstance(path, RelativePath)]
+
+    def made(self, failures: Sequence[PenstockError | None]) -> list[str]:
+        """Names, as they were asked for, of what was made."""
+        return [name for name, failure in self._outcomes(failures) if failure is None]
+
+    def answer(self, failures: Sequence[PenstockError | None]) -> web.Response:
+        """What Backend.AI's manager expects to hear."""
+        made = self.made(failures)
+        failed = [
+            {"msg": os_words(failure), "item": name}
+            for name, failure in self._outcomes(failures)
+            if failure is not None
+        ]
+        status = 422 if not made else 207 if failed else 200
+        results = {"success": [{"msg": None, "item": name} for name in made], "failed": failed}
+        return web.json_response({"results": results}, status=status)
+
+    def _outcomes(self, failures: Sequence[PenstockError | None]) -> Iterator[tuple[str, PenstockError | None]]:
+        found = iter(failures)
+        for name, path in self._asked:
+            yield name, path if isinstance(path, PenstockError) else next(found)
+
+
+def _parsed(name: str) -> RelativePath | PenstockError:
+    try:
+        return _changeable(name)
+    except PenstockError as error:
+        return error
 
 
 async def _delete(files: FileAccess, path: RelativePath, *, recursive: bool) -> bool | None:

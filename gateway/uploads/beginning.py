@@ -82,7 +82,7 @@ class Beginner:
             InvalidRequestError: no name for the file, or parts that cannot be used.
             TooManyError: the token's owner has too many unfinished uploads.
         """
-        session = self._unnamed(claims, creation)
+        session = self.unnamed(claims, creation)
         if session.is_final:
             await self._stager.find_folder(session)
             await self._parts.check(session)
@@ -95,13 +95,12 @@ class Beginner:
             return await self._finisher.finish(known)
         return await self._finisher.adopt(known) or known
 
-    async def create_whole(self, claims: CollectionClaims, creation: Creation, data: bytes) -> Known:
-        """Begin and finish an upload below the directory a token stands for, of which all bytes are there.
+    async def create_whole(self, session: UploadSession, data: bytes) -> Known:
+        """Begin and finish an upload of `unnamed` of which all bytes are there.
 
         Nobody has heard of it before it is finished, so nobody else is at it, and it is never an unfinished one.
         Raises as `create_below`, and as `Finisher.finish`.
         """
-        session = self._unnamed(claims, creation)
         known = await self._record(session) or await self._sessions.require(session.id)
         synced = await self._or_forget(session, self._stager.stage_whole(session, data))
         try:
@@ -162,7 +161,8 @@ class Beginner:
             announced_sha256=whole_sha256(parse_metadata(metadata)),
         )
 
-    def _unnamed(self, claims: CollectionClaims, creation: Creation) -> UploadSession:
+    def unnamed(self, claims: CollectionClaims, creation: Creation) -> UploadSession:
+        """A new upload below the directory a token stands for, as it is before it has begun."""
         metadata = parse_metadata(creation.metadata)
         is_part = creation.concat is not None and creation.concat.parts is None
         return UploadSession(

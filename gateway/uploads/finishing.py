@@ -11,16 +11,11 @@ import hashlib
 import hmac
 from collections.abc import Callable
 from dataclasses import replace
-from uuid import UUID
 
 from backends.contract import FileAccess, Synced
 from backends.integrity import read_sha256
 from bus.contract import Clock
-from domain.envelope import Envelope, wrap_event
 from domain.errors import ChecksumMismatchError, ConflictError, NotFoundError, Subject
-from domain.events import ArchiveUnpacked, FileUploaded
-from domain.ids import derived_id
-from domain.messages import Event
 from domain.paths import RelativePath
 from gateway.observer import GatewayObserver
 from gateway.quotas import Quotas
@@ -28,6 +23,7 @@ from gateway.uploads.reserved import counted_out
 from gateway.uploads.session import UploadSession, UploadState
 from gateway.uploads.sessions import Known, Sessions
 from gateway.uploads.unpacking import Unpacker
+from gateway.uploads.uploaded import uploaded
 
 
 class Finisher:
@@ -217,38 +213,12 @@ class Finisher:
 
     async def _commit(self, known: Known, session: UploadSession) -> Known | None:
         committed = replace(session, state=UploadState.COMMITTED)
-        done = await self._sessions.replace(known, committed, self._event(committed), counted_out(committed))
+        done = await self._sessions.replace(
+            known, committed, uploaded(committed, self._clock.now()), counted_out(committed)
+        )
         if done is not None:
             self._observer.uploaded(committed.volume)
         return done
-
-    def _event(self, session: UploadSession) -> Envelope:
-        event = self._unpacked(session) if session.unpack else self._uploaded(session)
-        return wrap_event(event, id=derived_id(UUID(session.id), 0), time=self._clock.now())
-
-    @staticmethod
-    def _unpacked(session: UploadSession) -> Event:
-        assert session.destination is not None, "a part becomes no file"
-        return ArchiveUnpacked(
-            volume=session.volume,
-            folder=session.folder,
-            path=str(session.destination.parent),
-            files=session.unpacked_files,
-            size_bytes=session.unpacked_bytes,
-            session=session.id,
-        )
-
-    @staticmethod
-    def _uploaded(session: UploadSession) -> Event:
-        return FileUploaded(
-            volume=session.volume,
-            folder=session.folder,
-            path=str(session.destination),
-            size_bytes=session.length or 0,
-            replaced_bytes=session.replaced_bytes,
-            session=session.id,
-            sha256=session.sha256,
-        )
 
     async def adopt(self, known: Known) -> Known | None:
         """Finish an upload at once whose announced content is at its destination already; None if it is not."""

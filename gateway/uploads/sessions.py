@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from bus.contract import FIRST_REVISION, Bus
+from bus.emission import NewRecord
+from bus.relay import Relays
 from domain.catalogue import Change
 from domain.envelope import Envelope
 from domain.errors import GoneError, NotFoundError, Subject
@@ -37,8 +39,9 @@ class Sessions:
         finished_seconds: how long one that is finished, or gone, can still be asked about.
     """
 
-    def __init__(self, bus: Bus, open_seconds: float, finished_seconds: float) -> None:
+    def __init__(self, bus: Bus, relays: Relays, open_seconds: float, finished_seconds: float) -> None:
         self._records = bus.records
+        self._relays = relays
         self._clock = bus.clock
         self._open_seconds = open_seconds
         self._finished_seconds = finished_seconds
@@ -61,6 +64,9 @@ class Sessions:
     async def load(self, session_id: str) -> Known | None:
         """Look one up."""
         record = await self._records.load(f"upload:{session_id}")
+        if record is None and await self._relays.settle_all():
+            # One that was whole at once is recorded when it is told of.
+            record = await self._records.load(f"upload:{session_id}")
         return None if record is None else Known(UploadSession.parse(record.document), record.revision)
 
     async def require(self, session_id: str) -> Known:
@@ -92,6 +98,8 @@ class Sessions:
     ) -> Known | None:
         """Record a change, and in the same step an event and other changes; None if somebody else was faster."""
         keep, due = self._times(session)
+        if event is not None:
+            await self._relays.settle(session.volume)
         replaced = await self._records.replace(
             session.record,
             session.document(),
@@ -102,6 +110,10 @@ class Sessions:
             changes=changes,
         )
         return Known(session, known.revision + 1) if replaced else None
+
+    def finished(self, session: UploadSession) -> NewRecord:
+        """The record of an upload that was whole at once."""
+        return NewRecord(session.record, session.document(), self._finished_seconds)
 
     async def slide(self, known: Known) -> Known:
         """Keep an open upload for longer, if its record is clearly behind."""

@@ -17,6 +17,7 @@ _BATCH: Final = 1000
 async def sweep_for_ever(uploads: Uploads, interval_seconds: float) -> None:
     """Sweep at intervals."""
     while True:
+        await uploads.recover()
         await anyio.sleep(interval_seconds)
         try:
             await uploads.sweep(_BATCH)

@@ -134,7 +134,9 @@ class _Work:
         self.done.replaced_bytes += replaced or 0
 
     async def _make_directory(self, path: RelativePath) -> None:
-        await self._files.make_directory(path, parents=True, exist_ok=True)
+        (failure,) = await self._files.make_directories([path], parents=True, exist_ok=True)
+        if failure is not None:
+            raise failure
 
     async def _store(self, files: Sequence[SmallFile]) -> Sequence[int | None]:
         return await self._files.store_many(self._session, files)

@@ -6,12 +6,15 @@ import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 from loguru import logger
 
 from backends.contract import FileAccess, Volume
+from backends.powers import outboxes
 from bus.contract import Bus
+from bus.relay import Relays
 from domain.errors import (
     ConflictError,
     GoneError,
@@ -23,7 +26,7 @@ from domain.ids import VFolderId, VolumeName
 from domain.paths import RelativePath
 from gateway.archive.unpack import UnpackLimits
 from gateway.observer import GatewayObserver
-from gateway.protocol.tus import Accept
+from gateway.protocol.tus import Accept, Creation
 from gateway.quotas import Quotas
 from gateway.settings import GatewaySettings
 from gateway.tokens import CollectionClaims, UploadClaims
@@ -35,6 +38,7 @@ from gateway.uploads.finishing import Finisher
 from gateway.uploads.opened import OpenUpload, OpenUploads
 from gateway.uploads.parts import Parts
 from gateway.uploads.places import volume_of
+from gateway.uploads.placing import Placer
 from gateway.uploads.session import UploadSession, UploadState
 from gateway.uploads.sessions import Known, Sessions
 from gateway.uploads.staging import Stager
@@ -63,17 +67,21 @@ class Uploads:
         bus: Bus,
         volumes: Mapping[VolumeName, Volume],
         quotas: Quotas,
+        relays: Relays,
         settings: GatewaySettings,
         lease_seconds: float,
         observer: GatewayObserver,
     ) -> None:
         self._bus = bus
         self._volumes = volumes
-        self.sessions = Sessions(bus, settings.upload_seconds, settings.finished_seconds)
+        self.sessions = Sessions(bus, relays, settings.upload_seconds, settings.finished_seconds)
         limits = UnpackLimits(settings.unpack_entries, settings.unpack_bytes, settings.unpack_ratio)
         unpacker = Unpacker(self._files, quotas, limits)
         self.finisher = Finisher(
             self.sessions, self._files, quotas, unpacker, bus.clock, observer, digests=settings.upload_digests
+        )
+        self._placer = Placer(
+            self._files, self.sessions, quotas, relays, bus.clock, observer, digests=settings.upload_digests
         )
         stager = Stager(self._files, quotas)
         digests = Digests(enabled=settings.upload_digests)
@@ -89,10 +97,25 @@ class Uploads:
         )
         self._parts = Parts(self.sessions, self.opened, self.finisher, digests, self._files)
         self.beginner = Beginner(
-            volumes, settings, self.sessions, quotas, stager, self.finisher, self._parts, bus.clock
+            volumes,
+            settings,
+            self.sessions,
+            quotas,
+            stager,
+            self.finisher,
+            self._parts,
+            bus.clock,
         )
         self._copier = Copier(self.opened, self.finisher)
         self._writer = Writer(self.sessions, quotas, observer, settings.write_bytes)
+
+    async def create_whole(self, claims: CollectionClaims, creation: Creation, data: bytes) -> UploadSession:
+        """Begin and finish an upload below the directory a token stands for, of which all bytes are there.
+
+        Raises as `Beginner.create_below`, and as `Finisher.finish`.
+        """
+        session = self.beginner.unnamed(claims, creation)
+        return await self._placer.place(session, data) or (await self.beginner.create_whole(session, data)).session
 
     # --- using ------------------------------------------------------------------------------------
 
@@ -238,6 +261,17 @@ class Uploads:
                 continue
             except PenstockError as error:
                 logger.warning("looking after upload {}: {}", session_id, error)
+
+    async def recover(self) -> None:
+        """Tell of small uploads whose gateway died when they were at their places, or remove what was not."""
+        for volume, outbox in outboxes(self._volumes).items():
+            try:
+                found = await outbox.recover(partial(self._placer.words_of, volume))
+            except PenstockError as error:
+                logger.warning("looking for uploads nobody told of on {}: {}", volume, error)
+                continue
+            if found:
+                logger.info("{} uploads of a gateway that died were found on {}", found, volume)
 
     async def _sweep_one(self, session_id: str) -> None:
         # Not waiting also means not asking: a writer that is at work keeps its upload.

@@ -34,6 +34,7 @@ async def run(settings: Settings, turn: Turn) -> None:
         options = server_options()
         options["shutdown_timeout"] = settings.gateway.stop_seconds
         async with anyio.create_task_group() as tasks:
+            tasks.start_soon(gate.relays.run)
             tasks.start_soon(gate.uploads.opened.run)
             tasks.start_soon(sweep_for_ever, gate.uploads, settings.gateway.sweep_seconds)
             tasks.start_soon(gate.quotas.limits.follow)

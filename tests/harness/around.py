@@ -68,9 +68,9 @@ class NotingNames(Around):
         self._kind = kind
         self._synced = synced
 
-    async def sync_names(self, paths: list[RelativePath]) -> None:
+    async def sync_names(self, paths: list[RelativePath], **more: Any) -> None:
         self._synced.append(([str(path) for path in paths], len(self._world.events(self._kind))))
-        await self._inner.sync_names(paths)
+        await self._inner.sync_names(paths, **more)
 
 
 class DyingInCommit(Around):

@@ -109,6 +109,8 @@ class World:
     client_port: int
     manager_port: int
     volume: Volume
+    #: Whether what is told of on the volume comes to the bus by itself.
+    relays: bool = True
     extra: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -130,7 +132,11 @@ class World:
 
     async def _ask(self, method: str, url: str, **more: Any) -> Answer:
         async with self.session.request(method, url, skip_auto_headers=["Content-Type"], **more) as answer:
-            return Answer(answer.status, answer.headers, await answer.read())
+            found = Answer(answer.status, answer.headers, await answer.read())
+        if self.relays:
+            # What was told of on the volume comes to the bus a moment later; tests look there at once.
+            await self.gate.relays.settle_all()
+        return found
 
     async def make_folder(self, folder: str = FOLDER) -> None:
         answer = await self.manager("POST", "/folder/create", {"volume": "disk", "vfid": folder})
@@ -190,9 +196,14 @@ async def open_world(
     *,
     actors: dict[str, Any] | None = None,
     store: MemoryStore | None = None,
+    relays: bool = True,
     **gateway: Any,
 ) -> AsyncIterator[World]:
-    """A gateway that serves the volume `disk` at `path`, with a Redis that is new or was there before."""
+    """A gateway that serves the volume `disk` at `path`, with a Redis that is new or was there before.
+
+    Args:
+        relays: whether it takes over into the bus what is told of on the volume, unless it has to.
+    """
     store = MemoryStore() if store is None else store
     bus_settings = BusSettings(lease_seconds=0.4, upload_lease_seconds=0.4)
     client_port, manager_port = free_port(), free_port()
@@ -227,6 +238,8 @@ async def open_world(
         volumes = {volume.name: volume}
         health = Health(bus, volumes, "1.2.3")
         gate = build_gate(bus, volumes, settings, 0.4, watching, "1.2.3", health.document, spans)
+        if relays:
+            tasks.start_soon(gate.relays.run)
         tasks.start_soon(gate.quotas.limits.follow)
         tasks.start_soon(gate.counts.run)
         tasks.start_soon(gate.uploads.opened.run)
@@ -235,6 +248,6 @@ async def open_world(
             port(client_app(gate), settings.client, options, express(gate, options)),
             port(manager_app(gate), settings.manager, options),
         ):
-            yield World(path, store, bus, gate, session, watching, client_port, manager_port, volume)
+            yield World(path, store, bus, gate, session, watching, client_port, manager_port, volume, relays)
         stop.set()
         tasks.cancel_scope.cancel()

@@ -50,6 +50,17 @@ local function append(live, own, all, epoch)
   changes(live)
 end
 
+-- Ids of the events that were appended to a stream since then, in milliseconds.
+local function ids_since(stream, since)
+  local ids, first = {}, since
+  while true do
+    local found = redis.call('XRANGE', stream, first, '+', 'COUNT', 1000)
+    if #found == 0 then return ids end
+    for _, entry in ipairs(found) do ids[entry[2][2]] = true end
+    first = '(' .. found[#found][1]
+  end
+end
+
 -- The floor, or less where a consumer group of the stream has not dealt with what is above less.
 local function groups_floor(stream, floor)
   if redis.call('EXISTS', stream) == 0 then return floor end

@@ -14,6 +14,7 @@ from uuid import uuid4
 
 import pytest
 
+from backends.conformance.words import make_directory
 from backends.contract import Operation, SmallFile
 from backends.mounted import appending, beneath, durable, lasting
 from backends.mounted.mountinfo import MountedAs, mounted_as
@@ -245,10 +246,10 @@ async def test_names_that_are_told_of_are_durable(volume: VfsVolume, calls: Call
     await volume.create_folder(Operation(uuid4(), 1), folder, 0o755)
     files = volume.files(folder)
     for name in ("d", "d/e"):
-        await files.make_directory(RelativePath.parse(name), parents=False, exist_ok=False)
+        await make_directory(files, RelativePath.parse(name))
     calls.begin()
     # Whoever has made it may have been killed before it was durable.
-    await files.make_directory(RelativePath.parse("d"), parents=False, exist_ok=True)
+    await make_directory(files, RelativePath.parse("d"), exist_ok=True)
     assert calls.made == ["mkdir", "fsync"]
     await files.store_many(UPLOAD, FILES)
     paths = [file.path for file in FILES]

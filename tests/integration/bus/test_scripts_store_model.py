@@ -20,7 +20,7 @@ HOLDERS = st.sampled_from(["a/1@600000", "a/2@600000", "b/1@600000"])
 RECORDS = st.sampled_from(["r:1", "r:2"])
 FOLDERS = st.sampled_from(["f:1", "f:2", "f:3"])
 FOREVER_MS, HOUR_MS = 600_000, 3_600_000
-OWN, ALL, LEASE, MEMBERS, DUE, INDEX = "own", "all", "lease", "members", "due", "index"
+OWN, ALL, LEASE, MEMBERS, DUE, INDEX, BOX = "own", "all", "lease", "members", "due", "index", "box"
 TRIMMED, GENERATION, REGISTER, SEEN, EXPIRED = "trimmed", "generation", "readers", "seen", "expired"
 
 
@@ -40,6 +40,8 @@ class Model:
     indexed: set[str] = field(default_factory=set)
     readers: dict[str, str] = field(default_factory=dict)
     generation: str = ""
+    #: Up to where the outbox's one part was taken over; None: that is forgotten.
+    taken: int | None = None
 
     @property
     def last(self) -> str:
@@ -175,9 +177,48 @@ class StoreMachine(ScriptMachine):
         self._told(event)
 
     def _told(self, event: bytes) -> None:
-        for entry, fields in self.client.xrange(ALL, min=f"({self.model.last}"):
-            assert fields[b"m"] == event
-            self.model.events[entry.decode()] = event
+        ((entry, fields),) = self.client.xrange(ALL, min=f"({self.model.last}")
+        assert fields[b"m"] == event
+        self.model.events[entry.decode()] = event
+
+    # --- outboxes -----------------------------------------------------------------------------------
+
+    @rule(
+        folder=FOLDERS,
+        record=st.sampled_from(["", "r:1", "r:2"]),
+        late=st.booleans(),
+        forgotten=st.booleans(),
+        twice=st.sampled_from(["", "written", "forgotten"]),
+    )
+    def take_over(self, folder: str, record: str, late: bool, forgotten: bool, twice: str) -> None:
+        """An event that was written down, maybe twice; or it is not known any more that it was taken over."""
+        model = self.model
+        if forgotten:
+            self.client.hdel(BOX, "part")
+            model.taken = None
+        self.count += 1
+        event, id_ = b"event %d" % self.count, b"%016d" % self.count
+        names = [BOX, OWN, ALL, *([record] if record else []), folder]
+        makes = [1, b"taken", FOREVER_MS] if record else [0]
+        entry = [id_, event, 1, "P", 1, "name", folder]
+        an_hour_ago = self.client.time()[0] * 1000 - HOUR_MS
+        start = model.taken or 0
+        asked, is_known = start + int(late), model.taken is not None
+        for turn in range(1 + bool(twice)):
+            if turn and twice == "forgotten":
+                self.client.hdel(BOX, "part")
+            again = int(turn and twice == "written")
+            told = ["part", asked, asked + 10, an_hour_ago, 1, again, *makes, *entry]
+            answer = int(self.call("outbox_take", names, *told))
+            if late and is_known:
+                assert answer == start
+                return
+            assert answer == asked + 10
+            model.taken = asked = answer
+        model.folders.setdefault(folder, 0)
+        if record:
+            model.records.setdefault(record, (1, b"taken"))
+        self._told(event)
 
     @rule(folder=FOLDERS)
     def bump_what_is_not_there(self, folder: str) -> None:
@@ -283,8 +324,12 @@ def test_scripts_do_what_the_model_does(kind: str, tmp_path: Path) -> None:
         ("record_replace", "~= revision then return 0", "~= revision then redis.call('PING')"),
         ("record_replace", "changes(true)", "changes(false)"),
         ("lease_take", "if longest and", "if false and"),
-        ("emit", "== id then return true", "== id then return false"),
         ("emit", "since == '' or not", "since == '' and not"),
+        ("emit", "ids[entry[2][2]] = true", "ids[entry[2][2]] = nil"),
+        ("outbox_take", "at ~= start then return at", "false then return at"),
+        ("outbox_take", "again == '1' or not at", "again == '1'"),
+        ("outbox_take", "again == '1' or not at", "not at"),
+        ("outbox_take", "redis.call('EXISTS', record) == 0", "true"),
         ("record_create", "changes(true)", "changes(false)"),
     ],
 )
@@ -292,5 +337,5 @@ def test_the_model_notices_a_script_that_does_something_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, good: str, bad: str
 ) -> None:
     break_script(monkeypatch, name, good, bad)
-    with client_of("redis", tmp_path) as client, pytest.raises((AssertionError, redis.ResponseError)):
+    with client_of("redis", tmp_path) as client, pytest.raises((AssertionError, ValueError, redis.ResponseError)):
         compare(StoreMachine, client, 1000)

@@ -13,7 +13,8 @@ from harness.fields import metadata
 from harness.tus import Collection
 from harness.world import FOLDER, OTHER, Answer, World, open_world
 
-from backends.mounted import staging
+from backends.mounted import arrivals, staging
+from backends.mounted.mountinfo import MountedAs
 from domain.ids import VFolderId
 
 pytestmark = pytest.mark.anyio
@@ -22,9 +23,14 @@ DATA = os.urandom(4096)
 LIMIT = 64 << 10
 
 
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
+@pytest.fixture(params=["one step", "usual steps"])
+async def world(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[World]:
+    """What is seen from outside is the same on a volume with an outbox and on one without."""
+    monkeypatch.setattr(MountedAs, "keeps_order", request.param == "one step")
     async with open_world(tmp_path) as found:
+        assert (found.volume.outbox is not None) == (request.param == "one step")
         await found.make_folder()
         yield found
 
@@ -174,6 +180,7 @@ async def test_a_full_storage_leaves_nothing(
 
     with monkeypatch.context() as patch:
         patch.setattr(staging, "write", full)
+        patch.setattr(arrivals, "write", full)
         assert (await send(files, DATA)).status == 507
     assert not await world.volume.files(VFolderId.parse(FOLDER)).stagings()
     assert not records(world)

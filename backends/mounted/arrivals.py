@@ -1,0 +1,144 @@
+"""Small files of which all bytes are there: made, made durable and told of in one go.
+
+    .penstock/arriving/<session>.<note, base64url>
+
+A file gets its bytes here, then a second name at its destination (a hard link), then its entry in the outbox, whose
+sync has both names durable; then it loses this name. So a file that still has it was not told of, or nobody heard
+of that: who puts it there holds a lock of it (`flock`) all the while, and when that is free, whoever comes by tells
+of it, or removes it if it never got to its place. Its bytes are on their way to the disk before the second name is,
+so not even a power failure leaves a name without them. Blocking.
+"""
+
+from __future__ import annotations
+
+import base64
+import errno
+import fcntl
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+from backends.contract import Tell
+from backends.mounted import digests
+from backends.mounted.area import ARRIVING, Area
+from backends.mounted.beneath import Beneath, names_in, opened
+from backends.mounted.durable import make_parents, write_out
+from backends.mounted.errors import translated
+from backends.mounted.names import DIRECTORY_MODE, parent_of, refuse_root
+from backends.mounted.outbox_parts import OutboxParts
+from backends.mounted.staging import FILE_MODE, check_room, write
+from backends.powers import Arrival, WholeUpload
+from domain.errors import StorageFullError, Subject
+from domain.paths import RelativePath
+
+_NAME_BYTES: Final = 255
+_MAKE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_LOOK: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+#: Something is there, or the place is no part of the same file system, or hard links are not for it.
+_NOT_THIS_WAY: Final = (errno.EEXIST, errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP)
+#: How old a file is before somebody else looks at it, in seconds: between its making and its lock it has none.
+_LEAST_SECONDS: Final = 5.0
+
+
+class Arrivals:
+    """Files on their way to their places on one mounted volume."""
+
+    def __init__(self, area: Area, parts: OutboxParts) -> None:
+        self._area = area
+        self._parts = parts
+
+    def place(self, root: Beneath, upload: WholeUpload, tell: Tell[None]) -> bool:
+        """Put a file at its place and tell of it; False if it cannot be done this way."""
+        name = f"{upload.session}.{_text(upload.note)}"
+        if len(name) > _NAME_BYTES:
+            return False
+        with translated(upload.session, Subject.UPLOAD), self._area.place(ARRIVING) as arriving:
+            check_room(root, len(upload.data))
+            with opened(os.open(name, _MAKE, FILE_MODE, dir_fd=arriving.fd)) as fd:
+                is_placed = False
+                try:
+                    self._fill(fd, upload)
+                    is_placed = _link(root, arriving, name, upload.destination)
+                finally:
+                    if not is_placed:
+                        os.unlink(name, dir_fd=arriving.fd)
+                if is_placed:
+                    self._tell(tell)
+                    os.unlink(name, dir_fd=arriving.fd)
+        return is_placed
+
+    def _fill(self, fd: int, upload: WholeUpload) -> None:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        write(fd, [upload.data], 0)
+        if upload.sha256 is not None:
+            digests.keep(self._area.mount, fd, upload.sha256)
+        write_out(fd)
+
+    def _tell(self, tell: Tell[None]) -> None:
+        if not self._parts.put(tell.words(None)):
+            # It is there. Who looks for such files tells of it as soon as that can be written down.
+            raise StorageFullError("there is no room to tell of it", subject=Subject.UPLOAD)
+        tell.is_told = True
+
+    def recover(self, words: Callable[[Arrival], bytes]) -> int:
+        """Tell of files nobody is at any more; tells how many were found."""
+        with translated(ARRIVING, Subject.VOLUME), self._area.place(ARRIVING) as arriving:
+            return sum(self._recover(arriving, name, words) for name in names_in(arriving))
+
+    def _recover(self, arriving: Beneath, name: str, words: Callable[[Arrival], bytes]) -> bool:
+        with suppress(FileNotFoundError), opened(os.open(name, _LOOK, dir_fd=arriving.fd)) as fd:
+            if abs(time.time() - os.fstat(fd).st_mtime) < _LEAST_SECONDS:
+                return False
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            os.stat(name, dir_fd=arriving.fd, follow_symlinks=False)  # nobody else was quicker
+            told = words(self._arrival(fd, name)) if os.fstat(fd).st_nlink > 1 else b""
+            if told and not self._parts.put(told, again=True):
+                return False
+            os.unlink(name, dir_fd=arriving.fd)
+            return True
+        return False
+
+    def _arrival(self, fd: int, name: str) -> Arrival:
+        session, _, text = name.partition(".")
+        known = os.fstat(fd)
+        sha256 = digests.kept(self._area.mount, fd)
+        return Arrival(session, _note(text), known.st_size, sha256, known.st_mtime)
+
+
+def _link(root: Beneath, arriving: Beneath, name: str, destination: RelativePath) -> bool:
+    """Give a file its name; False if that has to be done another way."""
+    with translated(destination):
+        refuse_root(destination)
+        try:
+            return _linked(root, arriving, name, destination)
+        except FileNotFoundError:
+            make_parents(root, destination, DIRECTORY_MODE)
+            return _linked(root, arriving, name, destination)
+
+
+def _linked(root: Beneath, arriving: Beneath, name: str, destination: RelativePath) -> bool:
+    with parent_of(root, destination) as (target, last):
+        try:
+            os.link(name, last, src_dir_fd=arriving.fd, dst_dir_fd=target, follow_symlinks=False)
+        except OSError as error:
+            if error.errno in _NOT_THIS_WAY:
+                return False
+            raise
+    return True
+
+
+def _text(note: bytes) -> str:
+    return base64.urlsafe_b64encode(note).rstrip(b"=").decode()
+
+
+def _note(text: str) -> bytes:
+    """What was noted; empty if it is no such text."""
+    try:
+        return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except ValueError:
+        return b""

@@ -1,0 +1,50 @@
+"""The outbox of a mounted volume: the blocking operations, run on the volume's threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from backends.mounted.area import Area
+from backends.mounted.arrivals import Arrivals
+from backends.mounted.outbox_parts import Mark, OutboxParts
+from backends.powers import Arrival
+from backends.threads import VolumeThreads
+from domain.outbox import Written
+
+
+class MountedOutbox:
+    """Words about changes of files on a volume whose file system keeps the order of changes."""
+
+    def __init__(self, area: Area, threads: VolumeThreads) -> None:
+        #: For who writes, on a thread of the volume.
+        self.written = OutboxParts(area)
+        self.arrivals = Arrivals(area, self.written)
+        self._threads = threads
+
+    async def open(self) -> None:
+        """Make it ready to be written to. Repeat-safe."""
+        await self._threads.run(self.written.open)
+
+    def close(self) -> None:
+        """Give everything back."""
+        self.written.close()
+
+    def mark(self) -> Mark | None:
+        """What differs once anything more was written; looks at what the kernel has in memory only."""
+        return self.written.mark()
+
+    async def parts(self) -> Sequence[str]:
+        """Names of its parts."""
+        return await self._threads.run(self.written.parts)
+
+    async def read(self, part: str, offset: int) -> Sequence[Written]:
+        """Entries of a part."""
+        return await self._threads.run(self.written.read, part, offset)
+
+    async def drop(self, part: str, offset: int) -> bool:
+        """Remove a part that was read."""
+        return await self._threads.run(self.written.drop, part, offset)
+
+    async def recover(self, words: Callable[[Arrival], bytes]) -> int:
+        """Tell of files nobody is at any more."""
+        return await self._threads.run(self.arrivals.recover, words)

@@ -1,0 +1,252 @@
+"""Words about changes of files, written down on the volume in the step that makes the changes durable.
+
+    .penstock/outbox/<number, 12 digits>-<8 hex digits>
+
+All gateways of the host append to the newest part, so that its order is the order in which changes were told of. An
+entry is one `write` to a file opened with O_APPEND, and one sync: where the file system keeps the order of such
+steps (`MountedAs.keeps_order`), that sync has all names durable that were changed before, and nothing else has to
+be synced. There is no outbox elsewhere, nor where other hosts have the volume.
+
+A part that has its size gets a successor. Whoever appends holds a lock of the part (`flock`, shared), which ends
+with its process: a part nobody else holds, and that is not the newest, gets no more entries.
+
+What is between two entries, because a process died while it wrote, is passed over by who reads. Blocking, but for
+`mark`.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import re
+import secrets
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Final, NamedTuple
+
+from loguru import logger
+
+from backends.descriptor import SharedDescriptor
+from backends.mounted.area import OUTBOX, Area
+from backends.mounted.beneath import opened, readable
+from backends.mounted.errors import translated
+from backends.mounted.frames import framed, scattered
+from domain.errors import BackendUnavailableError, PenstockError, Subject
+from domain.outbox import Written
+
+_NAME: Final = re.compile(r"(\d{12})-[0-9a-f]{8}")
+_MODE: Final = 0o600
+_APPEND: Final = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+#: Size at which a part gets a successor, in bytes, and how many parts there may be before nothing is taken.
+_PART_BYTES: Final = 4 << 20
+_PARTS: Final = 16
+#: Longest entry, and how much is read at once, in bytes.
+_ENTRY_BYTES: Final = 1 << 20
+_READ_BYTES: Final = 256 << 10
+#: How long a part that was read to its end is kept, in seconds: should the bus forget what it was told last.
+_KEEP_SECONDS: Final = 60.0
+#: What a directory's time does not tell apart, in nanoseconds: the kernel's clock has ticks.
+_TICK_NS: Final = 50_000_000
+#: First byte of an entry: whether the same may have been written before.
+_ONCE, _AGAIN = b"\0", b"\1"
+
+#: Changes with every entry anybody writes.
+Mark = tuple[str, int]
+
+
+class _Part(NamedTuple):
+    """A part this process may write to."""
+
+    name: str
+    descriptor: SharedDescriptor
+
+
+class OutboxParts:
+    """The files of one outbox. Calls come from several threads at once."""
+
+    def __init__(self, area: Area) -> None:
+        self._area = area
+        self._lock = threading.Lock()
+        self._directory = -1
+        self._newest: _Part | None = None
+        #: When the directory was changed last, as the newest part was found; 0: it has to be looked for anew.
+        self._changed_ns = 0
+
+    def open(self) -> None:
+        """Find the newest part, or make one. Repeat-safe."""
+        with translated(OUTBOX, Subject.VOLUME), self._lock:
+            if self._directory < 0:
+                with self._area.place(OUTBOX) as place:
+                    self._directory = readable(place.fd)
+            self._find()
+
+    def close(self) -> None:
+        """Give everything back."""
+        with self._lock:
+            if self._newest is not None:
+                self._newest.descriptor.close()
+            if self._directory >= 0:
+                os.close(self._directory)
+            self._newest, self._directory = None, -1
+
+    # --- writing --------------------------------------------------------------------------------------
+
+    def put(self, words: bytes, *, again: bool = False) -> bool:
+        """Write an entry down, durably; False if it cannot be taken, and has to be told some other way.
+
+        Raises BackendFaultError, or what else the storage says, if it was written, and maybe not durably.
+        """
+        if len(words) >= _ENTRY_BYTES:
+            return False
+        data = framed([(_AGAIN if again else _ONCE) + words])
+        try:
+            with self._writing() as (part, fd):
+                if os.write(fd, data) != len(data):
+                    return False  # what is torn is no entry
+                self._sync(part, fd)
+        except OSError as error:
+            logger.warning("the outbox takes nothing: {}", error)
+            return False
+        return True
+
+    @contextmanager
+    def _writing(self) -> Iterator[tuple[_Part, int]]:
+        """The part to write to, kept open meanwhile."""
+        with ExitStack() as stack:
+            while True:
+                part = self._current()
+                with suppress(BackendUnavailableError):  # it has got a successor just now
+                    fd = stack.enter_context(part.descriptor.use())
+                    break
+            yield part, fd
+
+    def _sync(self, part: _Part, fd: int) -> None:
+        try:
+            with translated(OUTBOX, Subject.VOLUME):
+                os.fdatasync(fd)
+        except PenstockError:
+            # Later syncs would not tell that something before them was lost, so nothing follows it there.
+            self._succeed(part)
+            raise
+        if os.fstat(fd).st_size >= _PART_BYTES:
+            self._succeed(part)
+
+    def _succeed(self, part: _Part) -> None:
+        """Make a successor of a part, unless there is one."""
+        with self._lock, suppress(OSError):
+            names = self._names()
+            if names and names[-1] == part.name:
+                self._begin(names)
+
+    def _current(self) -> _Part:
+        """The part to write to."""
+        if not self._is_fresh():
+            with self._lock:
+                self._find()
+        assert self._newest is not None, "it is open"
+        return self._newest
+
+    def _is_fresh(self) -> bool:
+        """Whether no part was made or removed since the newest one was found."""
+        return self._changed_ns == os.fstat(self._directory).st_mtime_ns
+
+    def _find(self) -> None:
+        refused = ""
+        while True:
+            changed_ns, now_ns = os.fstat(self._directory).st_mtime_ns, time.time_ns()
+            names = self._names()
+            if not names or names[-1] == refused:
+                self._begin(names)
+            elif self._take(names[-1]):
+                # What is changed within the same tick of the kernel's clock does not show.
+                self._changed_ns = changed_ns if now_ns - changed_ns > _TICK_NS else 0
+                return
+            else:
+                refused = names[-1]
+
+    def _begin(self, names: Sequence[str]) -> None:
+        """Make a successor of all parts there are."""
+        if len(names) >= _PARTS:
+            raise OSError(errno.ENOSPC, "too much waits to be read")
+        number = int(names[-1].partition("-")[0]) + 1 if names else 1
+        name = f"{number:012}-{secrets.token_hex(4)}"
+        os.close(os.open(name, _APPEND | os.O_CREAT | os.O_EXCL, _MODE, dir_fd=self._directory))
+        self._changed_ns = 0
+
+    def _take(self, name: str) -> bool:
+        """Make a part the one to write to; False if it has gone, or is just being removed."""
+        if self._newest is not None and self._newest.name == name:
+            return True
+        try:
+            part = _Part(name, SharedDescriptor(os.open(name, _APPEND, dir_fd=self._directory)))
+        except FileNotFoundError:
+            return False
+        try:
+            with part.descriptor.use() as fd:
+                fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            os.stat(name, dir_fd=self._directory, follow_symlinks=False)
+        except (BlockingIOError, FileNotFoundError):
+            part.descriptor.close()
+            return False
+        if self._newest is not None:
+            self._newest.descriptor.close()
+        self._newest = part
+        return True
+
+    # --- reading --------------------------------------------------------------------------------------
+
+    def mark(self) -> Mark | None:
+        """What tells whether anything was written since the same was told; None: it cannot be told at once."""
+        newest = self._newest
+        if newest is not None and self._is_fresh():
+            with suppress(BackendUnavailableError), newest.descriptor.use() as fd:
+                return newest.name, os.fstat(fd).st_size
+        return None
+
+    def parts(self) -> Sequence[str]:
+        """The parts there are, the oldest first."""
+        with translated(OUTBOX, Subject.VOLUME), self._lock:
+            self._find()
+            return self._names()
+
+    def read(self, part: str, offset: int) -> Sequence[Written]:
+        """Entries of a part from an offset on, some of them; none: there are no more now, or it has gone."""
+        with translated(OUTBOX, Subject.VOLUME):
+            try:
+                fd = os.open(part, _READ, dir_fd=self._directory)
+            except FileNotFoundError:
+                return ()
+            with opened(fd):
+                return _entries(fd, offset)
+
+    def drop(self, part: str, offset: int) -> bool:
+        """Remove a part that was read up to an offset; False if it may have more, or was read just now."""
+        with translated(OUTBOX, Subject.VOLUME), self._lock:
+            if part in self._names()[-1:]:
+                return False
+            with suppress(FileNotFoundError), opened(os.open(part, _READ, dir_fd=self._directory)) as fd:
+                try:
+                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return False
+                if os.fstat(fd).st_mtime > time.time() - _KEEP_SECONDS or _entries(fd, offset):
+                    return False
+                os.unlink(part, dir_fd=self._directory)
+        return True
+
+    def _names(self) -> list[str]:
+        return sorted(name for name in os.listdir(self._directory) if _NAME.fullmatch(name))
+
+
+def _entries(fd: int, offset: int) -> list[Written]:
+    """Entries from an offset on: those that are read at once; if there is none in that, all."""
+    for count in (_READ_BYTES, max(os.fstat(fd).st_size - offset, 0)):
+        data = os.pread(fd, count, offset)
+        found = [Written(entry[1:], offset + end, entry[:1] == _AGAIN) for entry, end in scattered(data)]
+        if found:
+            return found
+    return []

@@ -1,0 +1,56 @@
+"""Taking events over from outboxes, in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import anyio
+
+from bus.codec import decode_envelope, encode_document
+from bus.contract import FIRST_REVISION, Emitted
+from bus.emission import Emission
+from bus.memory.store import MemoryStore, StoredRecord, now
+from domain.ids import VolumeName
+
+
+class MemoryOutboxes:
+    """Positions of outboxes in memory."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+
+    async def position(self, volume: VolumeName, part: str) -> int | None:
+        """Up to which byte a part was taken over."""
+        await anyio.lowlevel.checkpoint()
+        return self._store.outboxes.get((volume, part))
+
+    async def take(self, volume: VolumeName, part: str, start: int, end: int, emissions: Sequence[Emitted]) -> int:
+        """Append events and move the position."""
+        await anyio.lowlevel.checkpoint()
+        at = self._store.outboxes.get((volume, part))
+        if at is not None and at != start:
+            return at
+        for emission, again in emissions:
+            if emission is not None and not ((again or at is None) and self._is_there(emission)):
+                self._append(emission)
+        self._store.outboxes[volume, part] = end
+        self._store.ring()
+        return end
+
+    async def forget(self, volume: VolumeName, part: str) -> None:
+        """Drop a position."""
+        await anyio.lowlevel.checkpoint()
+        self._store.outboxes.pop((volume, part), None)
+
+    def _is_there(self, emission: Emission) -> bool:
+        event = emission.event
+        return any(decode_envelope(data).id == event.id for data in self._store.lanes[event.volume].events)
+
+    def _append(self, emission: Emission) -> None:
+        record = emission.record
+        if record is not None and self._store.record(record.name) is None:
+            stored = StoredRecord(
+                encode_document(record.document), FIRST_REVISION, now() + record.keep_seconds, None
+            )
+            self._store.records[record.name] = stored
+        self._store.append(emission.event)

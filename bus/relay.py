@@ -1,0 +1,193 @@
+"""Taking over into the bus what was told of changes on the volumes themselves (`backends.powers.KeepsOutbox`).
+
+Every process that tells of changes on a volume relays its outbox, all that is in it, whoever has written it: so
+what a process has told of that was killed then comes to the bus by the next one.
+
+Rule: before an event goes to the bus directly, everything that was written before it is taken over (`settle`), or
+what was done later would be told earlier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
+from typing import Final, Protocol
+
+import anyio
+from loguru import logger
+
+from bus.contract import Emitted, Outboxes
+from bus.emission import Emission
+from domain.errors import MalformedEventError, PenstockError, UnsupportedError
+from domain.ids import VolumeName
+from domain.outbox import Written
+from domain.registry import open_event
+
+#: How long is waited before looking for what others have written and not taken over, in seconds.
+_LOOK_SECONDS: Final = 1.0
+#: How long events are gathered for that were just written, in seconds: many in one step cost little more than one.
+_LULL_SECONDS: Final = 0.002
+#: How often parts that were read are removed, and it is asked anew how far they are: a failover may have forgotten.
+_TIDY_SECONDS: Final = 10.0
+#: Entries taken over in one step.
+_TOGETHER: Final = 64
+#: How long what is left may take at the end, in seconds.
+_LAST_SECONDS: Final = 5.0
+
+
+class Source(Protocol):
+    """An outbox, as `backends.powers.Outbox` describes it."""
+
+    def mark(self) -> Hashable | None:
+        """What differs once anything more was written; None: that cannot be told without waiting."""
+
+    async def parts(self) -> Sequence[str]:
+        """Names of its parts, the oldest first."""
+
+    async def read(self, part: str, offset: int) -> Sequence[Written]:
+        """Some entries of a part behind an offset; none: there are no more now."""
+
+    async def drop(self, part: str, offset: int) -> bool:
+        """Remove a part that was read up to an offset; False: not yet."""
+
+
+class Relay:
+    """One volume's outbox on its way into the bus."""
+
+    def __init__(self, volume: VolumeName, source: Source, outboxes: Outboxes) -> None:
+        self._volume = volume
+        self._source = source
+        self._outboxes = outboxes
+        self._lock = anyio.Lock()
+        #: How far each part is, as far as is known here, and when that was known last.
+        self._at: dict[str, int] = {}
+        self._known = 0.0
+        #: The outbox's mark as everything was taken over.
+        self._settled: Hashable | None = None
+        self._woken = anyio.Event()
+
+    def wake(self) -> None:
+        """Something was written: take it over soon."""
+        self._woken.set()
+
+    async def settle(self) -> bool:
+        """Return when the bus has all that was written before; tells whether anything had to be looked for.
+
+        Raises:
+            BusBrokenError: the store is away.
+            PenstockError: the storage failed.
+        """
+        if self._is_settled():
+            return False
+        async with self._lock:
+            if self._is_settled():
+                return False
+            mark = self._source.mark()
+            if anyio.current_time() - self._known > _LOOK_SECONDS / 2:
+                self._at.clear()  # others have most likely taken over what they wrote meanwhile
+            for part in await self._source.parts():
+                await self._take_all(part)
+            self._settled, self._known = mark, anyio.current_time()
+        return True
+
+    def _is_settled(self) -> bool:
+        mark = self._source.mark()
+        return mark is not None and mark == self._settled
+
+    async def _take_all(self, part: str) -> None:
+        at = self._at.get(part)
+        if at is None:
+            at = await self._outboxes.position(self._volume, part) or 0
+        while entries := await self._source.read(part, at):
+            for first in range(0, len(entries), _TOGETHER):
+                some = entries[first : first + _TOGETHER]
+                emissions = self._emissions(some)
+                if not emissions:
+                    return
+                end = some[len(emissions) - 1].end
+                at = await self._outboxes.take(self._volume, part, at, end, emissions)
+                self._at[part] = at
+                if at != end:
+                    break  # somebody else is at it, or the bus has forgotten something
+        self._at[part] = at
+
+    def _emissions(self, entries: Sequence[Written]) -> Sequence[Emitted]:
+        """What entries say, up to the first one that only a later release knows: that one waits for it."""
+        found: list[Emitted] = []
+        for entry in entries:
+            try:
+                found.append(Emitted(_opened(Emission.decode(entry.data)), entry.again))
+            except MalformedEventError as error:
+                logger.error("the outbox of {}: {}", self._volume, error)
+                found.append(Emitted(None))
+            except UnsupportedError as error:
+                logger.warning("the outbox of {} waits for a later release: {}", self._volume, error)
+                break
+        return found
+
+    async def run(self) -> None:
+        """Take over what is written, from now until this is cancelled; and then what is left."""
+        tidied = anyio.current_time()
+        try:
+            while True:
+                await self._look()
+                if anyio.current_time() - tidied > _TIDY_SECONDS:
+                    await self._tidy()
+                    tidied = anyio.current_time()
+                with anyio.move_on_after(_LOOK_SECONDS):
+                    await self._woken.wait()
+                    self._woken = anyio.Event()
+                    await anyio.sleep(_LULL_SECONDS)
+        finally:
+            with anyio.move_on_after(_LAST_SECONDS, shield=True):
+                await self._look()
+
+    async def _look(self) -> None:
+        try:
+            await self.settle()
+        except PenstockError as error:
+            logger.warning("taking over the outbox of {}: {}", self._volume, error)
+
+    async def _tidy(self) -> None:
+        """Remove parts that are done with, and forget how far the others are."""
+        async with self._lock:
+            at, self._at, self._settled = self._at, {}, None
+            try:
+                for part in (await self._source.parts())[:-1]:
+                    if part in at and await self._source.drop(part, at[part]):
+                        await self._outboxes.forget(self._volume, part)
+            except PenstockError as error:
+                logger.warning("tidying the outbox of {}: {}", self._volume, error)
+
+
+class Relays:
+    """The relays of one process."""
+
+    def __init__(self, outboxes: Outboxes, sources: Mapping[VolumeName, Source]) -> None:
+        self._relays = {volume: Relay(volume, source, outboxes) for volume, source in sources.items()}
+
+    async def run(self) -> None:
+        """Relay all of them, from now until this is cancelled."""
+        async with anyio.create_task_group() as tasks:
+            for relay in self._relays.values():
+                tasks.start_soon(relay.run)
+
+    def wake(self, volume: VolumeName) -> None:
+        """Something was written in a volume's outbox."""
+        if relay := self._relays.get(volume):
+            relay.wake()
+
+    async def settle(self, volume: VolumeName) -> None:
+        """Return when the bus has all that was written in a volume's outbox before. Raises as `Relay.settle`."""
+        if relay := self._relays.get(volume):
+            await relay.settle()
+
+    async def settle_all(self) -> bool:
+        """Settle all of them; tells whether there was anything to be looked for. Raises as `Relay.settle`."""
+        return any([await relay.settle() for relay in self._relays.values()])
+
+
+def _opened(emission: Emission) -> Emission:
+    """With the event read from its body, so that it is not read again where it is projected."""
+    event = emission.event
+    return replace(emission, event=replace(event, event=open_event(event)))

@@ -1,0 +1,58 @@
+"""Taking events over from outboxes: positions in a hash, moved by the script that appends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from bus.codec import encode_document, milliseconds
+from bus.contract import Emitted
+from bus.emission import NewRecord
+from bus.streams import keys
+from bus.streams.changes import Call
+from bus.streams.wiring import Wiring
+from domain.ids import VolumeName
+
+#: How far the clock by which an event has its time may have been from Redis's, in seconds.
+_CLOCKS_SECONDS: Final = 60.0
+
+
+class StreamOutboxes:
+    """Positions of outboxes in Redis."""
+
+    def __init__(self, wiring: Wiring) -> None:
+        self._wiring = wiring
+
+    async def position(self, volume: VolumeName, part: str) -> int | None:
+        """Up to which byte a part was taken over."""
+        found = await self._wiring.link.execute("HGET", keys.outbox(volume), part)
+        return None if found is None else int(found)
+
+    async def take(self, volume: VolumeName, part: str, start: int, end: int, emissions: Sequence[Emitted]) -> int:
+        """Append events and move the position; said again, it finds that it was moved."""
+        readable = [(found.emission, found.again) for found in emissions if found.emission is not None]
+        oldest = min((emission.event.time for emission, _ in readable), default=0.0)
+        since = max(milliseconds(oldest - _CLOCKS_SECONDS), 0)
+        call = Call(
+            (keys.outbox(volume), keys.events(volume), keys.BROADCAST), (part, start, end, since, len(readable))
+        )
+        for emission, again in readable:
+            call.args.append(int(again))
+            _record(call, emission.record)
+            call.event(emission.event)
+        taken = int(await self._wiring.scripts.call("outbox_take", call.keys, call.args))
+        if taken == end and readable:
+            self._wiring.observer.taken_over(volume, len(readable), max(self._wiring.clock.now() - oldest, 0.0))
+        return taken
+
+    async def forget(self, volume: VolumeName, part: str) -> None:
+        """Drop a position."""
+        await self._wiring.link.execute("HDEL", keys.outbox(volume), part)
+
+
+def _record(call: Call, record: NewRecord | None) -> None:
+    if record is None:
+        call.args.append(0)
+        return
+    call.keys.append(record.name)
+    call.args += (1, encode_document(record.document), milliseconds(record.keep_seconds))

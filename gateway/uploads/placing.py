@@ -1,0 +1,103 @@
+"""Small uploads of which all bytes are there: put at their places and told of in one step of the volume."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable
+from dataclasses import replace
+
+from backends.contract import FileAccess, Tell
+from backends.powers import Arrival, PlacesWhole, WholeUpload
+from bus.contract import Clock
+from bus.emission import Emission
+from bus.relay import Relays
+from domain.errors import ChecksumMismatchError, NotFoundError
+from domain.ids import VolumeName
+from gateway.observer import GatewayObserver
+from gateway.quotas import Quotas
+from gateway.uploads.brief import Brief
+from gateway.uploads.session import UploadSession, UploadState
+from gateway.uploads.sessions import Sessions
+from gateway.uploads.uploaded import uploaded
+
+
+class Placer:
+    """Puts uploads at their places without a record of their beginning: nobody hears of them before their end.
+
+    What a process that dies leaves half done, `words_of` tells of.
+    """
+
+    def __init__(
+        self,
+        files: Callable[[UploadSession], FileAccess],
+        sessions: Sessions,
+        quotas: Quotas,
+        relays: Relays,
+        clock: Clock,
+        observer: GatewayObserver,
+        *,
+        digests: bool,
+    ) -> None:
+        self._files = files
+        self._sessions = sessions
+        self._quotas = quotas
+        self._relays = relays
+        self._clock = clock
+        self._observer = observer
+        self._digests = digests
+
+    async def place(self, session: UploadSession, data: bytes) -> UploadSession | None:
+        """Make a file of an upload nobody knows of yet; None if that has to be done in the usual steps.
+
+        Raises:
+            ChecksumMismatchError: the file is not what was announced.
+            StorageFullError: no room.
+        """
+        files, path = self._files(session), session.destination
+        if not isinstance(files, PlacesWhole) or path is None or await self._is_limited(session):
+            return None
+        note = Brief(session.folder, path).encode()
+        done = replace(session, state=UploadState.COMMITTED, sha256=self._digest(session, data), reserved_bytes=0)
+
+        def words(_: None) -> bytes:
+            event = uploaded(done, self._clock.now())
+            return Emission(event, self._sessions.finished(done)).encode()
+
+        sha256 = bytes.fromhex(done.sha256) if done.sha256 else None
+        if not await files.place_whole(WholeUpload(session.id, data, path, note, sha256), Tell(words)):
+            return None
+        self._relays.wake(session.volume)
+        self._observer.uploaded(session.volume)
+        return done
+
+    async def _is_limited(self, session: UploadSession) -> bool:
+        """Whether room has to be reserved for it first; also where its scope is missing, and that is to be told."""
+        try:
+            return await self._quotas.is_limited(session)
+        except NotFoundError:
+            return True
+
+    def _digest(self, session: UploadSession, data: bytes) -> str:
+        if not (self._digests or session.announced_sha256):
+            return ""
+        found = hashlib.sha256(data).hexdigest()
+        if session.announced_sha256 and not hmac.compare_digest(found, session.announced_sha256):
+            raise ChecksumMismatchError("the file is not the one its sha256 was announced of; it was dropped")
+        return found
+
+    def words_of(self, volume: VolumeName, arrival: Arrival) -> bytes:
+        """What is told of a file of which its uploader never heard; empty if nobody can say what it was."""
+        brief = Brief.decode(arrival.note)
+        if brief is None:
+            return b""
+        session = UploadSession(
+            id=arrival.session,
+            volume=volume,
+            folder=brief.folder,
+            destination=brief.path,
+            length=arrival.size_bytes,
+            expires=arrival.time,
+            sha256=arrival.sha256.hex() if arrival.sha256 else "",
+        )
+        return Emission(uploaded(session, arrival.time)).encode()

@@ -1,0 +1,494 @@
+"""What is told of changes on a volume itself: in order, durable, by many processes at once, whoever dies."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import anyio
+import pytest
+from harness.dying import dies_at
+
+from backends.contract import Operation, Tell
+from backends.mounted import arrivals, beneath, outbox_parts
+from backends.mounted.area import Area
+from backends.mounted.arrivals import Arrivals
+from backends.mounted.beneath import open_root
+from backends.mounted.mountinfo import MountedAs
+from backends.mounted.outbox_parts import OutboxParts
+from backends.observer import SilentObserver
+from backends.powers import Arrival, WholeUpload
+from backends.registry import Site
+from backends.settings import ThreadSettings
+from backends.vfs import open_volume
+from backends.vfs.volume import VfsVolume
+from domain.errors import BackendFaultError, PenstockError, StorageFullError
+from domain.ids import QuotaScopeId, VFolderId, VolumeName
+from domain.paths import RelativePath
+
+pytestmark = pytest.mark.anyio
+
+SCOPE = QuotaScopeId.parse("user:11111111-1111-4111-8111-111111111111")
+FOLDER = VFolderId(SCOPE, uuid4())
+#: Calls between which a process may die while it puts a file at its place.
+CALLS = ("open", "write", "pwritev", "setxattr", "link", "mkdir", "fdatasync", "unlink", "close")
+
+
+@pytest.fixture(autouse=True)
+def ordered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the tests run on is taken for a file system that keeps the order of changes."""
+    monkeypatch.setattr(beneath, "mounted_as", lambda path: MountedAs("/", "direct", "", "", "ext4"))
+
+
+@pytest.fixture
+async def volume(tmp_path: Path) -> AsyncIterator[VfsVolume]:
+    site = Site(VolumeName("disk"), {"path": str(tmp_path)}, ThreadSettings(), SilentObserver())
+    async with open_volume(site) as opened:
+        await opened.take_over(1)
+        await opened.create_scope(Operation(uuid4(), 1), SCOPE, None)
+        await opened.create_folder(Operation(uuid4(), 1), FOLDER, 0o755)
+        yield opened
+
+
+@pytest.fixture
+def area(tmp_path: Path) -> Iterator[Area]:
+    with open_root(tmp_path) as mount:
+        found = Area(mount)
+        found.prepare()
+        yield found
+
+
+def opened(area: Area) -> OutboxParts:
+    parts = OutboxParts(area)
+    parts.open()
+    return parts
+
+
+def entries(parts: OutboxParts) -> list[bytes]:
+    """All that was written, in order."""
+    found: list[bytes] = []
+    for part in parts.parts():
+        at = 0
+        while some := parts.read(part, at):
+            found += [entry.data for entry in some]
+            at = some[-1].end
+    return found
+
+
+async def told(volume: VfsVolume) -> list[bytes]:
+    assert volume.outbox is not None
+    return await anyio.to_thread.run_sync(entries, volume.outbox.written)
+
+
+def path(text: str) -> RelativePath:
+    return RelativePath.parse(text)
+
+
+# --- writing and reading ------------------------------------------------------------------------------
+
+
+def test_entries_are_read_in_the_order_in_which_they_were_written(area: Area) -> None:
+    first, second = opened(area), opened(area)
+    written = [b"%d" % number for number in range(40)]
+    for number, entry in enumerate(written):
+        assert (first, second)[number % 2].put(entry)
+    assert entries(first) == entries(second) == written
+    (part,) = first.parts()
+    (some, *rest) = first.read(part, 0)
+    assert [entry.data for entry in first.read(part, some.end)] == written[1:]
+    assert not any(entry.again for entry in (some, *rest))
+    assert second.put(b"twice", again=True)
+    assert [(entry.data, entry.again) for entry in first.read(part, rest[-1].end)] == [(b"twice", True)]
+
+
+def test_a_mark_differs_once_anything_was_written(area: Area, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox_parts, "_TICK_NS", -1)
+    first, second = opened(area), opened(area)
+    marks = [first.mark()]
+    for writer in (first, second, first):
+        assert writer.put(b"x")
+        marks.append(first.mark())
+    assert None not in marks
+    assert len(set(marks)) == 4
+    assert first.mark() == marks[-1]
+
+
+def test_a_mark_is_not_trusted_where_the_clock_could_hide_another_part(area: Area) -> None:
+    """A part that somebody made within the same tick as the last one does not show by the directory's time."""
+    parts = opened(area)
+    assert parts.mark() is None
+    time.sleep(outbox_parts._TICK_NS / 1e9 + 0.02)
+    assert parts.parts()
+    assert parts.mark() is not None
+
+
+def test_many_threads_and_instances_write_at_once(area: Area, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox_parts, "_PART_BYTES", 400)
+    monkeypatch.setattr(outbox_parts, "_PARTS", 10_000)
+    instances = [opened(area) for _ in range(3)]
+
+    def write(worker: int) -> None:
+        for number in range(50):
+            assert instances[worker % 3].put(b"%d %d" % (worker, number))
+
+    threads = [threading.Thread(target=write, args=(worker,)) for worker in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found = entries(instances[0])
+    assert len(instances[0].parts()) > 3
+    assert len(found) == len(set(found)) == 300
+    for worker in range(6):
+        mine = [entry for entry in found if entry.startswith(b"%d " % worker)]
+        assert mine == [b"%d %d" % (worker, number) for number in range(50)], "who writes later comes later"
+
+
+def test_who_writes_after_another_part_was_begun_writes_there(area: Area, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else what was told of later, by somebody who has not noticed, would be read before."""
+    first, second = opened(area), opened(area)
+    assert first.put(b"1")
+    assert second.put(b"2")
+    monkeypatch.setattr(outbox_parts, "_PART_BYTES", 1)
+    assert first.put(b"3")
+    monkeypatch.undo()
+    assert second.put(b"4")
+    assert first.put(b"5")
+    before, after = first.parts()
+    assert [entry.data for entry in first.read(before, 0)] == [b"1", b"2", b"3"]
+    assert [entry.data for entry in first.read(after, 0)] == [b"4", b"5"]
+
+
+def test_what_a_process_left_half_written_is_passed_over(area: Area, tmp_path: Path) -> None:
+    parts = opened(area)
+    assert parts.put(b"before")
+    (name,) = parts.parts()
+    with (tmp_path / ".penstock/outbox" / name).open("ab") as file:
+        file.write(b"\x50\0\0\0torn")
+    assert parts.put(b"after")
+    assert entries(parts) == [b"before", b"after"]
+
+
+def test_entries_longer_than_what_is_read_at_once(area: Area) -> None:
+    parts = opened(area)
+    long = os.urandom(outbox_parts._READ_BYTES + 1)
+    assert parts.put(b"a")
+    assert parts.put(long)
+    assert parts.put(b"b")
+    assert entries(parts) == [b"a", long, b"b"]
+    assert not parts.put(bytes(outbox_parts._ENTRY_BYTES)), "it has to be told some other way"
+
+
+@pytest.mark.parametrize("call", ["write", "fdatasync"])
+def test_a_storage_that_fails(area: Area, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    parts = opened(area)
+    assert parts.put(b"before")
+
+    def fail(*_: object) -> int:
+        raise OSError(errno.EIO, "gone wrong")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, fail)
+        if call == "write":
+            assert not parts.put(b"x"), "nothing was written: it has to be told some other way"
+        else:
+            with pytest.raises(BackendFaultError):
+                parts.put(b"x")
+    assert parts.put(b"after")
+    # Behind what may be lost nothing is written that must not be.
+    assert len(parts.parts()) == (1 if call == "write" else 2)
+
+
+def test_a_storage_that_is_full_tears_an_entry(area: Area, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = opened(area)
+    write = os.write
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", lambda fd, data: write(fd, data[:9]))
+        assert not parts.put(b"torn, and told some other way")
+    assert parts.put(b"after")
+    assert entries(parts) == [b"after"]
+
+
+# --- parts --------------------------------------------------------------------------------------------
+
+
+def test_a_part_goes_when_it_was_read_and_nobody_can_write_to_it(
+    area: Area, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_parts, "_PART_BYTES", 1)
+    monkeypatch.setattr(outbox_parts, "_KEEP_SECONDS", 0)
+    first, second = opened(area), opened(area)
+    assert first.put(b"1")
+    assert first.put(b"2")
+    old, middle, newest = first.parts()
+    end = first.read(old, 0)[-1].end
+    assert not first.drop(old, 0), "not all of it was read"
+    assert not first.drop(old, end), "the other one may be about to write there"
+    assert second.parts() == [old, middle, newest]
+    assert first.drop(old, end)
+    assert not first.drop(newest, 0), "it is the one that is written to"
+    assert first.parts() == [middle, newest]
+    assert first.read(old, 0) == ()
+    assert first.drop(old, end), "somebody else has done it"
+
+
+def test_a_part_that_was_read_just_now_is_kept_for_a_while(area: Area, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox_parts, "_PART_BYTES", 1)
+    parts = opened(area)
+    assert parts.put(b"1")
+    old, _ = parts.parts()
+    assert not parts.drop(old, parts.read(old, 0)[-1].end)
+
+
+def test_a_process_that_is_halted_keeps_its_part(area: Area, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may have asked already where to write."""
+    monkeypatch.setattr(outbox_parts, "_KEEP_SECONDS", 0)
+    ready, told_ready = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        other = opened(area)
+        os.write(told_ready, b".")
+        signal.pause()
+        os._exit(0 if other.put(b"late") else 1)
+    assert os.read(ready, 1) == b"."
+    try:
+        os.kill(pid, signal.SIGSTOP)
+        monkeypatch.setattr(outbox_parts, "_PART_BYTES", 1)
+        parts = opened(area)
+        assert parts.put(b"1")
+        old = parts.parts()[0]
+        end = parts.read(old, 0)[-1].end
+        assert not parts.drop(old, end)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    assert parts.drop(old, end), "a lock ends with its process"
+
+
+def test_when_nobody_reads_nothing_more_is_taken(area: Area, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox_parts, "_PART_BYTES", 100)
+    monkeypatch.setattr(outbox_parts, "_PARTS", 3)
+    parts = opened(area)
+    taken = [parts.put(bytes(60)) for _ in range(20)]
+    assert len(parts.parts()) == 3
+    assert taken.count(True) >= 6
+    size = sum(len(entry) for entry in entries(parts))
+    assert size == 60 * taken.count(True)
+
+
+# --- changes that are told of ---------------------------------------------------------------------------
+
+
+async def test_one_sync_is_for_a_change_and_what_is_told_of_it(
+    volume: VfsVolume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    syncs: list[str] = []
+    for name in ("fsync", "fdatasync"):
+        real = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda fd, name=name, real=real: (syncs.append(name), real(fd))[1])
+    files = volume.files(FOLDER)
+
+    def words(result: object) -> bytes:
+        return repr(result).encode()
+
+    made = Tell(words)
+    failures = await files.make_directories([path("a"), path("b/c")], parents=True, exist_ok=False, tell=made)
+    moved = Tell(words)
+    assert not await files.move(path("a"), path("d"), tell=moved)
+    assert await files.delete(path("d"), recursive=True)
+    gone = Tell(words)
+    await files.sync_names([path("d")], tell=gone)
+    assert failures == [None, None]
+    assert syncs == ["fdatasync"] * 3
+    assert [tell.is_told for tell in (made, moved, gone)] == [True] * 3
+    assert await told(volume) == [b"[None, None]", b"False", b"None"]
+
+
+async def test_where_it_cannot_be_written_down_a_change_is_durable_all_the_same(
+    volume: VfsVolume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert volume.outbox is not None
+    monkeypatch.setattr(volume.outbox.written, "put", lambda words: False)
+    synced: list[int] = []
+    fsync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda fd: (synced.append(fd), fsync(fd))[1])
+    tell: Tell[object] = Tell(lambda _: b"x")
+    await volume.files(FOLDER).make_directories([path("a")], parents=False, exist_ok=False, tell=tell)
+    assert not tell.is_told
+    assert len(synced) == 1
+
+
+async def test_of_nothing_nothing_is_told(volume: VfsVolume) -> None:
+    tell: Tell[object] = Tell(lambda _: b"")
+    await volume.files(FOLDER).make_directories([], parents=False, exist_ok=False, tell=tell)
+    assert not tell.is_told
+    assert await told(volume) == []
+
+
+# --- small files ----------------------------------------------------------------------------------------
+
+
+def upload(destination: str = "d/a", data: bytes = b"bytes", session: str = "ab12") -> WholeUpload:
+    return WholeUpload(session, data, path(destination), b"note \xff\0", b"\1" * 32)
+
+
+def arriving(root: Path) -> list[str]:
+    return os.listdir(root / ".penstock/arriving")
+
+
+async def test_a_small_file_is_there_whole_and_told_of(volume: VfsVolume, tmp_path: Path) -> None:
+    tell: Tell[None] = Tell(lambda _: b"it is there")
+    files = volume.files(FOLDER)
+    assert await files.place_whole(upload(), tell)
+    assert tell.is_told
+    place = tmp_path.joinpath(*FOLDER.directory) / "d/a"
+    assert place.read_bytes() == b"bytes"
+    assert (place.stat().st_nlink, place.stat().st_mode & 0o777) == (1, 0o644)
+    handle = await files.open_read(path("d/a"))
+    assert await handle.sha256() == b"\1" * 32
+    await handle.close()
+    assert await told(volume) == [b"it is there"]
+    assert arriving(tmp_path) == []
+
+
+@pytest.mark.parametrize("there", ["file", "directory", "link"])
+async def test_what_is_there_is_left_alone(volume: VfsVolume, tmp_path: Path, there: str) -> None:
+    place = tmp_path.joinpath(*FOLDER.directory) / "a"
+    if there == "file":
+        place.write_bytes(b"mine")
+    elif there == "directory":
+        place.mkdir()
+    else:
+        place.symlink_to("elsewhere")
+    before = place.lstat()
+    tell: Tell[None] = Tell(lambda _: b"x")
+    assert not await volume.files(FOLDER).place_whole(upload("a"), tell)
+    assert not tell.is_told
+    assert place.lstat() == before
+    assert arriving(tmp_path) == await told(volume) == []
+
+
+@pytest.mark.parametrize("destination", ["a/b", "link/b", "."])
+async def test_what_leads_nowhere_or_out(volume: VfsVolume, tmp_path: Path, destination: str) -> None:
+    folder = tmp_path.joinpath(*FOLDER.directory)
+    (folder / "a").write_bytes(b"no directory")
+    (folder / "link").symlink_to("/tmp")
+    with pytest.raises(PenstockError):
+        await volume.files(FOLDER).place_whole(upload(destination), Tell(lambda _: b"x"))
+    assert arriving(tmp_path) == await told(volume) == []
+
+
+async def test_a_note_that_is_too_long(volume: VfsVolume, tmp_path: Path) -> None:
+    too_long = WholeUpload("ab12", b"x", path("a"), bytes(200))
+    assert not await volume.files(FOLDER).place_whole(too_long, Tell(lambda _: b"x"))
+    assert arriving(tmp_path) == []
+
+
+async def test_the_bytes_are_on_their_way_before_the_name_is(
+    volume: VfsVolume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power failure must not leave the name without the bytes; nor the name without what is told of it."""
+    calls: list[str] = []
+    write_out = arrivals.write_out
+    monkeypatch.setattr(arrivals, "write_out", lambda fd: (calls.append("bytes"), write_out(fd))[1])
+    for name in ("link", "unlink", "fdatasync"):
+        real = getattr(os, name)
+        monkeypatch.setattr(
+            os, name, lambda *args, name=name, real=real, **more: (calls.append(name), real(*args, **more))[1]
+        )
+    assert await volume.files(FOLDER).place_whole(upload("a"), Tell(lambda _: b"x"))
+    assert calls == ["bytes", "link", "fdatasync", "unlink"]
+
+
+async def test_what_cannot_be_told_of_now_is_told_of_later(
+    volume: VfsVolume, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is there, and may have been seen: taking it away again could take away somebody else's."""
+    monkeypatch.setattr(arrivals, "_LEAST_SECONDS", 0)
+    assert volume.outbox is not None
+    with monkeypatch.context() as patch:
+        patch.setattr(volume.outbox.written, "put", lambda *_, **__: False)
+        with pytest.raises(StorageFullError):
+            await volume.files(FOLDER).place_whole(upload(), Tell(lambda _: b"it is there"))
+        assert await volume.outbox.recover(lambda arrival: arrival.note) == 0
+    assert len(arriving(tmp_path)) == 1
+    assert await volume.outbox.recover(lambda arrival: arrival.note) == 1
+    assert await told(volume) == [b"note \xff\0"]
+    assert arriving(tmp_path) == []
+
+
+def test_whenever_its_process_dies_a_small_file_is_told_of_or_not_there(
+    area: Area, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arrivals, "_LEAST_SECONDS", 0)
+    place = tmp_path / "d" / "a"
+    kinds = set()
+    for call in range(1, 100):
+        parts = opened(area)
+        mine = Arrivals(area, parts)
+        before = len(entries(parts))
+
+        def put(mine: Arrivals = mine) -> None:
+            with area.mount.below(()) as root:
+                assert mine.place(root, upload(), Tell(lambda _: b"told at once"))
+
+        died = dies_at(call, CALLS, put)
+        found: list[Arrival] = []
+        for _ in range(2):
+            mine.recover(lambda arrival, found=found: (found.append(arrival), b"told later")[1])
+        words = entries(parts)[before:]
+        assert arriving(tmp_path) == []
+        if place.exists():
+            assert place.read_bytes() == b"bytes"
+            assert words in ([b"told at once"], [b"told later"], [b"told at once", b"told later"])
+            place.unlink()
+            (tmp_path / "d").rmdir()
+        else:
+            assert words == []
+        assert all((one.session, one.note, one.size_bytes) == ("ab12", b"note \xff\0", 5) for one in found)
+        kinds.add(tuple(words))
+        parts.close()
+        if not died:
+            break
+    assert not died
+    assert kinds == {(), (b"told at once",), (b"told later",), (b"told at once", b"told later")}
+
+
+def test_who_says_it_may_be_the_second_time_is_known(
+    area: Area, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that died behind its entry has told of its file: the bus looks whether it knows."""
+    monkeypatch.setattr(arrivals, "_LEAST_SECONDS", 0)
+    parts = opened(area)
+    (tmp_path / ".penstock/arriving" / "ab12.bm90ZQ").write_bytes(b"x")
+    os.link(tmp_path / ".penstock/arriving" / "ab12.bm90ZQ", tmp_path / "a")
+    assert Arrivals(area, parts).recover(lambda arrival: arrival.note) == 1
+    (part,) = parts.parts()
+    assert [(entry.data, entry.again) for entry in parts.read(part, 0)] == [(b"note", True)]
+
+
+def test_a_file_somebody_is_at_is_left_alone(area: Area, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also in the moment before its maker has locked it."""
+    parts = opened(area)
+    mine = Arrivals(area, parts)
+    found: list[int] = []
+
+    def look(fd: int) -> None:
+        monkeypatch.setattr(arrivals, "_LEAST_SECONDS", 0)
+        found.append(Arrivals(area, parts).recover(lambda _: b"x"))
+
+    monkeypatch.setattr(arrivals, "write_out", look)
+    with area.mount.below(()) as root:
+        assert mine.place(root, upload("a"), Tell(lambda _: b"told"))
+    assert found == [0]
+    assert entries(parts) == [b"told"]
+    monkeypatch.undo()
+    (tmp_path / ".penstock/arriving/cd34.").write_bytes(b"")
+    assert mine.recover(lambda _: b"x") == 0
+    assert arriving(tmp_path) == ["cd34."]
