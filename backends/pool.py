@@ -11,18 +11,21 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from queue import SimpleQueue
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from domain.errors import BackendUnavailableError
 
 T = TypeVar("T")
 
+_CLOSED: Final = "the volume is being closed"
+
 
 class Call(Generic[T]):
     """One call, and who waits for it."""
 
-    def __init__(self, work: Callable[[], T]) -> None:
+    def __init__(self, work: Callable[[], T], then: Callable[[], None] | None = None) -> None:
         self._work = work
+        self._then = then
         self._loop = asyncio.get_running_loop()
         self._waiter: asyncio.Future[None] | None = None
         self._result: T | None = None
@@ -41,10 +44,13 @@ class Call(Generic[T]):
     def tell(self) -> None:
         """Have whoever waits know, from a thread."""
         with suppress(RuntimeError):  # the loop is closed, and nobody waits
-            self._loop.call_soon_threadsafe(self._settle)
+            self._loop.call_soon_threadsafe(self.settle)
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
+        """It is over: have whoever waits know, on the loop."""
         self.is_over = True
+        if self._then is not None:
+            self._then()
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
@@ -74,10 +80,17 @@ class Pool:
         self._queue: SimpleQueue[Call[object] | None] = SimpleQueue()
         #: Calls that wait or run; added on the loop, taken away by the thread that ran them.
         self.pending: set[Call[object]] = set()
+        self._is_closed = False
 
-    def start(self, work: Callable[[], T]) -> Call[T]:
-        """Have a call made. Raises BackendUnavailableError where the system has no thread for it."""
-        call = Call(work)
+    def start(self, work: Callable[[], T], then: Callable[[], None] | None = None) -> Call[T]:
+        """Have a call made. Raises BackendUnavailableError when it is closed, or the system has no thread for it.
+
+        Args:
+            then: called on the loop when it is over.
+        """
+        if self._is_closed:
+            raise BackendUnavailableError(_CLOSED)
+        call = Call(work, then)
         if len(self._threads) < min(self._most, len(self.pending) + 1):
             self._grow()
         self.pending.add(call)  # type: ignore[arg-type]  # what comes of it is its caller's alone
@@ -98,7 +111,7 @@ class Pool:
     def _serve(self) -> None:
         while (call := self._queue.get()) is not None:
             if call.is_dropped:
-                call.error = BackendUnavailableError("the volume is being closed")
+                call.error = BackendUnavailableError(_CLOSED)
             else:
                 call.run()
             self.pending.discard(call)
@@ -107,6 +120,7 @@ class Pool:
 
     def close(self) -> None:
         """Begin no call any more; threads end with the calls they are at."""
+        self._is_closed = True
         for call in list(self.pending):
             call.is_dropped = True
         for _ in self._threads:

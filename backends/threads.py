@@ -59,9 +59,13 @@ class VolumeThreads:
             BusyError: too many calls wait on this volume.
             BackendUnavailableError: no answer within the time limit; the call may still take effect.
         """
-        if len(self._pool.pending) >= self._limit:
-            raise BusyError(f"too many calls wait on volume {self._volume}", retry_after_seconds=1.0)
+        self.admit(len(self._pool.pending))
         return await self.finish(function, *args, **kwargs)
+
+    def admit(self, waiting: int) -> None:
+        """See that so many calls that wait already are not too many. Raises BusyError."""
+        if waiting >= self._limit:
+            raise BusyError(f"too many calls wait on volume {self._volume}", retry_after_seconds=1.0)
 
     async def scan(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Like `run`, for calls that look at very many entries in turn: few of them run at once.
@@ -69,8 +73,7 @@ class VolumeThreads:
         Between two short system calls each of them wants the interpreter back. Many side by side pass it from one
         to the other at every entry, and all of them together take ten times as long as one after the other.
         """
-        if self._scans.statistics().tasks_waiting >= self._limit:
-            raise BusyError(f"too many calls wait on volume {self._volume}", retry_after_seconds=1.0)
+        self.admit(self._scans.statistics().tasks_waiting)
         try:
             self._scans.acquire_nowait()
         except anyio.WouldBlock:
@@ -90,18 +93,26 @@ class VolumeThreads:
 
     async def finish(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Like `run`, for calls that give something back: they are never refused."""
-        started = time.monotonic()
         call = self._pool.start(partial(function, *args, **kwargs) if args or kwargs else function)
+        return await self.outcome(call, function.__name__)
+
+    def begin(self, work: Callable[[], None], then: Callable[[], None]) -> None:
+        """Have something done on a thread that nobody waits for; `then` is called on the loop when it is over."""
+        self._pool.start(work, then)
+
+    async def outcome(self, call: Call[T], what: str) -> T:
+        """Wait for what comes of a call that was just begun. Raises as `run`."""
+        started = time.monotonic()
         failed = True
         try:
-            await self._wait(call, function.__name__)
+            await self._wait(call, what)
             failed = call.error is not None
             return call.outcome()
         except NotFoundError as error:
             error.facts = {"volume": self._volume, **error.facts}
             raise
         finally:
-            self._observer.called(self._volume, function.__name__, time.monotonic() - started, failed=failed)
+            self._observer.called(self._volume, what, time.monotonic() - started, failed=failed)
 
     async def _wait(self, call: Call[T], what: str) -> None:
         with anyio.move_on_after(self.timeout_seconds, shield=True) as scope:

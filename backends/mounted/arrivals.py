@@ -24,7 +24,8 @@ from backends.contract import Tell
 from backends.mounted import digests
 from backends.mounted.area import ARRIVING, Area
 from backends.mounted.beneath import Beneath, names_in, opened
-from backends.mounted.durable import make_parents, write_out
+from backends.mounted.changes import Change
+from backends.mounted.durable import make_parents, start_writeback, write_out
 from backends.mounted.errors import translated
 from backends.mounted.names import DIRECTORY_MODE, parent_of, refuse_root
 from backends.mounted.outbox_parts import OutboxParts
@@ -49,7 +50,7 @@ class Arrivals:
         self._area = area
         self._parts = parts
 
-    def place(self, root: Beneath, upload: WholeUpload, tell: Tell[None]) -> bool:
+    def place(self, root: Beneath, upload: WholeUpload, tell: Tell[None]) -> Change[bool]:
         """Put a file at its place and tell of it; False if it cannot be done this way."""
         name = f"{upload.session}.{_text(upload.note)}"
         if len(name) > _NAME_BYTES:
@@ -60,12 +61,17 @@ class Arrivals:
                 is_placed = False
                 try:
                     self._fill(fd, upload)
+                    yield None
+                    write_out(fd)
                     is_placed = _link(root, arriving, name, upload.destination)
                 finally:
                     if not is_placed:
                         os.unlink(name, dir_fd=arriving.fd)
                 if is_placed:
-                    self._tell(tell)
+                    tell.is_told = yield tell.words(None)
+                    if not tell.is_told:
+                        # It is there. Who looks for such files tells of it as soon as that can be written down.
+                        raise StorageFullError("there is no room to tell of it", subject=Subject.UPLOAD)
                     os.unlink(name, dir_fd=arriving.fd)
         return is_placed
 
@@ -74,13 +80,7 @@ class Arrivals:
         write(fd, [upload.data], 0)
         if upload.sha256 is not None:
             digests.keep(self._area.mount, fd, upload.sha256)
-        write_out(fd)
-
-    def _tell(self, tell: Tell[None]) -> None:
-        if not self._parts.put(tell.words(None)):
-            # It is there. Who looks for such files tells of it as soon as that can be written down.
-            raise StorageFullError("there is no room to tell of it", subject=Subject.UPLOAD)
-        tell.is_told = True
+        start_writeback(fd, 0, len(upload.data))
 
     def recover(self, words: Callable[[Arrival], bytes]) -> int:
         """Tell of files nobody is at any more; tells how many were found."""

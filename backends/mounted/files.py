@@ -12,7 +12,7 @@ from backends.descriptor import SharedDescriptor
 from backends.mounted import digests, names, reading, staging, storing
 from backends.mounted.appending import MountedStaging
 from backends.mounted.beneath import Beneath
-from backends.mounted.ending import Ending
+from backends.mounted.changes import Change, alone
 from backends.mounted.errors import missing, translated
 from backends.mounted.outbox import MountedOutbox
 from backends.outlet import SocketOutlet
@@ -64,8 +64,23 @@ class MountedFiles:
         on_root.__name__ = operation.__name__
         return on_root
 
-    def _ending(self, tell: Tell[T] | None) -> Ending[T]:
-        return Ending(self._outbox.written if self._outbox else None, tell)
+    async def _change(
+        self, name: str, change: Callable[Concatenate[Beneath, P], Change[T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Make a change; together with others where the volume has an outbox."""
+
+        def begin() -> Change[T]:
+            with self._root() as root:
+                return (yield from change(root, *args, **kwargs))
+
+        if self._outbox is not None:
+            return await self._outbox.changes.make(name, begin)
+
+        def make() -> T:
+            return alone(begin())
+
+        make.__name__ = name
+        return await self._threads.run(make)
 
     async def stat(self, path: RelativePath) -> FileStat:
         """Look at an entry; a link is looked at itself."""
@@ -114,14 +129,14 @@ class MountedFiles:
         tell: Tell[Sequence[PenstockError | None]] | None = None,
     ) -> Sequence[PenstockError | None]:
         """Make directories, all on one thread."""
-        ending = self._ending(tell)
-        return await self._run(names.make_directories, paths, ending, parents=parents, exist_ok=exist_ok)
+        make = partial(names.make_directories, parents=parents, exist_ok=exist_ok)
+        return await self._change("make_directories", make, paths, tell)
 
     async def move(
         self, source: RelativePath, destination: RelativePath, *, tell: Tell[bool] | None = None
     ) -> bool:
         """Rename; tells whether a file was replaced."""
-        return await self._run(names.move, source, destination, self._ending(tell))
+        return await self._change("move", names.move, source, destination, tell)
 
     async def delete(self, path: RelativePath, *, recursive: bool) -> bool:
         """Remove an entry in steps; False if it was not there."""
@@ -137,7 +152,7 @@ class MountedFiles:
 
     async def sync_names(self, paths: Collection[RelativePath], *, tell: Tell[None] | None = None) -> None:
         """Make names durable, or that they are gone."""
-        await self._run(names.settle_names, paths, self._ending(tell))
+        await self._change("sync_names", names.settle_names, paths, tell)
 
     async def create_staging(
         self,
@@ -153,7 +168,9 @@ class MountedFiles:
 
     async def place_whole(self, upload: WholeUpload, tell: Tell[None]) -> bool:
         """Put a small file at its place; all on one thread."""
-        return self._outbox is not None and await self._run(self._outbox.arrivals.place, upload, tell)
+        if self._outbox is None:
+            return False
+        return await self._change("place_whole", self._outbox.arrivals.place, upload, tell)
 
     async def stage_whole(self, session: str, data: bytes, destination: RelativePath) -> Synced:
         """Make a staging file of all its bytes, and sync it; all on one thread."""

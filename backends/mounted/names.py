@@ -11,10 +11,10 @@ from itertools import islice
 from pathlib import PurePosixPath
 from typing import Final
 
-from backends.contract import Entry, EntryKind, FileStat, Listing
+from backends.contract import Entry, EntryKind, FileStat, Listing, Tell
 from backends.mounted.beneath import Beneath, opened, stale_as_gone
+from backends.mounted.changes import Change, settled
 from backends.mounted.durable import make_parents, sync_between, sync_directory
-from backends.mounted.ending import Ending
 from backends.mounted.errors import conflict, translated
 from backends.mounted.helping.looking import KIND
 from domain.errors import InvalidPathError, PenstockError, Subject
@@ -117,11 +117,11 @@ def _inside(directory: RelativePath, target: str) -> str:
 def make_directories(
     root: Beneath,
     paths: Sequence[RelativePath],
-    ending: Ending[Sequence[PenstockError | None]],
+    tell: Tell[Sequence[PenstockError | None]] | None,
     *,
     parents: bool,
     exist_ok: bool,
-) -> Sequence[PenstockError | None]:
+) -> Change[Sequence[PenstockError | None]]:
     """Make directories, and their parents if asked to; tells why which were not made."""
     failures: list[PenstockError | None] = []
     for path in paths:
@@ -132,7 +132,8 @@ def make_directories(
         else:
             failures.append(None)
     made = [path for path, failure in zip(paths, failures, strict=True) if failure is None]
-    return ending.of(failures, lambda: sync_names(root, made))
+    yield from settled(tell, failures, lambda: sync_names(root, made))
+    return failures
 
 
 def _make_directory(root: Beneath, path: RelativePath, *, parents: bool, exist_ok: bool) -> None:
@@ -159,16 +160,17 @@ def sync_names(root: Beneath, paths: Collection[RelativePath]) -> None:
             sync_directory(fd)
 
 
-def settle_names(root: Beneath, paths: Collection[RelativePath], ending: Ending[None]) -> None:
+def settle_names(root: Beneath, paths: Collection[RelativePath], tell: Tell[None] | None) -> Change[None]:
     """Make names durable, as `sync_names`, and tell of them."""
-    ending.of(None, lambda: sync_names(root, paths))
+    yield from settled(tell, None, lambda: sync_names(root, paths))
 
 
-def move(root: Beneath, source: RelativePath, destination: RelativePath, ending: Ending[bool]) -> bool:
+def move(root: Beneath, source: RelativePath, destination: RelativePath, tell: Tell[bool] | None) -> Change[bool]:
     """Rename; tells whether a file was replaced."""
     if source == destination:
         look(root, source)
-        return ending.of(False, lambda: None)
+        yield from settled(tell, False, lambda: None)
+        return False
     if destination.is_within(source):
         raise conflict("into-itself", str(destination))
     with translated(source), parent_of(root, source) as (source_fd, source_name):
@@ -182,7 +184,8 @@ def move(root: Beneath, source: RelativePath, destination: RelativePath, ending:
                 # Where order is kept, the one rename is there whole.
                 sync_between(root, source_fd)
 
-            return ending.of(replaced, sync)
+            yield from settled(tell, replaced, sync)
+    return replaced
 
 
 def _check_target(fd: int, name: str, path: RelativePath, *, directory: bool) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from backends.mounted.area import Area
 from backends.mounted.arrivals import Arrivals
+from backends.mounted.changes import Changes
 from backends.mounted.outbox_parts import Mark, OutboxParts
 from backends.powers import Arrival
 from backends.threads import VolumeThreads
@@ -19,6 +20,7 @@ class MountedOutbox:
         #: For who writes, on a thread of the volume.
         self.written = OutboxParts(area)
         self.arrivals = Arrivals(area, self.written)
+        self.changes = Changes(threads, self.written)
         self._threads = threads
 
     async def open(self) -> None:

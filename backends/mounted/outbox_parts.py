@@ -25,6 +25,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import accumulate
 from typing import Final, NamedTuple
 
 from loguru import logger
@@ -100,18 +101,24 @@ class OutboxParts:
 
         Raises BackendFaultError, or what else the storage says, if it was written, and maybe not durably.
         """
-        if len(words) >= _ENTRY_BYTES:
-            return False
-        data = framed([(_AGAIN if again else _ONCE) + words])
+        return self.put_all([words], again=again)[0]
+
+    def put_all(self, entries: Sequence[bytes], *, again: bool = False) -> Sequence[bool]:
+        """Write entries down, with one sync for all; tells of each as `put` does. Empty ones are no entries."""
+        kind = _AGAIN if again else _ONCE
+        taken = [framed([kind + words]) if 0 < len(words) < _ENTRY_BYTES else b"" for words in entries]
+        data, written = b"".join(taken), 0
         try:
-            with self._writing() as (part, fd):
-                if os.write(fd, data) != len(data):
-                    return False  # what is torn is no entry
-                self._sync(part, fd)
+            if data:
+                with self._writing() as (part, fd):
+                    written = os.write(fd, data)
+                    if written:
+                        self._sync(part, fd)
         except OSError as error:
             logger.warning("the outbox takes nothing: {}", error)
-            return False
-        return True
+        # What is torn is no entry.
+        ends = accumulate(len(entry) for entry in taken)
+        return [bool(entry) and end <= written for entry, end in zip(taken, ends, strict=True)]
 
     @contextmanager
     def _writing(self) -> Iterator[tuple[_Part, int]]:

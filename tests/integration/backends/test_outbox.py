@@ -20,6 +20,7 @@ from backends.mounted import arrivals, beneath, outbox_parts
 from backends.mounted.area import Area
 from backends.mounted.arrivals import Arrivals
 from backends.mounted.beneath import open_root
+from backends.mounted.changes import Change
 from backends.mounted.mountinfo import MountedAs
 from backends.mounted.outbox_parts import OutboxParts
 from backends.observer import SilentObserver
@@ -314,7 +315,7 @@ async def test_where_it_cannot_be_written_down_a_change_is_durable_all_the_same(
     volume: VfsVolume, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert volume.outbox is not None
-    monkeypatch.setattr(volume.outbox.written, "put", lambda words: False)
+    monkeypatch.setattr(volume.outbox.written, "put_all", lambda words: [False] * len(words))
     synced: list[int] = []
     fsync = os.fsync
     monkeypatch.setattr(os, "fsync", lambda fd: (synced.append(fd), fsync(fd))[1])
@@ -336,6 +337,18 @@ async def test_of_nothing_nothing_is_told(volume: VfsVolume) -> None:
 
 def upload(destination: str = "d/a", data: bytes = b"bytes", session: str = "ab12") -> WholeUpload:
     return WholeUpload(session, data, path(destination), b"note \xff\0", b"\1" * 32)
+
+
+def made(parts: OutboxParts, change: Change[bool]) -> bool:
+    """Make a change, as `Changes` does, but here."""
+    try:
+        words = next(change)
+        while words is None:
+            words = next(change)
+        change.send(parts.put(words))
+    except StopIteration as ended:
+        return bool(ended.value)
+    raise AssertionError("it has not ended")
 
 
 def arriving(root: Path) -> list[str]:
@@ -413,7 +426,7 @@ async def test_what_cannot_be_told_of_now_is_told_of_later(
     monkeypatch.setattr(arrivals, "_LEAST_SECONDS", 0)
     assert volume.outbox is not None
     with monkeypatch.context() as patch:
-        patch.setattr(volume.outbox.written, "put", lambda *_, **__: False)
+        patch.setattr(volume.outbox.written, "put_all", lambda words, **_: [False] * len(words))
         with pytest.raises(StorageFullError):
             await volume.files(FOLDER).place_whole(upload(), Tell(lambda _: b"it is there"))
         assert await volume.outbox.recover(lambda arrival: arrival.note) == 0
@@ -434,9 +447,9 @@ def test_whenever_its_process_dies_a_small_file_is_told_of_or_not_there(
         mine = Arrivals(area, parts)
         before = len(entries(parts))
 
-        def put(mine: Arrivals = mine) -> None:
+        def put(mine: Arrivals = mine, parts: OutboxParts = parts) -> None:
             with area.mount.below(()) as root:
-                assert mine.place(root, upload(), Tell(lambda _: b"told at once"))
+                assert made(parts, mine.place(root, upload(), Tell(lambda _: b"told at once")))
 
         died = dies_at(call, CALLS, put)
         found: list[Arrival] = []
@@ -485,7 +498,7 @@ def test_a_file_somebody_is_at_is_left_alone(area: Area, tmp_path: Path, monkeyp
 
     monkeypatch.setattr(arrivals, "write_out", look)
     with area.mount.below(()) as root:
-        assert mine.place(root, upload("a"), Tell(lambda _: b"told"))
+        assert made(parts, mine.place(root, upload("a"), Tell(lambda _: b"told")))
     assert found == [0]
     assert entries(parts) == [b"told"]
     monkeypatch.undo()
