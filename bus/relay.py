@@ -70,25 +70,24 @@ class Relay:
         """Something was written: take it over soon."""
         self._woken.set()
 
-    async def settle(self) -> bool:
-        """Return when the bus has all that was written before; tells whether anything had to be looked for.
+    async def settle(self) -> None:
+        """Return when the bus has all that was written before.
 
         Raises:
             BusBrokenError: the store is away.
             PenstockError: the storage failed.
         """
         if self._is_settled():
-            return False
+            return
         async with self._lock:
             if self._is_settled():
-                return False
+                return
             mark = self._source.mark()
             if anyio.current_time() - self._known > _LOOK_SECONDS / 2:
                 self._at.clear()  # others have most likely taken over what they wrote meanwhile
             for part in await self._source.parts():
                 await self._take_all(part)
             self._settled, self._known = mark, anyio.current_time()
-        return True
 
     def _is_settled(self) -> bool:
         mark = self._source.mark()
@@ -182,9 +181,10 @@ class Relays:
         if relay := self._relays.get(volume):
             await relay.settle()
 
-    async def settle_all(self) -> bool:
-        """Settle all of them; tells whether there was anything to be looked for. Raises as `Relay.settle`."""
-        return any([await relay.settle() for relay in self._relays.values()])
+    async def settle_all(self) -> None:
+        """Settle all of them. Raises as `Relay.settle`."""
+        for relay in self._relays.values():
+            await relay.settle()
 
 
 def _opened(emission: Emission) -> Emission:

@@ -64,8 +64,9 @@ class Sessions:
     async def load(self, session_id: str) -> Known | None:
         """Look one up."""
         record = await self._records.load(f"upload:{session_id}")
-        if record is None and await self._relays.settle_all():
-            # One that was whole at once is recorded when it is told of.
+        if record is None:
+            # One that was whole at once is recorded when it is told of; that may have been a moment ago.
+            await self._relays.settle_all()
             record = await self._records.load(f"upload:{session_id}")
         return None if record is None else Known(UploadSession.parse(record.document), record.revision)
 

@@ -234,3 +234,20 @@ async def test_the_store_may_be_new(tmp_path: Path) -> None:
         await world.settled(lambda: "directory.created" in kinds(world))
         await call(world, "mkdir", relpath=["e"])
         assert [event.body["paths"] for event in world.events("directory.created")] == [["d"], ["e"]]
+
+
+async def test_an_upload_is_known_whenever_it_is_asked_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when it is taken over between the look for its record and the look at the volume."""
+    files = await Collection.open(world)
+    answer = await files.create(len(DATA), "a", DATA)
+    records = world.gate.uploads.sessions._records
+    load = records.load
+
+    async def load_before(name: str) -> object:
+        found = await load(name)
+        await world.gate.relays.settle_all()
+        return found
+
+    monkeypatch.setattr(records, "load", load_before)
+    head = await files.head("/" + answer.headers["Location"])
+    assert (head.status, head.headers["Upload-Offset"]) == (200, "4096")

@@ -77,11 +77,10 @@ async def test_everything_is_taken_over_in_order_and_once() -> None:
         box, events = Box(), uploads(bus, 300)
         relay = Relay(VOLUME, box, bus.outboxes)
         box.put(*events[:250])
-        assert await relay.settle()
+        await relay.settle()
         assert await heard(bus) == events[:250]
-        assert not await relay.settle(), "nothing was written since"
         box.put(*events[250:])
-        assert await relay.settle()
+        await relay.settle()
         assert await heard(bus) == events
 
 
@@ -298,4 +297,4 @@ async def test_a_volume_without_an_outbox_is_always_settled() -> None:
         relays = Relays(bus.outboxes, {})
         relays.wake(VOLUME)
         await relays.settle(VOLUME)
-        assert not await relays.settle_all()
+        await relays.settle_all()
