@@ -18,6 +18,7 @@ from uuid import UUID
 
 from domain.errors import PenstockError
 from domain.ids import QuotaScopeId, VFolderId, VolumeName
+from domain.outbox import Place
 from domain.paths import RelativePath
 from domain.usage import Capacity, Health, Quota, Usage
 
@@ -128,8 +129,8 @@ class Tell(Generic[T]):
 
     def __init__(self, words: Callable[[T], bytes]) -> None:
         self.words = words
-        #: Whether it was written down: then whoever reads the outbox tells of the change.
-        self.is_told = False
+        #: Where it was written down: then whoever reads the outbox tells of the change. None: it was not.
+        self.place: Place | None = None
 
 
 class Hasher(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, Protocol, runtime_checkable
@@ -12,7 +12,7 @@ from backends.contract import FileStat, Operation, ReadHandle, Staging, Tell, Vo
 from backends.intake import SocketIntake
 from backends.outlet import SocketOutlet
 from domain.ids import VFolderId, VolumeName
-from domain.outbox import Written
+from domain.outbox import Mark, Written
 from domain.paths import RelativePath
 from domain.tasks import TaskKind
 from domain.usage import Quota, Usage
@@ -317,7 +317,7 @@ class ReportsMetrics(Protocol):
 class Outbox(Protocol):
     """What was told of changes on a volume, in the order it was, until the bus has it. All may call everything."""
 
-    def mark(self) -> Hashable | None:
+    def mark(self) -> Mark | None:
         """What differs once anything more was written; None: that cannot be told without waiting."""
 
     async def parts(self) -> Sequence[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 from bus.codec import (
@@ -29,18 +30,23 @@ class NewRecord:
     keep_seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Emission:
     """An event no command led to, and what else becomes known with it."""
 
     event: Envelope
     record: NewRecord | None = None
 
+    @cached_property
+    def event_data(self) -> bytes:
+        """The event as the bus has it."""
+        return encode_envelope(self.event)
+
     def encode(self) -> bytes:
         """As bytes."""
         record = self.record
         told = record and [record.name, encode_document(record.document), milliseconds(record.keep_seconds)]
-        return pack([encode_envelope(self.event), told])
+        return pack([self.event_data, told])
 
     @classmethod
     def decode(cls, data: bytes) -> Self:

@@ -9,7 +9,7 @@ what was done later would be told earlier.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final, Protocol
 
@@ -18,9 +18,10 @@ from loguru import logger
 
 from bus.contract import Emitted, Outboxes
 from bus.emission import Emission
+from bus.own_entries import Own
 from domain.errors import MalformedEventError, PenstockError, UnsupportedError
 from domain.ids import VolumeName
-from domain.outbox import Written
+from domain.outbox import Mark, Place, Written
 from domain.registry import open_event
 
 #: How long is waited before looking for what others have written and not taken over, in seconds.
@@ -38,8 +39,8 @@ _LAST_SECONDS: Final = 5.0
 class Source(Protocol):
     """An outbox, as `backends.powers.Outbox` describes it."""
 
-    def mark(self) -> Hashable | None:
-        """What differs once anything more was written; None: that cannot be told without waiting."""
+    def mark(self) -> Mark | None:
+        """The newest part and its size, which differ once anything more was written; None: that has to be asked."""
 
     async def parts(self) -> Sequence[str]:
         """Names of its parts, the oldest first."""
@@ -62,12 +63,15 @@ class Relay:
         #: How far each part is, as far as is known here, and when that was known last.
         self._at: dict[str, int] = {}
         self._known = 0.0
+        #: What this process has written itself: it need not be read again.
+        self._own = Own()
         #: The outbox's mark as everything was taken over.
-        self._settled: Hashable | None = None
+        self._settled: Mark | None = None
         self._woken = anyio.Event()
 
-    def wake(self) -> None:
+    def wake(self, place: Place, emission: Emission) -> None:
         """Something was written: take it over soon."""
+        self._own.add(place, emission)
         self._woken.set()
 
     async def settle(self) -> None:
@@ -85,9 +89,26 @@ class Relay:
             mark = self._source.mark()
             if anyio.current_time() - self._known > _LOOK_SECONDS / 2:
                 self._at.clear()  # others have most likely taken over what they wrote meanwhile
-            for part in await self._source.parts():
-                await self._take_all(part)
+            if not await self._take_own(mark):
+                for part in await self._source.parts():
+                    await self._take_all(part)
             self._settled, self._known = mark, anyio.current_time()
+
+    async def _take_own(self, mark: Mark | None) -> bool:
+        """Take over what was written since, if this process has written all of it; False: not all was."""
+        if mark is None or mark[0] not in self._at:
+            return False
+        part, size = mark
+        while (at := self._at[part]) < size:
+            entries = self._own.behind(part, at, _TOGETHER)
+            if not entries:
+                return False
+            end = entries[-1][0]
+            emissions = [Emitted(emission) for _, emission in entries]
+            self._at[part] = await self._outboxes.take(self._volume, part, at, end, emissions)
+            if self._at[part] != end:
+                return False
+        return True
 
     def _is_settled(self) -> bool:
         mark = self._source.mark()
@@ -171,10 +192,9 @@ class Relays:
             for relay in self._relays.values():
                 tasks.start_soon(relay.run)
 
-    def wake(self, volume: VolumeName) -> None:
-        """Something was written in a volume's outbox."""
-        if relay := self._relays.get(volume):
-            relay.wake()
+    def wake(self, volume: VolumeName, place: Place, emission: Emission) -> None:
+        """Something was written in a volume's outbox, by this process."""
+        self._relays[volume].wake(place, emission)
 
     async def settle(self, volume: VolumeName) -> None:
         """Return when the bus has all that was written in a volume's outbox before. Raises as `Relay.settle`."""

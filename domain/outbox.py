@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
+
+#: The newest part of an outbox and its size in bytes: once anything more is written, it is another one.
+Mark: TypeAlias = tuple[str, int]
+
+
+class Place(NamedTuple):
+    """Where an entry of an outbox stands, in bytes from the beginning of its part."""
+
+    part: str
+    start: int
+    end: int
 
 
 class Written(NamedTuple):

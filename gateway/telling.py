@@ -35,21 +35,21 @@ class Teller:
         Args:
             event_of: what is to be told of what came of the change; None: nothing. May be called on another thread.
         """
-        told: list[Envelope] = []
+        told: list[Emission] = []
 
         def words(result: T) -> bytes:
             event = event_of(result)
             if event is None:
                 return b""
-            told.append(self._wrapped(event, origin))
-            return Emission(told[-1]).encode()
+            told.append(Emission(self._wrapped(event, origin)))
+            return told[-1].encode()
 
         tell = Tell(words)
         result = await change(tell)
-        if tell.is_told:
-            self._relays.wake(volume)
+        if tell.place is not None:
+            self._relays.wake(volume, tell.place, told[-1])
         elif told or words(result):
-            await self.publish(told[-1])
+            await self.publish(told[-1].event)
         return result
 
     async def tell(self, event: Event, origin: Origin) -> None:

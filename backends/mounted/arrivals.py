@@ -68,8 +68,8 @@ class Arrivals:
                     if not is_placed:
                         os.unlink(name, dir_fd=arriving.fd)
                 if is_placed:
-                    tell.is_told = yield tell.words(None)
-                    if not tell.is_told:
+                    tell.place = yield tell.words(None)
+                    if tell.place is None:
                         # It is there. Who looks for such files tells of it as soon as that can be written down.
                         raise StorageFullError("there is no room to tell of it", subject=Subject.UPLOAD)
                     os.unlink(name, dir_fd=arriving.fd)

@@ -1,7 +1,7 @@
 """Changes of files that are told of, made together: what comes while others are being synced shares the next sync.
 
 A change is a generator, run on a thread. It does what it has to do and yields what is to be told of it; when it
-goes on, it is told whether that was written down, durably, and everything before it with it. Where its bytes have
+goes on, it is told where that was written down, durably, and everything before it with it. Where its bytes have
 to be on their way to the disk first, it yields None when they are, so that others may have theirs on the way as
 well before it waits.
 """
@@ -18,11 +18,12 @@ from backends.mounted.outbox_parts import OutboxParts
 from backends.pool import Call
 from backends.threads import VolumeThreads
 from domain.errors import BackendUnavailableError, PenstockError
+from domain.outbox import Place
 
 T = TypeVar("T")
 
 #: A change on its way; empty words: there is nothing to tell.
-Change: TypeAlias = Generator[bytes | None, bool, T]
+Change: TypeAlias = Generator[bytes | None, Place | None, T]
 
 #: Changes made together, and how many such lots at once: while one waits for the disk, the next one begins.
 _TOGETHER: Final = 64
@@ -35,19 +36,18 @@ def settled(tell: Tell[T] | None, result: T, sync: Callable[[], None]) -> Change
     Args:
         sync: makes it durable where nothing that is written down does.
     """
-    is_told = yield tell.words(result) if tell is not None else b""
+    place = yield tell.words(result) if tell is not None else b""
     if tell is not None:
-        tell.is_told = is_told
-    if not is_told:
+        tell.place = place
+    if place is None:
         sync()
 
 
 def alone(change: Change[T]) -> T:
     """Make a change nobody writes down. Blocking."""
     try:
-        next(change)
         while True:
-            change.send(False)
+            next(change)
     except StopIteration as ended:
         return ended.value  # type: ignore[no-any-return]  # what a generator returns has no type there
 
@@ -64,12 +64,12 @@ class _Making(Call[T]):
         #: Whether nothing more is to be done for it.
         self.is_done = False
 
-    def step(self, told: bool | None = None) -> None:  # noqa: FBT001  what a change is told is just that
+    def step(self, place: Place | None = None) -> None:
         """Go on to its next yield, or its end."""
         try:
             if self._change is None:
                 self._change = self._begin()
-            self.words = next(self._change) if told is None else self._change.send(told)
+            self.words = self._change.send(place)
         except StopIteration as ended:
             self._end(ended.value, None)
         except BaseException as error:  # noqa: BLE001  raised again where it is waited for
@@ -140,12 +140,12 @@ class Changes:
 
     def _tell(self, lot: Sequence[_Making[Any]]) -> None:
         try:
-            told = self._parts.put_all([making.words or b"" for making in lot])
+            places = self._parts.put_all([making.words or b"" for making in lot])
         except PenstockError as error:
             for making in lot:
                 making.fail(error)
             return
-        for making, is_told in zip(lot, told, strict=True):
-            making.step(is_told)
+        for making, place in zip(lot, places, strict=True):
+            making.step(place)
             while not making.is_done:
-                making.step(False)
+                making.step()

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from backends.mounted.area import Area
 from backends.mounted.arrivals import Arrivals
 from backends.mounted.changes import Changes
-from backends.mounted.outbox_parts import Mark, OutboxParts
+from backends.mounted.outbox_parts import OutboxParts
 from backends.powers import Arrival
 from backends.threads import VolumeThreads
-from domain.outbox import Written
+from domain.outbox import Mark, Written
 
 
 class MountedOutbox:

@@ -25,7 +25,6 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from itertools import accumulate
 from typing import Final, NamedTuple
 
 from loguru import logger
@@ -34,9 +33,9 @@ from backends.descriptor import SharedDescriptor
 from backends.mounted.area import OUTBOX, Area
 from backends.mounted.beneath import opened, readable
 from backends.mounted.errors import translated
-from backends.mounted.frames import framed, scattered
+from backends.mounted.marked import found, marked
 from domain.errors import BackendUnavailableError, PenstockError, Subject
-from domain.outbox import Written
+from domain.outbox import Mark, Place, Written
 
 _NAME: Final = re.compile(r"(\d{12})-[0-9a-f]{8}")
 _MODE: Final = 0o600
@@ -55,9 +54,6 @@ _TICK_NS: Final = 50_000_000
 #: First byte of an entry: whether the same may have been written before.
 _ONCE, _AGAIN = b"\0", b"\1"
 
-#: Changes with every entry anybody writes.
-Mark = tuple[str, int]
-
 
 class _Part(NamedTuple):
     """A part this process may write to."""
@@ -72,6 +68,8 @@ class OutboxParts:
     def __init__(self, area: Area) -> None:
         self._area = area
         self._lock = threading.Lock()
+        #: Held while something is written, for who writes next moves the descriptor's position.
+        self._position = threading.Lock()
         self._directory = -1
         self._newest: _Part | None = None
         #: When the directory was changed last, as the newest part was found; 0: it has to be looked for anew.
@@ -101,24 +99,32 @@ class OutboxParts:
 
         Raises BackendFaultError, or what else the storage says, if it was written, and maybe not durably.
         """
-        return self.put_all([words], again=again)[0]
+        return self.put_all([words], again=again)[0] is not None
 
-    def put_all(self, entries: Sequence[bytes], *, again: bool = False) -> Sequence[bool]:
-        """Write entries down, with one sync for all; tells of each as `put` does. Empty ones are no entries."""
+    def put_all(self, entries: Sequence[bytes], *, again: bool = False) -> Sequence[Place | None]:
+        """Write entries down, with one sync for all; tells where each is. None: it is empty, or was not taken.
+
+        Raises as `put`.
+        """
         kind = _AGAIN if again else _ONCE
-        taken = [framed([kind + words]) if 0 < len(words) < _ENTRY_BYTES else b"" for words in entries]
-        data, written = b"".join(taken), 0
+        taken = [marked(kind + words) if 0 < len(words) < _ENTRY_BYTES else b"" for words in entries]
+        data = b"".join(taken)
         try:
             if data:
                 with self._writing() as (part, fd):
-                    written = os.write(fd, data)
+                    start, written = self._append(fd, data)
                     if written:
                         self._sync(part, fd)
+                    return _places(part.name, start, start + written, taken)
         except OSError as error:
             logger.warning("the outbox takes nothing: {}", error)
-        # What is torn is no entry.
-        ends = accumulate(len(entry) for entry in taken)
-        return [bool(entry) and end <= written for entry, end in zip(taken, ends, strict=True)]
+        return [None] * len(taken)
+
+    def _append(self, fd: int, data: bytes) -> tuple[int, int]:
+        """Write behind what others have written; tells where that was, and how much."""
+        with self._position:
+            written = os.write(fd, data)
+            return os.lseek(fd, 0, os.SEEK_CUR) - written, written
 
     @contextmanager
     def _writing(self) -> Iterator[tuple[_Part, int]]:
@@ -249,11 +255,21 @@ class OutboxParts:
         return sorted(name for name in os.listdir(self._directory) if _NAME.fullmatch(name))
 
 
+def _places(part: str, start: int, end: int, taken: Sequence[bytes]) -> list[Place | None]:
+    """Where entries are that were written one behind the other; what was torn is no entry."""
+    places: list[Place | None] = []
+    for entry in taken:
+        place = Place(part, start, start + len(entry))
+        places.append(place if entry and place.end <= end else None)
+        start = place.end
+    return places
+
+
 def _entries(fd: int, offset: int) -> list[Written]:
     """Entries from an offset on: those that are read at once; if there is none in that, all."""
     for count in (_READ_BYTES, max(os.fstat(fd).st_size - offset, 0)):
         data = os.pread(fd, count, offset)
-        found = [Written(entry[1:], offset + end, entry[:1] == _AGAIN) for entry, end in scattered(data)]
-        if found:
-            return found
+        entries = [Written(entry[1:], offset + end, entry[:1] == _AGAIN) for entry, end in found(data)]
+        if entries:
+            return entries
     return []

@@ -22,11 +22,11 @@ class Call:
         """Add how many events there are, then each."""
         self.args.append(len(events))
         for event in events:
-            self.event(event)
+            self.event(event, encode_envelope(event))
 
-    def event(self, event: Envelope) -> None:
-        """Add one event with the catalogue changes that follow from it."""
-        self.args += (event.id.bytes, encode_envelope(event))
+    def event(self, event: Envelope, data: bytes) -> None:
+        """Add one event, which is encoded already, with the catalogue changes that follow from it."""
+        self.args += (event.id.bytes, data)
         self.changes(project(event))
 
     def changes(self, changes: Sequence[Change]) -> None:

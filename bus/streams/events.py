@@ -10,7 +10,7 @@ from uuid import uuid4
 import anyio
 from loguru import logger
 
-from bus.codec import decode_envelope, is_wanted, milliseconds
+from bus.codec import decode_envelope, encode_envelope, is_wanted, milliseconds
 from bus.contract import Broadcasted, Gap, Position
 from bus.streams import keys
 from bus.streams.changes import Call
@@ -41,7 +41,7 @@ class StreamEvents:
     async def publish(self, event: Envelope) -> None:
         """Append an event to its volume's stream and the broadcast, and project it."""
         call = Call((keys.events(event.volume), keys.BROADCAST), ())
-        call.event(event)
+        call.event(event, encode_envelope(event))
         since = milliseconds(self._wiring.clock.now() - _CLOCKS_SECONDS)
         await self._wiring.scripts.call("emit", call.keys, ("", *call.args), again=(since, *call.args))
 

@@ -39,7 +39,7 @@ class StreamOutboxes:
         for emission, again in readable:
             call.args.append(int(again))
             _record(call, emission.record)
-            call.event(emission.event)
+            call.event(emission.event, emission.event_data)
         taken = int(await self._wiring.scripts.call("outbox_take", call.keys, call.args))
         if taken == end and readable:
             self._wiring.observer.taken_over(volume, len(readable), max(self._wiring.clock.now() - oldest, 0.0))

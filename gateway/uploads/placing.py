@@ -60,14 +60,13 @@ class Placer:
         note = Brief(session.folder, path).encode()
         done = replace(session, state=UploadState.COMMITTED, sha256=self._digest(session, data), reserved_bytes=0)
 
-        def words(_: None) -> bytes:
-            event = uploaded(done, self._clock.now())
-            return Emission(event, self._sessions.finished(done)).encode()
-
+        told = Emission(uploaded(done, self._clock.now()), self._sessions.finished(done))
+        tell: Tell[None] = Tell(lambda _: told.encode())
         sha256 = bytes.fromhex(done.sha256) if done.sha256 else None
-        if not await files.place_whole(WholeUpload(session.id, data, path, note, sha256), Tell(words)):
+        if not await files.place_whole(WholeUpload(session.id, data, path, note, sha256), tell):
             return None
-        self._relays.wake(session.volume)
+        assert tell.place is not None, "what is placed is told of"
+        self._relays.wake(session.volume, tell.place, told)
         self._observer.uploaded(session.volume)
         return done
 

@@ -307,7 +307,7 @@ async def test_one_sync_is_for_a_change_and_what_is_told_of_it(
     await files.sync_names([path("d")], tell=gone)
     assert failures == [None, None]
     assert syncs == ["fdatasync"] * 3
-    assert [tell.is_told for tell in (made, moved, gone)] == [True] * 3
+    assert None not in [tell.place for tell in (made, moved, gone)]
     assert await told(volume) == [b"[None, None]", b"False", b"None"]
 
 
@@ -315,20 +315,20 @@ async def test_where_it_cannot_be_written_down_a_change_is_durable_all_the_same(
     volume: VfsVolume, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert volume.outbox is not None
-    monkeypatch.setattr(volume.outbox.written, "put_all", lambda words: [False] * len(words))
+    monkeypatch.setattr(volume.outbox.written, "put_all", lambda words: [None] * len(words))
     synced: list[int] = []
     fsync = os.fsync
     monkeypatch.setattr(os, "fsync", lambda fd: (synced.append(fd), fsync(fd))[1])
     tell: Tell[object] = Tell(lambda _: b"x")
     await volume.files(FOLDER).make_directories([path("a")], parents=False, exist_ok=False, tell=tell)
-    assert not tell.is_told
+    assert tell.place is None
     assert len(synced) == 1
 
 
 async def test_of_nothing_nothing_is_told(volume: VfsVolume) -> None:
     tell: Tell[object] = Tell(lambda _: b"")
     await volume.files(FOLDER).make_directories([], parents=False, exist_ok=False, tell=tell)
-    assert not tell.is_told
+    assert tell.place is None
     assert await told(volume) == []
 
 
@@ -345,7 +345,7 @@ def made(parts: OutboxParts, change: Change[bool]) -> bool:
         words = next(change)
         while words is None:
             words = next(change)
-        change.send(parts.put(words))
+        change.send(parts.put_all([words])[0])
     except StopIteration as ended:
         return bool(ended.value)
     raise AssertionError("it has not ended")
@@ -359,7 +359,7 @@ async def test_a_small_file_is_there_whole_and_told_of(volume: VfsVolume, tmp_pa
     tell: Tell[None] = Tell(lambda _: b"it is there")
     files = volume.files(FOLDER)
     assert await files.place_whole(upload(), tell)
-    assert tell.is_told
+    assert tell.place is not None
     place = tmp_path.joinpath(*FOLDER.directory) / "d/a"
     assert place.read_bytes() == b"bytes"
     assert (place.stat().st_nlink, place.stat().st_mode & 0o777) == (1, 0o644)
@@ -382,7 +382,7 @@ async def test_what_is_there_is_left_alone(volume: VfsVolume, tmp_path: Path, th
     before = place.lstat()
     tell: Tell[None] = Tell(lambda _: b"x")
     assert not await volume.files(FOLDER).place_whole(upload("a"), tell)
-    assert not tell.is_told
+    assert tell.place is None
     assert place.lstat() == before
     assert arriving(tmp_path) == await told(volume) == []
 
@@ -426,7 +426,7 @@ async def test_what_cannot_be_told_of_now_is_told_of_later(
     monkeypatch.setattr(arrivals, "_LEAST_SECONDS", 0)
     assert volume.outbox is not None
     with monkeypatch.context() as patch:
-        patch.setattr(volume.outbox.written, "put_all", lambda words, **_: [False] * len(words))
+        patch.setattr(volume.outbox.written, "put_all", lambda words, **_: [None] * len(words))
         with pytest.raises(StorageFullError):
             await volume.files(FOLDER).place_whole(upload(), Tell(lambda _: b"it is there"))
         assert await volume.outbox.recover(lambda arrival: arrival.note) == 0

@@ -131,7 +131,7 @@ async def test_what_cannot_be_written_down_goes_to_the_bus_directly(
     await call(world, "mkdir", relpath=["a"])
     written = world.volume.outbox.written
     with monkeypatch.context() as patch:
-        patch.setattr(written, "put_all", lambda words: [False] * len(words))
+        patch.setattr(written, "put_all", lambda words: [None] * len(words))
         await call(world, "mkdir", relpath=["b"])
     assert [event.body["paths"] for event in world.events("directory.created")] == [["a"], ["b"]]
 

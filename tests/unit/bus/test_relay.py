@@ -9,6 +9,7 @@ from dataclasses import replace
 import anyio
 import pytest
 
+from bus import own_entries
 from bus import relay as relay_module
 from bus.conformance.words import SETTINGS, VOLUME, a_folder, an_upload
 from bus.contract import Bus, Outboxes, Position
@@ -17,13 +18,13 @@ from bus.memory import MemoryStore, open_memory_bus
 from bus.relay import Relay, Relays
 from domain.envelope import Envelope
 from domain.errors import BackendUnavailableError, BusBrokenError
-from domain.outbox import Written
+from domain.outbox import Mark, Place, Written
 
 pytestmark = pytest.mark.anyio
 
 
 class Box:
-    """An outbox in memory; each part a list of entries, of which one is as long as the next."""
+    """An outbox in memory; each part a list of entries, all of them ten bytes long."""
 
     def __init__(self) -> None:
         self.written: dict[str, list[tuple[bytes, bool]]] = {"1": []}
@@ -34,8 +35,9 @@ class Box:
     def put(self, *events: Envelope, part: str = "1", again: bool = False) -> None:
         self.written[part] += [(Emission(event).encode(), again) for event in events]
 
-    def mark(self) -> object | None:
-        return tuple(map(len, self.written.values())) if self.marked else None
+    def mark(self) -> Mark | None:
+        part = max(self.written)
+        return (part, 10 * len(self.written[part])) if self.marked else None
 
     async def parts(self) -> Sequence[str]:
         await anyio.lowlevel.checkpoint()
@@ -140,6 +142,7 @@ async def test_parts_are_read_in_order_and_to_their_ends() -> None:
         box.put(events[2], part="1")
         await relay.settle()
         box.put(events[4], part="1")
+        box.marked = False  # whoever wrote there then has not noticed the other part, and so looks again
         await relay.settle()
         assert await heard(bus) == events[:5]
 
@@ -260,7 +263,7 @@ async def test_what_is_written_is_taken_over_soon_and_at_the_end_all_of_it(monke
             tasks.start_soon(relays.run)
             await anyio.sleep(0.01)
             box.put(events[0])
-            relays.wake(VOLUME)
+            relays.wake(VOLUME, Place("1", 0, 10), Emission(events[0]))
             with anyio.fail_after(5):
                 while not await heard(bus):
                     await anyio.sleep(0.001)
@@ -295,6 +298,90 @@ async def test_parts_that_are_done_with_go(monkeypatch: pytest.MonkeyPatch) -> N
 async def test_a_volume_without_an_outbox_is_always_settled() -> None:
     async with opened() as bus:
         relays = Relays(bus.outboxes, {})
-        relays.wake(VOLUME)
         await relays.settle(VOLUME)
         await relays.settle_all()
+
+
+# --- what this process has written itself ---------------------------------------------------------------
+
+
+def write(relay: Relay, box: Box, *events: Envelope, known: bool = True) -> None:
+    """Write as this process does, or as others do."""
+    for event in events:
+        start = 10 * len(box.written["1"])
+        box.put(event)
+        if known:
+            relay.wake(Place("1", start, start + 10), Emission(event))
+
+
+async def test_what_this_process_has_written_is_not_read_again() -> None:
+    async with opened() as bus:
+        box, events = Box(), uploads(bus, 200)
+        relay = Relay(VOLUME, box, bus.outboxes)
+        write(relay, box, events[0], known=False)
+        await relay.settle()
+        reads = box.reads
+        for first in range(1, 199, 66):
+            write(relay, box, *events[first : first + 66])
+            await relay.settle()
+        assert box.reads == reads
+        assert await heard(bus) == events[:199]
+
+
+@pytest.mark.parametrize("known", [[True, False, True], [False, True, True], [True, True, False], [False] * 3])
+async def test_what_others_have_written_is_read_in_its_place(known: list[bool]) -> None:
+    async with opened() as bus:
+        box, events = Box(), uploads(bus, 40)
+        relay = Relay(VOLUME, box, bus.outboxes)
+        for number, event in enumerate(events):
+            write(relay, box, event, known=known[number % 3])
+            if number % 7 == 6:
+                await relay.settle()
+        await relay.settle()
+        assert await heard(bus) == events
+
+
+async def test_others_may_take_over_what_this_process_has_written() -> None:
+    async with opened() as bus:
+        box, events = Box(), uploads(bus, 30)
+        mine, other = (Relay(VOLUME, box, bus.outboxes) for _ in range(2))
+        for number, event in enumerate(events):
+            write(mine, box, event)
+            if number % 3 == 1:
+                await other.settle()
+            if number % 5 == 4:
+                await mine.settle()
+        await mine.settle()
+        assert await heard(bus) == events
+
+
+async def test_what_could_not_be_taken_over_is_read() -> None:
+    async with opened() as bus:
+        box, events = Box(), uploads(bus, 4)
+        broken = Broken(bus.outboxes, 0)
+        relay = Relay(VOLUME, box, broken)
+        write(relay, box, events[0])
+        await relay.settle()
+        broken.left = 1
+        write(relay, box, *events[1:3])
+        with pytest.raises(BusBrokenError):
+            await relay.settle()
+        write(relay, box, events[3])
+        await relay.settle()
+        assert await heard(bus) == events
+
+
+async def test_what_is_remembered_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own_entries, "_MOST", 5)
+    async with opened() as bus:
+        box, events = Box(), uploads(bus, 50)
+        relay = Relay(VOLUME, box, bus.outboxes)
+        write(relay, box, events[0])
+        await relay.settle()
+        write(relay, box, *events[1:40])
+        assert len(relay._own._entries) == 5
+        await relay.settle()
+        write(relay, box, *events[40:])
+        await relay.settle()
+        assert await heard(bus) == events
+        assert len(relay._own._entries) <= 5
