@@ -13,12 +13,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
+import anyio
 import redis
 
 from backends.mounted.helping.resolving import has_openat2
 from backends.mounted.mountinfo import MountedAs, mounted_as
 from backends.registry import drivers
 from backends.settings import VolumeSettings
+from bus.backendai.rights import NEEDED_RIGHTS, refused
 from domain.errors import PenstockError
 from ops.jobs import jobs_url
 from ops.settings import Settings, load_settings
@@ -60,6 +62,7 @@ def examine(config: Path | None) -> Iterator[Finding]:
     yield from _secrets(settings)
     yield from _redis("redis", settings.bus.url.get_secret_value(), durable=True)
     yield from _job_queue(settings)
+    yield from _bridge(settings)
     for name, volume in settings.volumes.items():
         yield from _volume(name, volume)
     yield from _ports(settings)
@@ -91,6 +94,27 @@ def _job_queue(settings: Settings) -> Iterator[Finding]:
         yield Finding(Grade.FAIL, "job queue", error.message, "set worker.url")
         return
     yield from _redis("job queue", url, durable=False)
+
+
+def _bridge(settings: Settings) -> Iterator[Finding]:
+    """Whether the bridge could carry events to Backend.AI's manager, if it is to."""
+    reached = settings.backendai.reached_by(settings.bus)
+    if reached is None:
+        return
+    what, rights = "backendai.url", f"give its user {NEEDED_RIGHTS}"
+    try:
+        missing = anyio.run(refused, reached)
+    except PenstockError as error:
+        remedy = f"start Redis, or correct its URL, user and password, or {rights}"
+        yield Finding(Grade.FAIL, what, error.message[:160], remedy)
+        return
+    if missing is None:
+        seen = "it is there; before Redis 7 it does not say what a user may do"
+        yield Finding(Grade.WARN, what, seen, f"if the bridge is refused something, {rights}")
+    elif missing:
+        yield Finding(Grade.FAIL, what, f"this user may not {', '.join(missing)}", rights)
+    else:
+        yield Finding(Grade.OK, what, "it is there, and lets the bridge do what it does")
 
 
 def _redis(what: str, url: str, *, durable: bool) -> Iterator[Finding]:

@@ -2,6 +2,9 @@
 
 Penstock does not mount by itself. An operator names the programs that do (they may need rights Penstock should not
 have); without one, the answer tells whether the directory is a mount point already.
+
+Every wish for a volume of this node is answered, by `volume_mounted` or `volume_unmounted`, as Backend.AI's own
+storage proxy does it: with no message where all is as it was wanted, or was before, else with one.
 """
 
 from __future__ import annotations
@@ -9,74 +12,23 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import anyio
 from loguru import logger
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
-from bus.backendai.wire import CHANNEL, Heard, broadcast_text, parse_broadcast
+from bus.backendai.peer import Peer
+from bus.backendai.programs import MountPrograms, filled_in
+from bus.backendai.wire import parse_broadcast
+from bus.backendai.wishes import Wish
 from bus.backendai.words import Broadcast
-from domain.errors import MalformedEventError
+from domain.errors import BusError, MalformedEventError
 
 _PAUSE_SECONDS: Final = 1.0
-_POLL_SECONDS: Final = 1.0
 _NODE_TYPE: Final = "storage_proxy"
 _TOLD_LETTERS: Final = 500
-
-
-@dataclass(frozen=True, slots=True)
-class MountPrograms:
-    """What mounts and unmounts; empty: nothing does.
-
-    Each word may hold `{path}`, `{location}`, `{type}` and `{options}`.
-    """
-
-    mount: Sequence[str] = ()
-    unmount: Sequence[str] = ()
-    seconds: float = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Wish:
-    """What the manager wants mounted or unmounted."""
-
-    name: str
-    directory: str
-    volume: str
-    scope: str
-    location: str = ""
-    type: str = ""
-    options: str = ""
-
-    @property
-    def mount(self) -> bool:
-        """Whether it is to be mounted, not unmounted."""
-        return self.name == "do_volume_mount"
-
-    @property
-    def problem(self) -> str:
-        """Why it cannot be done at all; empty if it can."""
-        if len(Path(self.directory).parts) != 1 or self.directory in (".", ".."):
-            return "the directory leads out of the volume"
-        if any(word.startswith("-") for word in (self.directory, self.location, self.type)):
-            return "a word that looks like an option of the program"
-        return ""
-
-    @classmethod
-    def of(cls, heard: Heard) -> _Wish | None:
-        """Read an event; None if it is about something else."""
-        given = [value if isinstance(value, str) else "" for value in heard.arguments]
-        match heard.name:
-            case "do_volume_mount" if len(given) >= 6:
-                return cls(heard.name, *given[:6])
-            case "do_volume_unmount" if len(given) >= 3:
-                return cls(heard.name, *given[:3])
-            case _:
-                return None
+_DEFECT: Final = "an internal error; the log of the bridge has the details"
 
 
 class Mounts:
@@ -86,7 +38,7 @@ class Mounts:
         places: directory of each volume on this node.
     """
 
-    def __init__(self, peer: Redis, node: str, places: Mapping[str, Path], programs: MountPrograms) -> None:
+    def __init__(self, peer: Peer, node: str, places: Mapping[str, Path], programs: MountPrograms) -> None:
         self._peer = peer
         self._node = node
         self._places = places
@@ -96,54 +48,63 @@ class Mounts:
         """Listen for ever. What is broadcast while nobody listens is not heard, as with all of their listeners."""
         while True:
             try:
-                await self._listen()
-            except (RedisError, OSError) as error:
-                logger.warning("listening to Backend.AI: {}", type(error).__name__)
+                await self._peer.listen(self._heard)
+            except* (BusError, OSError) as errors:
+                logger.warning("listening to Backend.AI: {}", errors.exceptions[0])
             await anyio.sleep(_PAUSE_SECONDS)
-
-    async def _listen(self) -> None:
-        async with self._peer.pubsub() as channel:
-            await channel.subscribe(CHANNEL)
-            while True:
-                message = await channel.get_message(ignore_subscribe_messages=True, timeout=_POLL_SECONDS)
-                if message is not None:
-                    await self._heard(message["data"])
 
     async def _heard(self, data: bytes) -> None:
         try:
-            wish = _Wish.of(parse_broadcast(data))
+            wish = Wish.of(parse_broadcast(data))
         except MalformedEventError:
             return
         if wish is None or wish.volume not in self._places:
             return
         path = self._places[wish.volume] / wish.directory
-        problem = wish.problem or await self._do(wish, path)
-        name = "volume_mounted" if wish.mount else "volume_unmounted"
+        problem = await self._problem(wish, path)
         arguments = (self._node, _NODE_TYPE, str(path), wish.scope, problem or None)
-        await self._peer.publish(CHANNEL, broadcast_text(Broadcast(name, arguments), self._node))
+        answer = Broadcast("volume_mounted" if wish.mount else "volume_unmounted", arguments)
+        try:
+            await self._peer.say(answer, self._node)
+        except BusError as error:
+            logger.warning("the answer about {} does not reach Backend.AI: {}", path, error)
 
-    async def _do(self, wish: _Wish, path: Path) -> str:
-        """Mount or unmount; returns what is wrong, empty if it is as it was wanted."""
+    async def _problem(self, wish: Wish, path: Path) -> str:
+        """See to a wish; returns what is wrong, empty if it is as it was wanted."""
+        try:
+            with anyio.fail_after(self._programs.seconds):
+                return wish.problem or await self._do(wish, path)
+        except TimeoutError:
+            return f"it took longer than {self._programs.seconds:g} s"
+        except Exception:  # noqa: BLE001  a defect met by one wish must not stop the bridge
+            logger.exception("{} cannot be seen to", path)
+            return _DEFECT
+
+    async def _do(self, wish: Wish, path: Path) -> str:
+        # What is mounted already would be mounted over itself, if the program lets it.
+        if await _is_mounted(path) is wish.mount:
+            return ""
         program = self._programs.mount if wish.mount else self._programs.unmount
         if program:
-            problem = await self._run(program, wish, path)
+            problem = await _run(filled_in(program, wish.fields(path)))
             if problem:
                 return problem
-        is_mounted = await anyio.to_thread.run_sync(os.path.ismount, path)
-        if is_mounted is wish.mount:
+        if await _is_mounted(path) is wish.mount:
             return ""
         return "nothing is mounted there" if wish.mount else "it is still mounted"
 
-    async def _run(self, program: Sequence[str], wish: _Wish, path: Path) -> str:
-        fields = {"path": path, "location": wish.location, "type": wish.type, "options": wish.options}
-        command = [word.format_map(fields) for word in program]
-        try:
-            with anyio.fail_after(self._programs.seconds):
-                done = await anyio.run_process(command, check=False, stderr=subprocess.STDOUT)
-        except TimeoutError:
-            return f"{command[0]} did not end within {self._programs.seconds:g} s"
-        except OSError as error:
-            return f"{command[0]}: {error.strerror}"
-        if done.returncode:
-            return done.stdout.decode(errors="replace").strip()[:_TOLD_LETTERS] or f"exit code {done.returncode}"
-        return ""
+
+async def _is_mounted(path: Path) -> bool:
+    # Left behind when the time is over: a server that is away can hold the call for ever.
+    return await anyio.to_thread.run_sync(os.path.ismount, path, abandon_on_cancel=True)
+
+
+async def _run(command: Sequence[str]) -> str:
+    """Run a program; returns what is wrong, empty if nothing is."""
+    try:
+        done = await anyio.run_process(command, check=False, stderr=subprocess.STDOUT)
+    except OSError as error:
+        return f"{command[0]}: {error.strerror}"
+    if done.returncode:
+        return done.stdout.decode(errors="replace").strip()[:_TOLD_LETTERS] or f"exit code {done.returncode}"
+    return ""

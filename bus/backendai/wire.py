@@ -8,7 +8,6 @@ background task it is kept at `bgtask.<id>` for five minutes as well.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from dataclasses import dataclass
 from typing import Any, Final
@@ -43,6 +42,11 @@ def cache_key(event: Broadcast) -> str:
     return f"bgtask.{event.task}" if event.task else ""
 
 
+def note_key(event: str) -> str:
+    """Where it is noted how much of one of our events was sent."""
+    return f"penstock:carried:{event}"
+
+
 @dataclass(frozen=True, slots=True)
 class Heard:
     """An event somebody else has broadcast."""
@@ -61,7 +65,7 @@ def parse_broadcast(data: bytes) -> Heard:
         document = json.loads(data)
         arguments = msgpack.unpackb(base64.b64decode(document["args"], validate=True), use_list=False)
         return Heard(str(document["name"]), tuple(arguments))
-    except (ValueError, KeyError, TypeError, binascii.Error, msgpack.UnpackException) as error:
+    except (ValueError, KeyError, TypeError, RecursionError, msgpack.UnpackException) as error:
         raise MalformedEventError(f"no event of Backend.AI: {type(error).__name__}") from error
 
 

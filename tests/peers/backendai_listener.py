@@ -1,6 +1,7 @@
-"""Listens as Backend.AI's manager does, with the code of `backend.ai-common`, and prints what it hears as JSON.
+"""Listens and asks as Backend.AI's manager does, with the code of `backend.ai-common`.
 
-Run by `test_backendai.py` with a Python that has that package: `backendai_listener.py HOST:PORT DB`.
+Run by `peer_backendai.py` with a Python that has that package: `backendai_listener.py HOST:PORT DB`. Prints what it
+hears as JSON, a line each, and takes wishes from its input in the same form: `{"do": ..., "with": [...]}`.
 """
 
 from __future__ import annotations
@@ -8,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 
-from ai.backend.common.events.dispatcher import EventDispatcher
+from ai.backend.common.events.dispatcher import EventDispatcher, EventProducer
 from ai.backend.common.events.event_types.bgtask.broadcast import (
     BgtaskCancelledEvent,
     BgtaskDoneEvent,
@@ -25,17 +27,28 @@ from ai.backend.common.events.event_types.vfolder.anycast import (
     VFolderDeletionFailureEvent,
     VFolderDeletionSuccessEvent,
 )
+from ai.backend.common.events.event_types.volume.broadcast import (
+    DoVolumeMountEvent,
+    DoVolumeUnmountEvent,
+    VolumeMounted,
+    VolumeUnmounted,
+)
+from ai.backend.common.events.fetcher import EventFetcher
+from ai.backend.common.events.hub import EventHub
+from ai.backend.common.events.types import EventCacheDomain
 from ai.backend.common.message_queue.redis_queue import RedisMQArgs, RedisQueue
-from ai.backend.common.types import HostPortPair, RedisTarget
+from ai.backend.common.types import AgentId, HostPortPair, RedisTarget
+from backendai_watching import by_graphql, by_http
 
-BROADCAST = (
+TASKS = (
     BgtaskUpdatedEvent,
     BgtaskDoneEvent,
     BgtaskFailedEvent,
     BgtaskCancelledEvent,
     BgtaskPartialSuccessEvent,
 )
-ANYCAST = (
+VOLUMES = (VolumeMounted, VolumeUnmounted)
+FOLDERS = (
     VFolderCloneFailureEvent,
     VFolderCloneSuccessEvent,
     VFolderDeletionFailureEvent,
@@ -43,9 +56,61 @@ ANYCAST = (
 )
 
 
+def tell(pattern: str, name: str, arguments: Any, source: str = "") -> None:
+    print(json.dumps({"pattern": pattern, "name": name, "source": source, "args": arguments}), flush=True)
+
+
 async def heard(pattern: str, _: None, source: str, event: Any) -> None:
-    told = {"pattern": pattern, "name": event.event_name(), "source": source, "args": event.serialize()}
-    print(json.dumps(told), flush=True)
+    tell(pattern, event.event_name(), event.serialize(), source)
+
+
+class Manager:
+    """What a manager has of its message queue."""
+
+    def __init__(self, queue: RedisQueue) -> None:
+        self.dispatcher = EventDispatcher(queue)
+        self._hub = EventHub()
+        self._fetcher = EventFetcher(queue)
+        self._producer = EventProducer(queue, source=AgentId("manager-1"))
+        self._watching: set[asyncio.Task[None]] = set()
+        for kind in TASKS:
+            self.dispatcher.subscribe(kind, None, self._propagate)
+        for kind in (*TASKS, *VOLUMES):
+            self.dispatcher.subscribe(kind, None, partial(heard, "broadcast"))
+        for kind in FOLDERS:
+            self.dispatcher.consume(kind, None, partial(heard, "anycast"))
+
+    async def _propagate(self, _: None, source: str, event: Any) -> None:
+        await self._hub.propagate_event(event)
+
+    async def do(self, wish: str, arguments: list[Any]) -> None:
+        """See to one wish."""
+        match wish:
+            case "fetch":
+                await self._fetch(*arguments)
+            case "watch":
+                for pattern, watch in (("graphql", by_graphql), ("http", by_http)):
+                    following = asyncio.create_task(self._watch(pattern, watch, *arguments))
+                    self._watching.add(following)
+            case "mount":
+                await self._producer.broadcast_event(DoVolumeMountEvent.deserialize(tuple(arguments)))
+            case "unmount":
+                await self._producer.broadcast_event(DoVolumeUnmountEvent.deserialize(tuple(arguments)))
+
+    async def _fetch(self, task: str) -> None:
+        event: Any = await self._fetcher.fetch_cached_event(EventCacheDomain.BGTASK.cache_id(task))
+        tell("kept", event.event_name() if event else "", event.serialize() if event else ())
+
+    async def _watch(self, pattern: str, watch: Any, task: str) -> None:
+        tell(pattern, task, await watch(self._hub, self._fetcher, task))
+
+
+async def wishes() -> AsyncIterator[Any]:
+    """What is asked for on the input."""
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    while line := await reader.readline():
+        yield json.loads(line)
 
 
 async def main(address: str, db: int) -> None:
@@ -63,14 +128,11 @@ async def main(address: str, db: int) -> None:
             db=db,
         ),
     )
-    dispatcher = EventDispatcher(queue)
-    for kind in BROADCAST:
-        dispatcher.subscribe(kind, None, partial(heard, "broadcast"))
-    for kind in ANYCAST:
-        dispatcher.consume(kind, None, partial(heard, "anycast"))
-    await dispatcher.start()
+    manager = Manager(queue)
+    await manager.dispatcher.start()
     print("listening", flush=True)
-    await asyncio.sleep(3600)
+    async for wish in wishes():
+        await manager.do(wish["do"], wish["with"])
 
 
 asyncio.run(main(sys.argv[1], int(sys.argv[2])))

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from harness.redis_server import free_port
 
 from backends.mounted.mountinfo import MountedAs
+from bus.backendai.rights import NEEDED_RIGHTS
 from ops import doctor
 from ops.cli import main
 
@@ -132,6 +133,75 @@ def test_a_redis_user_who_may_not_ask_for_its_settings(config: Path, clean_redis
             client.acl_deluser("careful")
     assert code == 0
     assert grades(findings["redis append-only file"]) == {"ok"}
+
+
+def carry_to(config: Path, url: str) -> None:
+    """Have events carried to a Redis of Backend.AI's."""
+    config.write_text(f'{config.read_text()}\n[backendai]\nurl = "{url}"\n')
+
+
+def test_a_manager_s_redis_that_lets_the_bridge_work(config: Path, clean_redis) -> None:
+    import redis
+
+    rights = NEEDED_RIGHTS.split()
+    with redis.Redis(port=clean_redis.port) as client:
+        client.execute_command("ACL", "SETUSER", "bridge", "reset", "on", ">pw", "resetchannels", *rights)
+        try:
+            carry_to(config, clean_redis.url.replace("redis://", "redis://bridge:pw@"))
+            code, findings = examine(config)
+        finally:
+            client.acl_deluser("bridge")
+        says = client.info("server")["redis_version"] >= "7"
+        assert set(client.keys()) <= {b"penstock:carried:doctor"}
+    assert code == 0
+    (finding,) = findings["backendai.url"]
+    assert finding["grade"] == ("ok" if says else "warn"), finding
+
+
+@pytest.mark.parametrize(
+    ("right", "told"),
+    [
+        ("&events_all", "may not PUBLISH events_all, SUBSCRIBE events_all"),
+        ("+publish", "may not PUBLISH events_all"),
+        ("~bgtask.*", "may not SET bgtask."),
+        ("+xadd", "may not XADD events"),
+        ("~penstock:carried:*", "refuses"),
+        ("+eval", "refuses"),
+    ],
+)
+def test_a_manager_s_redis_that_refuses_the_bridge_something(
+    config: Path, clean_redis, right: str, told: str
+) -> None:
+    import redis
+
+    rights = [each for each in NEEDED_RIGHTS.split() if each != right]
+    with redis.Redis(port=clean_redis.port) as client:
+        client.execute_command("ACL", "SETUSER", "bridge", "reset", "on", ">pw", "resetchannels", *rights)
+        try:
+            carry_to(config, clean_redis.url.replace("redis://", "redis://bridge:pw@"))
+            code, findings = examine(config)
+        finally:
+            client.acl_deluser("bridge")
+        says = client.info("server")["redis_version"] >= "7" or told == "refuses"
+    (finding,) = findings["backendai.url"]
+    assert right in finding["remedy"]
+    if says:
+        assert (code, finding["grade"]) == (1, "fail")
+        assert told in finding["seen"]
+    else:
+        assert (code, finding["grade"]) == (0, "warn")
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://:pass-word@127.0.0.1:{port}/4", "redis+sentinel://:pass-word@127.0.0.1:{port}/service/4"]
+)
+def test_a_manager_s_redis_that_is_away(config: Path, url: str) -> None:
+    carry_to(config, url.format(port=free_port()))
+    code, findings = examine(config)
+    assert code == 1
+    (finding,) = findings["backendai.url"]
+    assert finding["grade"] == "fail"
+    assert "pass-word" not in json.dumps(findings)
 
 
 def test_wrong_settings(config: Path) -> None:
