@@ -12,7 +12,13 @@ from ops.cli.options import told
 
 
 @main.command("import-config")
-@click.argument("source", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument(
+    "sources",
+    nargs=-1,
+    required=True,
+    metavar="SOURCE...",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+)
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -21,17 +27,25 @@ from ops.cli.options import told
     help="Settings file to write; secrets go beside it, into a file of their own.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def import_config(source: Path, out: Path, *, as_json: bool) -> None:
-    """Read a storage-proxy.toml and write settings for Penstock; tell what has no equivalent."""
-    from ops.import_config import import_settings, write
+def import_config(sources: tuple[Path, ...], out: Path, *, as_json: bool) -> None:
+    """Read a storage-proxy.toml and write settings for Penstock; tell what has no equivalent.
+
+    Volumes that stand in a file of their own are read from it as well. Relative paths are taken from the directory
+    of the file they stand in.
+    """
+    from ops.importing import read_settings, write_settings
 
     with told():
-        found = import_settings(source.read_text())
-        beside = write(found, out)
+        found = read_settings(sources)
+        beside = write_settings(found, out)
     if as_json:
         click.echo(json.dumps({"settings": str(out), "taken": found.taken, "notes": found.notes}))
         return
-    click.echo(f"{out} has the settings, {beside} the secrets (for its owner only)\n")
+    click.echo(
+        f"{out} has the settings, {beside} the secrets (for its owner only)\n"
+        if beside
+        else f"{out} has the settings and the secrets (for its owner only)\n"
+    )
     for theirs, ours in found.taken.items():
         click.echo(f"  taken  {theirs} -> {ours}")
     for theirs, why in found.notes.items():
