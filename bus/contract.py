@@ -277,7 +277,7 @@ class Events(Protocol):
     def follow(self, reader: str, start: Position | None = None) -> AbstractAsyncContextManager[Subscription]:
         """Follow the broadcast as a named reader: from its saved position, else from `start`, else from now on.
 
-        Once it has saved a position, events are kept for it until it has dealt with them.
+        From then on events are kept for it until it has dealt with them, and it goes on where it was.
         """
 
     def watch(

@@ -6,21 +6,23 @@ import errno
 import os
 import socket
 import sys
-from collections.abc import Iterator
-from contextlib import closing, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import anyio
-import redis
+from pydantic import SecretStr
 
 from backends.mounted.helping.resolving import has_openat2
 from backends.mounted.mountinfo import MountedAs, mounted_as
 from backends.registry import drivers
 from backends.settings import VolumeSettings
 from bus.backendai.rights import NEEDED_RIGHTS, refused
+from bus.settings import BusSettings
+from bus.streams.connection import Connections
 from domain.errors import PenstockError
 from ops.jobs import jobs_url
 from ops.settings import Settings, load_settings
@@ -60,7 +62,7 @@ def examine(config: Path | None) -> Iterator[Finding]:
         return
     yield Finding(Grade.OK, "settings", str(config or "from the environment"))
     yield from _secrets(settings)
-    yield from _redis("redis", settings.bus.url.get_secret_value(), durable=True)
+    yield from _redis("redis", settings.bus, durable=True)
     yield from _job_queue(settings)
     yield from _bridge(settings)
     for name, volume in settings.volumes.items():
@@ -89,11 +91,11 @@ def _secrets(settings: Settings) -> Iterator[Finding]:
 
 def _job_queue(settings: Settings) -> Iterator[Finding]:
     try:
-        url = jobs_url(settings)
+        url = SecretStr(jobs_url(settings))
     except PenstockError as error:
         yield Finding(Grade.FAIL, "job queue", error.message, "set worker.url")
         return
-    yield from _redis("job queue", url, durable=False)
+    yield from _redis("job queue", settings.bus.model_copy(update={"url": url}), durable=False)
 
 
 def _bridge(settings: Settings) -> Iterator[Finding]:
@@ -117,14 +119,12 @@ def _bridge(settings: Settings) -> Iterator[Finding]:
         yield Finding(Grade.OK, what, "it is there, and lets the bridge do what it does")
 
 
-def _redis(what: str, url: str, *, durable: bool) -> Iterator[Finding]:
+def _redis(what: str, settings: BusSettings, *, durable: bool) -> Iterator[Finding]:
     try:
-        with closing(redis.Redis.from_url(url, socket_timeout=3, socket_connect_timeout=3)) as client:
-            info: Any = client.info()
-            sync = _append_sync(client) if durable else ""
-    except (redis.RedisError, ValueError) as error:
+        info, sync = anyio.run(_told_by_redis, settings)
+    except (PenstockError, ValueError) as error:
         remedy = "start Redis, or correct its URL, user and password"
-        yield Finding(Grade.FAIL, what, f"{type(error).__name__}: {str(error)[:120]}", remedy)
+        yield Finding(Grade.FAIL, what, str(error)[:160], remedy)
         return
     yield _redis_version(what, info)
     if durable:
@@ -132,26 +132,29 @@ def _redis(what: str, url: str, *, durable: bool) -> Iterator[Finding]:
         yield _eviction(info)
 
 
-def _redis_version(what: str, info: dict[str, Any]) -> Finding:
+async def _told_by_redis(settings: BusSettings) -> tuple[Mapping[str, str], str]:
+    """What a server says of itself, and when it syncs its append-only file; empty if this user may not ask that."""
+    async with Connections(settings).blocking(settings.connect_timeout_seconds) as redis:
+        lines = (await redis.ask("INFO")).decode("utf-8", "replace").splitlines()
+        info = dict(line.split(":", 1) for line in lines if ":" in line)
+        try:
+            _, sync = await redis.ask("CONFIG", "GET", "appendfsync")
+        except (PenstockError, ValueError):
+            return info, ""
+    return info, sync.decode()
+
+
+def _redis_version(what: str, info: Mapping[str, str]) -> Finding:
     told = f"{info.get('server_name', 'redis')} {info.get('valkey_version', info['redis_version'])}"
-    version = tuple(int(part) for part in str(info["redis_version"]).split(".")[:2])
+    version = tuple(int(part) for part in info["redis_version"].split(".")[:2])
     if version < _OLDEST_REDIS:
         return Finding(Grade.FAIL, what, told, "use Redis 6.2 or later, or Valkey")
     return Finding(Grade.OK, what, told)
 
 
-def _append_sync(client: redis.Redis) -> str:
-    """When the append-only file is synced; empty if this user may not ask."""
-    try:
-        known: Any = client.config_get("appendfsync")
-    except redis.ResponseError:
-        return ""
-    return str(known.get("appendfsync", ""))
-
-
-def _append_only(info: dict[str, Any], sync: str) -> Finding:
+def _append_only(info: Mapping[str, str], sync: str) -> Finding:
     what = "redis append-only file"
-    if not info.get("aof_enabled"):
+    if info.get("aof_enabled") != "1":
         remedy = "set `appendonly yes`: without it accepted commands are lost when Redis dies"
         return Finding(Grade.FAIL, what, "off", remedy)
     if sync in {"", "always"}:
@@ -160,8 +163,8 @@ def _append_only(info: dict[str, Any], sync: str) -> Finding:
     return Finding(Grade.WARN, what, f"on, appendfsync {sync}", remedy)
 
 
-def _eviction(info: dict[str, Any]) -> Finding:
-    policy = str(info.get("maxmemory_policy", "noeviction"))
+def _eviction(info: Mapping[str, str]) -> Finding:
+    policy = info.get("maxmemory_policy", "noeviction")
     if policy == "noeviction":
         return Finding(Grade.OK, "redis eviction", policy)
     remedy = "set `maxmemory-policy noeviction`: any other one deletes streams"

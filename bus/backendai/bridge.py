@@ -47,7 +47,6 @@ class Bridge:
             await anyio.sleep(_PAUSE_SECONDS)
 
     async def _carry(self, lease: Lease) -> None:
-        is_registered = any(found.reader == READER for found in await self._bus.inspection.readers())
         # From now on, the first time; whatever happens after that waits for a bridge.
         async with self._bus.events.follow(READER) as subscription:
             logger.info("events are carried to Backend.AI")
@@ -56,9 +55,8 @@ class Bridge:
                 if isinstance(item, Gap):
                     logger.error("events were removed before they were carried to Backend.AI")
                 elif said := self._words(item):
-                    await self._send(item, said, lease, is_registered=is_registered)
+                    await self._peer.send(item.envelope.id, said, self._source)
                 await subscription.save(item.position)
-                is_registered = True
 
     def _words(self, item: Broadcasted) -> Sequence[Word]:
         try:
@@ -66,20 +64,3 @@ class Bridge:
         except PenstockError as error:
             logger.debug("an event of a later release is not carried: {}", error)
             return ()
-
-    async def _send(self, item: Broadcasted, said: Sequence[Word], lease: Lease, *, is_registered: bool) -> None:
-        """Send what an event means.
-
-        Raises:
-            BusError: not now; it comes again to whoever follows as the same reader.
-        """
-        while True:
-            try:
-                return await self._peer.send(item.envelope.id, said, self._source)
-            except BusError as error:
-                if is_registered:
-                    raise
-                # Whoever follows for the first time begins after it, so it is not let go.
-                logger.warning("carrying events to Backend.AI: {}", error)
-            await anyio.sleep(_PAUSE_SECONDS)
-            await lease.confirm()

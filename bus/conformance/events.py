@@ -36,6 +36,16 @@ class Events(OpensBus):
             async with bus.events.follow("archive") as subscription:
                 assert await read(subscription, 2) == sent[1:]
 
+    async def test_a_reader_that_died_before_it_saved_anything_misses_nothing(self) -> None:
+        async with self.open_bus("a") as bus:
+            await bus.events.publish(an_upload(bus, a_folder(), 1))
+            async with bus.events.follow("archive"):
+                pass
+            sent = an_upload(bus, a_folder(), 2)
+            await bus.events.publish(sent)
+            async with bus.events.follow("archive") as subscription:
+                assert await read(subscription, 1) == [sent]
+
     async def test_a_watcher_starts_where_it_is_told(self) -> None:
         async with self.open_bus("a") as bus:
             sent = [an_upload(bus, a_folder(), size) for size in range(4)]

@@ -30,7 +30,7 @@ class MemoryEvents:
         """Follow the broadcast as a named reader."""
         await anyio.lowlevel.checkpoint()
         first = int(start.entry) if start else len(self._store.broadcast)
-        yield MemorySubscription(self._store, reader, self._store.readers.get(reader, first), None)
+        yield MemorySubscription(self._store, reader, self._store.readers.setdefault(reader, first), None)
 
     @asynccontextmanager
     async def watch(

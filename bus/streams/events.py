@@ -54,6 +54,8 @@ class StreamEvents:
         saved = saved or await link.execute("HGET", keys.READERS_EXPIRED, reader)
         first = saved.decode() if saved else start.entry if start else ""
         async with self._subscription(reader, first) as subscription:
+            if not saved:
+                await subscription.register()
             yield subscription
 
     @asynccontextmanager
@@ -91,6 +93,10 @@ class StreamSubscription:
         self._met = b""
         self._shown = 0.0
         self._reading: AsyncGenerator[Broadcasted | Gap, None] | None = None
+
+    async def register(self) -> None:
+        """Be on the register from where it begins: what comes from now on is kept for it."""
+        await self.save(Position(self._position))
 
     async def save(self, position: Position) -> None:
         """Remember that everything up to here was dealt with."""
