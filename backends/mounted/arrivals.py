@@ -23,11 +23,11 @@ from typing import Final
 from backends.contract import Tell
 from backends.mounted import digests
 from backends.mounted.area import ARRIVING, Area
-from backends.mounted.beneath import Beneath, names_in, opened
+from backends.mounted.beneath import Beneath, opened, readable
 from backends.mounted.changes import Change
 from backends.mounted.durable import make_parents, start_writeback, write_out
 from backends.mounted.errors import translated
-from backends.mounted.names import DIRECTORY_MODE, parent_of, refuse_root
+from backends.mounted.names import DIRECTORY_MODE, parent_of
 from backends.mounted.outbox_parts import OutboxParts
 from backends.mounted.staging import FILE_MODE, check_room, write
 from backends.powers import Arrival, WholeUpload
@@ -49,30 +49,43 @@ class Arrivals:
     def __init__(self, area: Area, parts: OutboxParts) -> None:
         self._area = area
         self._parts = parts
+        self._directory = -1
+
+    def open(self) -> None:
+        """Have the directory at hand in which files arrive. Repeat-safe."""
+        if self._directory < 0:
+            with translated(ARRIVING, Subject.VOLUME), self._area.place(ARRIVING) as place:
+                self._directory = readable(place.fd)
+
+    def close(self) -> None:
+        """Give it back."""
+        if self._directory >= 0:
+            os.close(self._directory)
+        self._directory = -1
 
     def place(self, root: Beneath, upload: WholeUpload, tell: Tell[None]) -> Change[bool]:
         """Put a file at its place and tell of it; False if it cannot be done this way."""
         name = f"{upload.session}.{_text(upload.note)}"
         if len(name) > _NAME_BYTES:
             return False
-        with translated(upload.session, Subject.UPLOAD), self._area.place(ARRIVING) as arriving:
+        with translated(upload.session, Subject.UPLOAD):
             check_room(root, len(upload.data))
-            with opened(os.open(name, _MAKE, FILE_MODE, dir_fd=arriving.fd)) as fd:
+            with opened(os.open(name, _MAKE, FILE_MODE, dir_fd=self._directory)) as fd:
                 is_placed = False
                 try:
                     self._fill(fd, upload)
                     yield None
                     write_out(fd)
-                    is_placed = _link(root, arriving, name, upload.destination)
+                    is_placed = self._link(root, name, upload.destination)
                 finally:
                     if not is_placed:
-                        os.unlink(name, dir_fd=arriving.fd)
+                        os.unlink(name, dir_fd=self._directory)
                 if is_placed:
                     tell.place = yield tell.words(None)
                     if tell.place is None:
                         # It is there. Who looks for such files tells of it as soon as that can be written down.
                         raise StorageFullError("there is no room to tell of it", subject=Subject.UPLOAD)
-                    os.unlink(name, dir_fd=arriving.fd)
+                    os.unlink(name, dir_fd=self._directory)
         return is_placed
 
     def _fill(self, fd: int, upload: WholeUpload) -> None:
@@ -82,24 +95,43 @@ class Arrivals:
             digests.keep(self._area.mount, fd, upload.sha256)
         start_writeback(fd, 0, len(upload.data))
 
+    def _link(self, root: Beneath, name: str, destination: RelativePath) -> bool:
+        """Give a file its name; False if that has to be done another way."""
+        with translated(destination):
+            try:
+                return self._linked(root, name, destination)
+            except FileNotFoundError:
+                make_parents(root, destination, DIRECTORY_MODE)
+                return self._linked(root, name, destination)
+
+    def _linked(self, root: Beneath, name: str, destination: RelativePath) -> bool:
+        with parent_of(root, destination) as (target, last):
+            try:
+                os.link(name, last, src_dir_fd=self._directory, dst_dir_fd=target, follow_symlinks=False)
+            except OSError as error:
+                if error.errno in _NOT_THIS_WAY:
+                    return False
+                raise
+        return True
+
     def recover(self, words: Callable[[Arrival], bytes]) -> int:
         """Tell of files nobody is at any more; tells how many were found."""
-        with translated(ARRIVING, Subject.VOLUME), self._area.place(ARRIVING) as arriving:
-            return sum(self._recover(arriving, name, words) for name in names_in(arriving))
+        with translated(ARRIVING, Subject.VOLUME):
+            return sum(self._recover(name, words) for name in sorted(os.listdir(self._directory)))
 
-    def _recover(self, arriving: Beneath, name: str, words: Callable[[Arrival], bytes]) -> bool:
-        with suppress(FileNotFoundError), opened(os.open(name, _LOOK, dir_fd=arriving.fd)) as fd:
+    def _recover(self, name: str, words: Callable[[Arrival], bytes]) -> bool:
+        with suppress(FileNotFoundError), opened(os.open(name, _LOOK, dir_fd=self._directory)) as fd:
             if abs(time.time() - os.fstat(fd).st_mtime) < _LEAST_SECONDS:
                 return False
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return False
-            os.stat(name, dir_fd=arriving.fd, follow_symlinks=False)  # nobody else was quicker
+            os.stat(name, dir_fd=self._directory, follow_symlinks=False)  # nobody else was quicker
             told = words(self._arrival(fd, name)) if os.fstat(fd).st_nlink > 1 else b""
             if told and not self._parts.put(told, again=True):
                 return False
-            os.unlink(name, dir_fd=arriving.fd)
+            os.unlink(name, dir_fd=self._directory)
             return True
         return False
 
@@ -108,28 +140,6 @@ class Arrivals:
         known = os.fstat(fd)
         sha256 = digests.kept(self._area.mount, fd)
         return Arrival(session, _note(text), known.st_size, sha256, known.st_mtime)
-
-
-def _link(root: Beneath, arriving: Beneath, name: str, destination: RelativePath) -> bool:
-    """Give a file its name; False if that has to be done another way."""
-    with translated(destination):
-        refuse_root(destination)
-        try:
-            return _linked(root, arriving, name, destination)
-        except FileNotFoundError:
-            make_parents(root, destination, DIRECTORY_MODE)
-            return _linked(root, arriving, name, destination)
-
-
-def _linked(root: Beneath, arriving: Beneath, name: str, destination: RelativePath) -> bool:
-    with parent_of(root, destination) as (target, last):
-        try:
-            os.link(name, last, src_dir_fd=arriving.fd, dst_dir_fd=target, follow_symlinks=False)
-        except OSError as error:
-            if error.errno in _NOT_THIS_WAY:
-                return False
-            raise
-    return True
 
 
 def _text(note: bytes) -> str:

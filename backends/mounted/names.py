@@ -59,6 +59,9 @@ def file_stat(result: os.stat_result) -> FileStat:
 def parent_of(root: Beneath, path: RelativePath) -> Iterator[tuple[int, str]]:
     """The directory a name lies in, and the name itself; the name is not looked at."""
     refuse_root(path)
+    if path.parent.is_root:
+        yield root.fd, path.name
+        return
     with root.directory(path.parent) as fd:
         yield fd, path.name
 

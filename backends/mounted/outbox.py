@@ -26,10 +26,12 @@ class MountedOutbox:
     async def open(self) -> None:
         """Make it ready to be written to. Repeat-safe."""
         await self._threads.run(self.written.open)
+        await self._threads.run(self.arrivals.open)
 
     def close(self) -> None:
         """Give everything back."""
         self.written.close()
+        self.arrivals.close()
 
     def mark(self) -> Mark | None:
         """What differs once anything more was written; looks at what the kernel has in memory only."""

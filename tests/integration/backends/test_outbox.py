@@ -87,6 +87,12 @@ async def told(volume: VfsVolume) -> list[bytes]:
     return await anyio.to_thread.run_sync(entries, volume.outbox.written)
 
 
+def arrivals_of(area: Area, parts: OutboxParts) -> Arrivals:
+    found = Arrivals(area, parts)
+    found.open()
+    return found
+
+
 def path(text: str) -> RelativePath:
     return RelativePath.parse(text)
 
@@ -444,7 +450,7 @@ def test_whenever_its_process_dies_a_small_file_is_told_of_or_not_there(
     kinds = set()
     for call in range(1, 100):
         parts = opened(area)
-        mine = Arrivals(area, parts)
+        mine = arrivals_of(area, parts)
         before = len(entries(parts))
 
         def put(mine: Arrivals = mine, parts: OutboxParts = parts) -> None:
@@ -466,6 +472,7 @@ def test_whenever_its_process_dies_a_small_file_is_told_of_or_not_there(
             assert words == []
         assert all((one.session, one.note, one.size_bytes) == ("ab12", b"note \xff\0", 5) for one in found)
         kinds.add(tuple(words))
+        mine.close()
         parts.close()
         if not died:
             break
@@ -481,7 +488,7 @@ def test_who_says_it_may_be_the_second_time_is_known(
     parts = opened(area)
     (tmp_path / ".penstock/arriving" / "ab12.bm90ZQ").write_bytes(b"x")
     os.link(tmp_path / ".penstock/arriving" / "ab12.bm90ZQ", tmp_path / "a")
-    assert Arrivals(area, parts).recover(lambda arrival: arrival.note) == 1
+    assert arrivals_of(area, parts).recover(lambda arrival: arrival.note) == 1
     (part,) = parts.parts()
     assert [(entry.data, entry.again) for entry in parts.read(part, 0)] == [(b"note", True)]
 
@@ -489,12 +496,12 @@ def test_who_says_it_may_be_the_second_time_is_known(
 def test_a_file_somebody_is_at_is_left_alone(area: Area, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also in the moment before its maker has locked it."""
     parts = opened(area)
-    mine = Arrivals(area, parts)
+    mine = arrivals_of(area, parts)
     found: list[int] = []
 
     def look(fd: int) -> None:
         monkeypatch.setattr(arrivals, "_LEAST_SECONDS", 0)
-        found.append(Arrivals(area, parts).recover(lambda _: b"x"))
+        found.append(arrivals_of(area, parts).recover(lambda _: b"x"))
 
     monkeypatch.setattr(arrivals, "write_out", look)
     with area.mount.below(()) as root:
