@@ -13,13 +13,13 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from signal import SIGCONT, SIGSTOP
 
 import pytest
-from harness.cutter import Cutter, open_cutter
+from harness.cutter import open_cutter
+from harness.fault.gateways import GatewayFaults
 from harness.fault.uploaders import Upload, Uploader, Uploads
 from harness.folders import files_below
-from harness.processes import Api, Role, Site, open_site, until
+from harness.processes import Api, Site, open_site, until
 
 SEEDS = range(int(os.environ.get("SEEDS", "1")))
 SECONDS = 60 * float(os.environ["MINUTES"]) if "MINUTES" in os.environ else 12.0
@@ -27,47 +27,6 @@ UPLOADERS = 6
 #: Within what time an upload that was half finished is looked after.
 SWEPT_SECONDS = 30.0
 FAULTS = ("kill_gateway", "kill_gateway", "freeze_gateway", "cut", "cut", "cut_redis", "restart_redis")
-
-
-class Faults:
-    """Does harm to two gateways on one volume."""
-
-    def __init__(self, site: Site, chance: random.Random, way: Cutter, redis_way: Cutter) -> None:
-        self._site = site
-        self._chance = chance
-        self._way = way
-        self._redis_way = redis_way
-        self._gateways: list[Role] = [site.start("gateway"), site.start("gateway")]
-        self.done: Counter[str] = Counter()
-
-    def do(self) -> None:
-        """Do one."""
-        name = self._chance.choice(FAULTS)
-        self.done[name] += 1
-        getattr(self, name)()
-
-    def kill_gateway(self) -> None:
-        place = self._chance.randrange(len(self._gateways))
-        self._gateways[place].kill()
-        self._gateways[place] = self._site.revive("gateway")
-
-    def freeze_gateway(self) -> None:
-        """For longer than its lease of an upload."""
-        frozen = self._chance.choice(self._gateways)
-        frozen.process.send_signal(SIGSTOP)
-        time.sleep(self._chance.uniform(0.5, 2.5))
-        frozen.process.send_signal(SIGCONT)
-
-    def cut(self) -> None:
-        self._way.cut_after(self._chance.randrange(1 << 21))
-
-    def cut_redis(self) -> None:
-        self._redis_way.cut_after(self._chance.randrange(1 << 14))
-
-    def restart_redis(self) -> None:
-        self._site.server.kill()
-        time.sleep(self._chance.uniform(0, 0.5))
-        self._site.server.start()
 
 
 @pytest.mark.timeout(240 + SECONDS)
@@ -80,7 +39,7 @@ def test_uploads_under_every_fault(seed: int, tmp_path: Path) -> None:
         redis_way = stack.enter_context(open_cutter(site.server.port))
         site.write_settings(bus__url=f"redis://127.0.0.1:{redis_way.port}/0", gateway__sweep_seconds=1.0)
         site.start("actor")
-        faults = Faults(site, chance, way, redis_way)
+        faults = GatewayFaults(site, chance, redis_way, way)
         site.api.make_folder()
         api = Api(way.port, site.api.manager_port)
         threads = [
@@ -94,7 +53,7 @@ def test_uploads_under_every_fault(seed: int, tmp_path: Path) -> None:
         end = time.monotonic() + SECONDS
         while time.monotonic() < end:
             time.sleep(chance.uniform(0.05, 0.5))
-            faults.do()
+            faults.do(chance.choice(FAULTS))
         stop.set()
         for thread in threads:
             thread.join()

@@ -1,0 +1,57 @@
+"""Harm that is done to two gateways on one volume, and to what they talk to."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from signal import SIGCONT, SIGSTOP
+
+from harness.cutter import Cutter
+from harness.processes import Role, Site
+
+
+class GatewayFaults:
+    """Does harm.
+
+    Args:
+        redis_way: the way to Redis.
+        way: the way clients come by, where they come by one that can be cut.
+    """
+
+    def __init__(self, site: Site, chance: random.Random, redis_way: Cutter, way: Cutter | None = None) -> None:
+        self._site = site
+        self._chance = chance
+        self._way = way
+        self._redis_way = redis_way
+        self._gateways: list[Role] = [site.start("gateway"), site.start("gateway")]
+        self.done: Counter[str] = Counter()
+
+    def do(self, name: str) -> None:
+        """Do one of what follows."""
+        self.done[name] += 1
+        getattr(self, name)()
+
+    def kill_gateway(self) -> None:
+        place = self._chance.randrange(len(self._gateways))
+        self._gateways[place].kill()
+        self._gateways[place] = self._site.revive("gateway")
+
+    def freeze_gateway(self) -> None:
+        """For longer than its lease of an upload."""
+        frozen = self._chance.choice(self._gateways)
+        frozen.process.send_signal(SIGSTOP)
+        time.sleep(self._chance.uniform(0.5, 2.5))
+        frozen.process.send_signal(SIGCONT)
+
+    def cut(self) -> None:
+        assert self._way is not None, "clients come by a way that cannot be cut"
+        self._way.cut_after(self._chance.randrange(1 << 21))
+
+    def cut_redis(self) -> None:
+        self._redis_way.cut_after(self._chance.randrange(1 << 14))
+
+    def restart_redis(self) -> None:
+        self._site.server.kill()
+        time.sleep(self._chance.uniform(0, 0.5))
+        self._site.server.start()
