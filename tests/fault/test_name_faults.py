@@ -1,7 +1,7 @@
 """Names changed while gateways are killed and frozen, connections to Redis cut and Redis is started anew.
 
-What was acknowledged is there and was told once, and what was done later to the same thing was told later, whichever
-gateway did it.
+What was acknowledged is there and was told once, and what was done later to the same thing was told later,
+whichever gateway did it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ FAULTS = ("kill_gateway", "kill_gateway", "freeze_gateway", "cut_redis", "restar
 
 @dataclass
 class Thing:
-    """A directory or file. Of each step with it: the event it leads to, of which name, and if it was acknowledged."""
+    """A directory or file; of each step with it the event it leads to, its name, and if it was acknowledged."""
 
     steps: list[tuple[str, str, bool]] = field(default_factory=list)
 
@@ -70,7 +70,10 @@ class Worker:
             self._manager(thing, "file.deleted", name, "delete", relpaths=[name], recursive=True)
 
     def _mkdir(self, thing: Thing, name: str) -> bool:
-        return self._manager(thing, "directory.created", name, "mkdir", relpath=name, parents=False)
+        """A directory, and maybe a large file in it at once."""
+        if not self._manager(thing, "directory.created", name, "mkdir", relpath=name, parents=False):
+            return False
+        return self._chance.random() < 0.5 or self._upload_large(thing, f"{name}/in")
 
     def _upload_small(self, thing: Thing, name: str) -> bool:
         return self._upload(thing, name, b"x" * self._chance.randrange(1, 5000))
@@ -147,7 +150,8 @@ def violations(site: Site, things: list[Thing]) -> Iterator[str]:
         for event_type, name, is_done in thing.steps:
             places = told[event_type, name]
             if len(places) > 1 or (is_done and not places):
-                yield f"{event_type} of {name}, {'' if is_done else 'not '}acknowledged, was told {len(places)} times"
+                known = "acknowledged" if is_done else "not acknowledged"
+                yield f"{event_type} of {name}, {known}, was told {len(places)} times"
             if places and places[0] < last:
                 yield f"{event_type} of {name} was told before what came before it"
             last = max([last, *places])
