@@ -27,7 +27,7 @@ from domain.registry import open_event
 #: How long is waited before looking for what others have written and not taken over, in seconds.
 _LOOK_SECONDS: Final = 1.0
 #: How long events are gathered for that were just written, in seconds: many in one step cost little more than one.
-_LULL_SECONDS: Final = 0.002
+_LULL_SECONDS: Final = 0.005
 #: How often parts that were read are removed, and it is asked anew how far they are: a failover may have forgotten.
 _TIDY_SECONDS: Final = 10.0
 #: Entries taken over in one step.
