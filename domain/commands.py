@@ -49,6 +49,9 @@ class SetQuota(_ScopeCommand):
 
     limit_bytes: int | None = Field(None, ge=0, description="limit of all folders together, in bytes; absent: none")
     soft_bytes: int | None = Field(None, ge=0, description=_SOFT)
+    make: bool | None = Field(
+        None, description="whether the scope is made, with these limits, if it is not there; absent: it is not"
+    )
 
 
 class UnsetQuota(_ScopeCommand):
@@ -71,6 +74,9 @@ class CreateVFolder(_FolderCommand):
     type = "vfolder.create"
 
     mode: int = Field(DEFAULT_FOLDER_MODE, ge=0, le=0o7777, description="permission bits of the directory")
+    scope_limit_bytes: int | None = Field(
+        None, ge=0, description="limit its scope gets if this command makes it, in bytes; absent: none"
+    )
 
 
 class SetVFolderQuota(_FolderCommand):
@@ -93,7 +99,7 @@ class DeleteFiles(_FolderCommand):
 
     type = "files.delete"
 
-    paths: list[str] = Field(min_length=1, max_length=1000, description="what to remove, relative to the folder")
+    paths: list[str] = Field(description="what to remove, relative to the folder")
     recursive: bool = Field(False, description="whether directories go as well, with all they hold")
 
 

@@ -23,6 +23,7 @@ from gateway.manager.status import StatusRoutes
 from gateway.manager.tasks import TaskRoutes
 from gateway.manager.transfers import TransferRoutes
 from gateway.manager.trash import TrashRoutes
+from gateway.manager.unmanaged import answering_unmanaged
 from gateway.manager.vestiges import VestigeRoutes
 from gateway.manager.volumes import VolumeRoutes
 from gateway.middlewares import around, require_secret, signed
@@ -32,6 +33,10 @@ from gateway.peers import Peers, limit_peers
 from gateway.settings import GatewaySettings
 from gateway.statuses import explaining
 
+#: What the manager's port tells everybody: that it is there, and what it can be asked.
+_OPEN: Final = StatusRoutes.PATHS | OpenApiRoutes.PATHS
+#: Where clients, and who watches over us, ask whether anybody is there.
+_CLIENT_OPEN: Final = frozenset({"/"})
 #: Longest request line and header field taken, in bytes: tokens stand in the query.
 _FIELD_BYTES: Final = 64 * 1024
 #: How long an idle connection is kept, in seconds.
@@ -43,13 +48,14 @@ _READ_BYTES: Final = 32 << 10
 def manager_app(gate: Gate) -> web.Application:
     """The manager's port."""
     settings = gate.settings
-    secret = require_secret(settings.manager_secrets, StatusRoutes.PATHS)
+    peers = Peers(settings.manager_peer_requests, settings.manager_peer_rate)
     app = web.Application(
         middlewares=[
             around("manager", gate.observer, gate.spans),
-            *_limits(Peers(settings.peer_requests, settings.peer_rate), settings),
-            secret,
+            *_limits(peers, settings, _OPEN),
+            require_secret(settings.manager_secrets, _OPEN),
             explaining(gate.bus.catalogue),
+            answering_unmanaged(gate),
         ]
     )
     app.on_response_prepare.append(signed(gate.version))
@@ -80,7 +86,7 @@ def client_app(gate: Gate) -> web.Application:
     app = web.Application(
         middlewares=[
             around("client", gate.observer, gate.spans),
-            *_limits(gate.client_peers, gate.settings),
+            *_limits(gate.client_peers, gate.settings, _CLIENT_OPEN),
             explaining(gate.bus.catalogue),
         ]
     )
@@ -97,8 +103,8 @@ def client_app(gate: Gate) -> web.Application:
     return app
 
 
-def _limits(peers: Peers, settings: GatewaySettings) -> list[Middleware]:
-    return [limit_peers(peers, settings.trusted_proxies)] if peers.are_limited else []
+def _limits(peers: Peers, settings: GatewaySettings, open_paths: frozenset[str]) -> list[Middleware]:
+    return [limit_peers(peers, settings.trusted_proxies, open_paths)] if peers.are_limited else []
 
 
 def server_options() -> dict[str, Any]:

@@ -134,7 +134,7 @@ def require_secret(secrets: Sequence[SecretStr], open_paths: frozenset[str]) -> 
         if request.path in open_paths:
             return await handler(request)
         given = request.headers.get(SECRET_HEADER)
-        if given is None:
+        if not given:
             return forbidden("missing auth token").response()
         # All of them are compared, so that the time taken does not tell which one it was.
         if not sum(hmac.compare_digest(given.encode("utf-8", "surrogateescape"), one) for one in expected):

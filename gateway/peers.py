@@ -1,4 +1,4 @@
-"""How much one peer may ask for at once, and how fast.
+"""How much one peer may ask for at once, and how fast: of one port, in one process.
 
 A peer is the address a connection comes from, or, behind a server we were told to trust, the one that server names.
 """
@@ -101,13 +101,20 @@ class Peers:
             self._peers.popitem(last=False)
 
 
-def limit_peers(peers: Peers, trusted: Sequence[Network]) -> Middleware:
-    """Refuse peers that ask too much with 429, before their request is looked at."""
+def limit_peers(peers: Peers, trusted: Sequence[Network], open_paths: frozenset[str]) -> Middleware:
+    """Refuse peers that ask too much with 429, before their request is looked at.
+
+    Args:
+        trusted: servers in front.
+        open_paths: what everybody may ask at any time, so that whoever watches over us is never refused.
+    """
 
     @web.middleware
     async def middleware(
         request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
+        if request.path in open_paths:
+            return await handler(request)
         with peers.admitted(peer_of(request.remote or "", request.headers.getall("X-Forwarded-For", ()), trusted)):
             return await handler(request)
 

@@ -2,7 +2,8 @@
 
 Types below `https://api.backend.ai/probs/` are those Backend.AI's manager and clients know; what they have no
 word for is `urn:penstock:problem:<code>`. `error_code` is `<domain>_<operation>_<detail>`, the three that also
-label the request metrics.
+label the request metrics: all of them are words Backend.AI 26.3 can read, because its manager chooses by the domain
+what it raises, and takes what it cannot read for a problem of a folder. Where the reference has none, none is told.
 """
 
 from __future__ import annotations
@@ -45,10 +46,12 @@ class Problem:
     error_code: str = ""
     members: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
+    #: Whether the code is told; it labels the metrics in any case.
+    tells_code: bool = True
 
     def body(self) -> dict[str, Any]:
         """The document."""
-        code = {"error_code": self.error_code} if self.error_code else {}
+        code = {"error_code": self.error_code} if self.error_code and self.tells_code else {}
         return {"type": self.type, "title": self.title, **code, **self.members}
 
     def response(self) -> web.Response:
@@ -80,15 +83,15 @@ _BY_CODE: Final[Mapping[ErrorCode, _Row]] = {
     ErrorCode.GONE: _Row(410, "Gone", "storage-proxy_read_not-found"),
     ErrorCode.CONFLICT: _Row(409, "Conflict", "storage-proxy_update_conflict"),
     ErrorCode.LOCKED: _Row(423, "Locked", "vfolder_access_conflict"),
-    ErrorCode.QUOTA_EXCEEDED: _Row(413, "Quota Exceeded", "quota-scope_update_quota-exceeded"),
-    ErrorCode.STORAGE_FULL: _Row(507, "Insufficient Storage", "storage_update_insufficient-storage"),
+    ErrorCode.QUOTA_EXCEEDED: _Row(413, "Quota Exceeded", "vfolder_check-limit_conflict"),
+    ErrorCode.STORAGE_FULL: _Row(507, "Insufficient Storage", "vfolder_update_unavailable"),
     ErrorCode.CHECKSUM_MISMATCH: _Row(460, "Checksum Mismatch", "storage-proxy_update_invalid-data-format"),
-    ErrorCode.TOO_LARGE: _Row(413, "Content Too Large", "storage-proxy_request_too-large"),
+    ErrorCode.TOO_LARGE: _Row(413, "Content Too Large", "vfolder_request_invalid-parameters"),
     ErrorCode.UNSUPPORTED: _Row(
         400, "Unsupported operation by the storage backend", "storage_request_not-implemented"
     ),
     ErrorCode.BUSY: _Row(503, "Busy", "storage-proxy_request_unavailable"),
-    ErrorCode.TOO_MANY: _Row(429, "Too Many Requests", "storage-proxy_request_rate-limit-exceeded"),
+    ErrorCode.TOO_MANY: _Row(429, "Too Many Requests", "storage-proxy_request_unavailable"),
     ErrorCode.DEADLINE_EXCEEDED: _Row(504, "No answer in time", "storage-proxy_request_task-timeout"),
     ErrorCode.BACKEND_UNAVAILABLE: _Row(503, "Storage unavailable", "storage_access_unavailable"),
     ErrorCode.BACKEND_FAULT: _Row(502, "Storage fault", "storage_access_internal-error"),
@@ -100,37 +103,73 @@ _BY_CODE: Final[Mapping[ErrorCode, _Row]] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class _PeerRow:
+    status: int
+    #: The problem's type, below Backend.AI's own.
+    path: str
+    title: str
+    error_code: str
+
+
+#: What its storage proxy has a class of its own for, and that tells a message.
+_BY_SUBJECT: Final[Mapping[tuple[ErrorCode, Subject], _PeerRow]] = {
+    (ErrorCode.NOT_FOUND, Subject.VOLUME): _PeerRow(
+        400, "volume/invalid", "Invalid Volume", "storage_access_invalid-parameters"
+    ),
+    (ErrorCode.NOT_FOUND, Subject.VFOLDER): _PeerRow(
+        404, "vfolder/not-found", "VFolder Not Found", "vfolder_read_not-found"
+    ),
+    (ErrorCode.GONE, Subject.VFOLDER): _PeerRow(410, "vfolder/not-found", "VFolder Not Found", "vfolder_read_gone"),
+    (ErrorCode.CONFLICT, Subject.QUOTA_SCOPE): _PeerRow(
+        409, "quota/scope/already-exists", "Quota Scope Already Exists", "quota-scope_create_already-exists"
+    ),
+    (ErrorCode.INVALID_REQUEST, Subject.QUOTA_SCOPE): _PeerRow(
+        400, "quota/config/invalid", "Invalid Quota Config", "quota-scope_update_invalid-parameters"
+    ),
+}
+
+
 def problem_of(error: PenstockError) -> Problem:
     """Find the words for an error."""
     if isinstance(error, InvalidParametersError):
         return Problem(400, f"{_PEER}/invalid-api-params", "Invalid API parameters", members={"data": error.data})
-    match error.code, error.subject:
-        case ErrorCode.NOT_FOUND, Subject.VOLUME:
-            return _peer(400, "volume/invalid", "Invalid Volume", "storage_access_invalid-parameters", error)
-        case ErrorCode.NOT_FOUND, Subject.QUOTA_SCOPE:
-            code = "quota-scope_read_not-found"
-            return Problem(404, f"{_PEER}/quota/scope/not-found", "Quota Scope Not Found", code)
-        case ErrorCode.NOT_FOUND, Subject.VFOLDER:
-            problem = _peer(404, "vfolder/not-found", "VFolder Not Found", "vfolder_read_not-found", error)
-            return replace(problem, members={**problem.members, **_status(error)})
-        case ErrorCode.NOT_FOUND, Subject.UPLOAD:
-            return Problem(
-                404, f"{_PEER}/no-such-upload-session", "No such upload session", "storage-proxy_read_not-found"
-            )
-        case ((ErrorCode.NOT_FOUND | ErrorCode.CONFLICT), Subject.FILE):
-            return _file_problem(error)
-        case ErrorCode.INVALID_PATH, _:
-            problem = _peer(400, "subpath/invalid", "Invalid Subpath", "vfolder_access_invalid-parameters", error)
+    row = _BY_SUBJECT.get((error.code, error.subject))
+    if row is not None:
+        problem = _peer(row.status, row.path, row.title, row.error_code, error)
+        return replace(problem, members={**problem.members, **_status(error)})
+    if error.code is ErrorCode.NOT_FOUND and error.subject in (Subject.QUOTA_SCOPE, Subject.UPLOAD):
+        return _missing(error.subject)
+    if error.code in (ErrorCode.NOT_FOUND, ErrorCode.CONFLICT) and error.subject is Subject.FILE:
+        return _file_problem(error)
+    return _by_code(error)
+
+
+def _by_code(error: PenstockError) -> Problem:
+    row = _BY_CODE[error.code]
+    match error.code:
+        case ErrorCode.INVALID_PATH:
+            problem = _peer(row.status, "subpath/invalid", row.title, row.error_code, error)
             return replace(problem, members={**problem.members, "data": error.message})
-        case ErrorCode.UNAUTHENTICATED, _:
+        case ErrorCode.UNAUTHENTICATED:
             return _token_problem(error)
-        case ErrorCode.INVALID_REQUEST, _:
-            code = _BY_CODE[error.code].error_code
-            return _peer(400, "invalid-api-params", "Invalid API parameters", code, error)
-        case ErrorCode.UNSUPPORTED, _:
-            row = _BY_CODE[error.code]
-            return _peer(row.status, "unsupported-operation", row.title, row.error_code, error)
-    return _own(error)
+        case ErrorCode.INVALID_REQUEST:
+            return _peer(row.status, "invalid-api-params", row.title, row.error_code, error)
+        case ErrorCode.UNSUPPORTED:
+            problem = _peer(row.status, "unsupported-operation", row.title, row.error_code, error)
+            return replace(problem, tells_code=False)
+        case ErrorCode.CONFLICT if error.subject is Subject.VFOLDER:
+            return replace(_own(error), error_code="vfolder_update_conflict")
+        case _:
+            return _own(error)
+
+
+def _missing(subject: Subject) -> Problem:
+    """What is not there, where Backend.AI tells no more than that."""
+    if subject is Subject.UPLOAD:
+        kind, code = f"{_PEER}/no-such-upload-session", "storage-proxy_read_not-found"
+        return Problem(404, kind, "No such upload session", code, tells_code=False)
+    return Problem(404, f"{_PEER}/quota/scope/not-found", "Quota Scope Not Found", "quota-scope_read_not-found")
 
 
 def _peer(status: int, path: str, title: str, code: str, error: PenstockError) -> Problem:
@@ -171,6 +210,7 @@ def _token_problem(error: PenstockError) -> Problem:
         row.error_code,
         {"data": {"token": error.message}},
         {"WWW-Authenticate": "Bearer"},
+        tells_code=False,
     )
 
 
@@ -187,6 +227,7 @@ def _file_problem(error: PenstockError) -> Problem:
         "File operation failed",
         f"vfolder_access_{detail}",
         {"msg": message, "errno": number, "paths": [path] if path else []},
+        tells_code=False,
     )
 
 
@@ -202,18 +243,19 @@ def os_words(error: PenstockError) -> str:
 
 def forbidden(detail: str) -> Problem:
     """The manager port's answer to a missing or wrong secret."""
-    return Problem(403, f"{_PEER}/forbidden", f"Forbidden ({detail})", "storage-proxy_auth_forbidden")
+    title = f"Forbidden ({detail})"
+    return Problem(403, f"{_PEER}/forbidden", title, "storage-proxy_auth_forbidden", tells_code=False)
 
 
 def malformed(detail: str) -> Problem:
     """The manager port's answer to a body where none belongs."""
-    title = f"Malformed request ({detail})"
-    return Problem(400, f"{_PEER}/malformed-request", title, "storage-proxy_request_invalid-parameters")
+    title, code = f"Malformed request ({detail})", "storage-proxy_request_invalid-parameters"
+    return Problem(400, f"{_PEER}/malformed-request", title, code, tells_code=False)
 
 
 def file_not_found() -> Problem:
     """The client port's answer to a file that is not there, or may not be reached."""
-    return Problem(404, f"{_PEER}/file-not-found", "File not found", "vfolder_read_not-found")
+    return Problem(404, f"{_PEER}/file-not-found", "File not found", "vfolder_read_not-found", tells_code=False)
 
 
 def offset_mismatch(message: str, facts: Mapping[str, object]) -> Problem:

@@ -6,7 +6,7 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 from gateway.transfer.offload import OffloadHeader
 
@@ -14,6 +14,12 @@ _MIB = 1 << 20
 
 #: A file, or nothing: an empty text is nothing, so that the environment can take a file away.
 MaybePath = Annotated[Path | None, BeforeValidator(lambda value: None if value == "" else value)]
+
+
+def _absolute(path: Path) -> Path:
+    if not path.is_absolute():
+        raise ValueError("is not an absolute path")
+    return path
 
 
 def tcp_port(default: Any = ...) -> Any:
@@ -64,8 +70,9 @@ class GatewaySettings(BaseModel):
         default_factory=ManagerListen, description="where the manager talks; keep it from clients"
     )
     manager_secret: SecretStr = Field(
+        min_length=1,
         description="what the manager proves itself with (X-BackendAI-Storage-Auth-Token); "
-        "may be given as `file:PATH#NAME` or `env:NAME`"
+        "may be given as `file:PATH#NAME` or `env:NAME`",
     )
     token_secret: SecretStr = Field(
         min_length=32,
@@ -123,10 +130,24 @@ class GatewaySettings(BaseModel):
         1000, ge=1, description="unfinished uploads one owner of `upload-below` tokens may have"
     )
     peer_requests: int = Field(
-        0, ge=0, description="requests one address may have running on a port at once; 0: no limit"
+        0,
+        ge=0,
+        description="requests one address may have running on the client port at once, in each of `processes`; "
+        "0: no limit",
     )
     peer_rate: float = Field(
-        0.0, ge=0, description="requests a second one address may begin on a port; 0: no limit"
+        0.0,
+        ge=0,
+        description="requests a second one address may begin on the client port, in each of `processes`; "
+        "0: no limit",
+    )
+    manager_peer_requests: int = Field(
+        0,
+        ge=0,
+        description="the same for the manager port, where all requests may come from one manager; 0: no limit",
+    )
+    manager_peer_rate: float = Field(
+        0.0, ge=0, description="requests a second one address may begin on the manager port; 0: no limit"
     )
     trusted_proxies: list[IPv4Network | IPv6Network] = Field(
         default_factory=list,
@@ -178,6 +199,11 @@ class GatewaySettings(BaseModel):
         gt=0,
         description="how long a request waits for the count of a folder, in seconds; then it is told what the last "
         "one was",
+    )
+    unmanaged_paths: list[Annotated[Path, AfterValidator(_absolute)]] = Field(
+        default_factory=list,
+        description="directories outside of all volumes from which files are sent to whom Backend.AI's manager "
+        "gives a token for an `unmanaged_path`; none: such tokens are refused",
     )
     allow_origins: list[str] = Field(
         ["*"], description="web origins that may use the client port; `*` for any: tokens, not cookies, give access"

@@ -23,7 +23,8 @@ async def request_clone(command: RequestClone, op: Operation, ground: Ground) ->
         await volume.clone_folder(op, command.source, command.destination)
         done = CloneCompleted(volume=volume.name, source=command.source, destination=command.destination)
         return Effect([*before, done])
-    return Effect([*before, CloneAccepted(**await copies.begin(command, op, ground))])
+    accepted = CloneAccepted(**await copies.begin(command, op, ground))
+    return Effect([*before, accepted], {"task": str(op.id)})
 
 
 async def finish_clone(command: FinishClone, op: Operation, ground: Ground) -> Effect:

@@ -25,6 +25,7 @@ from domain.events import (
     VFolderPurgeRequested,
     VFolderRestored,
 )
+from domain.foreign_names import read_path
 from domain.ids import VFolderId
 from domain.messages import Event
 from domain.paths import RelativePath
@@ -33,7 +34,7 @@ from domain.usage import Quota
 
 async def create_vfolder(command: CreateVFolder, op: Operation, ground: Ground) -> Effect:
     """Make an empty folder, and its scope if it is the first of its owner."""
-    before = await open_scope(command.folder, op, ground)
+    before = await open_scope(command.folder, op, ground, limit_bytes=command.scope_limit_bytes)
     await ground.volume.create_folder(op, command.folder, command.mode)
     event = VFolderCreated(volume=ground.volume.name, folder=command.folder, mode=command.mode)
     return Effect([*before, event])
@@ -97,19 +98,29 @@ async def delete_files(command: DeleteFiles, op: Operation, ground: Ground) -> E
 
 
 def _deletable(text: str) -> RelativePath:
-    path = RelativePath.parse(text)
+    path = read_path(text)
     if path.is_reserved:
         raise InvalidPathError("reserved for unfinished uploads", subject=Subject.FILE, path=text)
     return path
 
 
-async def open_scope(folder: VFolderId, op: Operation, ground: Ground, more: int = 0) -> list[Event]:
-    """Make the scope of a new folder if it is not there; refuse if so many more bytes pass its limit."""
+async def open_scope(
+    folder: VFolderId, op: Operation, ground: Ground, more: int = 0, *, limit_bytes: int | None = None
+) -> list[Event]:
+    """Make the scope of a new folder if it is not there; refuse if so many more bytes pass its limit.
+
+    Args:
+        limit_bytes: limit it gets if it is made; one that was there keeps its own.
+    """
     if folder.scope is None:
         raise InvalidRequestError("quota_scope_id is required for vfid", field="vfid")
     scope = await ground.volume.ensure_scope(op, folder.scope)
-    await _check_quota(Account(ground.volume.name, folder.scope), scope.quota, ground, more)
-    return [QuotaScopeCreated(volume=ground.volume.name, scope=folder.scope)] if scope.made else []
+    if not scope.made:
+        await _check_quota(Account(ground.volume.name, folder.scope), scope.quota, ground, more)
+        return []
+    if limit_bytes is not None:
+        await ground.volume.set_quota(op, folder.scope, limit_bytes)
+    return [QuotaScopeCreated(volume=ground.volume.name, scope=folder.scope, limit_bytes=limit_bytes)]
 
 
 async def _check_quota(account: Account, quota: Quota, ground: Ground, more: int) -> None:

@@ -29,9 +29,12 @@ async def delete_quota_scope(command: DeleteQuotaScope, op: Operation, ground: G
 
 
 async def set_quota(command: SetQuota, op: Operation, ground: Ground) -> Effect:
-    """Set the limits of a quota scope."""
+    """Set the limits of a quota scope, and make it before if that is wanted and it is not there."""
+    # Done again after a crash between the two, it still is the one that has made the scope.
+    made = bool(command.make) and (await ground.volume.ensure_scope(op, command.scope)).made
     await ground.volume.set_quota(op, command.scope, command.limit_bytes, command.soft_bytes)
-    event = QuotaUpdated(
+    happened = QuotaScopeCreated if made else QuotaUpdated
+    event = happened(
         volume=ground.volume.name,
         scope=command.scope,
         limit_bytes=command.limit_bytes,

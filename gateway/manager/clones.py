@@ -5,17 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 from aiohttp import web
+from pydantic import ConfigDict
 
 from domain.commands import MigrateVFolder, RequestClone
 from domain.ids import VFolderId
 from domain.paths import ROOT
 from gateway.gate import Gate
+from gateway.manager.absent import accept, volume_name
 from gateway.middlewares import asker_of
 from gateway.parameters import Bool, Parameters, Text
 
 
 class CloneParameters(Parameters):
-    """Which folder is copied, and which one is made; without another volume, on the same one."""
+    """Which folder is copied, and which one is made; without another volume, on the same one.
+
+    What else the manager tells of it is passed over.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     src_volume: Text
     src_vfid: VFolderId
@@ -50,15 +57,15 @@ class CloneRoutes:
     async def clone(self, request: web.Request) -> web.Response:
         """Have a folder cloned; how it ends is told by events and by its task."""
         parameters = await self._gate.body(request, CloneParameters)
-        source = self._gate.volume(parameters.src_volume)
-        target = self._gate.volume(parameters.dst_volume) if parameters.dst_volume is not None else source
+        source = parameters.src_volume
+        target = source if parameters.dst_volume is None else parameters.dst_volume
         command = RequestClone(
             source=parameters.src_vfid,
             destination=parameters.dst_vfid,
-            source_volume=None if target is source else source.name,
+            source_volume=None if target == source else volume_name(source),
             verify=parameters.verify,
         )
-        accepted = await self._gate.commander.tell(target.name, command, asker_of(request))
+        accepted = await accept(self._gate, request, command, target, source)
         return web.json_response({"bgtask_id": str(accepted)})
 
     async def migrate(self, request: web.Request) -> web.Response:

@@ -7,6 +7,7 @@ from aiohttp import web
 from backends.integrity import Integrity, verify
 from backends.walk import is_directory
 from domain.events import FileDamaged
+from domain.foreign_names import read_path
 from domain.ids import VFolderId
 from domain.paths import RelativePath
 from gateway.gate import Gate
@@ -48,7 +49,7 @@ class ContentRoutes:
         """Copy a file inside its volume; onto a directory means into it."""
         parameters = await self._gate.body(request, CopyParameters)
         volume = self._gate.volume(parameters.volume)
-        source = RelativePath.parse(parameters.relpath)
+        source = read_path(parameters.relpath)
         folder = parameters.dst_vfid or parameters.vfid
         target = RelativePath.parse(parameters.dst_relpath)
         if await is_directory(volume.files(folder), target):
@@ -63,7 +64,7 @@ class ContentRoutes:
         """Read a file and compare it with the digest kept with it."""
         parameters = await self._gate.body(request, VerifyParameters)
         volume = self._gate.volume(parameters.volume)
-        path = RelativePath.parse(parameters.relpath)
+        path = read_path(parameters.relpath)
         handle = await volume.files(parameters.vfid).open_read(path)
         try:
             found = await verify(handle, keep=parameters.keep)

@@ -7,22 +7,26 @@ from functools import partial
 from typing import Final
 
 from aiohttp import web
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from backends.contract import FileAccess, Tell
 from domain.commands import DeleteFiles
 from domain.errors import ConflictError, InvalidPathError, NotFoundError, PenstockError, Subject
 from domain.events import DirectoryCreated, FileDeleted, FileMoved
+from domain.foreign_names import read_path, renamed, sendable
 from domain.paths import RelativePath
 from gateway.download import send_file
 from gateway.gate import Gate
+from gateway.manager.absent import accept
 from gateway.manager.listing import Listings
-from gateway.middlewares import asker_of
+from gateway.manager.unmanaged import is_unmanaged
 from gateway.parameters import Bool, FolderParameters, PathText, PathTexts, Text
-from gateway.problems import os_words
+from gateway.problems import file_not_found, os_words
 
 #: Paths one bulk request may name.
 _BULK: Final = 50
+#: Removed paths one event names.
+_TOLD_AT_ONCE: Final = 1000
 
 
 class PathParameters(FolderParameters):
@@ -56,14 +60,14 @@ class MoveParameters(FolderParameters):
 class DeleteParameters(FolderParameters):
     """What to remove."""
 
-    relpaths: PathTexts = Field(max_length=1000)
+    relpaths: PathTexts
     recursive: Bool = False
 
 
 class DeleteAsyncParameters(DeleteParameters):
-    """What to remove in the background."""
+    """What to remove in the background; what else is told is passed over."""
 
-    relpaths: PathTexts = Field(min_length=1, max_length=1000)
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
 
 class FileRoutes:
@@ -89,6 +93,8 @@ class FileRoutes:
         """Make directories; each succeeds or fails by itself."""
         parameters = await self._gate.body(request, MakeParameters)
         making = _Making(parameters.relpath)
+        if is_unmanaged(self._gate, parameters.volume):
+            return making.answer([None] * len(making.paths))
         files = self._gate.files(parameters.volume, parameters.vfid)
         volume = self._gate.volume(parameters.volume).name
 
@@ -111,20 +117,20 @@ class FileRoutes:
         """List a directory."""
         parameters = await self._gate.body(request, PathParameters)
         volume = self._gate.volume(parameters.volume)
-        told = await self._listings.tell(volume, parameters.vfid, RelativePath.parse(parameters.relpath))
+        told = await self._listings.tell(volume, parameters.vfid, read_path(parameters.relpath))
         return await told.send(request)
 
     async def rename(self, request: web.Request) -> web.Response:
         """Give an entry another name."""
         parameters = await self._gate.body(request, RenameParameters)
         source = _changeable(parameters.relpath)
-        await self._move(request, parameters, source, source.renamed(parameters.new_name))
+        await self._move(request, parameters, source, renamed(source, parameters.new_name))
         return web.Response(status=204)
 
     async def move(self, request: web.Request) -> web.Response:
         """Give an entry another place."""
         parameters = await self._gate.body(request, MoveParameters)
-        source, target = _changeable(parameters.src_relpath), RelativePath.parse(parameters.dst_relpath)
+        source, target = _changeable(parameters.src_relpath), read_path(parameters.dst_relpath)
         await self._move(request, parameters, source, target)
         return web.Response(status=204)
 
@@ -141,7 +147,7 @@ class FileRoutes:
             except ConflictError as error:
                 if source == target or error.facts.get("reason") != "is-a-directory":
                     raise
-        inside = target / RelativePath((source.name,))
+        inside = read_path(f"{target}/{sendable(source.name)}")
         if inside.is_reserved:
             raise _reserved(inside)
         await _refuse_existing(self._gate.files(parameters.volume, parameters.vfid), inside)
@@ -166,8 +172,14 @@ class FileRoutes:
     async def fetch(self, request: web.Request) -> web.StreamResponse:
         """Send a file's bytes."""
         parameters = await self._gate.body(request, PathParameters)
-        path = RelativePath.parse(parameters.relpath)
-        return await send_file(self._gate, request, parameters.volume, parameters.vfid, path, whole=True)
+        path = read_path(parameters.relpath)
+        try:
+            return await send_file(self._gate, request, parameters.volume, parameters.vfid, path, whole=True)
+        except NotFoundError as error:
+            if error.subject is not Subject.FILE:
+                raise
+            # The manager tells by the status that a session has left no log.
+            return file_not_found().response()
 
     async def delete(self, request: web.Request) -> web.Response:
         """Remove entries; what is not there counts as removed, a directory without `recursive` is passed over."""
@@ -194,8 +206,15 @@ class FileRoutes:
     ) -> None:
         files = self._gate.files(parameters.volume, parameters.vfid)
         volume = self._gate.volume(parameters.volume).name
-        event = FileDeleted(volume=volume, folder=parameters.vfid, paths=[str(path) for path in removed])
-        await self._gate.change(request, volume, lambda tell: files.sync_names(removed, tell=tell), lambda _: event)
+
+        async def tell_some(some: Sequence[RelativePath]) -> None:
+            event = FileDeleted(volume=volume, folder=parameters.vfid, paths=[str(path) for path in some])
+            await self._gate.change(
+                request, volume, lambda tell: files.sync_names(some, tell=tell), lambda _: event
+            )
+
+        for start in range(0, len(removed), _TOLD_AT_ONCE):
+            await tell_some(removed[start : start + _TOLD_AT_ONCE])
 
     async def delete_async(self, request: web.Request) -> web.Response:
         """Have entries removed; the answer comes when that is accepted, not when it is done."""
@@ -203,8 +222,7 @@ class FileRoutes:
         for name in parameters.relpaths:
             _changeable(name, root=True)
         command = DeleteFiles(folder=parameters.vfid, paths=parameters.relpaths, recursive=parameters.recursive)
-        volume = self._gate.volume(parameters.volume).name
-        accepted = await self._gate.commander.tell(volume, command, asker_of(request))
+        accepted = await accept(self._gate, request, command, parameters.volume)
         return web.json_response({"bgtask_id": str(accepted)}, status=202)
 
 
@@ -257,7 +275,7 @@ async def _delete(files: FileAccess, path: RelativePath, *, recursive: bool) -> 
 
 def _changeable(text: str, *, root: bool = False) -> RelativePath:
     """A path that may be changed: not the folder itself, not where unfinished uploads are."""
-    path = RelativePath.parse(text)
+    path = read_path(text)
     if path.is_root and not root:
         raise InvalidPathError("the folder itself cannot be changed this way", subject=Subject.FILE, path=".")
     if path.is_reserved:

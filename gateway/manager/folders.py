@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from aiohttp import web
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from backends.powers import Mountable
 from bus.folder_pages import ListedFolder, folder_index, folder_page
 from domain.catalogue import FolderStatus
 from domain.commands import DEFAULT_FOLDER_MODE, CreateVFolder, DeleteVFolder
@@ -18,30 +16,41 @@ from domain.errors import (
     LockedError,
     NotFoundError,
     Subject,
-    UnsupportedError,
 )
 from domain.ids import QuotaScopeId, VolumeName
-from domain.paths import ROOT, RelativePath
+from domain.paths import ROOT
 from gateway.counts import Counted
 from gateway.gate import Gate
+from gateway.manager.absent import accept
+from gateway.manager.mounts import find_mount
+from gateway.manager.quota_scopes import MOST_BYTES
 from gateway.middlewares import asker_of
 from gateway.parameters import Bool, FolderParameters, Parameters, Text, read_query
 from gateway.problems import Problem, own_problem
 from gateway.statuses import explained, status_of
 
 
+class CreateOptions(BaseModel):
+    """What the manager tells besides of a new folder; what is not known here is passed over."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    #: Limit of its scope, if that is made with it; 0: none.
+    initial_max_size_for_quota_scope: int | None = Field(None, ge=0, le=MOST_BYTES)
+
+
 class CreateParameters(FolderParameters):
     """A new folder."""
 
     mode: int | None = Field(None, ge=0, le=0o7777)
-    options: dict[str, Any] | None = None
+    options: CreateOptions | None = None
 
 
 class MountParameters(FolderParameters):
-    """A folder, or a directory in it."""
+    """A folder, and a path in it."""
 
     subpath: str = "."
-    #: Whether it is told as well how the volume is mounted on the host that answers.
+    #: Whether it is told as well how the volume is mounted on the host that answers, and where the subpath leads.
     details: Bool = False
 
 
@@ -75,41 +84,39 @@ class FolderRoutes:
     async def create(self, request: web.Request) -> web.Response:
         """Make a folder; its scope is made as well if it is not there."""
         parameters = await self._gate.body(request, CreateParameters)
-        volume = self._gate.volume(parameters.volume)
         if parameters.vfid.scope is None:
             raise InvalidRequestError("quota_scope_id is required for vfid")
+        volume = self._gate.volume(parameters.volume)
         mode = DEFAULT_FOLDER_MODE if parameters.mode is None else parameters.mode
-        command = CreateVFolder(folder=parameters.vfid, mode=mode)
+        limit = parameters.options.initial_max_size_for_quota_scope if parameters.options else None
+        command = CreateVFolder(folder=parameters.vfid, mode=mode, scope_limit_bytes=limit or None)
         await self._gate.commander.ask(volume.name, command, asker_of(request))
         return web.Response(status=204)
 
     async def delete(self, request: web.Request) -> web.Response:
         """Have a folder deleted; the answer comes when that is accepted, not when it is done."""
         parameters = await self._gate.body(request, FolderParameters)
-        volume = self._gate.volume(parameters.volume)
         command = DeleteVFolder(folder=parameters.vfid)
-        accepted = await self._gate.commander.tell(volume.name, command, asker_of(request))
+        accepted = await accept(self._gate, request, command, parameters.volume)
         return web.json_response({"bgtask_id": str(accepted)}, status=202)
 
     async def mount(self, request: web.Request) -> web.Response:
-        """Tell where agents find a folder, or a directory in it."""
+        """Tell where agents find a folder, and what there is at a path in it."""
         parameters = await self._gate.body(request, MountParameters)
         volume = self._gate.volume(parameters.volume)
-        if not isinstance(volume, Mountable):
-            raise UnsupportedError(f"backend {volume.backend} has nothing to mount", subject=Subject.VOLUME)
         try:
-            mount = await volume.mount(parameters.vfid, RelativePath.parse(parameters.subpath))
+            found = await find_mount(volume, parameters.vfid, parameters.subpath)
         except InvalidPathError:
-            return _mount_problem("Invalid vfolder subpath", parameters).response()
+            return _no_mount("Invalid vfolder subpath", parameters, subpath=parameters.subpath).response()
         except NotFoundError as error:
             if error.subject is not Subject.VFOLDER:
                 raise
             known = await explained(self._gate.bus.catalogue, error)
             if isinstance(known, LockedError):
                 raise known from error
-            return _mount_problem("VFolder not found", parameters).response()
-        details = {"type": mount.kind, "export": mount.source, "options": mount.options}
-        return web.json_response({"path": mount.path, **(details if parameters.details else {})})
+            return _no_mount("VFolder not found", parameters).response()
+        details = found.details() if parameters.details else {}
+        return web.json_response({"path": found.root.path, **details})
 
     async def usage(self, request: web.Request) -> web.Response:
         """Count a folder: its entries and the sum of their sizes."""
@@ -185,7 +192,7 @@ def _item(listed: ListedFolder, now: float) -> dict[str, object]:
     }
 
 
-def _mount_problem(message: str, parameters: MountParameters) -> Problem:
+def _no_mount(message: str, parameters: MountParameters, **more: str) -> Problem:
     problem = own_problem(400, "mount", "Cannot mount", message)
-    named = {"vfid": str(parameters.vfid), "subpath": parameters.subpath}
-    return replace(problem, members={**problem.members, **named})
+    members = {**problem.members, "vfid": str(parameters.vfid), **more}
+    return replace(problem, members=members, tells_code=False)

@@ -18,6 +18,7 @@ from aiohttp import web
 from anyio import CapacityLimiter, to_thread
 
 from backends.contract import Entry, EntryKind, FileAccess, Volume
+from domain.foreign_names import sendable
 from domain.ids import VFolderId
 from domain.paths import RelativePath
 from gateway.manager.sharing import Shared
@@ -98,9 +99,10 @@ def _told(entries: Sequence[Entry]) -> str:
         modified = time(modified_ns)
         # Most files were written once: both of their times are the same.
         created = modified if changed_ns == modified_ns else time(changed_ns)
-        target = quoted(link_target) if link_target else '""'
+        target = quoted(sendable(link_target)) if link_target else '""'
+        shown = name if name.isascii() else sendable(name)
         told.append(
-            f'{{"name": {quoted(name)}, "type": "{_TYPES[kind]}", "stat": {{"mode": {mode}, "size": {size}, '
+            f'{{"name": {quoted(shown)}, "type": "{_TYPES[kind]}", "stat": {{"mode": {mode}, "size": {size}, '
             f'"created": "{created}", "modified": "{modified}"}}, "symlink_target": {target}}}'
         )
     return ", ".join(told)

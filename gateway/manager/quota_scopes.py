@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from aiohttp import web
@@ -19,7 +20,7 @@ MOST_BYTES: Final = (1 << 63) - 1
 
 
 class Options(Parameters):
-    """A quota, with or without a limit that may be passed for some time."""
+    """A quota, with or without a limit that may be passed for some time; 0 is no limit."""
 
     limit_bytes: int = Field(ge=0, le=MOST_BYTES)
     soft_limit_bytes: int | None = Field(None, ge=0, le=MOST_BYTES)
@@ -90,10 +91,10 @@ class QuotaScopeRoutes:
         return web.json_response(told(quota))
 
     async def update(self, request: web.Request) -> web.Response:
-        """Set a scope's limit."""
+        """Set a scope's limit; a scope that is not there is made with it."""
         parameters = await self._gate.body(request, UpdateParameters)
         volume = self._gate.volume(parameters.volume)
-        command = SetQuota(scope=parameters.qsid, **limits(parameters.options))
+        command = SetQuota(scope=parameters.qsid, make=True, **limits(parameters.options))
         return await self._gate.limit(request, volume, parameters.qsid, command)
 
     async def unset(self, request: web.Request) -> web.Response:
@@ -113,15 +114,18 @@ class QuotaScopeRoutes:
         """Set a folder's own limits, or remove them."""
         parameters = await self._gate.body(request, FolderQuotaParameters)
         volume = self._gate.volume(parameters.volume)
-        command = SetVFolderQuota(folder=parameters.vfid, **limits(parameters.options))
+        options = parameters.options
+        command = SetVFolderQuota(
+            folder=parameters.vfid, limit_bytes=options.limit_bytes, soft_bytes=options.soft_limit_bytes
+        )
         return await self._gate.limit(request, volume, parameters.vfid, command)
 
 
-def limits(options: Options | FolderOptions | None) -> dict[str, int | None]:
-    """Limits as commands have them."""
+def limits(options: Options | None) -> Mapping[str, Any]:
+    """Limits of a scope as commands have them; to Backend.AI's manager, 0 reads as none."""
     if options is None:
         return {}
-    return {"limit_bytes": options.limit_bytes, "soft_bytes": options.soft_limit_bytes}
+    return {"limit_bytes": options.limit_bytes or None, "soft_bytes": options.soft_limit_bytes}
 
 
 def told(quota: Quota) -> dict[str, int | None]:

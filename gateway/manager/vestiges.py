@@ -7,8 +7,9 @@ from typing import Annotated, NoReturn
 from aiohttp import web
 from pydantic import AfterValidator
 
+from domain.ids import VFolderId
 from gateway.gate import Gate
-from gateway.parameters import FolderParameters
+from gateway.parameters import FolderParameters, Parameters, Text
 
 
 def _no_bytes(value: object) -> NoReturn:
@@ -23,9 +24,11 @@ class MetadataParameters(FolderParameters):
     payload: Annotated[object, AfterValidator(_no_bytes)]
 
 
-class QuotaParameters(FolderParameters):
+class QuotaParameters(Parameters):
     """A folder, and the limit that belongs to its scope today."""
 
+    volume: Text
+    vfid: VFolderId | None = None
     size_bytes: object = None
 
 
@@ -46,8 +49,7 @@ class VestigeRoutes:
 
     async def metadata(self, request: web.Request) -> web.Response:
         """Nothing is kept."""
-        parameters = await self._gate.body(request, FolderParameters)
-        self._gate.volume(parameters.volume)
+        await self._gate.body(request, FolderParameters)
         return web.json_response({"status": "ok"})
 
     async def set_metadata(self, request: web.Request) -> web.Response:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from aiohttp import web
 
 from backends.contract import Volume
@@ -51,7 +53,8 @@ class VolumeRoutes:
         volume = self._gate.volume(parameters.volume)
         if not isinstance(volume, ReportsMetrics):
             raise UnsupportedError(f"backend {volume.backend} measures nothing", subject=Subject.VOLUME)
-        return web.json_response({"metric": dict(await volume.metrics())})
+        observed = datetime.now(UTC).isoformat()
+        return web.json_response({"metric": dict(await volume.metrics()), "observed_at": observed})
 
     async def fs_usage(self, request: web.Request) -> web.Response:
         """Tell the size of a volume's file system."""

@@ -100,6 +100,8 @@ async def test_bad_ids_and_volumes(world: World, method: str, route: str, good: 
             told = await refused(world, method, route, {**good, name: value})
             assert name in told["data"]
     for value in ("nope", "../x", "{x}", "DISK"):
+        if route == "/folder/delete" and value not in ("../x", "{x}"):
+            continue  # accepted: how it ended is told by an event
         told = await refused(world, method, route, {**good, "volume": value})
         assert told["title"] == "Invalid Volume"
     assert world.events() == []

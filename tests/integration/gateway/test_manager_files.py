@@ -197,6 +197,26 @@ async def test_entries_are_deleted(world: World) -> None:
     assert [event.body["paths"] for event in world.events("file.deleted")] == [["a"], ["d", "b"]]
 
 
+async def test_very_many_entries_are_deleted(world: World) -> None:
+    names = [f"{number:x}" for number in range(2500)]
+    for name in names:
+        (world.folder / name).touch()
+    assert (await call(world, "delete", relpaths=names[:2400])).status == 200
+    told = [event.body["paths"] for event in world.events("file.deleted")]
+    assert [name for paths in told for name in paths] == names[:2400]
+    assert max(map(len, told)) == 1000
+    accepted = await call(world, "delete-async", relpaths=names)
+    assert accepted.status == 202
+    await world.settled(lambda: world.events("files.purged"))
+    assert list(world.folder.iterdir()) == []
+
+
+async def test_deleting_nothing_in_the_background_is_done_at_once(world: World) -> None:
+    accepted = await call(world, "delete-async", relpaths=[], whatever=1)
+    assert accepted.status == 202
+    await world.settled(lambda: world.events("files.purged"))
+
+
 async def test_deleting_the_folder_itself_empties_it_and_leaves_unfinished_uploads(world: World) -> None:
     await world.upload("a/b", b"1")
     token = await world.upload_token("later", 2)
@@ -216,7 +236,10 @@ async def test_a_file_is_fetched(world: World) -> None:
     assert (answer.status, answer.body) == (200, b"hello")
     assert answer.headers["Content-Type"] == "application/octet-stream"
     assert (await call(world, "fetch", relpath="empty")).body == b""
-    for relpath in ("nope", ".", "../x"):
+    missing = await call(world, "fetch", relpath="nope")
+    assert (missing.status, missing.json["title"]) == (404, "File not found")
+    assert missing.headers["Content-Type"].startswith("application/problem+json")
+    for relpath in (".", "../x"):
         assert (await call(world, "fetch", relpath=relpath)).status == 400
 
 

@@ -95,10 +95,37 @@ async def test_a_quota_scope_may_be_made_with_a_limit(world: World) -> None:
     assert told.json["limit_bytes"] == 7
 
 
-async def test_limits_of_unknown_scopes_are_refused(world: World) -> None:
+async def test_a_scope_that_is_not_there_has_no_limit_to_lift(world: World) -> None:
+    assert (await world.manager("DELETE", "/quota-scope/quota", {"volume": "disk", "qsid": SCOPE})).status == 404
+
+
+async def test_a_limit_makes_the_scope_it_is_for(world: World) -> None:
     scope = {"volume": "disk", "qsid": SCOPE}
-    assert (await world.manager("PATCH", "/quota-scope", {**scope, "options": {"limit_bytes": 1}})).status == 404
-    assert (await world.manager("DELETE", "/quota-scope/quota", scope)).status == 404
+    assert (await world.manager("PATCH", "/quota-scope", {**scope, "options": {"limit_bytes": 9}})).status == 204
+    assert (await world.manager("GET", "/quota-scope", scope)).json == {"used_bytes": 0, "limit_bytes": 9}
+    assert (await world.manager("PATCH", "/quota-scope", {**scope, "options": {"limit_bytes": 8}})).status == 204
+    assert [(event.type, event.body["limit_bytes"]) for event in world.events()] == [
+        ("quota.scope.created", 9),
+        ("quota.updated", 8),
+    ]
+
+
+async def test_a_limit_of_nothing_is_none(world: World) -> None:
+    scope = {"volume": "disk", "qsid": SCOPE}
+    unlimited = {"used_bytes": None, "limit_bytes": None}
+    for method in ("POST", "PATCH"):
+        answer = await world.manager(method, "/quota-scope", {**scope, "options": {"limit_bytes": 0}})
+        assert answer.status == 204
+        assert (await world.manager("GET", "/quota-scope", scope)).json == unlimited
+    await world.make_folder()
+    await world.upload("a", b"there is room")
+
+
+async def test_a_scope_is_told_to_be_there(world: World) -> None:
+    scope = {"volume": "disk", "qsid": SCOPE}
+    await world.manager("POST", "/quota-scope", scope)
+    again = await world.manager("POST", "/quota-scope", scope)
+    assert (again.status, again.json["error_code"]) == (409, "quota-scope_create_already-exists")
 
 
 # --- folders ----------------------------------------------------------------------------------------
@@ -116,10 +143,33 @@ async def test_a_folder_may_have_another_mode(world: World) -> None:
     assert world.folder.stat().st_mode & 0o777 == 0o775
 
 
+async def test_the_first_folder_of_an_owner_brings_the_owner_s_limit(world: World) -> None:
+    def folder(vfid: str, most: object) -> dict[str, object]:
+        return {"volume": "disk", "vfid": vfid, "options": {"initial_max_size_for_quota_scope": most, "x": 1}}
+
+    assert (await world.manager("POST", "/folder/create", folder(FOLDER, 1000))).status == 204
+    (created,) = world.events("quota.scope.created")
+    assert created.body["limit_bytes"] == 1000
+    assert (await world.manager("POST", "/folder/create", folder(OTHER, 5))).status == 204
+    scope = {"volume": "disk", "qsid": SCOPE}
+    assert (await world.manager("GET", "/quota-scope", scope)).json["limit_bytes"] == 1000
+    for wrong in (-1, "much", 1 << 63):
+        assert (await world.manager("POST", "/folder/create", folder(f"{SCOPE}/{'0' * 32}", wrong))).status == 400
+
+
+@pytest.mark.parametrize("most", [None, 0])
+async def test_without_a_limit_for_its_owner_there_is_none(world: World, most: int | None) -> None:
+    options = {"initial_max_size_for_quota_scope": most}
+    body = {"volume": "disk", "vfid": FOLDER, "options": options}
+    assert (await world.manager("POST", "/folder/create", body)).status == 204
+    scope = {"volume": "disk", "qsid": SCOPE}
+    assert (await world.manager("GET", "/quota-scope", scope)).json["limit_bytes"] is None
+
+
 async def test_a_folder_is_made_once(world: World) -> None:
     await world.make_folder()
     answer = await world.manager("POST", "/folder/create", {"volume": "disk", "vfid": FOLDER})
-    assert answer.status == 409
+    assert (answer.status, answer.json["error_code"]) == (409, "vfolder_update_conflict")
     assert answer.headers["Content-Type"] == PROBLEM
 
 
@@ -131,15 +181,11 @@ async def test_a_folder_needs_an_owner(world: World) -> None:
 
 
 async def test_a_deleted_folder_is_gone_and_purged(world: World) -> None:
-    import anyio
-
     await world.make_folder()
     await world.upload("a/b", b"123")
     answer = await world.manager("POST", "/folder/delete", {"volume": "disk", "vfid": FOLDER})
     assert answer.status == 202
-    with anyio.fail_after(5):
-        while not world.events("vfolder.purged"):
-            await world.store.changed()
+    await world.settled(lambda: world.events("vfolder.purged"))
     assert not world.folder.exists()
     assert list((world.path / ".penstock" / "trash").iterdir()) == []
     (deleted,) = world.events("vfolder.deleted")
@@ -147,31 +193,9 @@ async def test_a_deleted_folder_is_gone_and_purged(world: World) -> None:
 
 
 async def test_deleting_a_missing_folder_is_accepted_and_told_as_an_event(world: World) -> None:
-    import anyio
-
     answer = await world.manager("POST", "/folder/delete", {"volume": "disk", "vfid": FOLDER})
     assert answer.status == 202
-    with anyio.fail_after(5):
-        while not world.events("vfolder.delete.failed"):
-            await world.store.changed()
-
-
-async def test_a_mount_is_a_path(world: World) -> None:
-    await world.make_folder()
-    await world.manager("POST", "/folder/file/mkdir", {"volume": "disk", "vfid": FOLDER, "relpath": "d"})
-    body = {"volume": "disk", "vfid": FOLDER}
-    assert (await world.manager("GET", "/folder/mount", body)).json == {"path": str(world.folder)}
-    below = await world.manager("GET", "/folder/mount", {**body, "subpath": "d"})
-    assert below.json == {"path": str(world.folder / "d")}
-    details = (await world.manager("GET", "/folder/mount", {**body, "details": True})).json
-    assert set(details) == {"path", "type", "export", "options"}
-    assert details["type"] in ("direct", "nfs", "fuse")
-    missing = await world.manager("GET", "/folder/mount", {**body, "subpath": "nope"})
-    assert missing.json == {"path": str(world.folder)}
-    for wrong in ({**body, "subpath": "../.."}, {"volume": "disk", "vfid": OTHER}):
-        answer = await world.manager("GET", "/folder/mount", wrong)
-        assert answer.status == 400
-        assert {"msg", "vfid"} <= set(answer.json)
+    await world.settled(lambda: world.events("vfolder.delete.failed"))
 
 
 async def test_usage_counts_entries_and_space(world: World) -> None:
