@@ -12,26 +12,75 @@ from typing import Final
 from aiohttp import web
 
 _MAX_AGE_SECONDS: Final = 86400
-_UPLOAD_METHODS: Final = "POST, HEAD, PATCH, DELETE, OPTIONS"
-_UPLOAD_HEADERS: Final = (
-    "Authorization, Content-Type, Tus-Resumable, Upload-Length, Upload-Offset, Upload-Metadata, "
-    "Upload-Defer-Length, Upload-Concat, Upload-Checksum, Upload-Complete, Upload-Draft-Interop-Version, "
-    "X-HTTP-Method-Override, X-Request-ID, X-Requested-With"
+_UPLOAD_METHODS: Final = "GET, HEAD, POST, PATCH, DELETE, OPTIONS"
+_DOWNLOAD_METHODS: Final = "GET, HEAD"
+#: What a page may send: the fields of tus, of the IETF's uploads, of digests, conditions and ranges.
+ALLOWED: Final = (
+    "Authorization",
+    "Content-Type",
+    "Tus-Resumable",
+    "Upload-Length",
+    "Upload-Offset",
+    "Upload-Metadata",
+    "Upload-Defer-Length",
+    "Upload-Concat",
+    "Upload-Checksum",
+    "Upload-Complete",
+    "Upload-Draft-Interop-Version",
+    "Content-Disposition",
+    "Content-Digest",
+    "Repr-Digest",
+    "Want-Content-Digest",
+    "Want-Repr-Digest",
+    "Range",
+    "If-Range",
+    "If-Match",
+    "If-None-Match",
+    "If-Modified-Since",
+    "If-Unmodified-Since",
+    "Idempotency-Key",
+    "X-HTTP-Method-Override",
+    "X-Request-ID",
+    "X-Requested-With",
 )
-_UPLOAD_EXPOSED: Final = (
-    "Upload-Offset, Upload-Length, Upload-Metadata, Upload-Expires, Upload-Defer-Length, Upload-Concat, Location, "
-    "Tus-Resumable, Tus-Version, Tus-Extension, Tus-Max-Size, Tus-Checksum-Algorithm, Upload-Complete, "
-    "Upload-Limit, Retry-After, X-Request-ID"
+#: What a page may read of any answer, refusals included.
+EXPOSED: Final = (
+    "Upload-Offset",
+    "Upload-Length",
+    "Upload-Metadata",
+    "Upload-Expires",
+    "Upload-Defer-Length",
+    "Upload-Concat",
+    "Upload-Complete",
+    "Upload-Limit",
+    "Location",
+    "Tus-Resumable",
+    "Tus-Version",
+    "Tus-Extension",
+    "Tus-Max-Size",
+    "Tus-Checksum-Algorithm",
+    "Accept-Ranges",
+    "Content-Digest",
+    "Content-Disposition",
+    "Content-Length",
+    "Content-Range",
+    "Content-Type",
+    "Date",
+    "ETag",
+    "Last-Modified",
+    "Repr-Digest",
+    "Retry-After",
+    "Server",
+    "X-Checksum-Sha256",
+    "X-Request-ID",
 )
-_DOWNLOAD_HEADERS: Final = "Range, If-Range, If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since"
-_DOWNLOAD_EXPOSED: Final = (
-    "Accept-Ranges, Content-Disposition, Content-Length, Content-Range, Date, ETag, Last-Modified, Server"
-)
-#: What Backend.AI's proxy says on its upload URL, whoever asks.
+_ALLOWED: Final = ", ".join(ALLOWED)
+_EXPOSED: Final = ", ".join(EXPOSED)
+#: What is said on Backend.AI's upload URL, whoever asks; there access is never given to credentials.
 _PEER_UPLOAD: Final = {
     "Access-Control-Allow-Origin": "*",
-    "Access-Control-Allow-Headers": "Tus-Resumable, Upload-Length, Upload-Metadata, Upload-Offset, Content-Type",
-    "Access-Control-Expose-Headers": "Tus-Resumable, Upload-Length, Upload-Metadata, Upload-Offset, Content-Type",
+    "Access-Control-Allow-Headers": _ALLOWED,
+    "Access-Control-Expose-Headers": _EXPOSED,
     "Access-Control-Allow-Methods": "*",
 }
 
@@ -51,10 +100,9 @@ class Cors:
         origin = self._allowed(request)
         if origin is None:
             return
-        upload = request.path.startswith(("/files", "/uploads"))
         response.headers["Access-Control-Allow-Origin"] = origin
         response.headers["Access-Control-Allow-Credentials"] = "true"
-        response.headers["Access-Control-Expose-Headers"] = _UPLOAD_EXPOSED if upload else _DOWNLOAD_EXPOSED
+        response.headers["Access-Control-Expose-Headers"] = _EXPOSED
         response.headers["Vary"] = "Origin"
 
     def preflight(self, request: web.Request) -> web.Response:
@@ -62,22 +110,25 @@ class Cors:
         if self._allowed(request) is None:
             reason = "is not specified in the request" if "Origin" not in request.headers else "is not allowed"
             return web.Response(status=403, text=f"CORS preflight request failed: origin header {reason}")
-        return web.Response(
-            headers={
-                "Access-Control-Allow-Methods": "GET, HEAD",
-                "Access-Control-Allow-Headers": _DOWNLOAD_HEADERS,
-                "Access-Control-Max-Age": str(_MAX_AGE_SECONDS),
-            }
-        )
+        return web.Response(headers=_preflight(_DOWNLOAD_METHODS))
 
     def upload_preflight(self) -> dict[str, str]:
-        """What an OPTIONS answer about `/files` says besides."""
-        return {
-            "Access-Control-Allow-Methods": _UPLOAD_METHODS,
-            "Access-Control-Allow-Headers": _UPLOAD_HEADERS,
-            "Access-Control-Max-Age": str(_MAX_AGE_SECONDS),
-        }
+        """What an OPTIONS answer about uploads says besides."""
+        return _preflight(_UPLOAD_METHODS)
+
+    def unread(self) -> dict[str, str]:
+        """What an answer to a request says that could not be read, so that nobody knows which page asked."""
+        return {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": _EXPOSED} if self._any else {}
 
     def _allowed(self, request: web.Request) -> str | None:
         origin = request.headers.get("Origin")
-        return origin if origin and (self._any or origin in self._origins) else None
+        return origin if origin and origin.isascii() and (self._any or origin in self._origins) else None
+
+
+def _preflight(methods: str) -> dict[str, str]:
+    """What an answer says to a browser that asks whether a page may ask."""
+    return {
+        "Access-Control-Allow-Methods": methods,
+        "Access-Control-Allow-Headers": _ALLOWED,
+        "Access-Control-Max-Age": str(_MAX_AGE_SECONDS),
+    }

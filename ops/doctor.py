@@ -219,6 +219,9 @@ def _mounted(what: str, known: MountedAs) -> Iterator[Finding]:
     if known.kind == "nfs" and version.partition(".")[::2] < ("4", "1"):
         told = f"NFS {version or 'of an unknown version'}: what was done may seem to fail when an answer is lost"
         yield Finding(Grade.WARN, what, told, "mount it with vers=4.1 or later")
+    if not known.has_journal:
+        told = "ext4 without a journal: a power failure may take what was told of"
+        yield Finding(Grade.WARN, what, told, "tune2fs -O has_journal, on the unmounted device")
     shared = "written through, for other hosts may have it" if known.is_shared else "of this host alone"
     yield Finding(Grade.OK, what, f"{known.file_system or 'an unknown file system'}, {shared}")
 

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from typing import Final
 
 _TABLE: Final = "/proc/self/mountinfo"
+#: A directory for each mounted ext4, and one for each of their journals, named after its device.
+_EXT4: Final = "/proc/fs/ext4"
+_JOURNALS: Final = "/proc/fs/jbd2"
 _ESCAPED: Final = re.compile(r"\\([0-7]{3})")
 _NETWORK: Final = frozenset({"nfs", "nfs4"})
 #: File systems whose journal brings changes of names and attributes to the disk in the order they were made.
@@ -38,6 +41,14 @@ class MountedAs:
     def keeps_order(self) -> bool:
         """Whether what was made durable last has everything before it durable as well, but for bytes of files."""
         return self.file_system in _ORDERED
+
+    @property
+    def has_journal(self) -> bool:
+        """Whether an ext4 has a journal, as far as the kernel tells; others are taken to have one."""
+        device = os.path.basename(self.source)
+        if self.file_system != "ext4" or not os.path.isdir(f"{_EXT4}/{device}"):
+            return True
+        return os.path.isdir(_JOURNALS) and any(name.startswith(f"{device}-") for name in os.listdir(_JOURNALS))
 
     @property
     def is_local(self) -> bool:

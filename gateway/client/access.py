@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+import re
+from typing import Final, TypeVar
 
 from aiohttp import web
 
@@ -13,6 +14,10 @@ from gateway.tokens import Claims, CollectionClaims, Tokens, UploadClaims
 from gateway.validation import InvalidParametersError
 
 C = TypeVar("C", bound=Claims)
+
+#: What a token is made of (RFC 7515): nothing that would mean something in a header field or a URL.
+_TOKEN: Final = re.compile(r"[A-Za-z0-9_.=-]+")
+_SESSION: Final = re.compile(r"[0-9a-f]{32}")
 
 
 class TokenParameters(Parameters):
@@ -56,13 +61,19 @@ class Access:
             if "token" not in request.query:
                 raise UnauthenticatedError("is required")
             token = read_query(request, TokenParameters).token
-        return self._gate.tokens.read_any(token.strip(), UploadClaims, CollectionClaims, even_expired=even_expired)
+        token = token.strip()
+        if not _TOKEN.fullmatch(token):
+            raise UnauthenticatedError("is no token")
+        return self._gate.tokens.read_any(token, UploadClaims, CollectionClaims, even_expired=even_expired)
 
-    def authorised(self, request: web.Request) -> tuple[UploadClaims | CollectionClaims, str]:
+    def authorised(
+        self, request: web.Request, *, even_expired: bool = True
+    ) -> tuple[UploadClaims | CollectionClaims, str]:
         """The token of a request for one upload, and that upload's id. Raises as `token`, and NotFoundError."""
         session_id = request.match_info["session"]
-        claims = self.token(request, even_expired=True)
-        if isinstance(claims, UploadClaims) and session_id != claims.session:
+        claims = self.token(request, even_expired=even_expired)
+        is_other = isinstance(claims, UploadClaims) and session_id != claims.session
+        if is_other or not _SESSION.fullmatch(session_id):
             # Whether somebody else's upload exists is nobody else's business.
             raise NotFoundError("not the token's upload", subject=Subject.UPLOAD)
         return claims, session_id
@@ -70,5 +81,6 @@ class Access:
     @staticmethod
     def location(request: web.Request, collection: str, session_id: str) -> str:
         """Relative, so that it is right behind any proxy; with the token if that came in the query."""
-        token = request.query.get("token")
-        return f"{collection}/{session_id}" + (f"?token={token}" if token else "")
+        token = request.query.get("token", "").strip()
+        path = session_id if request.path.endswith("/") else f"{collection}/{session_id}"
+        return path + (f"?token={token}" if token else "")

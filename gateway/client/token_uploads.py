@@ -9,14 +9,13 @@ from aiohttp import web
 
 from domain.errors import NotFoundError, UnauthenticatedError
 from gateway.client.access import TokenParameters, read_token
-from gateway.client.tus_answers import state_headers
+from gateway.client.tus_answers import expect, refusal, state_headers
 from gateway.client.upload_flow import Ending, UploadFlow
 from gateway.gate import Gate
 from gateway.parameters import Bool, read_query
 from gateway.protocol import tus
 from gateway.protocol.tus import Dialect
 from gateway.tokens import UploadClaims
-from gateway.transfer.receive import expect_later
 from gateway.uploads.places import upload_path
 
 
@@ -37,9 +36,9 @@ class TokenUploadRoutes:
     def routes(self) -> list[web.RouteDef]:
         """What this serves."""
         return [
-            web.options("/upload", self.options),
-            web.head("/upload", self.head),
-            web.patch("/upload", self.patch, expect_handler=expect_later),
+            web.options("/upload", self.options, expect_handler=expect),
+            web.head("/upload", self.head, expect_handler=expect),
+            web.patch("/upload", self.patch, expect_handler=expect),
         ]
 
     async def options(self, request: web.Request) -> web.Response:
@@ -66,6 +65,9 @@ class TokenUploadRoutes:
         """Store bytes."""
         parameters = read_query(request, UploadParameters)
         claims, ending = self._token(parameters)
+        refused = tus.check_head(request.headers, Dialect.BACKEND_AI)
+        if refused is not None:
+            return refusal(refused)
         with self._expiry_first(parameters):
             return await self._flow.store(request, claims, claims.session, Dialect.BACKEND_AI, ending)
 

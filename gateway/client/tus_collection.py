@@ -10,23 +10,18 @@ from typing import Final
 
 from aiohttp import web
 
-from domain.errors import InvalidRequestError
 from gateway.client.access import Access
-from gateway.client.tus_answers import refusal, state_headers
-from gateway.client.upload_flow import RefusedError, UploadFlow
+from gateway.client.creation_flow import CreationFlow
+from gateway.client.finished_uploads import send_finished
+from gateway.client.tus_answers import expect, refusal, state_headers
+from gateway.client.upload_flow import UploadFlow
 from gateway.cors import Cors
 from gateway.gate import Gate
 from gateway.protocol import tus
 from gateway.protocol.checksum import ALGORITHMS
-from gateway.protocol.metadata import parse_metadata, wants_unpacking
-from gateway.protocol.tus import Creation, Dialect
-from gateway.tokens import CollectionClaims, UploadClaims
-from gateway.transfer.receive import expect_later
-from gateway.uploads.sessions import Known
+from gateway.protocol.tus import Dialect, Refuse
 
-_OVERRIDE = "X-HTTP-Method-Override"
-#: Length up to which an upload is kept in memory until it is stored: what is buffered of any request anyway.
-_SMALL_BYTES: Final = 64 << 10
+_OVERRIDE: Final = "X-HTTP-Method-Override"
 
 
 class CollectionRoutes:
@@ -37,17 +32,19 @@ class CollectionRoutes:
         self._cors = cors
         self._access = Access(gate)
         self._flow = UploadFlow(gate)
+        self._creations = CreationFlow(gate)
 
     def routes(self) -> list[web.RouteDef]:
         """What this serves."""
+        upload = "/files/{session}"
         return [
-            web.options("/files", self.options),
-            web.post("/files", self.create, expect_handler=expect_later),
-            web.options("/files/{session}", self.options),
-            web.head("/files/{session}", self.head),
-            web.patch("/files/{session}", self.patch, expect_handler=expect_later),
-            web.delete("/files/{session}", self.terminate),
-            web.post("/files/{session}", self.override, expect_handler=expect_later),
+            *[web.options(path, self.options, expect_handler=expect) for path in ("/files", "/files/", upload)],
+            *[web.post(path, self.create, expect_handler=expect) for path in ("/files", "/files/")],
+            web.get(upload, self.read, allow_head=False, expect_handler=expect),
+            web.head(upload, self.head, expect_handler=expect),
+            web.patch(upload, self.patch, expect_handler=expect),
+            web.delete(upload, self.terminate, expect_handler=expect),
+            web.post(upload, self.override, expect_handler=expect),
         ]
 
     async def options(self, request: web.Request) -> web.Response:
@@ -73,42 +70,24 @@ class CollectionRoutes:
 
     async def create(self, request: web.Request) -> web.Response:
         """Begin an upload; with a body, store it as well."""
-        refused = tus.check_version(request.headers, Dialect.STANDARD)
+        refused = tus.check_version(request.headers, Dialect.STANDARD) or tus.check_framing(request.headers)
         if refused is not None:
             return refusal(refused)
         claims = self._access.token(request, even_expired=False)
-        creation = tus.read_creation(request.headers, self._gate.settings.max_upload_bytes)
-        if isinstance(claims, CollectionClaims) and self._is_small_and_whole(request, creation):
-            session_id, view = await self._flow.store_whole(request, claims, creation)
-        else:
-            known = await self._create(claims, creation)
-            session_id = known.session.id
-            if isinstance(claims, CollectionClaims) and not tus.brings_body(request.headers):
-                view = await self._flow.new(known)
-            else:
-                try:
-                    view = await self._flow.store_first(request, claims, session_id)
-                except RefusedError as error:
-                    return refusal(error.refuse)
+        most = self._gate.settings.max_upload_bytes
+        creation = tus.read_creation(request.headers, most)
+        accept = tus.decide_first_body(request.headers, creation, most)
+        if isinstance(accept, Refuse):
+            return refusal(accept)
+        session_id, view = await self._creations.begin(request, claims, creation, accept)
         response = web.Response(status=201, headers=state_headers(view, Dialect.STANDARD))
         response.headers["Location"] = self._access.location(request, "files", session_id)
         return response
 
-    @staticmethod
-    def _is_small_and_whole(request: web.Request, creation: Creation) -> bool:
-        return tus.brings_all(request.headers, creation, _SMALL_BYTES) and not wants_unpacking(
-            parse_metadata(creation.metadata)
-        )
-
-    async def _create(self, claims: UploadClaims | CollectionClaims, creation: Creation) -> Known:
-        if isinstance(claims, CollectionClaims):
-            return await self._gate.uploads.beginner.create_below(claims, creation)
-        if creation.concat is not None:
-            raise InvalidRequestError("the token is for one upload in one piece", field="Upload-Concat")
-        if creation.length != claims.size:
-            length = "one that is told later" if creation.length is None else creation.length
-            raise InvalidRequestError(f"the token is for {claims.size} bytes, not {length}", field="Upload-Length")
-        return await self._gate.uploads.beginner.create(claims, creation.metadata)
+    async def read(self, request: web.Request) -> web.StreamResponse:
+        """Send the file of a finished upload."""
+        claims, session_id = self._access.authorised(request, even_expired=False)
+        return await send_finished(self._gate, request, claims, session_id)
 
     async def head(self, request: web.Request) -> web.Response:
         """Tell how far an upload is."""
@@ -118,6 +97,9 @@ class CollectionRoutes:
 
     async def patch(self, request: web.Request) -> web.Response:
         """Store bytes."""
+        refused = tus.check_head(request.headers, Dialect.STANDARD)
+        if refused is not None:
+            return refusal(refused)
         claims, session_id = self._access.authorised(request)
         return await self._flow.store(request, claims, session_id, Dialect.STANDARD)
 
@@ -127,6 +109,5 @@ class CollectionRoutes:
         if refused is not None:
             return refusal(refused)
         claims, session_id = self._access.authorised(request)
-        async with self._gate.uploads.use(claims, session_id) as opened:
-            await self._gate.uploads.drop(opened)
+        await self._gate.uploads.terminate(claims, session_id)
         return web.Response(status=204)

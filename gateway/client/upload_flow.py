@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from domain.errors import ChecksumMismatchError
 from domain.paths import RelativePath
 from gateway.client.tus_answers import refusal, state_headers
 from gateway.gate import Gate
 from gateway.protocol import tus
-from gateway.protocol.tus import Accept, Creation, Dialect, Refuse, UploadView
+from gateway.protocol.tus import Accept, Dialect, Refuse, UploadView
 from gateway.tokens import CollectionClaims, UploadClaims
 from gateway.transfer.receive import RequestBody, ask_for_body
 from gateway.uploads.opened import OpenUpload
@@ -55,7 +56,11 @@ class UploadFlow:
         dialect: Dialect,
         ending: Ending = _AS_BEGUN,
     ) -> web.Response:
-        """Answer a PATCH."""
+        """Answer a PATCH whose head was checked."""
+        # A request that would be refused for its offset takes the upload from nobody who is writing to it.
+        expected = await self._uploads.busy_at(claims, session_id)
+        if expected is not None and (offset := tus.read_offset(request.headers)) != expected:
+            return refusal(tus.elsewhere(expected, offset))
         async with self._uploads.use(claims, session_id) as opened:
             view = await self.view(opened)
             decision = tus.decide_patch(request.headers, view, dialect, self._gate.settings.max_upload_bytes)
@@ -68,38 +73,30 @@ class UploadFlow:
         return web.Response(status=204, headers=state_headers(view, dialect))
 
     async def store_first(
-        self, request: web.Request, claims: CollectionClaims | UploadClaims, session_id: str
+        self, request: web.Request, claims: CollectionClaims, session_id: str, accept: Accept
     ) -> UploadView:
-        """Store the body of a POST, if it has one.
-
-        Raises:
-            RefusedError: it cannot be taken.
-        """
+        """Store the body of the POST that has begun an upload."""
         async with self._uploads.use(claims, session_id) as opened:
-            view = await self.view(opened)
-            accept = tus.decide_create_with_upload(request.headers, view, self._gate.settings.max_upload_bytes)
-            if isinstance(accept, Refuse):
-                raise RefusedError(accept)
-            if accept is not None and opened.offset == 0:
-                await self.receive(request, opened, accept)
+            await self.receive(request, opened, accept)
         await self._uploads.finish(opened)
         return await self.view(opened)
 
-    async def store_whole(
-        self, request: web.Request, claims: CollectionClaims, creation: Creation
-    ) -> tuple[str, UploadView]:
-        """Store an upload that comes in one small POST; tells its id and how it is.
+    async def store_whole(self, request: web.Request, session: UploadSession, accept: Accept) -> UploadView:
+        """Store an upload that comes in one small POST.
 
         It needs no lease: nobody hears of it before it is finished.
         """
-        async with self._receiving(request) as body:
+        async with self.receiving(request) as body:
             pieces = list[bytes]()
             while piece := await body.read():
                 pieces.append(piece)
             data = b"".join(pieces)
-            session = await self._uploads.create_whole(claims, creation, data)
-        self._gate.observer.received(claims.volume, len(data))
-        return session.id, _finished(session)
+        checksum = accept.checksum
+        if checksum is not None and not checksum.matches(data):
+            raise ChecksumMismatchError(f"the body's {checksum.algorithm} is not the one announced", offset=0)
+        done = await self._uploads.create_whole(session, data)
+        self._gate.observer.received(session.volume, len(data))
+        return _finished(done)
 
     async def new(self, known: Known) -> UploadView:
         """An upload nobody has heard of yet and no byte has come of, as the protocol sees it."""
@@ -123,11 +120,11 @@ class UploadFlow:
 
     async def receive(self, request: web.Request, opened: OpenUpload, accept: Accept) -> None:
         """Store the body of a request. Raises as `Uploads.store`."""
-        async with self._receiving(request) as body:
+        async with self.receiving(request) as body:
             await self._uploads.store(opened, body, accept)
 
     @asynccontextmanager
-    async def _receiving(self, request: web.Request) -> AsyncIterator[RequestBody]:
+    async def receiving(self, request: web.Request) -> AsyncIterator[RequestBody]:
         """The body of a request, asked for and counted as a transfer."""
         self._gate.observer.transferring("upload", 1)
         try:
@@ -146,11 +143,3 @@ def _finished(session: UploadSession) -> UploadView:
         concat=session.concat,
         is_final=session.is_final,
     )
-
-
-class RefusedError(Exception):
-    """A request the protocol refuses."""
-
-    def __init__(self, refuse: Refuse) -> None:
-        super().__init__(refuse.message)
-        self.refuse = refuse

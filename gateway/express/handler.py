@@ -19,6 +19,8 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 from loguru import logger
 
+from gateway.client.connection import ClientHandler, unreadable
+from gateway.cors import Cors
 from gateway.express.downloads import ExpressDownloads
 from gateway.express.head import SimpleHead, read_simple_head
 from gateway.gate import Gate
@@ -39,23 +41,18 @@ def express(gate: Gate, options: Mapping[str, Any]) -> Callable[[web.Server], Pr
     """
 
     def protocols(server: web.Server) -> Protocols:
+        loop = asyncio.get_running_loop()
+        known = {name: value for name, value in options.items() if name not in _SERVERS}
+        fields = unreadable(Cors(gate.settings.allow_origins), gate.version)
         downloads = ExpressDownloads.offered(gate)
-        return _protocols(server, downloads, options) if downloads else server
+        if downloads is None or not all(hasattr(RequestHandler, name) for name in _USED):
+            return lambda: ClientHandler(server, loop, fields, known)
+        return lambda: ExpressHandler(server, loop, fields, known, downloads)
 
     return protocols
 
 
-def _protocols(server: web.Server, downloads: ExpressDownloads, options: Mapping[str, Any]) -> Protocols:
-    loop = asyncio.get_running_loop()
-    known = {name: value for name, value in options.items() if name not in _SERVERS}
-
-    def protocol() -> ExpressHandler:
-        return ExpressHandler(server, loop, downloads, known)
-
-    return protocol if all(hasattr(RequestHandler, name) for name in _USED) else server
-
-
-class ExpressHandler(RequestHandler):
+class ExpressHandler(ClientHandler):
     """One connection."""
 
     __slots__ = ("_downloads", "_is_simple")
@@ -64,10 +61,11 @@ class ExpressHandler(RequestHandler):
         self,
         server: web.Server,
         loop: asyncio.AbstractEventLoop,
-        downloads: ExpressDownloads,
+        fields: Mapping[str, str],
         options: Mapping[str, Any],
+        downloads: ExpressDownloads,
     ) -> None:
-        super().__init__(server, loop=loop, **options)
+        super().__init__(server, loop, fields, options)
         self._downloads = downloads
         #: Whether all that came so far were whole heads without a body: then the library waits for none.
         self._is_simple = True

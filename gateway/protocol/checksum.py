@@ -56,6 +56,12 @@ class Checksum:
         """Something that computes it."""
         return _HASHERS[self.algorithm]()
 
+    def matches(self, data: bytes) -> bool:
+        """Whether a body is what it is announced to be."""
+        hasher = self.hasher()
+        hasher.update(data)
+        return hasher.digest() == self.digest
+
 
 def parse_checksum(request: Mapping[str, str]) -> Checksum | None:
     """Read Upload-Checksum: an algorithm and the Base64 of a digest; None if there is no such field.

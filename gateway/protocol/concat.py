@@ -32,6 +32,8 @@ def parse_concat(value: str | None) -> Concat | None:
     """
     if value is None:
         return None
+    if not value.isascii():
+        raise InvalidRequestError("URLs are ASCII", field="Upload-Concat")
     kind, _, urls = value.strip().partition(";")
     if kind.strip() == "partial" and not urls:
         return Concat(value, None)

@@ -7,7 +7,9 @@ was created beforehand by the manager.
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -16,6 +18,7 @@ from typing import Final
 from domain.errors import InvalidRequestError, TooLargeError
 from gateway.protocol.checksum import Checksum, parse_checksum
 from gateway.protocol.concat import Concat, parse_concat
+from gateway.protocol.metadata import parse_metadata
 
 VERSION: Final = "1.0.0"
 #: Extensions of the collection, as `Tus-Extension` lists them.
@@ -31,6 +34,18 @@ EXTENSIONS: Final = (
 )
 CONTENT_TYPE: Final = "application/offset+octet-stream"
 _NUMBER: Final = re.compile(r"[0-9]{1,19}")
+#: Fields of which there is one: of two that differ nobody knows which one was meant, by us or by a proxy.
+_SINGLE: Final = (
+    "Tus-Resumable",
+    "Upload-Checksum",
+    "Upload-Concat",
+    "Upload-Defer-Length",
+    "Upload-Length",
+    "Upload-Metadata",
+    "Upload-Offset",
+)
+#: What the SHA-256 of a body that is not there is.
+_OF_NOTHING: Final = hashlib.sha256().digest()
 
 
 class Dialect(StrEnum):
@@ -64,6 +79,13 @@ class Creation:
     length: int | None
     metadata: str
     concat: Concat | None
+    #: SHA-256 the whole of it has, as Upload-Checksum tells it, in hexadecimal digits; empty: it does not.
+    sha256: str = ""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it is to be put together from parts."""
+        return self.concat is not None and self.concat.parts is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +103,7 @@ class Reason(StrEnum):
     """Why a request is refused."""
 
     VERSION = "version"
+    CODING = "coding"
     CONTENT_TYPE = "content-type"
     OFFSET_MISMATCH = "offset-mismatch"
     FINAL = "final"
@@ -103,6 +126,31 @@ def check_version(request: Mapping[str, str], dialect: Dialect) -> Refuse | None
     return None
 
 
+def check_head(request: Mapping[str, str], dialect: Dialect) -> Refuse | None:
+    """Refuse a PATCH for what its head says by itself: then nobody's upload is touched for it.
+
+    Raises:
+        InvalidRequestError: a field is there twice.
+    """
+    return check_version(request, dialect) or check_framing(request) or _check_content_type(request, dialect)
+
+
+def check_framing(request: Mapping[str, str]) -> Refuse | None:
+    """Refuse a request of which it is not clear what it says, or which bytes its body has.
+
+    Raises:
+        InvalidRequestError: a field is there twice.
+    """
+    given = Counter(name.title() for name, _ in request.items())
+    for name in _SINGLE:
+        if given[name] > 1:
+            raise InvalidRequestError("is given more than once", field=name)
+    coding = request.get("Transfer-Encoding", "chunked")
+    if coding.strip().lower() != "chunked":
+        return Refuse(Reason.CODING, f"bodies come chunked or as they are, not {coding[:80]!r}")
+    return None
+
+
 def read_creation(request: Mapping[str, str], max_bytes: int) -> Creation:
     """Read what a POST asks for.
 
@@ -112,12 +160,29 @@ def read_creation(request: Mapping[str, str], max_bytes: int) -> Creation:
     """
     concat = parse_concat(request.get("Upload-Concat"))
     metadata = request.get("Upload-Metadata", "")
+    parse_metadata(metadata)
+    checksum = parse_checksum(request)
     if concat is not None and concat.parts is not None:
         for name in ("Upload-Length", "Upload-Defer-Length"):
             if name in request:
                 raise InvalidRequestError("a final upload is as long as its parts", field=name)
         return Creation(None, metadata, concat)
-    return Creation(_announced_length(request, max_bytes), metadata, concat)
+    length = _announced_length(request, max_bytes)
+    whole = concat is None and length is not None and _is_of_whole(request, checksum, length)
+    return Creation(length, metadata, concat, checksum.digest.hex() if whole and checksum else "")
+
+
+def _is_of_whole(request: Mapping[str, str], checksum: Checksum | None, length: int) -> bool:
+    """Whether a checksum is that of all bytes of the upload.
+
+    It is the body's, and the body may be all of them. Where there is no body, it can be no other than that of what
+    will come; unless it is that of a body without bytes, as some clients send it.
+    """
+    if checksum is None or checksum.algorithm != "sha256":
+        return False
+    if brings_body(request):
+        return request.get("Content-Length") == str(length)
+    return length == 0 or checksum.digest != _OF_NOTHING
 
 
 def _announced_length(request: Mapping[str, str], max_bytes: int) -> int | None:
@@ -144,24 +209,29 @@ def decide_patch(
     """Decide on a PATCH.
 
     Raises:
-        InvalidRequestError: a field is missing, is no number, or contradicts what is known.
+        InvalidRequestError: a field is missing, is no number, is there twice, or contradicts what is known.
         TooLargeError: the body would pass the upload's length, or that any upload may have.
     """
-    refused = check_version(request, dialect) or _check_final(upload) or _check_content_type(request, dialect)
+    refused = check_head(request, dialect) or _check_final(upload)
     if refused is not None:
         return refused
-    offset = _offset(request)
+    offset = read_offset(request)
     if offset != upload.offset:
-        return Refuse(
-            Reason.OFFSET_MISMATCH,
-            f"Upload offset mismatch: expected {upload.offset}, got {offset}",
-            {"expected-offset": upload.offset, "provided-offset": offset},
-        )
+        return elsewhere(upload.offset, offset)
     return _accept(request, upload, offset, _told_length(request, upload, offset, max_bytes), max_bytes)
 
 
+def elsewhere(expected: int | None, given: int) -> Refuse:
+    """Refuse a PATCH at another offset than the upload's."""
+    return Refuse(
+        Reason.OFFSET_MISMATCH,
+        f"Upload offset mismatch: expected {expected}, got {given}",
+        {"expected-offset": expected, "provided-offset": given},
+    )
+
+
 def brings_all(request: Mapping[str, str], creation: Creation, most_bytes: int) -> bool:
-    """Whether a POST has all bytes of an upload with it, up to so many, and is surely not refused for them."""
+    """Whether a POST has all bytes of an upload with it, up to so many."""
     length = creation.length
     return (
         length is not None
@@ -169,8 +239,6 @@ def brings_all(request: Mapping[str, str], creation: Creation, most_bytes: int) 
         and creation.concat is None
         and request.get("Content-Length") == str(length)
         and "Transfer-Encoding" not in request
-        and "Upload-Checksum" not in request
-        and _check_content_type(request, Dialect.STANDARD) is None
     )
 
 
@@ -179,15 +247,14 @@ def brings_body(request: Mapping[str, str]) -> bool:
     return request.get("Content-Length", "0") != "0" or "Transfer-Encoding" in request
 
 
-def decide_create_with_upload(
-    request: Mapping[str, str], upload: UploadView, max_bytes: int
-) -> Accept | Refuse | None:
-    """Decide on the body of a POST (extension creation-with-upload); None: it has none.
+def decide_first_body(request: Mapping[str, str], creation: Creation, max_bytes: int) -> Accept | Refuse | None:
+    """Decide on the body of a POST (extension creation-with-upload), before anything is made; None: it has none.
 
     Raises as `decide_patch`.
     """
     if not brings_body(request):
         return None
+    upload = UploadView(0, creation.length, is_final=creation.is_final)
     refused = _check_final(upload) or _check_content_type(request, Dialect.STANDARD)
     return refused or _accept(request, upload, 0, None, max_bytes)
 
@@ -230,7 +297,8 @@ def _check_content_type(request: Mapping[str, str], dialect: Dialect) -> Refuse 
     return None
 
 
-def _offset(request: Mapping[str, str]) -> int:
+def read_offset(request: Mapping[str, str]) -> int:
+    """Where a PATCH wants its body to go. Raises InvalidRequestError."""
     given = request.get("Upload-Offset")
     if given is None:
         raise InvalidRequestError(

@@ -4,18 +4,32 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Mapping, Sequence
-from typing import TypeVar
+from dataclasses import replace
+from functools import partial
+from typing import Final, TypeVar
+
+import anyio
+from loguru import logger
 
 from backends.contract import Volume
-from bus.contract import Clock
+from bus.contract import Bus
 from domain.catalogue import Change
-from domain.errors import ConflictError, GoneError, NotFoundError, Subject, TooLargeError, UnauthenticatedError
+from domain.errors import (
+    GoneError,
+    InvalidRequestError,
+    NotFoundError,
+    PenstockError,
+    Subject,
+    TooLargeError,
+    UnauthenticatedError,
+)
 from domain.ids import VolumeName
 from gateway.protocol.metadata import parse_metadata, wants_unpacking, whole_sha256
 from gateway.protocol.tus import Creation
 from gateway.quotas import Quotas
 from gateway.settings import GatewaySettings
 from gateway.tokens import CollectionClaims, UploadClaims
+from gateway.uploads.admission import Admission
 from gateway.uploads.finishing import Finisher
 from gateway.uploads.parts import Parts
 from gateway.uploads.places import named_path, upload_path, volume_of
@@ -25,6 +39,9 @@ from gateway.uploads.sessions import Known, Sessions
 from gateway.uploads.staging import Stager
 
 T = TypeVar("T")
+
+#: How long taking an upload back may take when its request was cancelled, in seconds.
+_UNDO_SECONDS: Final = 10.0
 
 
 class Beginner:
@@ -39,7 +56,7 @@ class Beginner:
         stager: Stager,
         finisher: Finisher,
         parts: Parts,
-        clock: Clock,
+        bus: Bus,
     ) -> None:
         self._volumes = volumes
         self._settings = settings
@@ -48,14 +65,18 @@ class Beginner:
         self._stager = stager
         self._finisher = finisher
         self._parts = parts
-        self._clock = clock
+        self._clock = bus.clock
+        self._admission = Admission(bus.leases, sessions, quotas, settings.uploads_per_owner)
 
-    async def create(self, claims: UploadClaims, metadata: str = "", *, new: bool = False) -> Known:
+    async def create(
+        self, claims: UploadClaims, metadata: str = "", *, sha256: str = "", new: bool = False
+    ) -> Known:
         """Begin the upload a token stands for; one that was begun before goes on.
 
         An empty file is there at once, for its uploader may never send a request with a body.
 
         Args:
+            sha256: of the whole file, as it is announced besides its metadata.
             new: nobody has the token yet, so it has surely not begun.
 
         Raises:
@@ -70,7 +91,7 @@ class Beginner:
                 f"{claims.size} bytes are more than {self._settings.max_upload_bytes}",
                 max_bytes=self._settings.max_upload_bytes,
             )
-        session = self.named(claims, metadata)
+        session = self.named(claims, metadata, sha256)
         known = (None if new else await self._sessions.load(session.id)) or await self.begin(session)
         check_claims(claims, known.session)
         return await self._finisher.finish(known) if known.session.length == 0 else known
@@ -83,17 +104,58 @@ class Beginner:
             TooManyError: the token's owner has too many unfinished uploads.
         """
         session = self.unnamed(claims, creation)
+        return await (self.adopt(session) if await self._finisher.is_there(session) else self.begin_below(session))
+
+    async def begin_below(self, session: UploadSession) -> Known:
+        """Begin an upload of `unnamed`; if that fails nothing is left of it. Raises as `create_below`.
+
+        Returns:
+            It, or the same final upload that was begun before.
+        """
         if session.is_final:
             await self._stager.find_folder(session)
-            await self._parts.check(session)
-        await self._quotas.admit(session.owner, self._settings.uploads_per_owner)
-        known = await self.begin(session, besides=[owned(session)])
-        if session.is_final:
-            await self._parts.bind(session)
-            return await self._parts.assemble(session.id) or known
-        if session.length == 0 and not session.is_part:
-            return await self._finisher.finish(known)
-        return await self._finisher.adopt(known) or known
+            if (begun := await self._parts.check(session)) is not None:
+                return await self._assembled(begun)
+        known = await self._admission.record(session, partial(self._record_anew, session, [owned(session)]))
+        try:
+            await self._stager.stage(session)
+            if session.is_final:
+                return await self._assembled(known)
+            return await self._finisher.finish(known) if session.length == 0 and not session.is_part else known
+        except Exception:
+            await self.undo(session)
+            raise
+
+    async def _assembled(self, final: Known) -> Known:
+        await self._parts.bind(final.session)
+        return await self._parts.assemble(final.session.id) or final
+
+    async def adopt(self, session: UploadSession) -> Known:
+        """Finish an upload of `unnamed` whose file is there already; nothing comes in, so nothing is reserved.
+
+        Raises as `create_below`.
+        """
+        known = await self._record_anew(replace(session, reserved_bytes=0))
+        try:
+            done = await self._finisher.adopt(known)
+        except Exception:
+            await self.undo(session)
+            raise
+        if done is None:  # the file was changed a moment ago
+            await self._sessions.forget(known.session)
+            return await self.begin_below(session)
+        return done
+
+    async def undo(self, session: UploadSession) -> None:
+        """Take back an upload nobody has heard of, unless its bytes are on their way to their place."""
+        with anyio.move_on_after(_UNDO_SECONDS, shield=True):
+            try:
+                known = await self._sessions.load(session.id)
+                if known is not None and known.session.state in (UploadState.OPEN, UploadState.GONE):
+                    await self._finisher.free(known.session)
+                    await self._sessions.forget(known.session)
+            except PenstockError as error:
+                logger.warning("taking back upload {}, which expires now: {}", session.id, error)
 
     async def create_whole(self, session: UploadSession, data: bytes) -> Known:
         """Begin and finish an upload of `unnamed` of which all bytes are there.
@@ -101,26 +163,23 @@ class Beginner:
         Nobody has heard of it before it is finished, so nobody else is at it, and it is never an unfinished one.
         Raises as `create_below`, and as `Finisher.finish`.
         """
-        known = await self._record(session) or await self._sessions.require(session.id)
+        known = await self._record_anew(session)
         synced = await self._or_forget(session, self._stager.stage_whole(session, data))
         try:
             return await self._finisher.finish_whole(known, data, synced)
-        except ConflictError:
-            await self._finisher.discard(known.session)
+        except Exception:
+            await self.undo(session)
             raise
 
-    async def begin(self, session: UploadSession, *, besides: Sequence[Change] = ()) -> Known:
+    async def begin(self, session: UploadSession) -> Known:
         """Record an upload, with what it reserves, and make its staging file; one that is recorded already goes on.
-
-        Args:
-            besides: what is to be changed in the same step.
 
         Raises:
             QuotaExceededError, StorageFullError: no room.
             NotFoundError: no such folder.
             GoneError: it was dropped.
         """
-        known = await self._record(session, besides)
+        known = await self._record(session)
         if known is None:
             return await self._sessions.require(session.id)
         await self._or_forget(session, self._stager.stage(session))
@@ -129,6 +188,10 @@ class Beginner:
     async def _record(self, session: UploadSession, besides: Sequence[Change] = ()) -> Known | None:
         """Record an upload with what it reserves; None if it is recorded already."""
         return await self._sessions.create(session, [*await self._reservation(session), *besides])
+
+    async def _record_anew(self, session: UploadSession, besides: Sequence[Change] = ()) -> Known:
+        """Record an upload of which nobody knows; the bus may have been asked twice."""
+        return await self._record(session, besides) or await self._sessions.require(session.id)
 
     async def _or_forget(self, session: UploadSession, staging: Awaitable[T]) -> T:
         """Wait until a recorded upload has its place; if it gets none, it has not begun."""
@@ -146,7 +209,7 @@ class Beginner:
             await self._stager.find_folder(session)
             raise
 
-    def named(self, claims: UploadClaims, metadata: str) -> UploadSession:
+    def named(self, claims: UploadClaims, metadata: str, sha256: str = "") -> UploadSession:
         """The upload a token stands for, as it is before it has begun."""
         return UploadSession(
             id=claims.session,
@@ -158,7 +221,7 @@ class Beginner:
             begun=self._clock.now(),
             metadata=metadata,
             reserved_bytes=claims.size,
-            announced_sha256=whole_sha256(parse_metadata(metadata)),
+            announced_sha256=announced(parse_metadata(metadata), sha256),
         )
 
     def unnamed(self, claims: CollectionClaims, creation: Creation) -> UploadSession:
@@ -179,8 +242,20 @@ class Beginner:
             parts=creation.concat.parts or () if creation.concat else (),
             reserved_bytes=creation.length or 0,
             unpack=not is_part and wants_unpacking(metadata),
-            announced_sha256="" if is_part else whole_sha256(metadata),
+            announced_sha256="" if is_part else announced(metadata, creation.sha256),
         )
+
+
+def announced(metadata: Mapping[str, str], sha256: str) -> str:
+    """The SHA-256 a file is announced to have by its metadata, or besides.
+
+    Raises:
+        InvalidRequestError: it is told in two ways that differ.
+    """
+    told = whole_sha256(metadata)
+    if told and sha256 and told != sha256:
+        raise InvalidRequestError("not the sha256 of Upload-Metadata", field="Upload-Checksum")
+    return told or sha256
 
 
 def check_claims(claims: UploadClaims | CollectionClaims, session: UploadSession) -> None:
@@ -201,5 +276,5 @@ def check_claims(claims: UploadClaims | CollectionClaims, session: UploadSession
         raise NotFoundError("not the token's upload", subject=Subject.UPLOAD)
     if claims.exp < session.begun:
         raise UnauthenticatedError("cannot decode the given value as JWT: Signature has expired")
-    if session.state is UploadState.GONE:
+    if session.is_gone:
         raise GoneError("expired or dropped", subject=Subject.UPLOAD)

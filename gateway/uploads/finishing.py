@@ -15,7 +15,7 @@ from dataclasses import replace
 from backends.contract import FileAccess, Synced
 from backends.integrity import read_sha256
 from bus.contract import Clock
-from domain.errors import ChecksumMismatchError, ConflictError, NotFoundError, Subject
+from domain.errors import ChecksumMismatchError, ConflictError, LockedError, NotFoundError, Subject
 from domain.paths import RelativePath
 from gateway.observer import GatewayObserver
 from gateway.quotas import Quotas
@@ -167,7 +167,7 @@ class Finisher:
                 raise
             return None  # another process is faster
         if synced.size_bytes != session.length:
-            raise ConflictError("some of its bytes are not there any more", subject=Subject.UPLOAD)
+            raise LockedError("some of its bytes are not there any more", subject=Subject.UPLOAD)
         begun = replace(
             session, state=UploadState.COMMITTING, destination=target, replaced_bytes=synced.replaced_bytes
         )
@@ -220,31 +220,39 @@ class Finisher:
             self._observer.uploaded(committed.volume)
         return done
 
-    async def adopt(self, known: Known) -> Known | None:
-        """Finish an upload at once whose announced content is at its destination already; None if it is not."""
-        session = known.session
-        if not session.announced_sha256 or session.destination is None:
-            return None
+    async def is_there(self, session: UploadSession) -> bool:
+        """Whether the file an upload is announced to be is at its destination already."""
+        if not session.announced_sha256 or session.destination is None or session.unpack:
+            return False
         try:
             handle = await self._files(session).open_read(session.destination)
         except (NotFoundError, ConflictError):
-            return None
+            return False
         try:
             kept = await handle.sha256()
             size = handle.stat.size_bytes
         finally:
             await handle.close()
-        if kept is None or kept.hex() != session.announced_sha256 or size != session.length:
+        return kept is not None and kept.hex() == session.announced_sha256 and size == session.length
+
+    async def adopt(self, known: Known) -> Known | None:
+        """Finish an upload at once whose file `is_there`; None if it is not."""
+        session = known.session
+        if not await self.is_there(session):
             return None
         await self._files(session).discard_staging(session.id)
-        found = replace(session, sha256=session.announced_sha256, replaced_bytes=size)
+        found = replace(session, sha256=session.announced_sha256, replaced_bytes=session.length)
         return await self._commit_renamed(known, found)
 
     async def discard(self, session: UploadSession) -> None:
         """Free an unfinished upload's bytes, and remember that it is gone. Repeat-safe."""
+        await self.free(session)
+        await self._sessions.bury(session)
+
+    async def free(self, session: UploadSession) -> None:
+        """Free an unfinished upload's bytes. Repeat-safe."""
         try:
             await self._files(session).discard_staging(session.id)
         except NotFoundError as error:
             if error.subject is Subject.VOLUME:
                 raise
-        await self._sessions.bury(session)

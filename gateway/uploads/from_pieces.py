@@ -16,6 +16,7 @@ from backends.contract import Staging
 from bus.contract import Lease
 from domain.errors import PenstockError
 from gateway.transfer.receive import Body
+from gateway.uploads.allowance import Allowance
 
 #: How long bytes may wait for more before they are written, in seconds.
 _GATHER_SECONDS: Final = 0.05
@@ -27,18 +28,14 @@ class PiecesBody:
     def __init__(
         self,
         body: Body,
-        limit: int,
-        too_many: PenstockError,
+        allowance: Allowance,
         batch_bytes: int,
         lease: Lease,
         heard: Callable[[], None],
         stored: Callable[[int], None],
     ) -> None:
         self._body = body
-        #: Bytes that may still come.
-        self._limit = limit
-        #: What is wrong if more come.
-        self._too_many = too_many
+        self._allowance = allowance
         self._batch_bytes = batch_bytes
         self._lease = lease
         #: Called when bytes came, and with how many were stored.
@@ -50,7 +47,7 @@ class PiecesBody:
         """Append the body to a staging file.
 
         Raises:
-            PenstockError: `too_many`, if more bytes came than may be.
+            PenstockError: more bytes came than are allowed.
             FencedError: the lease is lost.
             ConnectionError: the sender is gone or stands still.
             PenstockError: the storage failed.
@@ -59,11 +56,11 @@ class PiecesBody:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._write, staging, receive, tasks.cancel_scope)
             async with send:
-                await self._read(send)
+                await self._read(send, staging.offset)
         if self._failure is not None:
             raise self._failure
 
-    async def _read(self, send: MemoryObjectSendStream[list[bytes]]) -> None:
+    async def _read(self, send: MemoryObjectSendStream[list[bytes]], offset: int) -> None:
         batch: list[bytes] = []
         size = 0
         try:
@@ -72,8 +69,8 @@ class PiecesBody:
                 if chunk == b"":
                     break
                 if chunk is not None:
-                    taken = self._within(chunk)
-                    self._limit -= len(taken)
+                    taken = await self._within(chunk, offset)
+                    offset += len(taken)
                     size += len(taken)
                     batch.append(taken)
                 if chunk is None or size >= self._batch_bytes:
@@ -96,11 +93,11 @@ class PiecesBody:
         self._heard()
         return chunk
 
-    def _within(self, chunk: bytes) -> bytes:
-        if len(chunk) <= self._limit:
-            return chunk
-        self._failure = self._too_many
-        return chunk[: self._limit]
+    async def _within(self, chunk: bytes, offset: int) -> bytes:
+        allowed = await self._allowance.reach(offset + len(chunk)) - offset
+        if allowed < len(chunk):
+            self._failure = self._allowance.refusal
+        return chunk[:allowed]
 
     async def _write(
         self,

@@ -18,7 +18,7 @@ from anyio.abc import TaskGroup
 from backends.contract import FileAccess, Hasher, Staging, Synced
 from bus.contract import Lease, Leases
 from domain.catalogue import Change
-from domain.errors import BusBrokenError, FencedError, NotFoundError, Subject
+from domain.errors import BusBrokenError, ConflictError, FencedError, LockedError, NotFoundError, Subject
 from gateway.uploads.digesting import Digests
 from gateway.uploads.session import UploadSession, UploadState
 from gateway.uploads.sessions import Known, Sessions
@@ -137,7 +137,7 @@ class OpenUploads:
         """Be the only writer of an upload; a writer on another connection is asked to let go.
 
         Raises:
-            ConflictError: it did not let go in time.
+            LockedError: it did not let go in time.
             NotFoundError (subject upload), GoneError: it is not there.
         """
         opened = await self._resume(session_id) or await self._open(session_id)
@@ -147,6 +147,31 @@ class OpenUploads:
             await self._close(opened)
             raise
         await self._put_back(opened)
+
+    @asynccontextmanager
+    async def hold(self, session_id: str) -> AsyncIterator[Lease]:
+        """Be the only one who uses an upload, as it may be. Raises LockedError as `use`."""
+        async with AsyncExitStack() as stack:
+            try:
+                hold = self._leases.hold(f"upload:{session_id}", wait_seconds=self._patience)
+                lease = await stack.enter_async_context(hold)
+            except ConflictError as error:
+                raise LockedError("another request is using the upload", subject=Subject.UPLOAD) from error
+            yield lease
+
+    async def is_elsewhere(self, session_id: str) -> bool:
+        """Whether another request, or another gateway, has an upload in hand."""
+        if session_id in self._idle:
+            return False
+        (held,) = await self._leases.held([f"upload:{session_id}"])
+        return held
+
+    async def let_go(self, session_id: str) -> None:
+        """Give back an upload that is only kept open."""
+        opened = self._idle.pop(session_id, None)
+        if opened is not None:
+            opened.idle.cancel()
+            await self._close(opened)
 
     async def _resume(self, session_id: str) -> OpenUpload | None:
         opened = self._idle.pop(session_id, None)
@@ -163,8 +188,7 @@ class OpenUploads:
 
     async def _open(self, session_id: str) -> OpenUpload:
         async with AsyncExitStack() as stack:
-            hold = self._leases.hold(f"upload:{session_id}", wait_seconds=self._patience)
-            lease = await stack.enter_async_context(hold)
+            lease = await stack.enter_async_context(self.hold(session_id))
             known = await self._sessions.slide(await self._sessions.require(session_id))
             known, staging = await self._staged(known)
             if staging is not None:
@@ -235,3 +259,8 @@ class OpenUploads:
         if opened.staging is not None and not opened.is_complete:
             self._digests.keep(opened.session.id, opened.staging.offset, opened.digest)
         await opened.close()
+
+
+def taken_over() -> LockedError:
+    """What a request is told that had to let go of an upload: it may ask again how far that is."""
+    return LockedError("another request has taken the upload over", subject=Subject.UPLOAD)

@@ -8,7 +8,8 @@ from typing import Final
 
 from backends.contract import FileAccess, Staging
 from bus.contract import Lease
-from domain.errors import InvalidRequestError, NotFoundError
+from domain.errors import ConflictError, InvalidRequestError, NotFoundError, Subject, TooLargeError
+from gateway.quotas import Quotas
 from gateway.uploads.digesting import Digests
 from gateway.uploads.finishing import Finisher
 from gateway.uploads.opened import OpenUpload, OpenUploads
@@ -20,7 +21,14 @@ _COPY_BYTES: Final = 4 << 20
 
 
 class Parts:
-    """Puts final uploads together. Repeat-safe: a copy that was broken off goes on where it ended."""
+    """Puts final uploads together. Repeat-safe: a copy that was broken off goes on where it ended.
+
+    Rules: one final upload waits for a part. One that is not there any more waits for nothing, whatever is still
+    recorded of its parts.
+
+    Args:
+        max_bytes: the most a final upload may have.
+    """
 
     def __init__(
         self,
@@ -28,35 +36,82 @@ class Parts:
         opened: OpenUploads,
         finisher: Finisher,
         digests: Digests,
+        quotas: Quotas,
         files: Callable[[UploadSession], FileAccess],
+        max_bytes: int,
     ) -> None:
         self._sessions = sessions
         self._opened = opened
         self._finisher = finisher
         self._digests = digests
+        self._quotas = quotas
         self._files = files
+        self._max_bytes = max_bytes
 
-    async def check(self, final: UploadSession) -> None:
+    async def check(self, final: UploadSession) -> Known | None:
         """See that the parts of a final upload are there and may be used for it.
 
         Raises:
             InvalidRequestError: one is not there, is no part, or belongs to somebody else.
+            ConflictError: another final upload waits for one.
+            TooLargeError: they are more than any upload may have.
+
+        Returns:
+            The same final upload, if it was begun before: its client has not heard of it, and asks again.
         """
-        for part in await self._load(final):
+        parts = await self._load(final)
+        begun: Known | None = None
+        for part in parts:
             same = part is not None and (part.owner, part.volume, part.folder) == (
                 final.owner,
                 final.volume,
                 final.folder,
             )
-            if part is None or not same or not part.is_part or part.state is not UploadState.OPEN:
+            if part is None or not same or not part.is_part or not part.is_live:
                 raise InvalidRequestError("not an upload that can be a part of this one", field="Upload-Concat")
+            other = await self._waiting_for(part)
+            if other is not None and not _is_same(other.session, final):
+                raise _taken()
+            begun = begun or other
+        self._check_size(sum(part.length or 0 for part in parts if part is not None))
+        return begun
+
+    async def _waiting_for(self, part: UploadSession) -> Known | None:
+        """The final upload that waits for a part, if it is there."""
+        known = await self._sessions.load(part.final) if part.final else None
+        return known if known is not None and known.session.is_live else None
+
+    def _check_size(self, total: int) -> None:
+        if total > self._max_bytes:
+            raise TooLargeError(f"{total} bytes are more than {self._max_bytes}", max_bytes=self._max_bytes)
 
     async def bind(self, final: UploadSession) -> None:
-        """Have the parts know who waits for them."""
-        for part_id in set(final.parts):
+        """Have the parts know who waits for them. Raises ConflictError: another one was faster.
+
+        They are bound in the order all use: of two that want the same ones, one gets them.
+        """
+        for part_id in sorted(set(final.parts)):
             while (known := await self._sessions.load(part_id)) is not None and known.session.final != final.id:
+                if await self._waiting_for(known.session) is not None:
+                    raise _taken()
                 if await self._sessions.replace(known, replace(known.session, final=final.id)):
                     break
+
+    async def complete(self, part: UploadSession) -> None:
+        """Put together what waits for a part that is all there. Raises as `assemble`."""
+        try:
+            await self.assemble(part.final)
+        except NotFoundError:
+            final = await self._sessions.load(part.final)
+            if final is not None and not final.session.is_gone:
+                raise
+            await self._free(part)
+
+    async def _free(self, part: UploadSession) -> None:
+        """Have nobody wait for a part: who did is not there any more."""
+        while (known := await self._sessions.load(part.id)) is not None and known.session.final == part.final:
+            if await self._sessions.replace(known, replace(known.session, final="")):
+                return
 
     async def length(self, final: UploadSession) -> int | None:
         """Length of the whole, if the lengths of all parts are known."""
@@ -65,7 +120,9 @@ class Parts:
     async def assemble(self, final_id: str) -> Known | None:
         """Put a final upload together and finish it; None if parts are still missing.
 
-        Raises as `Finisher.finish`.
+        Raises:
+            TooLargeError: the parts are more than any upload may have.
+            PenstockError: as `Finisher.finish`.
         """
         async with self._opened.use(final_id) as opened:
             final = opened.session
@@ -75,6 +132,8 @@ class Parts:
             total = _total(parts)
             if total is None or not await self._are_complete(final, parts):
                 return None
+            self._check_size(total)
+            await self._judge(final, parts, total)
             sha256 = await self._copy(opened, final)
             await opened.change(self._sessions, length=total)
             done = await self._finisher.finish(opened.known, sha256=sha256)
@@ -84,6 +143,12 @@ class Parts:
                 await self._finisher.discard(part)
         return done
 
+    async def _judge(self, final: UploadSession, parts: Sequence[UploadSession | None], total: int) -> None:
+        """See that a whole fits that is more than its parts have reserved: one may come in it many times."""
+        reserved = sum({part.id: part.reserved_bytes for part in parts if part is not None}.values())
+        if total > reserved:
+            await self._quotas.judge(final, total - reserved)
+
     async def _load(self, final: UploadSession) -> Sequence[UploadSession | None]:
         found = {part_id: await self._sessions.load(part_id) for part_id in dict.fromkeys(final.parts)}
         known = [found[part_id] for part_id in final.parts]
@@ -92,8 +157,10 @@ class Parts:
     async def _are_complete(self, final: UploadSession, parts: Sequence[UploadSession | None]) -> bool:
         files = self._files(final)
         for part in parts:
+            if part is None or part.is_gone or part.floor is not None:
+                return False
             try:
-                if part is None or part.floor is not None or await files.staged_bytes(part.id) != part.length:
+                if await files.staged_bytes(part.id) != part.length:
                     return False
             except NotFoundError:
                 return False
@@ -127,6 +194,20 @@ class Parts:
             return end
         finally:
             await handle.close()
+
+
+def _is_same(one: UploadSession, other: UploadSession) -> bool:
+    """Whether two final uploads become the same file of the same parts."""
+    return (one.parts, one.destination, one.unpack, one.announced_sha256) == (
+        other.parts,
+        other.destination,
+        other.unpack,
+        other.announced_sha256,
+    )
+
+
+def _taken() -> ConflictError:
+    return ConflictError("another final upload waits for one of its parts", subject=Subject.UPLOAD)
 
 
 def _total(parts: Sequence[UploadSession | None]) -> int | None:

@@ -65,6 +65,8 @@ class UploadSession:
     #: SHA-256 the whole file is announced to have, and the one it has once that is known; hexadecimal.
     announced_sha256: str = ""
     sha256: str = ""
+    #: Whether it is being dropped: whoever writes to it stops, and nobody finds it any more.
+    dropped: bool = False
 
     @property
     def record(self) -> str:
@@ -80,6 +82,16 @@ class UploadSession:
     def is_final(self) -> bool:
         """Whether it is put together from parts."""
         return bool(self.parts)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether there was such an upload, and is none any more."""
+        return self.state is UploadState.GONE or self.dropped
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it may still become a file."""
+        return self.state in (UploadState.OPEN, UploadState.COMMITTING) and not self.dropped
 
     def document(self) -> dict[str, object]:
         """As it is stored; what is as usual is left out."""
@@ -123,6 +135,7 @@ class UploadSession:
             "unpacked_bytes": self.unpacked_bytes,
             "announced_sha256": self.announced_sha256,
             "sha256": self.sha256,
+            "dropped": self.dropped,
         }
 
     @classmethod

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from bus.contract import FIRST_REVISION, Bus
+from bus.contract import FIRST_REVISION, Bus, Record
 from bus.emission import NewRecord
 from bus.relay import Relays
 from domain.catalogue import Change
 from domain.envelope import Envelope
-from domain.errors import GoneError, NotFoundError, Subject
+from domain.errors import BusyError, GoneError, MalformedEventError, NotFoundError, Subject
 from gateway.uploads.reserved import counted_out
 from gateway.uploads.session import UploadSession, UploadState
 
@@ -21,6 +21,10 @@ _COMMIT_SECONDS: Final = 10.0
 _GRACE_SECONDS: Final = 7 * 24 * 3600.0
 #: A record is written anew only when its expiry moved by more than this, in seconds.
 _SLIDE_SECONDS: Final = 30.0
+#: When somebody may ask again for an upload whose record is not understood here, in seconds.
+_UNREADABLE_SECONDS: Final = 10.0
+#: Names asked for first by who goes through all that are due, and how many more than twice those seen then.
+_PAGE: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +66,28 @@ class Sessions:
         return new if created or await self.load(session.id) == new else None
 
     async def load(self, session_id: str) -> Known | None:
-        """Look one up."""
-        record = await self._records.load(f"upload:{session_id}")
+        """Look one up.
+
+        Raises:
+            UnreadableRecordError: a later release has recorded it, and knows what it means.
+        """
+        record = await self._record(session_id)
         if record is None:
             # One that was whole at once is recorded when it is told of; that may have been a moment ago.
             await self._relays.settle_all()
-            record = await self._records.load(f"upload:{session_id}")
-        return None if record is None else Known(UploadSession.parse(record.document), record.revision)
+            record = await self._record(session_id)
+        if record is None:
+            return None
+        try:
+            return Known(UploadSession.parse(record.document), record.revision)
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise UnreadableRecordError(session_id) from error
+
+    async def _record(self, session_id: str) -> Record | None:
+        try:
+            return await self._records.load(f"upload:{session_id}")
+        except MalformedEventError as error:
+            raise UnreadableRecordError(session_id) from error
 
     async def require(self, session_id: str) -> Known:
         """Look up one that is there.
@@ -80,7 +99,7 @@ class Sessions:
         known = await self.load(session_id)
         if known is None:
             raise NotFoundError(f"{session_id}: not there", subject=Subject.UPLOAD)
-        if known.session.state is UploadState.GONE:
+        if known.session.is_gone:
             raise GoneError(f"{session_id}: expired or dropped", subject=Subject.UPLOAD)
         return known
 
@@ -123,6 +142,22 @@ class Sessions:
             return known
         return await self.replace(known, replace(session, expires=self.expiry)) or known
 
+    async def condemn(self, session_id: str) -> bool:
+        """Record that an upload is being dropped, while somebody may still write to it; False if it is not open.
+
+        From then on nobody finds it, and the sweeper frees what is left of it if nobody else does.
+        """
+        while (known := await self.load(session_id)) is not None and known.session.state is UploadState.OPEN:
+            dropped = replace(known.session, dropped=True, expires=self._clock.now())
+            if known.session.dropped or await self.replace(known, dropped):
+                return True
+        return False
+
+    async def is_gone(self, session_id: str) -> bool:
+        """Whether an upload somebody is at is being dropped, or is gone."""
+        known = await self.load(session_id)
+        return known is not None and known.session.is_gone
+
     async def bury(self, session: UploadSession) -> None:
         """Record that an upload is gone, whatever it was before, and count it no more."""
         while (known := await self.load(session.id)) is not None:
@@ -138,10 +173,18 @@ class Sessions:
         """Nobody has to look after an upload any more whose record is gone."""
         await self._records.remove(f"upload:{session_id}")
 
-    async def due(self, limit: int) -> Sequence[str]:
-        """Ids of uploads somebody has to look after now, the most urgent first."""
-        names = await self._records.due("upload", before=self._clock.now(), limit=limit)
-        return [name.partition(":")[2] for name in names]
+    async def due(self) -> AsyncGenerator[str]:
+        """Ids of all uploads somebody has to look after now, the most urgent first; they may change meanwhile."""
+        seen: set[str] = set()
+        now = self._clock.now()
+        while True:
+            names = await self._records.due("upload", before=now, limit=2 * len(seen) + _PAGE)
+            new = [name for name in names if name not in seen]
+            if not new:
+                return
+            for name in new:
+                seen.add(name)
+                yield name.partition(":")[2]
 
     def _times(self, session: UploadSession) -> tuple[float, float | None]:
         """How long the record is kept, and when the sweeper is to look at it."""
@@ -153,3 +196,11 @@ class Sessions:
                 return max(session.expires - now, 0) + _GRACE_SECONDS, now + _COMMIT_SECONDS
             case UploadState.COMMITTED | UploadState.GONE:
                 return self._finished_seconds, None
+
+
+class UnreadableRecordError(BusyError):
+    """What is recorded of an upload means nothing to this release."""
+
+    def __init__(self, session_id: str) -> None:
+        message = f"{session_id}: recorded in a way that is not known here"
+        super().__init__(message, retry_after_seconds=_UNREADABLE_SECONDS)

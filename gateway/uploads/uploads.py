@@ -15,39 +15,35 @@ from backends.contract import FileAccess, Volume
 from backends.powers import outboxes
 from bus.contract import Bus
 from bus.relay import Relays
-from domain.errors import (
-    ConflictError,
-    GoneError,
-    NotFoundError,
-    PenstockError,
-    Subject,
-)
+from domain.errors import FencedError, GoneError, LockedError, NotFoundError, PenstockError, Subject
 from domain.ids import VFolderId, VolumeName
 from domain.paths import RelativePath
 from gateway.archive.unpack import UnpackLimits
 from gateway.observer import GatewayObserver
+from gateway.protocol.metadata import parse_metadata
 from gateway.protocol.tus import Accept, Creation
 from gateway.quotas import Quotas
 from gateway.settings import GatewaySettings
 from gateway.tokens import CollectionClaims, UploadClaims
 from gateway.transfer.receive import Body
-from gateway.uploads.beginning import Beginner, check_claims
+from gateway.uploads.beginning import Beginner, announced, check_claims
 from gateway.uploads.copying import Copier
 from gateway.uploads.digesting import Digests
 from gateway.uploads.finishing import Finisher
-from gateway.uploads.opened import OpenUpload, OpenUploads
+from gateway.uploads.opened import OpenUpload, OpenUploads, taken_over
 from gateway.uploads.parts import Parts
 from gateway.uploads.places import volume_of
 from gateway.uploads.placing import Placer
 from gateway.uploads.session import UploadSession, UploadState
 from gateway.uploads.sessions import Known, Sessions
 from gateway.uploads.staging import Stager
+from gateway.uploads.sweeping import Sweep
 from gateway.uploads.unpacking import Unpacker
-from gateway.uploads.writer import SILENCE_SECONDS, Writer
+from gateway.uploads.writer import YIELD_SECONDS, Writer
 
 #: How long a copy that was broken off stays, in seconds.
 _COPY_SECONDS: Final = 3600.0
-#: How much longer than its silence a writer may take to let go, in seconds.
+#: How much longer than it may go on a writer may take to let go, in seconds.
 _GIVING_WAY_SECONDS: Final = 0.5
 
 
@@ -92,10 +88,12 @@ class Uploads:
             self._files,
             stager.stage,
             self.finisher.finish,
-            max(2 * lease_seconds, SILENCE_SECONDS + _GIVING_WAY_SECONDS),
+            max(2 * lease_seconds, YIELD_SECONDS + _GIVING_WAY_SECONDS),
             settings.upload_seconds,
         )
-        self._parts = Parts(self.sessions, self.opened, self.finisher, digests, self._files)
+        self._parts = Parts(
+            self.sessions, self.opened, self.finisher, digests, quotas, self._files, settings.max_upload_bytes
+        )
         self.beginner = Beginner(
             volumes,
             settings,
@@ -104,17 +102,17 @@ class Uploads:
             stager,
             self.finisher,
             self._parts,
-            bus.clock,
+            bus,
         )
         self._copier = Copier(self.opened, self.finisher)
-        self._writer = Writer(self.sessions, quotas, observer, settings.write_bytes)
+        self._writer = Writer(bus.leases, self.sessions, quotas, observer, settings.write_bytes)
+        self._sweep = Sweep(bus, volumes, self.sessions, self.finisher)
 
-    async def create_whole(self, claims: CollectionClaims, creation: Creation, data: bytes) -> UploadSession:
-        """Begin and finish an upload below the directory a token stands for, of which all bytes are there.
+    async def create_whole(self, session: UploadSession, data: bytes) -> UploadSession:
+        """Begin and finish an upload of `Beginner.unnamed` of which all bytes are there.
 
         Raises as `Beginner.create_below`, and as `Finisher.finish`.
         """
-        session = self.beginner.unnamed(claims, creation)
         return await self._placer.place(session, data) or (await self.beginner.create_whole(session, data)).session
 
     # --- using ------------------------------------------------------------------------------------
@@ -128,7 +126,7 @@ class Uploads:
         Raises:
             NotFoundError (subject upload): never begun, or not the token's.
             GoneError: expired or dropped.
-            ConflictError: another writer did not let go in time.
+            LockedError: another writer did not let go in time, or has taken it over meanwhile.
         """
         volume_of(self._volumes, claims.volume)
         async with AsyncExitStack() as stack:
@@ -140,7 +138,35 @@ class Uploads:
                 await self._recover(claims, session_id)
                 opened = await stack.enter_async_context(self.opened.use(session_id))
             check_claims(claims, opened.session)
-            yield opened
+            try:
+                yield opened
+            except FencedError as error:
+                raise taken_over() from error
+
+    async def busy_at(self, claims: UploadClaims | CollectionClaims, session_id: str) -> int | None:
+        """How far an upload is that another request has in hand; None: none has, or how far is not known."""
+        if not await self.opened.is_elsewhere(session_id):
+            return None
+        known = await self.sessions.load(session_id)
+        if known is None or known.session.state is not UploadState.OPEN:
+            return None
+        check_claims(claims, known.session)
+        if known.session.floor is not None:
+            return known.session.floor
+        try:
+            return await self._files(known.session).staged_bytes(session_id)
+        except NotFoundError:
+            return None
+
+    async def look_up(self, claims: UploadClaims | CollectionClaims, session_id: str) -> UploadSession:
+        """What is recorded of an upload a token may use, whoever uses it now. Raises as `use`, but LockedError."""
+        volume_of(self._volumes, claims.volume)
+        known = await self.sessions.load(session_id)
+        if known is None:
+            await self._recover(claims, session_id)
+            known = await self.sessions.require(session_id)
+        check_claims(claims, known.session)
+        return known.session
 
     async def _recover(self, claims: UploadClaims | CollectionClaims, session_id: str) -> None:
         """Make a lost record anew: of what the token says, or of what is noted beside the bytes."""
@@ -182,6 +208,29 @@ class Uploads:
         if changes and opened.staging is not None:
             await opened.change(self.sessions, **changes)
 
+    async def describe(self, opened: OpenUpload, creation: Creation) -> None:
+        """Record what is said of an upload that was begun without a word.
+
+        Raises:
+            InvalidRequestError: it makes no sense.
+            FencedError: somebody else has the upload.
+        """
+        session, changes = opened.session, dict[str, object]()
+        sha256 = announced(parse_metadata(creation.metadata), creation.sha256)
+        if creation.metadata and not session.metadata:
+            changes["metadata"] = creation.metadata
+        if sha256 and not session.announced_sha256:
+            changes["announced_sha256"] = sha256
+        if changes:
+            await opened.change(self.sessions, **changes)
+
+    async def adopt(self, opened: OpenUpload) -> bool:
+        """Finish an upload nothing was stored of, if its file is at its destination already."""
+        known = await self.finisher.adopt(opened.known)
+        if known is not None:
+            opened.known, opened.is_dropped = known, True
+        return known is not None
+
     async def end_here(self, opened: OpenUpload) -> None:
         """Have an upload be as long as what is stored of it. Raises QuotaExceededError."""
         await self._writer.tell_length(opened, opened.offset or 0)
@@ -198,7 +247,7 @@ class Uploads:
             # Who waits for it may have come while it was written.
             opened.known = await self.sessions.require(session.id)
             if opened.session.final:
-                await self._parts.assemble(opened.session.final)
+                await self._parts.complete(opened.session)
         elif session.is_final and session.state is UploadState.OPEN:
             opened.known = await self._parts.assemble(session.id) or opened.known
         elif opened.is_complete:
@@ -249,18 +298,24 @@ class Uploads:
         else:
             await self.finisher.discard(opened.session)
 
-    async def sweep(self, limit: int) -> None:
-        """Finish commits that were interrupted and drop uploads that expired, up to `limit` of them.
+    async def terminate(self, claims: UploadClaims | CollectionClaims, session_id: str) -> None:
+        """Drop an upload as `drop` does, but at once: who writes to it is not waited for. Raises as `use`."""
+        session = await self.look_up(claims, session_id)
+        if not await self.sessions.condemn(session_id):
+            async with self.use(claims, session_id) as opened:
+                await self.drop(opened)
+            return
+        await self.opened.let_go(session_id)
+        try:
+            async with self.opened.hold(session_id):
+                await self.finisher.discard(session)
+        except LockedError as error:
+            # Its storage stands still, or who wrote to it has died. Nobody finds it any more; the sweeper frees it.
+            logger.warning("dropping upload {}: {}", session_id, error)
 
-        One that is in use, or whose storage is away, waits for the next time.
-        """
-        for session_id in await self.sessions.due(limit):
-            try:
-                await self._sweep_one(session_id)
-            except ConflictError:
-                continue
-            except PenstockError as error:
-                logger.warning("looking after upload {}: {}", session_id, error)
+    async def sweep(self, limit: int) -> None:
+        """Finish commits that were interrupted and drop uploads that expired, up to `limit` of them."""
+        await self._sweep.sweep(limit)
 
     async def recover(self) -> None:
         """Tell of small uploads whose gateway died when they were at their places, or remove what was not."""
@@ -272,20 +327,6 @@ class Uploads:
                 continue
             if found:
                 logger.info("{} uploads of a gateway that died were found on {}", found, volume)
-
-    async def _sweep_one(self, session_id: str) -> None:
-        # Not waiting also means not asking: a writer that is at work keeps its upload.
-        async with self._bus.leases.hold(f"upload:{session_id}", wait_seconds=0):
-            known = await self.sessions.load(session_id)
-            if known is None:
-                await self.sessions.settled(session_id)
-            elif known.session.volume in self._volumes:
-                session = known.session
-                if session.state is UploadState.COMMITTING:
-                    await self.finisher.finish(known)
-                elif session.state is UploadState.OPEN and session.expires <= self._bus.clock.now():
-                    logger.info("upload {} expired", session.id)
-                    await self.finisher.discard(session)
 
     def _files(self, session: UploadSession) -> FileAccess:
         return self._volumes[session.volume].files(session.folder)

@@ -1,27 +1,27 @@
 """Storing a request's body in an upload.
 
-When another request waits for the upload and this one's sender is silent, it lets go; from then on not one more
+When another request waits for the upload, it lets go: soon, for a client that comes back is alive and the sender
+it left most likely is not; at once if that is silent, or if the upload is being dropped. From then on not one more
 byte is stored. How bytes get from the connection to storage: `from_socket` and `from_pieces`.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import replace
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 import anyio
 
 from backends.contract import Hasher, Staging
 from backends.powers import ReceivesFromSocket
+from bus.contract import Leases
 from domain.errors import (
     ChecksumMismatchError,
-    ConflictError,
     FencedError,
+    GoneError,
     PenstockError,
-    QuotaExceededError,
     Subject,
     TooLargeError,
 )
@@ -30,14 +30,19 @@ from gateway.protocol.checksum import Checksum
 from gateway.protocol.tus import Accept
 from gateway.quotas import Quotas
 from gateway.transfer.receive import Body
+from gateway.uploads.allowance import Allowance, Announced
 from gateway.uploads.from_pieces import PiecesBody
 from gateway.uploads.from_socket import SocketBody
-from gateway.uploads.opened import OpenUpload
-from gateway.uploads.reserved import freed
+from gateway.uploads.growing import Growing, Reservations
+from gateway.uploads.opened import OpenUpload, taken_over
 from gateway.uploads.sessions import Sessions
 
-#: How long a sender may be silent before another request of the same upload is preferred, in seconds.
+#: How long a sender may be silent before another request of the same upload is preferred, and how long one that is
+#: not may go on then, in seconds: whoever waits is answered within two.
 SILENCE_SECONDS: Final = 1.0
+YIELD_SECONDS: Final = 1.5
+#: How often it is looked meanwhile whether the upload is being dropped, in seconds.
+_LOOK_SECONDS: Final = 0.1
 #: How long dropping bytes that do not count may take when their request was cancelled, in seconds.
 _UNDO_SECONDS: Final = 10.0
 
@@ -45,9 +50,11 @@ _UNDO_SECONDS: Final = 10.0
 class Writer:
     """Stores bodies in open uploads."""
 
-    def __init__(self, sessions: Sessions, quotas: Quotas, observer: GatewayObserver, batch_bytes: int) -> None:
+    def __init__(
+        self, leases: Leases, sessions: Sessions, quotas: Quotas, observer: GatewayObserver, batch_bytes: int
+    ) -> None:
         self._sessions = sessions
-        self._quotas = quotas
+        self._reservations = Reservations(leases, sessions, quotas)
         self._observer = observer
         self._batch_bytes = batch_bytes
 
@@ -57,7 +64,8 @@ class Writer:
         Raises:
             TooLargeError, QuotaExceededError: more bytes than may be.
             ChecksumMismatchError: other bytes than announced; none of them count.
-            ConflictError: another request took the upload over.
+            LockedError: another request took the upload over.
+            GoneError: it was dropped meanwhile.
             ConnectionError: the sender is gone; the upload's offset tells how much was stored.
             PenstockError: the storage failed; likewise.
         """
@@ -66,41 +74,39 @@ class Writer:
             return
         if accept.length is not None:
             await self.tell_length(opened, accept.length)
-        limit, too_many = await self._limit(opened, body, accept)
-        storing = _Storing(opened, self._observer, limit, too_many, self._batch_bytes)
+        async with self._allowed(opened, body, accept) as allowance:
+            await self._store(opened, opened.staging, body, accept, allowance)
+
+    async def _store(
+        self, opened: OpenUpload, staging: Staging, body: Body, accept: Accept, allowance: Allowance
+    ) -> None:
+        storing = _Storing(opened, self._observer, allowance, self._batch_bytes, self._sessions.is_gone)
         if accept.checksum is None:
-            await storing.store(opened.staging, body, may_end=not opened.session.unpack)
+            await storing.store(staging, body, may_end=not opened.session.unpack)
             return
-        async with self._verified(opened, opened.staging, accept.checksum):
-            await storing.store(opened.staging, body)
+        async with self._verified(opened, staging, accept.checksum):
+            await storing.store(staging, body)
 
     async def tell_length(self, opened: OpenUpload, length: int) -> None:
         """Take note of the length of a deferred upload. Raises QuotaExceededError."""
-        before = opened.session
-        await self._quotas.judge(before, length)
-        told = replace(before, length=length, reserved_bytes=length)
-        besides = [*freed(before), *await self._quotas.reservation(told)]
-        await opened.change(self._sessions, besides, length=length, reserved_bytes=length)
-        try:
-            await self._quotas.judge(told)  # another one may have come together with it
-        except QuotaExceededError:
-            besides = [*freed(told), *await self._quotas.reservation(before)]
-            await opened.change(self._sessions, besides, length=before.length, reserved_bytes=before.reserved_bytes)
-            raise
+        await self._reservations.change(opened, length, length=length)
 
-    async def _limit(self, opened: OpenUpload, body: Body, accept: Accept) -> tuple[int, PenstockError]:
-        """How many bytes the body may have, and what is wrong if it has more."""
-        too_large = TooLargeError("more bytes than the upload's length")
+    @asynccontextmanager
+    async def _allowed(self, opened: OpenUpload, body: Body, accept: Accept) -> AsyncIterator[Allowance]:
+        """How many bytes the upload may have with a body; raises what is wrong if that is known to have more."""
+        most = accept.offset + accept.limit
         if opened.session.length is not None:
-            return accept.limit, too_large
-        room = await self._quotas.room(opened.session)
-        if room is None or room - accept.offset >= accept.limit:
-            return accept.limit, too_large
-        exceeded = QuotaExceededError("the owner's limit would be passed", subject=Subject.QUOTA_SCOPE)
-        limit = max(room - accept.offset, 0)
-        if body.length is not None and body.length > limit:
-            raise exceeded
-        return limit, exceeded
+            yield Announced(most)
+            return
+        growing = Growing(opened, self._reservations, most)
+        try:
+            if body.length is not None and not await growing.claim(accept.offset + body.length):
+                raise growing.refusal
+            yield growing
+        finally:
+            # If that fails, it is done with the next body, or when the upload ends.
+            with suppress(PenstockError), anyio.move_on_after(_UNDO_SECONDS, shield=True):
+                await growing.settle(opened.offset or 0)
 
     @asynccontextmanager
     async def _verified(self, opened: OpenUpload, staging: Staging, checksum: Checksum) -> AsyncIterator[None]:
@@ -140,17 +146,17 @@ class _Storing:
         self,
         opened: OpenUpload,
         observer: GatewayObserver,
-        limit: int,
-        too_many: PenstockError,
+        allowance: Allowance,
         batch_bytes: int,
+        is_gone: Callable[[str], Awaitable[bool]],
     ) -> None:
         self._opened = opened
         self._volume = opened.session.volume
         self._lease = opened.lease
         self._observer = observer
-        self._limit = limit
-        self._too_many = too_many
+        self._allowance = allowance
         self._batch_bytes = batch_bytes
+        self._is_gone = is_gone
         self._failure: PenstockError | ConnectionError | None = None
         self._last_byte = time.monotonic()
 
@@ -160,11 +166,15 @@ class _Storing:
         Args:
             may_end: nothing is to be looked at between its last byte and the end of the upload.
         """
-        data = body.at_hand(min(self._limit, self._batch_bytes))
+        data = body.at_hand(self._batch_bytes)
         if data is None:
             await self._store_while_coming(staging, body)
         elif data:
-            await self._store_at_hand(staging, data, may_end=may_end)
+            allowed = await self._allowance.reach(staging.offset + len(data)) - staging.offset
+            if allowed:
+                await self._store_at_hand(staging, data[:allowed], may_end=may_end)
+            if allowed < len(data):
+                raise self._allowance.refusal
 
     async def _store_at_hand(self, staging: Staging, data: bytes, *, may_end: bool) -> None:
         """Store a body nobody has to be waited for any more."""
@@ -177,7 +187,7 @@ class _Storing:
             else:
                 await staging.append([data])
         except FencedError as error:
-            raise _taken_over() from error
+            raise taken_over() from error
         finally:
             self._stored(staging.offset - before)
 
@@ -196,10 +206,10 @@ class _Storing:
                 await SocketBody(handover, body.idle_seconds, self._lease, self._moved).store(staging)
             else:
                 await PiecesBody(
-                    body, self._limit, self._too_many, self._batch_bytes, self._lease, self._heard, self._stored
+                    body, self._allowance, self._batch_bytes, self._lease, self._heard, self._stored
                 ).store(staging)
         except FencedError:
-            self._failure = _taken_over()
+            self._failure = taken_over()
         except (PenstockError, ConnectionError) as error:
             self._failure = error
 
@@ -215,16 +225,25 @@ class _Storing:
             self._stored(count)
 
     async def _yield_to_others(self, everything: anyio.CancelScope) -> None:
-        """Let go when somebody waits and our sender is silent: it is most likely the same client, come back."""
+        """Let go when somebody waits."""
         await self._lease.wait_asked()
-        while (silent := time.monotonic() - self._last_byte) < SILENCE_SECONDS:
-            await anyio.sleep(SILENCE_SECONDS - silent)
-        self._failure = _taken_over()
+        asked = time.monotonic()
+        while (left := min(asked + YIELD_SECONDS, self._last_byte + SILENCE_SECONDS) - time.monotonic()) > 0:
+            if await self._is_dropped():
+                break
+            await anyio.sleep(min(left, _LOOK_SECONDS))
+        dropped = GoneError("the upload was dropped", subject=Subject.UPLOAD)
+        self._failure = dropped if await self._is_dropped() else taken_over()
         everything.cancel()
+
+    async def _is_dropped(self) -> bool:
+        with suppress(PenstockError):
+            return await self._is_gone(self._opened.session.id)
+        return False  # that cannot be known now
 
     async def _stop_when_lost(self, everything: anyio.CancelScope) -> None:
         await self._lease.wait_lost()
-        self._failure = _taken_over()
+        self._failure = taken_over()
         everything.cancel()
 
 
@@ -232,7 +251,3 @@ async def _refuse_bytes(body: Body) -> None:
     """A finished upload takes an empty body, which changes nothing, and no other."""
     if await body.read():
         raise TooLargeError("the upload is finished")
-
-
-def _taken_over() -> ConflictError:
-    return ConflictError("another request has taken the upload over", subject=Subject.UPLOAD)

@@ -11,7 +11,11 @@ from typing import Any
 
 import pytest
 from harness.fields import BODY, TUS
+from harness.line import Line
 from harness.world import Answer, World, open_world
+
+from domain.errors import BusBrokenError
+from gateway.uploads.sessions import Sessions
 
 pytestmark = pytest.mark.anyio
 
@@ -41,6 +45,7 @@ async def begun(world: World, name: str, size: int) -> tuple[str, dict[str, str]
     return "/" + answer.headers["Location"], {"Authorization": f"Bearer {token}"}
 
 
+# [A1] [B13]
 async def test_what_the_collection_can(world: World) -> None:
     answer = await world.client("OPTIONS", "/files", headers={"Tus-Resumable": "9.9.9"})
     assert answer.status == 204
@@ -59,6 +64,7 @@ async def test_what_the_collection_can(world: World) -> None:
     assert answer.headers["Tus-Checksum-Algorithm"] == "sha1,sha256,sha512,md5,crc32"
 
 
+# [A4] [A9] [B1] [B11]
 async def test_an_upload_from_creation_to_file(world: World) -> None:
     data = os.urandom(50_000)
     url, auth = await begun(world, "a", len(data))
@@ -76,6 +82,7 @@ async def test_an_upload_from_creation_to_file(world: World) -> None:
     assert (await world.client("HEAD", url, headers={**TUS, **auth})).headers["Upload-Offset"] == "50000"
 
 
+# [C3]
 async def test_the_location_is_relative_and_keeps_a_token_of_the_query(world: World) -> None:
     token = await world.upload_token("a", 3)
     answer = await world.client("POST", f"/files?token={token}", headers={**TUS, "Upload-Length": "3"})
@@ -87,6 +94,7 @@ async def test_the_location_is_relative_and_keeps_a_token_of_the_query(world: Wo
     assert (world.folder / "a").read_bytes() == b"abc"
 
 
+# [B1]
 async def test_a_creation_asked_for_twice_is_one_upload(world: World) -> None:
     token = await world.upload_token("a", 3)
     first, second = await create(world, token, 3), await create(world, token, 3)
@@ -94,6 +102,7 @@ async def test_a_creation_asked_for_twice_is_one_upload(world: World) -> None:
     assert second.status == 201
 
 
+# [B10]
 async def test_bytes_may_come_with_the_creation(world: World) -> None:
     token = await world.upload_token("a", 6)
     fields = {
@@ -119,6 +128,7 @@ async def test_bytes_may_come_with_the_creation(world: World) -> None:
     assert (await world.client("POST", "/files", headers=fields, data=b"xyz")).status == 415
 
 
+# [B2]
 async def test_an_empty_upload_is_finished_at_once(world: World) -> None:
     url, auth = await begun(world, "empty", 0)
     assert (world.folder / "empty").read_bytes() == b""
@@ -126,6 +136,7 @@ async def test_an_empty_upload_is_finished_at_once(world: World) -> None:
     assert head.headers["Upload-Offset"] == head.headers["Upload-Length"] == "0"
 
 
+# [A2]
 @pytest.mark.parametrize("version", [None, "0.2.2", "1.0", "", "2.0.0"])
 async def test_another_version_is_refused_before_anything_happens(world: World, version: str | None) -> None:
     url, auth = await begun(world, "a", 3)
@@ -144,6 +155,7 @@ async def test_another_version_is_refused_before_anything_happens(world: World, 
     assert (await world.client("HEAD", url, headers={**TUS, **auth})).headers["Upload-Offset"] == "0"
 
 
+# [B3]
 @pytest.mark.parametrize("length", ["-1", "abc", "1.5", "", "4", "99999999999999999999"])
 async def test_lengths_that_make_no_sense(world: World, length: str) -> None:
     token = await world.upload_token("a", 3)
@@ -152,6 +164,7 @@ async def test_lengths_that_make_no_sense(world: World, length: str) -> None:
     assert "Upload-Length" in answer.json["data"]
 
 
+# [B3]
 async def test_a_length_must_be_told(world: World) -> None:
     token = await world.upload_token("a", 3)
     auth = {**TUS, "Authorization": f"Bearer {token}"}
@@ -160,6 +173,7 @@ async def test_a_length_must_be_told(world: World) -> None:
     assert (await world.client("POST", "/files", headers=deferred)).status == 400
 
 
+# [B4]
 async def test_metadata_is_kept_to_the_letter(world: World) -> None:
     name = base64.b64encode("résumé 한글.bin".encode()).decode()
     metadata = f"filename {name},is_confidential,relativePath {base64.b64encode(b'x').decode()}"
@@ -176,7 +190,10 @@ async def test_metadata_is_kept_to_the_letter(world: World) -> None:
     assert head.headers["Upload-Metadata"] == metadata
 
 
-@pytest.mark.parametrize("metadata", ["a !!!", "a YQ==,a YQ==", "a /w==", ",", "a,,b", "a " + "A" * 9000])
+# [B6]
+@pytest.mark.parametrize(
+    "metadata", ["a !!!", "a YQ==,a YQ==", "filename /w==", "relativePath /w==", ",", "a,,b", "a " + "A" * 9000]
+)
 async def test_metadata_that_makes_no_sense(world: World, metadata: str) -> None:
     token = await world.upload_token("a", 3)
     answer = await create(world, token, 3, **{"Upload-Metadata": metadata})
@@ -184,11 +201,13 @@ async def test_metadata_that_makes_no_sense(world: World, metadata: str) -> None
     assert "Upload-Metadata" in answer.json["data"]
 
 
+# [B5]
 async def test_empty_metadata_is_fine(world: World) -> None:
     token = await world.upload_token("a", 3)
     assert (await create(world, token, 3, **{"Upload-Metadata": ""})).status == 201
 
 
+# [A3] [A6] [A7] [A8] [A10] [A11]
 async def test_wrong_requests_change_nothing(world: World) -> None:
     url, auth = await begun(world, "a", 10)
     await patch(world, url, 0, b"12345", **auth)
@@ -209,6 +228,7 @@ async def test_wrong_requests_change_nothing(world: World) -> None:
     assert head.headers["Upload-Offset"] == "5"
 
 
+# [B14]
 async def test_an_upload_may_be_dropped(world: World) -> None:
     url, auth = await begun(world, "a", 10)
     await patch(world, url, 0, b"12345", **auth)
@@ -222,6 +242,7 @@ async def test_an_upload_may_be_dropped(world: World) -> None:
     assert world.events("file.uploaded") == []
 
 
+# [B14]
 async def test_dropping_a_finished_upload_leaves_its_file(world: World) -> None:
     url, auth = await begun(world, "a", 3)
     await patch(world, url, 0, b"abc", **auth)
@@ -229,6 +250,7 @@ async def test_dropping_a_finished_upload_leaves_its_file(world: World) -> None:
     assert (world.folder / "a").read_bytes() == b"abc"
 
 
+# [C5]
 async def test_every_request_has_to_be_authorised_for_this_very_upload(world: World) -> None:
     url, auth = await begun(world, "a", 3)
     _, other = await begun(world, "b", 3)
@@ -247,6 +269,7 @@ async def test_every_request_has_to_be_authorised_for_this_very_upload(world: Wo
     assert (await patch(world, url, 0, b"abc", **auth)).status == 204
 
 
+# [A5] [C4]
 @pytest.mark.parametrize("name", ["..%2f..%2fx", "%00", "x" * 4096, "0" * 32, "%ff", "a%2Fb"])
 async def test_upload_ids_that_are_none(world: World, name: str) -> None:
     _, auth = await begun(world, "a", 3)
@@ -255,16 +278,126 @@ async def test_upload_ids_that_are_none(world: World, name: str) -> None:
         assert 400 <= answer.status < 500
 
 
-async def test_a_page_of_another_origin_may_upload(world: World) -> None:
-    origin = {"Origin": "https://app.example"}
-    preflight = await world.client("OPTIONS", "/files", headers={**origin, "Access-Control-Request-Method": "POST"})
-    assert preflight.headers["Access-Control-Allow-Origin"] == "https://app.example"
-    assert {"PATCH", "HEAD", "DELETE"} <= set(preflight.headers["Access-Control-Allow-Methods"].split(", "))
-    assert "Upload-Offset" in preflight.headers["Access-Control-Allow-Headers"]
+ALLOWED = {
+    *("Authorization", "Content-Type", "Tus-Resumable", "Upload-Length", "Upload-Offset", "Upload-Metadata"),
+    *("Upload-Defer-Length", "Upload-Concat", "Upload-Checksum", "Upload-Complete", "Upload-Draft-Interop-Version"),
+    *("X-HTTP-Method-Override", "X-Request-ID", "X-Requested-With", "Idempotency-Key", "Content-Disposition"),
+    *("Want-Repr-Digest", "Want-Content-Digest", "Repr-Digest", "Content-Digest", "Range", "If-Range", "If-Match"),
+    *("If-None-Match", "If-Modified-Since", "If-Unmodified-Since"),
+}
+EXPOSED = {
+    *(
+        "Upload-Offset",
+        "Upload-Length",
+        "Upload-Metadata",
+        "Upload-Expires",
+        "Upload-Defer-Length",
+        "Upload-Concat",
+    ),
+    *(
+        "Upload-Complete",
+        "Upload-Limit",
+        "Location",
+        "Tus-Resumable",
+        "Tus-Version",
+        "Tus-Extension",
+        "Tus-Max-Size",
+    ),
+    *("Tus-Checksum-Algorithm", "X-Request-ID", "Repr-Digest", "Content-Digest", "Content-Range", "Accept-Ranges"),
+    *(
+        "ETag",
+        "Retry-After",
+        "Content-Disposition",
+        "Content-Length",
+        "Content-Type",
+        "Date",
+        "Last-Modified",
+        "X-Checksum-Sha256",
+        "Server",
+    ),
+}
+ORIGIN = "https://app.example"
+
+
+def listed(answer: Answer, name: str) -> list[str]:
+    return sorted(answer.headers[f"Access-Control-{name}"].split(", "))
+
+
+# [C1]
+@pytest.mark.parametrize("path", ["/files", "/files/", f"/files/{'0' * 32}"])
+async def test_what_a_page_of_another_origin_may_ask(world: World, path: str) -> None:
+    asking = {"Origin": ORIGIN, "Access-Control-Request-Method": "PATCH"}
+    preflight = await world.client("OPTIONS", path, headers=asking)
+    assert preflight.status == 204
+    assert preflight.headers["Access-Control-Allow-Origin"] == ORIGIN
+    assert preflight.headers["Access-Control-Allow-Credentials"] == "true"
     assert preflight.headers["Access-Control-Max-Age"] == "86400"
+    assert preflight.headers["Vary"] == "Origin"
+    assert listed(preflight, "Allow-Methods") == ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST"]
+    assert listed(preflight, "Allow-Headers") == sorted(ALLOWED)
+    assert listed(preflight, "Expose-Headers") == sorted(EXPOSED)
+    assert "Access-Control-Allow-Methods" not in (await world.client("OPTIONS", path)).headers
+
+
+# [C2]
+async def test_what_a_page_of_another_origin_may_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    origin = {"Origin": ORIGIN}
     token = await world.upload_token("a", 3)
-    answer = await create(world, token, 3, **origin)
-    assert "Location" in answer.headers["Access-Control-Expose-Headers"]
-    refused = await create(world, "bad", 3, **origin)
-    assert refused.status == 401
-    assert refused.headers["Access-Control-Allow-Origin"] == "https://app.example"
+    created = await create(world, token, 3, **origin)
+    url, auth = "/" + created.headers["Location"], {**origin, "Authorization": f"Bearer {token}"}
+    await patch(world, url, 0, b"abc", **auth)
+    link = f"/download?token={await world.download_token('a')}"
+    answers = [
+        (201, created),
+        (200, await world.client("HEAD", url, headers={**TUS, **auth})),
+        (200, await world.client("GET", url, headers=auth)),
+        (413, await patch(world, url, 3, b"d", **auth)),
+        (409, await patch(world, url, 2, b"c", **auth)),
+        (412, await world.client("PATCH", url, headers=auth)),
+        (415, await world.client("PATCH", url, headers={**TUS, **auth})),
+        (401, await create(world, "bad", 3, **origin)),
+        (404, await world.client("HEAD", f"/files/{'0' * 32}", headers=auth)),
+        (405, await world.client("PUT", url, headers=auth)),
+        (404, await world.client("GET", "/nowhere", headers=origin)),
+        (417, await world.client("POST", "/files", headers={**origin, "Expect": "much"})),
+        (200, await world.client("GET", link, headers=origin)),
+        (206, await world.client("GET", link, headers={**origin, "Range": "bytes=1-"})),
+        (416, await world.client("GET", link, headers={**origin, "Range": "bytes=9-"})),
+        (404, await world.client("GET", f"/download?token={await world.download_token('b')}", headers=origin)),
+    ]
+
+    async def away(*_: object) -> None:
+        raise BusBrokenError("away")
+
+    monkeypatch.setattr(Sessions, "load", away)
+    answers.append((503, await world.client("HEAD", url, headers={**TUS, **auth})))
+    for status, answer in answers:
+        assert answer.status == status
+        assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
+        assert answer.headers["Access-Control-Allow-Credentials"] == "true"
+        assert listed(answer, "Expose-Headers") == sorted(EXPOSED), status
+
+
+# [C1] [C2]
+async def test_at_the_url_of_a_token_any_page_may_ask(world: World) -> None:
+    """Without credentials: there the token is all there is."""
+    token = await world.upload_token("a", 3)
+    for answer in (
+        await world.client("OPTIONS", "/upload"),
+        await world.client("HEAD", f"/upload?token={token}"),
+        await world.client("PATCH", "/upload?token=x"),
+    ):
+        assert (
+            answer.headers["Access-Control-Allow-Origin"] == answer.headers["Access-Control-Allow-Methods"] == "*"
+        )
+        assert "Access-Control-Allow-Credentials" not in answer.headers
+        assert listed(answer, "Allow-Headers") == sorted(ALLOWED)
+        assert listed(answer, "Expose-Headers") == sorted(EXPOSED)
+
+
+# [C2]
+@pytest.mark.parametrize("origin", ["https://x\xff", "é"])
+async def test_an_origin_that_is_none(world: World, origin: str) -> None:
+    async with Line.open(world) as line:
+        line.head("OPTIONS", "/files", {"Origin": origin})
+        assert "Access-Control-Allow-Origin" not in (await line.answer()).headers

@@ -15,7 +15,10 @@ import jwt
 import pytest
 from harness.fields import BODY, TUS, metadata
 from harness.tus import Collection
-from harness.world import FOLDER, OTHER, TOKEN_SECRET, World, digest, open_world
+from harness.world import FOLDER, OTHER, TOKEN_SECRET, Answer, World, digest, open_world
+
+from bus.memory.leases import MemoryLeases
+from gateway.uploads import admission
 
 pytestmark = pytest.mark.anyio
 
@@ -40,6 +43,7 @@ def checksum(algorithm: str, data: bytes) -> str:
 # --- names and owners -----------------------------------------------------------------------------
 
 
+# [B4]
 @pytest.mark.parametrize(
     ("pairs", "path"),
     [
@@ -56,6 +60,7 @@ async def test_the_uploader_names_its_file(world: World, files: Collection, pair
     assert (event.body["path"], event.body["sha256"]) == (path, digest(b"abc"))
 
 
+# [C4]
 async def test_files_stay_below_the_directory_of_the_token(world: World) -> None:
     files = await Collection.open(world, relpath="in/here")
     url = await files.begin(1, "x")
@@ -67,6 +72,7 @@ async def test_files_stay_below_the_directory_of_the_token(world: World) -> None
     assert (await files.create(1, None)).status == 400
 
 
+# [C5]
 async def test_an_upload_belongs_to_its_owner(world: World, files: Collection) -> None:
     url = await files.begin(3)
     same = await Collection.open(world)
@@ -83,6 +89,7 @@ async def test_an_upload_belongs_to_its_owner(world: World, files: Collection) -
     assert (await Collection(world, token).head(url)).status == 404
 
 
+# [C6]
 async def test_an_owner_has_so_many_unfinished_uploads_at_most(world: World, files: Collection) -> None:
     urls = [await files.begin(3, f"f{number}") for number in range(5)]
     answer = await files.create(3, "more")
@@ -95,6 +102,61 @@ async def test_an_owner_has_so_many_unfinished_uploads_at_most(world: World, fil
     assert [(await files.create(3, f"g{number}")).status for number in range(3)] == [201, 201, 429]
 
 
+# [C6]
+async def test_of_many_that_are_begun_together_as_many_get_in_as_may(tmp_path: Path) -> None:
+    async with open_world(tmp_path, uploads_per_owner=10) as world:
+        await world.make_folder()
+        files = await Collection.open(world)
+        answers: list[Answer] = []
+
+        async def begin(number: int) -> None:
+            answers.append(await files.create(3, f"f{number}"))
+
+        async with anyio.create_task_group() as tasks:
+            for number in range(30):
+                tasks.start_soon(begin, number)
+        assert sorted(answer.status for answer in answers) == [201] * 10 + [429] * 20
+        assert all(int(answer.headers["Retry-After"]) >= 1 for answer in answers if answer.status == 429)
+        assert len([name for name in world.store.records if name.startswith("upload:")]) == 10
+        assert len(list((world.folder / ".upload").iterdir())) == 10
+        url = "/" + next(answer for answer in answers if answer.status == 201).headers["Location"]
+        assert (await files.delete(url)).status == 204
+        assert (await files.create(3, "more")).status == 201
+        assert (await files.create(3, "too many")).status == 429
+
+
+# [C6]
+async def test_far_from_the_limit_nobody_waits_for_anybody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of those that pass it all the same, because very many came at once, none is taken."""
+    monkeypatch.setattr(admission, "_NEAR", 5)
+    async with open_world(tmp_path, uploads_per_owner=20) as world:
+        await world.make_folder()
+        files = await Collection.open(world)
+        held: list[str] = []
+        hold = MemoryLeases.hold
+
+        def noting(leases: MemoryLeases, name: str, **more: float) -> object:
+            held.append(name)
+            return hold(leases, name, **more)
+
+        monkeypatch.setattr(MemoryLeases, "hold", noting)
+        for number in range(10):
+            assert (await files.create(3, f"f{number}")).status == 201
+        assert not [name for name in held if name.startswith("uploads-of")]
+        statuses: list[int] = []
+
+        async def begin(number: int) -> None:
+            statuses.append((await files.create(3, f"g{number}")).status)
+
+        async with anyio.create_task_group() as tasks:
+            for number in range(40):
+                tasks.start_soon(begin, number)
+        assert set(statuses) <= {201, 429}
+        assert len([name for name in world.store.records if name.startswith("upload:")]) <= 20
+        assert [name for name in held if name.startswith("uploads-of")]
+
+
+# [C5]
 async def test_an_upload_outlives_its_token(world: World, files: Collection) -> None:
     url = await files.begin(6)
     claims = jwt.decode(files.token, TOKEN_SECRET, algorithms=["HS256"])
@@ -112,6 +174,7 @@ async def test_an_upload_outlives_its_token(world: World, files: Collection) -> 
 # --- what a creation may ask for ------------------------------------------------------------------
 
 
+# [A3] [B3] [B6]
 @pytest.mark.parametrize(
     "headers",
     [
@@ -135,18 +198,21 @@ async def test_creations_that_make_no_sense(world: World, files: Collection, hea
     assert list(world.folder.iterdir()) == []
 
 
+# [B5]
 async def test_an_empty_metadata_field_is_fine_where_the_name_is_known(world: World) -> None:
     token = await world.upload_token("a", 1)
     headers = {**TUS, "Upload-Length": "1", "Upload-Metadata": "", "Authorization": f"Bearer {token}"}
     assert (await world.client("POST", "/files", headers=headers)).status == 201
 
 
+# [B4]
 async def test_metadata_is_repeated_as_it_was_given(files: Collection) -> None:
     text = f"empty,filename {base64.b64encode('한'.encode()).decode()},x eQ=="
     url = await files.begin(1, None, Upload_Metadata=text)
     assert (await files.head(url)).headers["Upload-Metadata"] == text
 
 
+# [A2]
 async def test_a_version_we_do_not_speak(files: Collection) -> None:
     url = await files.begin(3)
     for version in ({}, {"Tus-Resumable": "0.2.2"}):
@@ -157,6 +223,7 @@ async def test_a_version_we_do_not_speak(files: Collection) -> None:
         assert (await files.ask("HEAD", url, version)).status == 200
 
 
+# [A5] [C4]
 @pytest.mark.parametrize("name", ["..%2f..%2fx", "%00", "x" * 4096, "A" * 32, "' OR 1=1", "한글"])
 async def test_ids_nobody_gave_out(files: Collection, name: str) -> None:
     for method in ("HEAD", "PATCH", "DELETE"):
@@ -168,6 +235,7 @@ async def test_ids_nobody_gave_out(files: Collection, name: str) -> None:
 # --- deferred length ------------------------------------------------------------------------------
 
 
+# [B7] [B9]
 async def test_the_length_may_be_told_later(world: World, files: Collection) -> None:
     url = await files.begin(None, Upload_Defer_Length="1")
     head = await files.head(url)
@@ -184,6 +252,7 @@ async def test_the_length_may_be_told_later(world: World, files: Collection) -> 
     assert (world.folder / "a").read_bytes() == b"abcde"
 
 
+# [A11] [B9]
 async def test_a_deferred_upload_may_end_with_an_empty_request(world: World, files: Collection) -> None:
     url = await files.begin(None, Upload_Defer_Length="1")
     await files.patch(url, 0, b"abc")
@@ -192,6 +261,7 @@ async def test_a_deferred_upload_may_end_with_an_empty_request(world: World, fil
     assert (world.folder / "a").read_bytes() == b"abc"
 
 
+# [B9] [C6]
 async def test_an_upload_whose_length_was_told_is_still_its_owners(world: World, files: Collection) -> None:
     for name in range(5):
         url = await files.begin(None, f"{name}", Upload_Defer_Length="1")
@@ -201,6 +271,7 @@ async def test_an_upload_whose_length_was_told_is_still_its_owners(world: World,
     assert (await files.create(3, "one more")).status == 201
 
 
+# [B8]
 async def test_a_deferred_upload_stays_within_the_quota(world: World, files: Collection) -> None:
     scope = {"volume": "disk", "qsid": FOLDER.partition("/")[0], "options": {"limit_bytes": 10}}
     assert (await world.manager("PATCH", "/quota-scope", scope)).status == 204
@@ -224,6 +295,7 @@ async def test_a_deferred_upload_stays_within_the_quota(world: World, files: Col
 # --- checksums ------------------------------------------------------------------------------------
 
 
+# [B12]
 @pytest.mark.parametrize("algorithm", ["sha1", "sha256", "sha512", "md5", "crc32"])
 async def test_bytes_count_if_they_are_what_was_announced(world: World, files: Collection, algorithm: str) -> None:
     url = await files.begin(6)
@@ -237,6 +309,7 @@ async def test_bytes_count_if_they_are_what_was_announced(world: World, files: C
     assert event.body["sha256"] == digest(b"abcdef")
 
 
+# [B12]
 @pytest.mark.parametrize("value", ["sha3 YQ==", "sha1", "sha1 ###", "sha1 YQ==", "", "crc32 AAAAAAA="])
 async def test_checksums_that_make_no_sense(files: Collection, value: str) -> None:
     url = await files.begin(3)
@@ -244,6 +317,7 @@ async def test_checksums_that_make_no_sense(files: Collection, value: str) -> No
     assert (await files.head(url)).headers["Upload-Offset"] == "0"
 
 
+# [B10] [B12]
 async def test_a_checksum_of_a_creation_with_upload(world: World, files: Collection) -> None:
     given = checksum("sha1", b"abc")
     assert (await files.create(6, "a", b"xyz", Upload_Checksum=given)).status == 460
@@ -251,6 +325,7 @@ async def test_a_checksum_of_a_creation_with_upload(world: World, files: Collect
     assert (answer.status, answer.headers["Upload-Offset"]) == (201, "3")
 
 
+# [B12]
 async def test_a_broken_off_body_with_a_checksum_counts_for_nothing(world: World, files: Collection) -> None:
     data = os.urandom(600_000)
     url = await files.begin(len(data))
@@ -270,6 +345,7 @@ async def test_a_broken_off_body_with_a_checksum_counts_for_nothing(world: World
     assert digest((world.folder / "a").read_bytes()) == digest(data)
 
 
+# [A16] [B12]
 async def test_bytes_not_compared_before_a_crash_do_not_count(world: World, files: Collection) -> None:
     from dataclasses import replace
 
@@ -326,6 +402,7 @@ def absolute(files: Collection, url: str) -> str:
     return f"http://127.0.0.1:{files.world.client_port}{url}?x=y"
 
 
+# [B15] [B16] [B17]
 @pytest.mark.parametrize("spelled", [relative, absolute])
 async def test_a_file_is_put_together_from_parts(
     world: World, files: Collection, spelled: Callable[[Collection, str], str]
@@ -347,6 +424,7 @@ async def test_a_file_is_put_together_from_parts(
     assert [path.name for path in world.folder.iterdir()] == ["whole"]
 
 
+# [B16] [B18]
 async def test_parts_may_still_be_on_their_way(world: World, files: Collection) -> None:
     first = await part(files, b"abc")
     second = await files.begin(4, None, Upload_Concat="partial")
@@ -364,6 +442,7 @@ async def test_parts_may_still_be_on_their_way(world: World, files: Collection) 
     assert len(world.events("file.uploaded")) == 1
 
 
+# [B17]
 async def test_parts_that_cannot_be_put_together(world: World, files: Collection) -> None:
     good = await part(files, b"abc")
     whole = await files.begin(3, "b")
@@ -390,6 +469,7 @@ async def test_parts_that_cannot_be_put_together(world: World, files: Collection
     assert (await world.client("POST", "/files", headers=headers)).status == 400
 
 
+# [A16] [B15]
 async def test_a_broken_off_concatenation_goes_on(
     world: World, files: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -403,6 +483,7 @@ async def test_a_broken_off_concatenation_goes_on(
     assert (world.folder / "whole").read_bytes() == b"a" * 1000 + b"b" * 1000
 
 
+# [A16]
 async def test_an_upload_whose_record_was_lost_goes_on(world: World, files: Collection) -> None:
     url = await files.begin(6, "d/x")
     await files.patch(url, 0, b"abc")
@@ -421,6 +502,7 @@ async def test_an_upload_whose_record_was_lost_goes_on(world: World, files: Coll
 # --- the rest -------------------------------------------------------------------------------------
 
 
+# [A15]
 async def test_methods_may_be_overridden(world: World, files: Collection) -> None:
     url = await files.begin(6)
 
@@ -436,6 +518,7 @@ async def test_methods_may_be_overridden(world: World, files: Collection) -> Non
     assert (await files.ask("POST", url, dict(BODY))).status == 405
 
 
+# [A14]
 async def test_of_four_at_the_same_offset_one_is_stored(world: World, files: Collection) -> None:
     url = await files.begin(1000)
     found: list[int] = []
@@ -452,28 +535,7 @@ async def test_of_four_at_the_same_offset_one_is_stored(world: World, files: Col
     assert len(set((world.folder / "a").read_bytes())) == 1
 
 
-async def test_a_page_may_read_what_it_needs(world: World, files: Collection) -> None:
-    origin = {"Origin": "https://example.org"}
-    preflight = await world.client("OPTIONS", "/files", headers=origin)
-    allowed = preflight.headers["Access-Control-Allow-Headers"]
-    for name in ("Authorization", "Upload-Checksum", "Upload-Concat", "Upload-Defer-Length", "Upload-Offset"):
-        assert name in allowed
-    assert {"PATCH", "HEAD", "DELETE"} <= set(preflight.headers["Access-Control-Allow-Methods"].split(", "))
-    for answer in (
-        await files.ask("POST", "/files", {**TUS, **origin, "Upload-Length": "x"}),
-        await files.ask("HEAD", f"/files/{'0' * 32}", {**TUS, **origin}),
-    ):
-        exposed = answer.headers["Access-Control-Expose-Headers"]
-        for name in (
-            "Upload-Concat",
-            "Upload-Defer-Length",
-            "Location",
-            "Tus-Checksum-Algorithm",
-            "Upload-Expires",
-        ):
-            assert name in exposed
-
-
+# [B11]
 async def test_what_expired_is_gone(tmp_path: Path) -> None:
     async with open_world(tmp_path, upload_seconds=1) as world:
         await world.make_folder()

@@ -105,6 +105,7 @@ STEPS = [
 ]
 
 
+# [A16]
 @pytest.mark.parametrize(("part", "method", "call", "after"), STEPS)
 @pytest.mark.parametrize("recovery", ["head", "patch", "sweep", "all"])
 async def test_a_kill_at_any_step(

@@ -75,6 +75,7 @@ async def test_an_upload_in_parts(world: World) -> None:
     assert event.body["path"] == "a.bin"
 
 
+# [A11]
 async def test_a_finished_upload_says_so_when_it_is_asked_again(world: World) -> None:
     token = await world.upload_token("a", 3)
     await world.patch(token, 0, b"abc")
@@ -85,6 +86,7 @@ async def test_a_finished_upload_says_so_when_it_is_asked_again(world: World) ->
     assert len(world.events("file.uploaded")) == 1
 
 
+# [B2]
 async def test_an_empty_file_is_there_without_any_request_of_its_uploader(world: World) -> None:
     token = await world.upload_token("d/empty", 0)
     assert (world.folder / "d/empty").read_bytes() == b""
@@ -93,6 +95,7 @@ async def test_an_empty_file_is_there_without_any_request_of_its_uploader(world:
     assert len(world.events("file.uploaded")) == 1
 
 
+# [A9]
 async def test_bytes_of_a_request_without_length_are_taken(world: World) -> None:
     token = await world.upload_token("a", 300_000)
 
@@ -113,6 +116,7 @@ async def test_the_dialect_of_backend_ai_is_lenient(world: World) -> None:
         assert answer.status == 204
 
 
+# [A7] [A8]
 async def test_wrong_offsets_change_nothing(world: World) -> None:
     token = await world.upload_token("a", 10)
     await world.patch(token, 0, b"12345")
@@ -130,6 +134,7 @@ async def test_wrong_offsets_change_nothing(world: World) -> None:
     assert await head(world, token) == (5, 10)
 
 
+# [A10]
 async def test_never_more_bytes_than_announced(world: World) -> None:
     token = await world.upload_token("a", 10)
     assert (await world.patch(token, 0, b"x" * 16)).status == 413
@@ -224,6 +229,7 @@ async def test_tokens_that_do_not_hold(world: World) -> None:
     assert await head(world, good) == (0, 3)
 
 
+# [A12]
 async def test_what_arrived_before_a_cut_is_kept(world: World) -> None:
     data = os.urandom(1_000_000)
     token = await world.upload_token("a", len(data))
@@ -242,6 +248,7 @@ async def test_what_arrived_before_a_cut_is_kept(world: World) -> None:
     assert (world.folder / "a").read_bytes() == data
 
 
+# [A13]
 async def test_a_silent_sender_gives_way_to_one_who_comes_back(world: World) -> None:
     token = await world.upload_token("a", 10)
     reader, writer = await asyncio.open_connection("127.0.0.1", world.client_port)
@@ -254,13 +261,14 @@ async def test_a_silent_sender_gives_way_to_one_who_comes_back(world: World) -> 
         assert await head(world, token) == (4, 10)
     assert (await world.patch(token, 4, b"567890")).status == 204
     answer = await reader.read(1000)
-    assert b" 409 " in answer.split(b"\r\n")[0]
+    assert b" 423 " in answer.split(b"\r\n")[0]
     writer.write(b"XXXXXX")
     await anyio.sleep(0.1)
     writer.close()
     assert (world.folder / "a").read_bytes() == b"1234567890"
 
 
+# [A13]
 @pytest.mark.parametrize("count", [5, 10])
 async def test_who_has_lost_an_upload_stores_no_byte_that_has_come_already(
     world: World, monkeypatch: pytest.MonkeyPatch, count: int
@@ -272,12 +280,13 @@ async def test_who_has_lost_an_upload_stores_no_byte_that_has_come_already(
 
     with monkeypatch.context() as patch:
         patch.setattr(MemoryLease, "confirm", lost)
-        assert (await world.patch(token, 0, b"x" * count)).status == 409
+        assert (await world.patch(token, 0, b"x" * count)).status == 423
     assert await head(world, token) == (0, 10)
     assert (await world.patch(token, 0, b"1234567890")).status == 204
     assert (world.folder / "a").read_bytes() == b"1234567890"
 
 
+# [A14]
 async def test_of_several_at_the_same_offset_one_is_stored(world: World) -> None:
     token = await world.upload_token("a", 2000)
     answers: list[int] = []
@@ -301,6 +310,7 @@ async def test_of_several_at_the_same_offset_one_is_stored(world: World) -> None
     assert len(set(staged.read_bytes())) == 1
 
 
+# [A17]
 async def test_a_sender_that_stands_still_is_cut_and_its_bytes_kept(tmp_path: Path) -> None:
     async with open_world(tmp_path, idle_seconds=0.2) as world:
         await world.make_folder()
@@ -404,6 +414,7 @@ async def test_replacing_a_file_frees_what_it_took(world: World) -> None:
 # --- ends -------------------------------------------------------------------------------------------
 
 
+# [B11]
 async def test_expired_uploads_are_swept_and_their_bytes_freed(tmp_path: Path) -> None:
     async with open_world(tmp_path, upload_seconds=1) as world:
         await world.make_folder()

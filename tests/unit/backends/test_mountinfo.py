@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from backends.mounted import mountinfo
 from backends.mounted.mountinfo import MountedAs, mounted_as
 
 TABLE = r"""22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/root rw,errors=remount-ro
@@ -61,3 +62,26 @@ def test_this_machine_s_own(tmp_path: Path) -> None:
 
 def test_nothing_to_read() -> None:
     assert mounted_as("/x", "").kind == "direct"
+
+
+@pytest.mark.parametrize(
+    ("file_system", "source", "has_journal"),
+    [
+        ("ext4", "/dev/sda1", True),
+        ("ext4", "/dev/mapper/data", True),
+        ("ext4", "/dev/sdb", False),
+        ("ext4", "/dev/sd", False),
+        ("xfs", "/dev/sdb", True),
+        ("ext4", "/dev/another", True),
+    ],
+)
+def test_an_ext4_without_a_journal_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file_system: str, source: str, has_journal: bool
+) -> None:
+    for place in ("ext4/sda1", "ext4/data", "ext4/sdb", "ext4/sd", "jbd2/sda1-8", "jbd2/data-8"):
+        (tmp_path / place).mkdir(parents=True)
+    monkeypatch.setattr(mountinfo, "_EXT4", str(tmp_path / "ext4"))
+    monkeypatch.setattr(mountinfo, "_JOURNALS", str(tmp_path / "jbd2"))
+    assert MountedAs("/", "direct", source, "rw", file_system).has_journal == has_journal
+    monkeypatch.setattr(mountinfo, "_EXT4", str(tmp_path / "nowhere"))
+    assert MountedAs("/", "direct", source, "rw", file_system).has_journal, "not all kernels tell"

@@ -1,0 +1,112 @@
+"""Beginning uploads of the tus collection, with as much of them as the request has.
+
+Whatever is refused leaves nothing behind: its client is not told where it would be, so nobody could come back to
+it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiohttp import web
+
+from domain.errors import InvalidRequestError
+from gateway.client.upload_flow import UploadFlow
+from gateway.gate import Gate
+from gateway.protocol import tus
+from gateway.protocol.metadata import parse_metadata, wants_unpacking
+from gateway.protocol.tus import Accept, Creation, UploadView
+from gateway.tokens import CollectionClaims, UploadClaims
+from gateway.uploads.comparing import compare
+from gateway.uploads.opened import OpenUpload
+
+#: Length up to which an upload is kept in memory until it is stored: what is buffered of any request anyway.
+_SMALL_BYTES: Final = 64 << 10
+
+
+class CreationFlow:
+    """Creations as requests ask for them."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._uploads = gate.uploads
+        self._beginner = gate.uploads.beginner
+        self._flow = UploadFlow(gate)
+
+    async def begin(
+        self,
+        request: web.Request,
+        claims: UploadClaims | CollectionClaims,
+        creation: Creation,
+        accept: Accept | None,
+    ) -> tuple[str, UploadView]:
+        """Begin an upload; tells its id, and how far it is.
+
+        Args:
+            accept: how the body is taken; None: there is none.
+        """
+        if isinstance(claims, UploadClaims):
+            return claims.session, await self._begin_named(request, claims, creation, accept)
+        session = self._beginner.unnamed(claims, creation)
+        if await self._uploads.finisher.is_there(session):
+            await self._pass_over(request, accept, session.announced_sha256)
+            return session.id, await self._flow.new(await self._beginner.adopt(session))
+        if accept is not None and self._is_small_and_whole(request, creation):
+            return session.id, await self._flow.store_whole(request, session, accept)
+        if creation.length == 0:
+            await self._pass_over(request, accept, "")
+            accept = None
+        known = await self._beginner.begin_below(session)
+        if accept is None:
+            return known.session.id, await self._flow.new(known)
+        try:
+            return session.id, await self._flow.store_first(request, claims, session.id, accept)
+        except Exception:
+            await self._beginner.undo(session)
+            raise
+
+    async def _begin_named(
+        self, request: web.Request, claims: UploadClaims, creation: Creation, accept: Accept | None
+    ) -> UploadView:
+        """Begin the upload a token stands for; it goes on if it has begun."""
+        if creation.concat is not None:
+            raise InvalidRequestError("the token is for one upload in one piece", field="Upload-Concat")
+        if creation.length != claims.size:
+            length = "one that is told later" if creation.length is None else creation.length
+            raise InvalidRequestError(f"the token is for {claims.size} bytes, not {length}", field="Upload-Length")
+        await self._beginner.create(claims, creation.metadata, sha256=creation.sha256)
+        async with self._uploads.use(claims, claims.session) as opened:
+            adopted = opened.offset == 0 and await self._adopted(request, opened, creation, accept)
+            if opened.offset == 0 and accept is not None and not adopted:
+                await self._flow.receive(request, opened, accept)
+        await self._uploads.finish(opened)
+        return await self._flow.view(opened)
+
+    async def _adopted(
+        self, request: web.Request, opened: OpenUpload, creation: Creation, accept: Accept | None
+    ) -> bool:
+        """Whether an upload nothing is stored of could be finished, because its file is there already."""
+        if opened.staging is None:
+            return False
+        await self._uploads.describe(opened, creation)
+        if not await self._uploads.finisher.is_there(opened.session):
+            return False
+        await self._pass_over(request, accept, opened.session.announced_sha256)
+        return await self._uploads.adopt(opened)
+
+    async def _pass_over(self, request: web.Request, accept: Accept | None, sha256: str) -> None:
+        """Compare a body whose bytes need not be stored; one that waits to be asked for is not asked for."""
+        if accept is None or _waits(request):
+            return
+        async with self._flow.receiving(request) as body:
+            await compare(body, accept, sha256)
+
+    @staticmethod
+    def _is_small_and_whole(request: web.Request, creation: Creation) -> bool:
+        return tus.brings_all(request.headers, creation, _SMALL_BYTES) and not wants_unpacking(
+            parse_metadata(creation.metadata)
+        )
+
+
+def _waits(request: web.Request) -> bool:
+    """Whether a sender keeps its body until it is asked for it."""
+    return request.headers.get("Expect", "").lower() == "100-continue" and request.version >= (1, 1)

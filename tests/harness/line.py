@@ -1,0 +1,65 @@
+"""One connection to the clients' port, by hand: what is sent, and when, is up to the test."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+
+import anyio
+from aiohttp import web
+from harness.world import Answer, World
+from multidict import CIMultiDict
+
+#: How long an answer, or the end of a connection, is waited for, in seconds.
+PATIENCE = 20.0
+
+
+class Line:
+    """A connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, world: World) -> AsyncIterator[Line]:
+        """A connection that is closed at the end."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", world.client_port)
+        try:
+            yield cls(reader, writer)
+        finally:
+            writer.transport.abort()
+
+    def head(self, method: str, target: str, fields: Mapping[str, str] | Iterable[tuple[str, str]]) -> None:
+        """Send a request's head. Fields may be given twice, and have any bytes, one a letter."""
+        pairs = fields.items() if isinstance(fields, Mapping) else fields
+        lines = [f"{method} {target} HTTP/1.1", "Host: x", *[f"{name}: {value}" for name, value in pairs], "", ""]
+        self.send("\r\n".join(lines).encode("latin-1"))
+
+    def send(self, data: bytes) -> None:
+        """Send some bytes."""
+        self._writer.write(data)
+
+    async def answer(self, to: str = "") -> Answer:
+        """The next answer, interim ones included; that to a HEAD has no body whatever it says."""
+        with anyio.fail_after(PATIENCE):
+            first, *lines = (await self._reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")[:-2]
+            headers = CIMultiDict(line.split(": ", 1) for line in lines)
+            length = 0 if to == "HEAD" else int(headers.get("Content-Length", 0))
+            body = await self._reader.readexactly(length)
+        return Answer(int(first.split()[1]), headers, body)
+
+    async def has_ended(self) -> bool:
+        """Whether nothing more comes, and the other end has closed."""
+        with anyio.fail_after(PATIENCE):
+            try:
+                return await self._reader.read() == b""
+            except ConnectionError:
+                return True
+
+
+def told(answer: Answer | web.Response, name: str) -> list[str]:
+    """Items of a field that is a list."""
+    return [item.strip() for item in answer.headers[name].split(",")]

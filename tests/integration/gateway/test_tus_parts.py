@@ -1,0 +1,176 @@
+"""Files put together from parts: who waits for a part, and what becomes of it when nobody does any more."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import anyio
+import pytest
+from harness.fields import TUS, metadata
+from harness.tus import Collection
+from harness.world import FOLDER, World, open_world
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with open_world(tmp_path, max_upload_bytes=1000) as opened:
+        await opened.make_folder()
+        yield opened
+
+
+@pytest.fixture
+async def files(world: World) -> Collection:
+    return await Collection.open(world)
+
+
+async def part(files: Collection, length: int | None, data: bytes = b"") -> str:
+    deferred = {"Upload_Defer_Length": "1"} if length is None else {}
+    url = await files.begin(length, None, Upload_Concat="partial", **deferred)
+    if data:
+        assert (await files.patch(url, 0, data)).status == 204
+    return url
+
+
+def waiting_for(world: World) -> list[str]:
+    """Which final uploads are recorded with parts."""
+    from bus.codec import decode_document
+
+    found = [decode_document(record.data) for name, record in world.store.records.items() if "upload:" in name]
+    return [str(document["final"]) for document in found if document.get("final")]
+
+
+# [B7]
+async def test_a_whole_is_no_longer_than_any_upload_may_be(world: World, files: Collection) -> None:
+    first, second = await part(files, 600, b"a" * 600), await part(files, 600)
+    for urls in (f"{first} {second}", f"{first} {first}"):
+        answer = await files.create(None, "whole", Upload_Concat=f"final;{urls}")
+        assert answer.status == 413
+        assert answer.json["max_bytes"] == 1000
+    assert not waiting_for(world)
+    assert (await files.head(first)).headers["Upload-Offset"] == "600"
+    assert not [name for name in world.store.records if world.store.records[name].revision == 0]
+
+
+# [B7] [B18]
+async def test_a_whole_that_becomes_too_long_is_not_put_together(world: World, files: Collection) -> None:
+    """Of a part whose length is told later that is known only then."""
+    first, second = await part(files, 600, b"a" * 600), await part(files, None)
+    url = await files.begin(None, "whole", Upload_Concat=f"final;{first} {second}")
+    answer = await files.patch(second, 0, b"b" * 401, Upload_Length="401")
+    assert answer.status == 413
+    assert (await files.head(url)).status == 413
+    assert not (world.folder / "whole").exists()
+    assert (await files.delete(url)).status == 204
+    assert (await files.head(second)).headers["Upload-Offset"] == "401"
+
+
+# [B8] [B17]
+async def test_a_part_that_comes_many_times_has_to_fit_as_often(world: World, files: Collection) -> None:
+    """It has reserved what it is once."""
+    limit = {"volume": "disk", "vfid": FOLDER, "options": {"limit_bytes": 500}}
+    assert (await world.manager("PUT", "/folder/quota", limit)).status == 204
+    url = await part(files, 100, b"a" * 100)
+    answer = await files.create(None, "whole", Upload_Concat="final;" + " ".join([url] * 6))
+    assert (answer.status, answer.json["type"]) == (413, "urn:penstock:problem:quota-exceeded")
+    assert [path.name for path in world.folder.iterdir()] == [".upload"]
+    answer = await files.create(None, "whole", Upload_Concat="final;" + " ".join([url] * 4))
+    assert (answer.status, answer.headers["Upload-Offset"]) == (201, "400")
+    assert (world.folder / "whole").read_bytes() == b"a" * 400
+
+
+# [B14] [B18]
+async def test_parts_outlive_a_whole_that_was_dropped(world: World, files: Collection) -> None:
+    first, second = await part(files, 3, b"abc"), await part(files, 3)
+    url = await files.begin(None, "whole", Upload_Concat=f"final;{first} {second}")
+    assert (await files.delete(url)).status == 204
+    answer = await files.patch(second, 0, b"def")
+    assert (answer.status, answer.headers["Upload-Offset"]) == (204, "3")
+    for part_url in (first, second):
+        assert (await files.head(part_url)).headers["Upload-Offset"] == "3"
+    assert not waiting_for(world), "what is recorded of it is put right by who meets it"
+    again = await files.create(None, "again", Upload_Concat=f"final;{first} {second}")
+    assert (again.status, again.headers["Upload-Offset"]) == (201, "6")
+    assert (world.folder / "again").read_bytes() == b"abcdef"
+
+
+# [B11] [B18]
+async def test_parts_outlive_a_whole_that_expired(tmp_path: Path) -> None:
+    async with open_world(tmp_path, upload_seconds=1) as world:
+        await world.make_folder()
+        files = await Collection.open(world)
+        first = await part(files, 3)
+        url = await files.begin(None, "whole", Upload_Concat=f"final;{first}")
+        for _ in range(8):
+            await anyio.sleep(0.2)
+            assert (await files.head(first)).status == 200
+        session = world.store.records[f"upload:{url.rpartition('/')[2]}"]
+        session.due = 0.0
+        await world.gate.uploads.sweep(10)
+        assert (await files.patch(first, 0, b"abc")).status == 204
+
+
+# [B17]
+async def test_one_whole_waits_for_a_part(world: World, files: Collection) -> None:
+    first, second = await part(files, 3, b"abc"), await part(files, 3)
+    url = await files.begin(None, "one", Upload_Concat=f"final;{first} {second}")
+    for concat, name in ((f"final;{second}", "two"), (f"final;{first} {second}", "three")):
+        answer = await files.create(None, name, Upload_Concat=concat)
+        assert (answer.status, answer.json["type"]) == (409, "urn:penstock:problem:conflict")
+    assert (await files.patch(second, 0, b"def")).status == 204
+    assert (await files.head(url)).headers["Upload-Offset"] == "6"
+    assert [path.name for path in world.folder.iterdir()] == ["one"]
+
+
+# [B15]
+async def test_a_whole_that_is_asked_for_twice_is_one(world: World, files: Collection) -> None:
+    """Its client did not hear of the first one, and knows no other way to have the parts put together."""
+    first, second = await part(files, 3, b"abc"), await part(files, 3)
+    concat = f"final;{first} {second}"
+    urls = [await files.begin(None, "whole", Upload_Concat=concat) for _ in range(3)]
+    assert len(set(urls)) == 1
+    assert (await files.patch(second, 0, b"def")).status == 204
+    assert (await files.head(urls[0])).headers["Upload-Offset"] == "6"
+    assert len(world.events("file.uploaded")) == 1
+
+
+# [B17]
+async def test_of_many_wholes_at_once_one_gets_the_parts(world: World, files: Collection) -> None:
+    urls = [await part(files, 3, b"abc"), await part(files, 3)]
+    statuses: list[int] = []
+
+    async def begin(number: int) -> None:
+        order = urls if number % 2 else urls[::-1]
+        answer = await files.create(None, f"f{number}", Upload_Concat="final;" + " ".join(order))
+        statuses.append(answer.status)
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(8):
+            tasks.start_soon(begin, number)
+    assert sorted(statuses) == [201] + [409] * 7
+    assert (await files.patch(urls[1], 0, b"def")).status == 204
+    assert len(world.events("file.uploaded")) == 1
+    assert len([path for path in world.folder.iterdir() if path.name != ".upload"]) == 1
+
+
+# [B17]
+async def test_a_whole_that_cannot_be_put_together_leaves_its_parts(world: World, files: Collection) -> None:
+    first = await part(files, 3, b"abc")
+    (world.folder / "d").mkdir()
+    assert (await files.create(None, "d", Upload_Concat=f"final;{first}")).status == 400
+    assert not [path for path in (world.folder / ".upload").iterdir() if path.name not in first]
+    answer = await files.create(None, "e", Upload_Concat=f"final;{first}")
+    assert (answer.status, (world.folder / "e").read_bytes()) == (201, b"abc")
+
+
+# [B16]
+async def test_a_whole_takes_no_bytes_with_its_creation(world: World, files: Collection) -> None:
+    first = await part(files, 3, b"abc")
+    before = len(world.store.records)
+    headers = {"Upload-Concat": f"final;{first}", "Upload-Metadata": metadata(filename="a")}
+    fields = {**TUS, **headers, "Content-Type": "application/offset+octet-stream"}
+    assert (await files.ask("POST", "/files", fields, b"x")).status == 403
+    assert len(world.store.records) == before
+    assert not (world.folder / "a").exists()
