@@ -217,7 +217,10 @@ class FileAccess(Protocol):
     async def open_or_read(
         self, path: RelativePath, few: Callable[[FileStat], tuple[int, int] | None]
     ) -> tuple[FileStat, bytes | ReadHandle]:
-        """Open a regular file like `open_read`, or read some of its bytes at once.
+        """Open a regular file like `open_read`, or read some of its bytes at once; all in one state of it.
+
+        Once the file was changed, as far as the storage tells, the handle reads no more of it (BackendFaultError).
+        Raises BusyError if it is written to all the time.
 
         Args:
             few: told what is known of the file, says which bytes (offset, count) are all that is wanted of it;

@@ -97,13 +97,14 @@ class Cors:
         if request.path == "/upload":
             response.headers.update(_PEER_UPLOAD)
             return
+        # Whether there was an origin or not: a cache has to tell the answers apart (RFC 9110 section 12.5.5).
+        response.headers["Vary"] = "Origin"
         origin = self._allowed(request)
         if origin is None:
             return
         response.headers["Access-Control-Allow-Origin"] = origin
         response.headers["Access-Control-Allow-Credentials"] = "true"
         response.headers["Access-Control-Expose-Headers"] = _EXPOSED
-        response.headers["Vary"] = "Origin"
 
     def preflight(self, request: web.Request) -> web.Response:
         """Answer an OPTIONS request of a page about `/` or `/download`."""

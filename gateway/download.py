@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from aiohttp import web
 
-from backends.contract import FileStat
-from domain.errors import BackendFaultError
+from backends.contract import FileStat, ReadHandle
+from domain.errors import PenstockError
 from domain.ids import VFolderId
 from domain.paths import RelativePath
 from gateway.gate import Gate
-from gateway.protocol.digest import repr_digest, wants_sha256
+from gateway.protocol.digest import WISHES, digest_field, whole_fields, wishes
 from gateway.protocol.disposition import offered
-from gateway.protocol.download import DownloadPlan, file_representation, plan_download
+from gateway.protocol.download import BYTES, DownloadPlan, file_representation, plan_download
+from gateway.protocol.fields import field_value
 from gateway.protocol.ranges import ByteRange
 from gateway.transfer.pace import UNLIMITED, Pace
 from gateway.transfer.send import Outlet
 
 #: Answers up to this length are read in one go and sent with their head, in bytes.
 _SMALL_BYTES: Final = 256 << 10
-#: The only field that matters to a request that is no GET.
-_WANTED: Final = "Want-Repr-Digest"
+#: Fields of answers that come from here in any case: a server in front passes on few of those it is given.
+_NOT_OFFLOADED: Final = frozenset({"Content-Type", "Content-Security-Policy", "Repr-Digest", "Content-Digest"})
 #: Sends a part of a representation as the body of a prepared response.
 SendPart = Callable[[web.StreamResponse, ByteRange, Outlet], Awaitable[None]]
 
@@ -42,40 +44,34 @@ async def send_file(
 
     Args:
         whole: pass over conditions and range; for requests that are no GET.
-        headers: more header fields of the answer.
+        headers: more header fields of the answer, before those of anything that is offered to be saved.
         pace: how fast.
 
     Raises:
         NotFoundError, ConflictError, InvalidPathError: nothing that could be sent.
+        BusyError: it is written to all the time.
     """
-    heard = {_WANTED: request.headers.get(_WANTED, "")} if whole else request.headers
-    planned = Planned(heard, request.method)
-    more = {**(headers or {}), **offered(path.name)}
+    heard = {name: field_value(request.headers, name) or "" for name in WISHES} if whole else request.headers
+    more = {**offered(path.name), **(headers or {})}
+    planned = Planned(heard, request.method, more.get("Content-Type", BYTES), in_one_go=not pace.is_limited)
     _, found = await gate.files(volume, folder).open_or_read(path, planned.few)
     if isinstance(found, bytes):
         gate.observer.sent(volume, len(found))
-        await pace.after(len(found))
-        return _small_answer(request, planned.plan, found, more)
-    handle = found
-
-    async def send(response: web.StreamResponse, part: ByteRange, out: Outlet) -> None:
-        await gate.sender.send(response, handle, part, out)
-
+        return _small_answer(request, planned, found, more)
     try:
-        offloaded = None if whole else await gate.offload.fields(gate.volume(volume).name, handle)
-        if offloaded is not None:
-            return _handed_over({**more, **offloaded})
-        if wants_sha256(request.headers) and (sha256 := await handle.sha256()) is not None:
-            more["Repr-Digest"] = repr_digest(sha256)
-        return await respond(request, planned.plan, send, Outlet(request, volume, pace), more)
+        more |= await planned.digests(found)
+        may_offload = not whole and _NOT_OFFLOADED.isdisjoint(more)
+        if may_offload and (place := await gate.offload.fields(gate.volume(volume).name, found, pace)) is not None:
+            return _handed_over({**more, **place})
+        return await _from_file(gate, request, found, planned, Outlet(request, volume, pace), more)
     finally:
-        await handle.close()
+        await found.close()
 
 
 def _handed_over(headers: Mapping[str, str]) -> web.Response:
     """An answer whose body comes from the server in front."""
     response = web.Response(headers=headers)
-    response.content_type = "application/octet-stream"
+    response.content_type = BYTES
     return response
 
 
@@ -84,34 +80,83 @@ class Planned:
 
     Args:
         headers: its header fields; case-insensitive, or by the names that HTTP's documents use.
+        media_type: what the file is sent as.
+        in_one_go: whether few bytes may be sent at once.
     """
 
-    def __init__(self, headers: Mapping[str, str], method: str) -> None:
+    def __init__(
+        self, headers: Mapping[str, str], method: str, media_type: str = BYTES, *, in_one_go: bool = True
+    ) -> None:
         self._headers = headers
         self._method = method
+        self._media_type = media_type
+        self._in_one_go = in_one_go
+        self._wishes = wishes(headers)
         self.plan = DownloadPlan(200, {})
 
     def few(self, known: FileStat) -> tuple[int, int] | None:
         """Plan; returns which bytes are all that is wanted of the file, None if it has to be opened."""
-        self.plan = plan_download(file_representation(known), self._headers, self._method)
-        if len(self.plan.body) != 1 or wants_sha256(self._headers):
+        representation = file_representation(known, self._media_type)
+        self.plan = plan_download(representation, self._headers, self._method)
+        part = None if self._wishes.whole else self.small_part
+        return None if part is None else (part.start, part.count)
+
+    @property
+    def small_part(self) -> ByteRange | None:
+        """The part that is all of the body, if it may be sent in one go."""
+        if len(self.plan.body) != 1 or not self._in_one_go:
             return None
         part = self.plan.body[0]
-        return (part.start, part.count) if isinstance(part, ByteRange) and part.count <= _SMALL_BYTES else None
+        return part if isinstance(part, ByteRange) and part.count <= _SMALL_BYTES else None
+
+    @property
+    def wants_content_digest(self) -> bool:
+        """Whether the digest of what is sent is wanted, where something is."""
+        return self._wishes.content and bool(self.plan.body)
+
+    async def digests(self, handle: ReadHandle) -> dict[str, str]:
+        """Header fields with the digest that was kept with an open file, if there is one."""
+        if self.plan.status not in (200, 206) or (self.plan.status == 206 and not self._wishes.whole):
+            return {}
+        sha256 = await handle.sha256()
+        return {} if sha256 is None else whole_fields(sha256, self._wishes, self.plan.status, self._method)
 
 
-def _small_answer(
-    request: web.Request, plan: DownloadPlan, data: bytes, headers: Mapping[str, str]
-) -> web.Response:
+def _small_answer(request: web.Request, planned: Planned, data: bytes, headers: Mapping[str, str]) -> web.Response:
     """The answer with the bytes that were read.
 
     Raises:
         ConnectionError: the file became shorter since it was opened.
     """
+    plan = planned.plan
     if len(data) != plan.content_length:
         Outlet(request, "").cut()
         raise ConnectionResetError("the file became shorter while it was read")
-    return web.Response(status=plan.status, headers={**headers, **plan.headers}, body=data)
+    told = {**headers, **plan.headers}
+    if planned.wants_content_digest:
+        told["Content-Digest"] = digest_field(hashlib.sha256(data).digest())
+    return web.Response(status=plan.status, headers=told, body=data)
+
+
+async def _from_file(
+    gate: Gate,
+    request: web.Request,
+    handle: ReadHandle,
+    planned: Planned,
+    out: Outlet,
+    headers: Mapping[str, str],
+) -> web.StreamResponse:
+    """The answer with bytes of an open file."""
+    part = planned.small_part
+    if part is not None and planned.wants_content_digest:
+        data = await handle.read(part.start, part.count)
+        gate.observer.sent(out.volume, len(data))
+        return _small_answer(request, planned, data, headers)
+
+    async def send(response: web.StreamResponse, part: ByteRange, out: Outlet) -> None:
+        await gate.sender.send(response, handle, part, out)
+
+    return await respond(request, planned.plan, send, out, headers)
 
 
 async def respond(
@@ -121,7 +166,7 @@ async def respond(
     out: Outlet,
     headers: Mapping[str, str],
 ) -> web.StreamResponse:
-    """Answer as planned. A body that cannot be sent to its end breaks the connection."""
+    """Answer as planned. A body that cannot be sent to its end, for whatever reason, breaks the connection."""
     response = web.StreamResponse(status=plan.status, headers={**headers, **plan.headers})
     if plan.content_length is not None:
         response.content_length = plan.content_length
@@ -132,7 +177,7 @@ async def respond(
                 await response.write(item)
             else:
                 await send(response, item, out)
-    except BackendFaultError as error:
+    except PenstockError as error:
         out.cut()
         raise ConnectionResetError(str(error)) from error
     await response.write_eof()

@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from domain.errors import InvalidRequestError, TooLargeError
 from domain.ids import VFolderId
+from gateway.tokens import MAX_TOKEN_BYTES
 from gateway.validation import InvalidParametersError, told
 
 M = TypeVar("M", bound=BaseModel)
@@ -46,8 +47,8 @@ Bool = Annotated[bool, BeforeValidator(_bool)]
 PathText = Annotated[str, BeforeValidator(_relative)]
 #: One such path, or a list of them.
 PathTexts = Annotated[list[str], BeforeValidator(_relatives)]
-#: Text with something in it.
-Text = Annotated[str, Field(min_length=1, max_length=4096)]
+#: Text with something in it; the longest there is are tokens.
+Text = Annotated[str, Field(min_length=1, max_length=MAX_TOKEN_BYTES)]
 
 
 class FolderParameters(Parameters):

@@ -153,6 +153,8 @@ def _by_code(error: PenstockError) -> Problem:
             return replace(problem, members={**problem.members, "data": error.message})
         case ErrorCode.UNAUTHENTICATED:
             return _token_problem(error)
+        case ErrorCode.FORBIDDEN if "token" in error.facts:
+            return _wrong_token(error)
         case ErrorCode.INVALID_REQUEST:
             return _peer(row.status, "invalid-api-params", row.title, row.error_code, error)
         case ErrorCode.UNSUPPORTED:
@@ -212,6 +214,13 @@ def _token_problem(error: PenstockError) -> Problem:
         {"WWW-Authenticate": "Bearer"},
         tells_code=False,
     )
+
+
+def _wrong_token(error: PenstockError) -> Problem:
+    """A token for something else, in the words for one that does not hold."""
+    row, data = _BY_CODE[error.code], {"token": error.facts["token"]}
+    kind, title = f"{_PEER}/invalid-api-params", "Invalid API parameters"
+    return Problem(row.status, kind, title, row.error_code, {"data": data}, tells_code=False)
 
 
 def _file_problem(error: PenstockError) -> Problem:

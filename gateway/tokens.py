@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypeVar
 
 import jwt
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from domain.errors import ForbiddenError, UnauthenticatedError
+from domain.errors import ForbiddenError, TooLargeError, UnauthenticatedError
 from domain.ids import VFolderId
 from domain.permissions import Permission
 from gateway.keys import Keyring
@@ -22,6 +22,10 @@ from gateway.validation import told
 AnyPermission = Annotated[
     Permission, BeforeValidator(lambda value: Permission.READ_WRITE_DELETE if value == "wd" else value)
 ]
+#: Seconds since 1970, with or without a fraction, and no text of them (RFC 7519 section 2: NumericDate).
+NumericDate = Annotated[int, Field(strict=True)] | Annotated[float, Field(strict=True, allow_inf_nan=False)]
+#: Bytes a second; the most is as good as no limit.
+Rate = Annotated[int, Field(ge=1, le=1 << 50)]
 
 
 class Claims(BaseModel):
@@ -38,7 +42,7 @@ class Claims(BaseModel):
     #: What its bearer may do in the folder. Tokens of others may leave it out: their kind says it then.
     perm: AnyPermission | None = None
     #: Unix time after which the token is worth nothing.
-    exp: int
+    exp: NumericDate
 
 
 class PathClaims(Claims):
@@ -82,7 +86,7 @@ class DownloadClaims(PathClaims):
     op: Literal["download"] = "download"
     archive: bool = False
     #: Bytes a second all downloads with this token may have together.
-    rate: int | None = Field(None, ge=1)
+    rate: Rate | None = None
     #: Backend.AI's way to name a path outside of any volume: a token that asks for it is for nothing here.
     unmanaged_path: None = None
 
@@ -95,17 +99,28 @@ class ArchiveClaims(Claims):
 
     operation: Literal["download"] = "download"
     virtual_folder_id: VFolderId
-    files: tuple[str, ...] = Field(min_length=1, max_length=1000)
+    files: tuple[str, ...] = Field((), max_length=1000)
+    #: Where the names are kept instead, because they are too many for a token (`gateway.selections`).
+    selection: str | None = Field(None, pattern=r"^[0-9a-f]{32}$")
     #: Name the archive is offered under.
     filename: str | None = None
     #: Bytes a second all downloads with this token may have together.
-    rate: int | None = Field(None, ge=1)
+    rate: Rate | None = None
+
+    @model_validator(mode="after")
+    def _names_files_once(self) -> Self:
+        if bool(self.files) == (self.selection is not None):
+            raise ValueError("either names files or tells where the names are kept")
+        return self
 
 
 C = TypeVar("C", bound=Claims)
 D = TypeVar("D", bound=Claims)
-#: Good tokens remembered at most.
+#: Longest token made or taken, in bytes. The request line or header field it stands in may be a little longer.
+MAX_TOKEN_BYTES: Final = 60 << 10
+#: Good tokens remembered at most, and how long one of them may be.
 _REMEMBERED: Final = 2000
+_REMEMBERED_BYTES: Final = 4096
 
 
 class Tokens:
@@ -132,10 +147,14 @@ class Tokens:
 
         Raises:
             ForbiddenError: whoever gets it may not do what it is for.
+            TooLargeError: it would be longer than any that is taken.
         """
         self._check_permission(claims)
         payload = claims.model_dump(mode="json", exclude_none=True)
-        return self._keys.sign({**payload, "perm": claims.perm or claims.needs})
+        token = self._keys.sign({**payload, "perm": claims.perm or claims.needs})
+        if len(token) > MAX_TOKEN_BYTES:
+            raise TooLargeError(f"a token of {len(token)} bytes would be needed", max_bytes=MAX_TOKEN_BYTES)
+        return token
 
     def read(self, token: str, model: type[C], *, even_expired: bool = False) -> C:
         """Check a token and read what it says.
@@ -163,7 +182,7 @@ class Tokens:
     def check_time(self, claims: Claims) -> None:
         """Check whether a token that was read before still holds. Raises UnauthenticatedError."""
         if claims.exp <= time.time() - self._skew_seconds:
-            raise UnauthenticatedError("cannot decode the given value as JWT: Signature has expired")
+            raise _bad("Signature has expired")
 
     def read_any(self, token: str, one: type[C], other: type[D], *, even_expired: bool = False) -> C | D:
         """Check a token of either kind. Raises as `read`."""
@@ -179,12 +198,22 @@ class Tokens:
             raise ForbiddenError(message, field="permission")
 
     def _remember(self, token: str, payload: dict[str, Any]) -> None:
+        if len(token) > _REMEMBERED_BYTES:
+            return
         self._known[token] = payload
         while len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
 
     def _verified(self, token: str) -> dict[str, Any]:
+        if len(token) > MAX_TOKEN_BYTES:
+            raise _bad("it is too long")
         try:
             return self._keys.verify(token)
-        except jwt.InvalidTokenError as error:
-            raise UnauthenticatedError(f"cannot decode the given value as JWT: {error}") from error
+        except (jwt.InvalidTokenError, ValueError, TypeError, OverflowError, RecursionError) as error:
+            # Besides what the library says of bad tokens: what it and the JSON parser stumble over.
+            raise _bad(error if isinstance(error, jwt.InvalidTokenError) else "Not a token") from error
+
+
+def _bad(reason: object) -> UnauthenticatedError:
+    """A token that does not hold, in the words of Backend.AI's storage proxy."""
+    return UnauthenticatedError(f"cannot decode the given value as JWT: {reason}")

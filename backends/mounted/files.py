@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from backends.contract import Committed, FileStat, Listing, ReadHandle, SmallFile, SmallRead, Synced, Tell
-from backends.descriptor import SharedDescriptor
-from backends.mounted import digests, names, reading, staging, storing
+from backends.mounted import names, reading, staging, storing
 from backends.mounted.appending import MountedStaging
 from backends.mounted.beneath import Beneath
 from backends.mounted.changes import Change, alone
 from backends.mounted.errors import missing, translated
 from backends.mounted.outbox import MountedOutbox
-from backends.outlet import SocketOutlet
+from backends.mounted.read_handle import MountedReadHandle
 from backends.powers import StagedUpload, WholeUpload
 from backends.threads import VolumeThreads
-from domain.errors import BackendFaultError, NotFoundError, PenstockError, Subject
+from domain.errors import NotFoundError, PenstockError, Subject
 from domain.ids import VFolderId
 from domain.paths import RelativePath
 
@@ -102,7 +100,7 @@ class MountedFiles:
         known, found = await self._run(reading.open_or_read, path, few)
         if isinstance(found, bytes):
             return known, found
-        return known, MountedReadHandle(found, known, self._mount, self._threads)
+        return known, MountedReadHandle(found, known, self._mount, self._threads, is_watched=True)
 
     def read_at_once(
         self, path: RelativePath, few: Callable[[FileStat], tuple[int, int] | None]
@@ -212,88 +210,3 @@ class MountedFiles:
     async def discard_staging(self, session: str) -> None:
         """Remove a staging file."""
         await self._run(staging.discard, session)
-
-
-class MountedReadHandle:
-    """An open file; also sends to a socket inside the kernel."""
-
-    def __init__(
-        self, descriptor: SharedDescriptor, known: FileStat, mount: Beneath, threads: VolumeThreads
-    ) -> None:
-        self.descriptor = descriptor
-        self._mount = mount
-        self._threads = threads
-        self.stat = known
-
-    async def read(self, offset: int, count: int) -> bytes:
-        """Read up to `count` bytes; fewer only at the end of the file."""
-        return await self._threads.run(self._read, offset, count)
-
-    def _read(self, offset: int, count: int) -> bytes:
-        with self.descriptor.use() as fd, translated("reading"):
-            parts: list[bytes] = []
-            while count > 0 and (part := os.pread(fd, count, offset)):
-                parts.append(part)
-                offset += len(part)
-                count -= len(part)
-            return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    async def sha256(self) -> bytes | None:
-        """The digest that was kept with the file."""
-        return await self._threads.run(self._sha256)
-
-    def _sha256(self) -> bytes | None:
-        with self.descriptor.use() as fd, translated("reading"):
-            return digests.kept(self._mount, fd)
-
-    async def keep_sha256(self, digest: bytes) -> None:
-        """Keep a digest with the file."""
-        await self._threads.run(self._keep_sha256, digest)
-
-    def _keep_sha256(self, digest: bytes) -> None:
-        with self.descriptor.use() as fd, translated("reading"):
-            digests.keep(self._mount, fd, digest)
-
-    async def place(self) -> str | None:
-        """Where the file is below the volume's root."""
-        return await self._threads.run(self._place)
-
-    def _place(self) -> str | None:
-        with self.descriptor.use() as fd:
-            found, root = os.readlink(f"/proc/self/fd/{fd}"), os.readlink(f"/proc/self/fd/{self._mount.fd}")
-        below = found.removeprefix(f"{root.rstrip('/')}/")
-        # Header fields hold no line breaks; and the kernel marks names that are gone.
-        usable = below != found and below.isprintable() and not found.endswith(" (deleted)")
-        return below if usable else None
-
-    async def send(self, outlet: SocketOutlet, offset: int, count: int) -> int:
-        """Send up to `count` bytes to a socket; fewer if it takes no more now."""
-        return await self._threads.run(self._send, outlet, offset, count)
-
-    def _send(self, outlet: SocketOutlet, offset: int, count: int) -> int:
-        before = outlet.sent
-        with self.descriptor.use() as fd:
-
-            def some(socket_fd: int) -> int:
-                done = outlet.sent - before
-                return _send_some(socket_fd, fd, offset + done, count - done)
-
-            outlet.pass_on(some, lambda: outlet.sent - before == count)
-        return outlet.sent - before
-
-    async def close(self) -> None:
-        """Close, or leave that to a call that still uses the file."""
-        await self._threads.finish(self.descriptor.close)
-
-
-def _send_some(socket_fd: int, fd: int, offset: int, count: int) -> int:
-    """One call of sendfile."""
-    try:
-        sent = os.sendfile(socket_fd, fd, offset, count)
-    except (BlockingIOError, ConnectionError, TimeoutError):
-        raise
-    except OSError as error:
-        raise BackendFaultError("reading the file failed", subject=Subject.FILE) from error
-    if sent == 0:
-        raise BackendFaultError("the file became shorter while it was sent", subject=Subject.FILE)
-    return sent

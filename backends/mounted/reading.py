@@ -13,9 +13,13 @@ from backends.mounted.beneath import Beneath, opened
 from backends.mounted.errors import conflict, translated
 from backends.mounted.helping.resolving import DIRECTORY, KernelResolver, joined, open_at_once
 from backends.mounted.names import file_stat
+from domain.errors import BusyError
 from domain.paths import RelativePath
 
 T = TypeVar("T")
+
+#: How often a few bytes are read again because the file was written to meanwhile.
+_TRIES: Final = 5
 
 #: How a file is opened that is read at once: not along a link, and never waiting for a FIFO's other end.
 _SMALL_FLAGS: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -30,6 +34,17 @@ def open_file(root: Beneath, path: RelativePath) -> tuple[SharedDescriptor, File
             return SharedDescriptor(fd), known
         os.close(fd)
         raise conflict("is-a-directory" if known.kind is EntryKind.DIRECTORY else "not-a-file", str(path))
+
+
+def is_unchanged(fd: int, known: FileStat) -> bool:
+    """Whether nobody has written to an open file, or changed its attributes, as far as its file system tells.
+
+    One that has lost its name meanwhile, to another file or for good, is as whole as it was.
+    """
+    now = os.fstat(fd)
+    if (now.st_size, now.st_mtime_ns) != (known.size_bytes, known.modified_ns):
+        return False
+    return now.st_ctime_ns == known.changed_ns or not now.st_nlink
 
 
 def read_at_once(
@@ -52,7 +67,7 @@ def read_at_once(
             return None
         data = bytearray(wanted[1])
         found = os.preadv(fd, [data], wanted[0], os.RWF_NOWAIT) if data else 0
-        return data if found == len(data) else None
+        return data if found == len(data) and is_unchanged(fd, known) else None
     except OSError:
         return None
     finally:
@@ -98,13 +113,21 @@ def _read_small(directory: int, path: RelativePath, max_bytes: int) -> SmallRead
 def open_or_read(
     root: Beneath, path: RelativePath, few: Callable[[FileStat], tuple[int, int] | None]
 ) -> tuple[FileStat, bytes | SharedDescriptor]:
-    """Open a regular file; where few bytes of it are wanted, read them and close it."""
-    descriptor, known = open_file(root, path)
-    wanted = few(known)
-    if wanted is None:
-        return known, descriptor
-    try:
-        with descriptor.use() as fd, translated(path):
-            return known, os.pread(fd, wanted[1], wanted[0]) if wanted[1] else b""
-    finally:
-        descriptor.close()
+    """Open a regular file; where few bytes of it are wanted, read them, all in one state of it, and close it.
+
+    Raises:
+        BusyError: it is written to all the time.
+    """
+    for _ in range(_TRIES):
+        descriptor, known = open_file(root, path)
+        wanted = few(known)
+        if wanted is None:
+            return known, descriptor
+        try:
+            with descriptor.use() as fd, translated(path):
+                data = os.pread(fd, wanted[1], wanted[0]) if wanted[1] else b""
+                if is_unchanged(fd, known):
+                    return known, data
+        finally:
+            descriptor.close()
+    raise BusyError(f"{path}: is being written to", retry_after_seconds=1)

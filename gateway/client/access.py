@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Final, TypeVar
+from typing import Final
 
 from aiohttp import web
 
-from domain.errors import ForbiddenError, NotFoundError, Subject, UnauthenticatedError
+from domain.errors import NotFoundError, Subject, UnauthenticatedError
 from gateway.gate import Gate
 from gateway.parameters import Parameters, Text, read_query
-from gateway.tokens import Claims, CollectionClaims, Tokens, UploadClaims
-from gateway.validation import InvalidParametersError
-
-C = TypeVar("C", bound=Claims)
+from gateway.tokens import CollectionClaims, UploadClaims
 
 #: What a token is made of (RFC 7515): nothing that would mean something in a header field or a URL.
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_.=-]+")
@@ -24,23 +21,6 @@ class TokenParameters(Parameters):
     """A token."""
 
     token: Text
-
-
-def read_token(tokens: Tokens, token: str, model: type[C], *, even_expired: bool = False) -> C:
-    """Check a token on behalf of Backend.AI's clients, who are answered 400 to one that is not good.
-
-    Raises:
-        InvalidParametersError: it does not hold, or is for something else.
-        ForbiddenError: its bearer may not do this.
-    """
-    try:
-        return tokens.read(token, model, even_expired=even_expired)
-    except UnauthenticatedError as error:
-        raise InvalidParametersError({"token": error.message}) from error
-    except ForbiddenError as error:
-        if "token" not in error.facts:
-            raise
-        raise InvalidParametersError({"token": error.facts["token"]}) from error
 
 
 class Access:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 from aiohttp import web
 
 from domain.errors import ConflictError, InvalidPathError, InvalidRequestError, NotFoundError, Subject
-from domain.ids import VFolderId
+from domain.foreign_names import read_path
 from domain.paths import RelativePath
 from gateway.archive.answer import ArchiveOf, Packing, send_archive
 from gateway.archive.manifest import Gatherer
-from gateway.client.access import read_token
+from gateway.client.selecting import Selecting
 from gateway.cors import Cors
 from gateway.download import send_file
 from gateway.gate import Gate
 from gateway.parameters import Bool, Parameters, Text, read_query
 from gateway.problems import file_not_found
+from gateway.protocol.disposition import shown
+from gateway.protocol.inline import inline_type
+from gateway.selections import Selections
 from gateway.tokens import ArchiveClaims, DownloadClaims
 
 
@@ -27,6 +31,8 @@ class ArchiveParameters(Parameters):
     format: Literal["zip", "tar", "tar.gz", "tar.zst"] = "zip"
     compress: Literal["stored", "deflate"] = "stored"
     filename: str | None = None
+    strict: Bool = False
+    no_cache: Bool = False
 
     @property
     def packing(self) -> Packing:
@@ -43,7 +49,13 @@ class DownloadParameters(ArchiveParameters):
 
     dst_dir: str | None = None
     archive: Bool = False
-    no_cache: Bool = False
+    inline: Bool = False
+
+    def fields(self, name: str) -> dict[str, str]:
+        """Header fields of a file's answer, besides those of anything that is offered to be saved."""
+        media_type = inline_type(name) if self.inline else None
+        fields = {} if media_type is None else shown(name, media_type)
+        return {**fields, "Cache-Control": "no-store"} if self.no_cache else fields
 
 
 class DownloadRoutes:
@@ -52,6 +64,7 @@ class DownloadRoutes:
     def __init__(self, gate: Gate, cors: Cors) -> None:
         self._gate = gate
         self._cors = cors
+        self._selections = Selections(gate.bus, gate.tokens)
 
     def routes(self) -> list[web.RouteDef]:
         """What this serves."""
@@ -69,16 +82,12 @@ class DownloadRoutes:
     async def download(self, request: web.Request) -> web.StreamResponse:
         """Send what the token names; a file that may not be reached is as good as not there."""
         parameters = read_query(request, DownloadParameters)
-        claims = read_token(self._gate.tokens, parameters.token, DownloadClaims)
-        headers = {"Cache-Control": "no-store"} if parameters.no_cache else {}
+        claims = self._gate.tokens.read(parameters.token, DownloadClaims)
         try:
-            path = RelativePath.parse(parameters.dst_dir or "") / RelativePath.parse(claims.relpath)
+            path = _below(read_path(parameters.dst_dir or ""), read_path(claims.relpath))
             if parameters.archive or claims.archive:
                 return await self._directory(request, claims, path, parameters)
-            pace = self._gate.paces.of(parameters.token, claims.rate)
-            return await send_file(
-                self._gate, request, claims.volume, claims.vfid, path, headers=headers, pace=pace
-            )
+            return await self._file(request, claims, path, parameters)
         except InvalidPathError:
             return file_not_found().response()
         except NotFoundError as error:
@@ -86,35 +95,55 @@ class DownloadRoutes:
                 return file_not_found().response()
             raise
 
+    async def _file(
+        self, request: web.Request, claims: DownloadClaims, path: RelativePath, how: DownloadParameters
+    ) -> web.StreamResponse:
+        pace = self._gate.paces.of(how.token, claims.rate)
+        return await send_file(
+            self._gate, request, claims.volume, claims.vfid, path, headers=how.fields(path.name), pace=pace
+        )
+
     async def _directory(
-        self, request: web.Request, claims: DownloadClaims, path: RelativePath, how: ArchiveParameters
+        self, request: web.Request, claims: DownloadClaims, path: RelativePath, how: DownloadParameters
     ) -> web.StreamResponse:
         """Send a directory; a file is what it would be without the wish for an archive."""
         volume, folder = claims.volume, claims.vfid
-        pace = self._gate.paces.of(how.token, claims.rate)
         try:
-            manifest = await self._gatherer(volume, folder).directory(path)
+            manifest = await Gatherer(self._gate.files(volume, folder), self._most).directory(path)
         except ConflictError as error:
             if error.facts.get("reason") != "not-a-directory":
                 raise
-            return await send_file(self._gate, request, volume, folder, path, pace=pace)
+            return await self._file(request, claims, path, how)
         name = how.filename or (folder.uuid.hex if path.is_root else path.name)
-        archive = ArchiveOf(volume, folder, manifest, how.packing, name, pace)
-        return await send_archive(self._gate, request, archive)
+        return await self._packed(request, ArchiveOf(volume, folder, manifest, how.packing, name), claims.rate, how)
 
     async def selection(self, request: web.Request) -> web.StreamResponse:
         """Send several files and directories."""
         parameters = read_query(request, ArchiveParameters)
-        claims = read_token(self._gate.tokens, parameters.token, ArchiveClaims)
+        claims = self._gate.tokens.read(parameters.token, ArchiveClaims)
         folder = claims.virtual_folder_id
-        paths = [RelativePath.parse(name) for name in claims.files]
-        manifest = await self._gatherer(claims.volume, folder).selection(paths)
-        if not any(member.data is None for member in manifest.members):
+        names = await self._selections.names(claims)
+        manifest = await Selecting(self._gate.files(claims.volume, folder), self._most).manifest(names)
+        if not manifest.members:
             return file_not_found().response()
-        name = parameters.filename or claims.filename or "download"
-        pace = self._gate.paces.of(parameters.token, claims.rate)
-        archive = ArchiveOf(claims.volume, folder, manifest, parameters.packing, name.removesuffix(".zip"), pace)
+        name = (parameters.filename or claims.filename or "download").removesuffix(".zip")
+        archive = ArchiveOf(claims.volume, folder, manifest, parameters.packing, name)
+        return await self._packed(request, archive, claims.rate, parameters)
+
+    async def _packed(
+        self, request: web.Request, archive: ArchiveOf, rate: int | None, how: ArchiveParameters
+    ) -> web.StreamResponse:
+        """Send an archive in the way that was asked for."""
+        pace = self._gate.paces.of(how.token, rate)
+        archive = replace(archive, pace=pace, strict=how.strict, no_cache=how.no_cache)
         return await send_archive(self._gate, request, archive)
 
-    def _gatherer(self, volume: str, folder: VFolderId) -> Gatherer:
-        return Gatherer(self._gate.files(volume, folder), self._gate.settings.archive_limit)
+    @property
+    def _most(self) -> int:
+        """Members an archive may have."""
+        return self._gate.settings.archive_limit
+
+
+def _below(directory: RelativePath, path: RelativePath) -> RelativePath:
+    """A path in a directory; neither leads out. Raises InvalidPathError: it is too long."""
+    return path if directory.is_root else read_path(f"{directory}/{path}")

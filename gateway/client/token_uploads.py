@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from aiohttp import web
 
 from domain.errors import NotFoundError, UnauthenticatedError
-from gateway.client.access import TokenParameters, read_token
+from gateway.client.access import TokenParameters
 from gateway.client.tus_answers import expect, refusal, state_headers
 from gateway.client.upload_flow import Ending, UploadFlow
 from gateway.gate import Gate
@@ -77,11 +77,11 @@ class TokenUploadRoutes:
         try:
             yield
         except (NotFoundError, UnauthenticatedError):
-            read_token(self._gate.tokens, parameters.token, UploadClaims)
+            self._gate.tokens.read(parameters.token, UploadClaims)
             raise
 
     def _token(self, parameters: UploadParameters) -> tuple[UploadClaims, Ending]:
-        claims = read_token(self._gate.tokens, parameters.token, UploadClaims, even_expired=True)
+        claims = self._gate.tokens.read(parameters.token, UploadClaims, even_expired=True)
         below = parameters.dst_dir
         destination = upload_path(claims.relpath, below) if below is not None else None
         return claims, Ending(destination, unpack=parameters.extract)

@@ -12,6 +12,7 @@ from typing import Final
 
 from backends.powers import ReadsAtOnce
 from domain.errors import PenstockError
+from domain.foreign_names import read_path
 from domain.paths import RelativePath
 from domain.spans import NoSpans
 from gateway.download import Planned
@@ -25,7 +26,8 @@ from gateway.protocol.validators import http_date
 from gateway.tokens import DownloadClaims
 
 _ENDPOINT: Final = "/download"
-_TARGET: Final = re.compile(r"/download\?token=([A-Za-z0-9_.-]+)")
+#: Long tokens are left to who does not remember them.
+_TARGET: Final = re.compile(r"/download\?token=([A-Za-z0-9_.-]{1,4096})")
 #: What a planned answer that sends bytes can begin with.
 _STATUS_LINES: Final = {200: "HTTP/1.1 200 OK", 206: "HTTP/1.1 206 Partial Content"}
 #: Tokens remembered at most.
@@ -113,7 +115,7 @@ class ExpressDownloads:
         files = self._gate.files(claims.volume, claims.vfid)
         if claims.archive or claims.rate or not isinstance(files, ReadsAtOnce):
             return None
-        path = RelativePath.parse(claims.relpath)
+        path = read_path(claims.relpath)
         fields = {**offered(path.name), "Server": server_name(self._gate.version)}
         text = "".join(f"{name}: {value}\r\n" for name, value in fields.items()) + "\r\n"
         source = self._sources[token] = _Source(claims, files, path, text)

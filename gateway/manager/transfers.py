@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import secrets
+from typing import Annotated
 
 from aiohttp import web
 from pydantic import Field
 
 from domain.errors import UnsupportedError
+from domain.foreign_names import read_path
 from domain.ids import VFolderId
 from domain.paths import ROOT, RelativePath
 from gateway.gate import Gate
 from gateway.parameters import Bool, Parameters, PathText, Text
-from gateway.tokens import AnyPermission, ArchiveClaims, CollectionClaims, DownloadClaims, UploadClaims
+from gateway.selections import Selections
+from gateway.tokens import AnyPermission, ArchiveClaims, CollectionClaims, DownloadClaims, Rate, UploadClaims
 from gateway.uploads.places import upload_path
+
+#: A rate that lets a download end before everybody has given up.
+LeastRate = Annotated[Rate, Field(ge=1024)]
 
 
 class TransferParameters(Parameters):
@@ -47,16 +53,16 @@ class DownloadParameters(TransferParameters):
     relpath: PathText
     archive: Bool = False
     unmanaged_path: str | None = None
-    rate: int | None = Field(None, ge=1024)
+    rate: LeastRate | None = None
 
 
 class ArchiveParameters(TransferParameters):
-    """Several files to go."""
+    """Several files to go, by names and patterns."""
 
     virtual_folder_id: VFolderId
     files: list[PathText] = Field(min_length=1, max_length=1000)
     filename: str | None = Field(None, max_length=255)
-    rate: int | None = Field(None, ge=1024)
+    rate: LeastRate | None = None
 
 
 class TransferRoutes:
@@ -64,6 +70,7 @@ class TransferRoutes:
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
+        self._selections = Selections(gate.bus, gate.tokens)
 
     def routes(self) -> list[web.RouteDef]:
         """What this serves."""
@@ -122,15 +129,15 @@ class TransferRoutes:
         return web.json_response({"token": self._gate.tokens.sign(claims)})
 
     async def archive(self, request: web.Request) -> web.Response:
-        """Make the token of several files and directories; which of them are there shows when it is used."""
+        """Make the token of several files and directories; what they and patterns lead to shows when it is used."""
         parameters = await self._gate.body(request, ArchiveParameters)
         claims = ArchiveClaims(
             volume=self._gate.volume(parameters.volume).name,
             virtual_folder_id=parameters.virtual_folder_id,
-            files=tuple(str(RelativePath.parse(path)) for path in parameters.files),
+            files=tuple(str(read_path(path)) for path in parameters.files),
             filename=parameters.filename,
             rate=parameters.rate,
             perm=parameters.permission,
             exp=self._gate.tokens.expiry(),
         )
-        return web.json_response({"token": self._gate.tokens.sign(claims)})
+        return web.json_response({"token": await self._selections.sign(claims)})

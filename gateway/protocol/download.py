@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from backends.contract import FileStat
+from gateway.protocol.fields import field_value
 from gateway.protocol.ranges import ByteRange, UnsatisfiableError, parse_ranges
 from gateway.protocol.validators import EntityTag, http_date, parse_date, parse_tags
 
 _NS: Final = 1_000_000_000
+#: What a file is sent as, unless somebody knows better.
+BYTES: Final = "application/octet-stream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +26,7 @@ class Representation:
     #: Unix time of the last change, in seconds.
     modified: int
     size: int
-    media_type: str = "application/octet-stream"
+    media_type: str = BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +40,24 @@ class DownloadPlan:
     content_length: int | None = None
 
 
-def file_representation(known: FileStat) -> Representation:
+def file_representation(known: FileStat, media_type: str = BYTES) -> Representation:
     """A file: other bytes, another file of the name, or another length give another tag."""
     tag = EntityTag(f"{known.modified_ns:x}-{known.size_bytes:x}-{known.identity:x}")
-    return Representation(tag, known.modified_ns // _NS, known.size_bytes)
+    return Representation(tag, known.modified_ns // _NS, known.size_bytes, media_type)
 
 
-def plan_download(known: Representation, request: Mapping[str, str], method: str) -> DownloadPlan:
-    """Decide on a request. `request` holds its header fields, case-insensitively."""
-    validators = {"ETag": str(known.tag), "Last-Modified": http_date(known.modified)}
+def plan_download(
+    known: Representation, request: Mapping[str, str], method: str, *, now: float | None = None
+) -> DownloadPlan:
+    """Decide on a request.
+
+    Args:
+        request: its header fields, case-insensitively.
+        now: Unix time of the answer; the present one if it is not told.
+    """
+    now = time.time() if now is None else now
+    # A change to come is none anybody was told of: the answer's own time stands for it (section 8.8.2.1).
+    validators = {"ETag": str(known.tag), "Last-Modified": http_date(min(max(known.modified, 0), now))}
     status = _preconditions(known, request)
     if status is not None:
         # A 304 repeats what a 200 would have said; a 412 has nothing to say of it.
@@ -55,7 +68,9 @@ def plan_download(known: Representation, request: Mapping[str, str], method: str
     if method == "HEAD":
         return DownloadPlan(200, headers, content_length=known.size)
     try:
-        parts = parse_ranges(request.get("Range"), known.size) if _range_applies(known, request) else None
+        parts = (
+            parse_ranges(field_value(request, "Range"), known.size) if _range_applies(known, request, now) else None
+        )
     except UnsatisfiableError:
         unsatisfied = {**validators, "Content-Range": f"bytes */{known.size}"}
         return DownloadPlan(416, unsatisfied, content_length=0)
@@ -87,13 +102,13 @@ def _multipart(known: Representation, headers: Mapping[str, str], parts: Sequenc
 
 def _preconditions(known: Representation, request: Mapping[str, str]) -> int | None:
     """Evaluate in the order of section 13.2.2; a status ends the matter."""
-    if_match = request.get("If-Match")
+    if_match = field_value(request, "If-Match")
     if if_match is not None:
         if not _listed(known.tag, if_match, weakly=False):
             return 412
     elif (since := _date(request, "If-Unmodified-Since")) is not None and known.modified > since:
         return 412
-    if_none_match = request.get("If-None-Match")
+    if_none_match = field_value(request, "If-None-Match")
     if if_none_match is not None:
         if _listed(known.tag, if_none_match, weakly=True):
             return 304
@@ -109,17 +124,18 @@ def _listed(tag: EntityTag, value: str, *, weakly: bool) -> bool:
     return any(tag.matches_weakly(other) if weakly else tag.matches_strongly(other) for other in tags)
 
 
-def _range_applies(known: Representation, request: Mapping[str, str]) -> bool:
+def _range_applies(known: Representation, request: Mapping[str, str], now: float) -> bool:
     """Whether Range is to be honoured: If-Range must name exactly these bytes (section 13.1.5)."""
-    value = request.get("If-Range")
+    value = field_value(request, "If-Range")
     if value is None:
         return True
     if value.lstrip().startswith(('"', "W/")):
         tags = parse_tags(value) or []
         return len(tags) == 1 and known.tag.matches_strongly(tags[0])
-    return parse_date(value) == known.modified
+    # Within one second there may have been others: a date says which bytes only when it is over (section 8.8.2.2).
+    return parse_date(value) == known.modified and known.modified + 1 <= now
 
 
 def _date(request: Mapping[str, str], name: str) -> int | None:
-    value = request.get(name)
+    value = field_value(request, name)
     return None if value is None else parse_date(value)

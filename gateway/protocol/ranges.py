@@ -11,6 +11,8 @@ from typing import Final
 _SPEC: Final = re.compile(r"([0-9]{1,20})-([0-9]{0,20})|-([0-9]{1,20})")
 #: Ranges one request may ask for; more are no use, and a known way to keep servers busy.
 _MOST: Final = 16
+#: Ranges with so many bytes or fewer between them become one: the head of another part would be longer.
+_NEAR: Final = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,8 @@ def parse_ranges(value: str | None, size: int) -> Sequence[ByteRange] | None:
     """Read a Range field for `size` bytes; None: send them all.
 
     A field that is malformed, has an unknown unit or asks for too much is passed over, as section 14.2 allows.
-    Ranges that overlap or touch become one; else they stay in the order they were asked for.
+    Ranges that overlap, or have less between them than the head of a part is long, become one (section 15.3.7.2);
+    else they stay in the order they were asked for.
 
     Raises:
         UnsatisfiableError: well-formed, but all ranges begin behind the end.
@@ -77,12 +80,12 @@ def _resolve(match: re.Match[str], size: int) -> ByteRange | None:
 
 def _coalesced(parts: Sequence[ByteRange]) -> Sequence[ByteRange]:
     ordered = sorted(parts, key=lambda part: part.start)
-    if all(after.start > before.end for before, after in itertools.pairwise(ordered)):
+    if all(after.start - before.end > _NEAR for before, after in itertools.pairwise(ordered)):
         return parts
     merged = [ordered[0]]
     for part in ordered[1:]:
         last = merged[-1]
-        if part.start <= last.end:
+        if part.start - last.end <= _NEAR:
             merged[-1] = ByteRange(last.start, max(last.end, part.end) - last.start)
         else:
             merged.append(part)

@@ -10,6 +10,11 @@ from functools import lru_cache
 from typing import Final
 
 _TAG: Final = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
+#: The three forms of a date; anything else, two of them as well, is none.
+_DATE: Final = re.compile(
+    r"[A-Za-z]{3,9}, [0-9]{1,2}[ -][A-Za-z]{3}[ -](?:[0-9]{4}|[0-9]{2}) [0-9]{2}:[0-9]{2}:[0-9]{2} (?:GMT|UTC)"
+    r"|[A-Za-z]{3} [A-Za-z]{3} [ 0-9][0-9] [0-9]{2}:[0-9]{2}:[0-9]{2} [0-9]{4}"
+)
 #: Dates remembered as they are written: the present one, and those of files that many ask for.
 _DATES: Final = 1000
 
@@ -61,6 +66,8 @@ def _written(second: int) -> str:
 
 def parse_date(value: str) -> int | None:
     """Read an HTTP date as Unix seconds; None if it is none, which a recipient has to ignore."""
+    if not _DATE.fullmatch(value.strip()):
+        return None
     try:
         parsed = parsedate_to_datetime(value)
     except (ValueError, TypeError, OverflowError):

@@ -1,17 +1,23 @@
 """Letting the web server in front send a file: nginx by `X-Accel-Redirect`, Apache and lighttpd by `X-Sendfile`.
 
 The gateway checks the token and finds the file; the server in front, which sees the volume as well, sends it and
-answers ranges and conditions by its own lights. It is told where the file really is, after all links were followed.
+answers ranges and conditions by its own lights. It is told where the file really is, after all links were followed,
+and how fast it may be sent, where it can be told that.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 from urllib.parse import quote
 
 from backends.contract import ReadHandle
 from backends.powers import KnowsItsPlace
 from domain.ids import VolumeName
+from gateway.transfer.pace import Pace
+
+#: By which nginx is told how many bytes a second a connection may have.
+_LIMIT: Final = "X-Accel-Limit-Rate"
 
 
 class OffloadHeader(StrEnum):
@@ -38,9 +44,11 @@ class Offload:
         """Whether there is a server in front that sends files."""
         return self._header is not OffloadHeader.NONE
 
-    async def fields(self, volume: VolumeName, handle: ReadHandle) -> dict[str, str] | None:
+    async def fields(self, volume: VolumeName, handle: ReadHandle, pace: Pace) -> dict[str, str] | None:
         """Header fields that hand an open file over; None: it is sent from here."""
         if not self.is_used or not isinstance(handle, KnowsItsPlace):
+            return None
+        if pace.is_limited and self._header is not OffloadHeader.ACCEL:
             return None
         place = await handle.place()
         if place is None:
@@ -48,4 +56,5 @@ class Offload:
         path = f"{volume}/{place}"
         # A location is a URI; a file name is taken as it stands.
         found = quote(path) if self._header is OffloadHeader.ACCEL else path
-        return {self._header.value: f"{self._prefix}/{found}"}
+        limit = {} if pace.rate is None else {_LIMIT: str(pace.rate)}
+        return {self._header.value: f"{self._prefix}/{found}", **limit}

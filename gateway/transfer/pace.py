@@ -1,7 +1,8 @@
-"""How fast the downloads of one token may be, all its connections together."""
+"""How fast the downloads of one token may be, all its connections to this process together."""
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections import OrderedDict
 from typing import Final
@@ -19,25 +20,25 @@ class Pace:
     """Bytes a second; None: as fast as it goes."""
 
     def __init__(self, rate: int | None) -> None:
-        self._rate = rate
+        self.rate = rate
         #: When the bytes sent so far are due to have arrived, on the monotonic clock.
         self._due = 0.0
 
     @property
     def is_limited(self) -> bool:
         """Whether anything is ever waited for."""
-        return self._rate is not None
+        return self.rate is not None
 
     def step(self, count: int) -> int:
         """How many of `count` bytes to send at once."""
-        return count if self._rate is None else min(count, max(int(self._rate * _STEP), _LEAST_STEP))
+        return count if self.rate is None else min(count, max(int(self.rate * _STEP), _LEAST_STEP))
 
     async def after(self, count: int) -> None:
         """Wait as long as `count` bytes that were sent take."""
-        if self._rate is None:
+        if self.rate is None:
             return
         now = time.monotonic()
-        self._due = max(self._due, now) + count / self._rate
+        self._due = max(self._due, now) + count / self.rate
         await anyio.sleep(self._due - now)
 
 
@@ -45,17 +46,18 @@ UNLIMITED: Final = Pace(None)
 
 
 class Paces:
-    """Paces by token."""
+    """Paces by what tokens say: a signature can be written in several ways, what is signed in one only."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[str, Pace] = OrderedDict()
+        self._known: OrderedDict[bytes, Pace] = OrderedDict()
 
     def of(self, token: str, rate: int | None) -> Pace:
-        """The pace of a token; the same for all requests with it."""
+        """The pace of a good token; the same for all requests with it."""
         if rate is None:
             return UNLIMITED
-        pace = self._known.setdefault(token, Pace(rate))
-        self._known.move_to_end(token)
+        key = hashlib.sha256(token.rpartition(".")[0].encode()).digest()
+        pace = self._known.setdefault(key, Pace(rate))
+        self._known.move_to_end(key)
         while len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
         return pace

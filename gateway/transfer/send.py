@@ -4,11 +4,14 @@ On plain TCP the volume's threads send: from file to socket inside the kernel, a
 have just made of many small files. So a disk that has to be waited for never holds up the event loop, and a slow
 receiver is waited for on the loop, not on a thread. With TLS, or from storage without local files, all is read and
 written in pieces.
+
+A file that is written to meanwhile is noticed by its handle before the last bytes of it have left.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from functools import partial
 from typing import Final, TypeAlias
@@ -26,15 +29,20 @@ from domain.errors import BackendFaultError, PenstockError, Subject
 from gateway.observer import GatewayObserver
 from gateway.protocol.ranges import ByteRange
 from gateway.transfer.pace import UNLIMITED, Pace
+from gateway.transfer.tail import LAST_BYTES, RECEIVER_BYTES, TAIL_BYTES, CopiesToSocket, unacknowledged
 
 #: Takes pieces, all or some; returns those it has left.
 Take: TypeAlias = Callable[[list[Piece]], list[Piece]]
+#: Passes bytes of a file from an offset on to a socket, as many as it takes now; returns how many.
+PassOn: TypeAlias = Callable[[SocketOutlet, int, int], Awaitable[int]]
 #: Makes pieces, has them taken where they are made, and tells which are left to be sent.
 Make: TypeAlias = Callable[[Take], AsyncGenerator[list[Piece]]]
 
 #: Bytes one call of the kernel sends at most; bounds how long a thread is taken.
 _SEND_BYTES: Final = 8 << 20
 _DRAIN_SECONDS: Final = 0.001
+#: How long it is waited, the longer the more often, before a connection is asked again what it has got rid of.
+_LOOK_SECONDS: Final = (0.001, 0.05)
 #: Pieces, most of them of a MiB, that are made before they can be sent.
 _PIECES_AHEAD: Final = 4
 
@@ -52,7 +60,8 @@ class Sender:
 
         Raises:
             ConnectionError: the receiver is gone or stands still.
-            BackendFaultError: the file failed or became shorter than announced; the connection has to be cut.
+            BackendFaultError: the file failed, was changed, or became shorter than announced; the connection has to
+                be cut.
         """
         with self._transferring():
             if out.socket_fd is not None and isinstance(handle, SendsToSocket):
@@ -151,15 +160,39 @@ class Sender:
             await response.write(part)
 
     async def _by_kernel(self, handle: SendsToSocket, part: ByteRange, out: Outlet, outlet: SocketOutlet) -> None:
+        """Send the pages of the file, and copies of its last bytes where the handle has that power."""
+        if not isinstance(handle, CopiesToSocket):
+            await self._passed_on(handle.send, part, out, outlet)
+            return
+        pages = ByteRange(part.start, max(part.count - TAIL_BYTES, 0))
+        await self._passed_on(handle.send, pages, out, outlet)
+        copied = ByteRange(pages.end, part.count - pages.count - LAST_BYTES if pages.count else part.count)
+        await self._passed_on(handle.copy, copied, out, outlet)
+        if pages.count:
+            await self._read_up_to(copied.count - RECEIVER_BYTES, out)
+            await self._passed_on(handle.copy, ByteRange(copied.end, LAST_BYTES), out, outlet)
+
+    async def _passed_on(self, pass_on: PassOn, part: ByteRange, out: Outlet, outlet: SocketOutlet) -> None:
         done = 0
         while done < part.count:
             wanted = out.pace.step(min(_SEND_BYTES, part.count - done))
-            sent = await handle.send(outlet, part.start + done, wanted)
+            sent = await pass_on(outlet, part.start + done, wanted)
             done += sent
             self._observer.sent(out.volume, sent)
             await out.pace.after(sent)
             if sent < wanted:
                 await self._writable(outlet)
+
+    async def _read_up_to(self, most: int, out: Outlet) -> None:
+        """Wait until so many bytes at most are not acknowledged. Raises TimeoutError: the receiver stands still."""
+        least, since, (pause, longest) = None, time.monotonic(), _LOOK_SECONDS
+        while (waiting := out.unacknowledged()) > most:
+            if least is None or waiting < least:
+                least, since = waiting, time.monotonic()
+            elif time.monotonic() - since > self._idle_seconds:
+                raise TimeoutError
+            await anyio.sleep(pause)
+            pause = min(pause * 2, longest)
 
     async def _by_pieces(
         self, response: web.StreamResponse, handle: ReadHandle, part: ByteRange, out: Outlet
@@ -223,6 +256,13 @@ class Outlet:
             if not transport.get_write_buffer_size():
                 return
             await anyio.sleep(_DRAIN_SECONDS)
+
+    def unacknowledged(self) -> int:
+        """Bytes that were sent on plain TCP and not acknowledged. Raises ConnectionError: the receiver is gone."""
+        socket_fd = self.socket_fd
+        if socket_fd is None or self._transport is None or self._transport.is_closing():
+            raise ConnectionResetError("the connection was lost")
+        return unacknowledged(socket_fd)
 
     def cut(self) -> None:
         """Break the connection, so that a body that is too short is not taken for whole."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
 import shutil
 import socket
@@ -10,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from harness.processes import Site, ask, open_site, until
+from harness.processes import FOLDER, Site, ask, open_site, until
 from harness.redis_server import free_port
 
 CONFIG = """
@@ -98,3 +100,28 @@ def test_small_files_and_other_things_come_from_the_gateway(site: Site, front: i
     answer = ask(front, "GET", site.api.download_url("small"))
     assert (answer.status, answer.body) == (200, b"abc")
     assert ask(front, "GET", site.api.download_url("nope")).status == 404
+
+
+def test_what_nginx_would_not_pass_on_comes_from_the_gateway(site: Site, front: int) -> None:
+    data = os.urandom(1 << 20)
+    site.api.upload("a.txt", data)
+    target = site.api.download_url("a.txt")
+    wanted = ask(front, "GET", target, headers={"Want-Repr-Digest": "sha-256=1"})
+    digest = base64.b64encode(hashlib.sha256(data).digest()).decode()
+    assert (wanted.body, wanted.headers["repr-digest"]) == (data, f"sha-256=:{digest}:")
+    shown = ask(front, "GET", f"{target}&inline=1")
+    assert (shown.body, shown.headers["content-type"]) == (data, "text/plain; charset=utf-8")
+    assert "sandbox" in shown.headers["content-security-policy"]
+    assert shown.headers["x-content-type-options"] == "nosniff"
+
+
+def test_nginx_is_told_how_fast(site: Site, front: int) -> None:
+    data = os.urandom(1 << 20)
+    site.api.upload("a.bin", data)
+    body = {"volume": "disk", "vfid": FOLDER, "relpath": "a.bin", "rate": 100 << 20}
+    token = site.api.manager("POST", "/folder/file/download", body).json["token"]
+    direct = ask(site.api.client_port, "GET", f"/download?token={token}")
+    assert (direct.body, direct.headers["x-accel-limit-rate"]) == (b"", str(100 << 20))
+    answer = ask(front, "GET", f"/download?token={token}")
+    assert (answer.status, answer.body) == (200, data)
+    assert "x-accel-limit-rate" not in answer.headers

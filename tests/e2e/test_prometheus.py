@@ -101,7 +101,7 @@ def everything(site: Site) -> None:
     api.manager("DELETE", "/quota-scope/quota", {"volume": "disk", "qsid": SCOPE})
     refused = {**named, "relpath": "b", "size": 1, "permission": "ro"}
     assert api.manager("POST", "/folder/file/upload", refused).status == 403
-    assert ask(api.client_port, "GET", "/download?token=nonsense").status == 400
+    assert ask(api.client_port, "GET", "/download?token=nonsense").status == 401
     folder = f"{SCOPE}/{os.urandom(16).hex()}"
     assert api.manager("POST", "/folder/create", {"volume": "disk", "vfid": folder}).status == 204
 

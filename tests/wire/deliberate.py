@@ -225,10 +225,17 @@ DELIBERATE: Mapping[str, Deliberate] = {
         **_NO_UPLOAD,
     ),
     "106-upload-session-escape": _instead(_ESCAPE, 400, _path(_OUT)),
-    "107-tus-patch-escape": _instead(_ESCAPE, 400, _wrong(token=ANYTHING), **_NO_UPLOAD),
+    "107-tus-patch-escape": _instead(_ESCAPE, 401, _wrong(token=ANYTHING), **_NO_UPLOAD),
     "109-tus-patch-escape-dst_dir": _instead(_ESCAPE, 400, _path(_OUT), **_NO_UPLOAD),
+    "124-tus-patch-bad-token": _NOT_GOOD,
+    "125-tus-patch-wrong-sig": _NOT_GOOD,
+    "126-tus-patch-expired": _NOT_GOOD,
+    "127-tus-patch-alg-none": _NOT_GOOD,
+    "129-tus-patch-download-token": Deliberate(
+        "a good token for something else is no bad one (RFC 9110, section 15.5.4)", {"status": 403}
+    ),
     "130-tus-patch-no-exp": Deliberate(
-        "a token without an end is not taken", {"status": 400, **_members(_wrong(token=ANYTHING))}
+        "a token without an end is not taken", {"status": 401, **_members(_wrong(token=ANYTHING))}
     ),
     # Downloads
     "142-fetch-missing": _instead(_FETCH, 404, _problem(f"{_PEER}/file-not-found", "File not found")),
@@ -276,13 +283,7 @@ DELIBERATE: Mapping[str, Deliberate] = {
     "208-dl-unmanaged": _instead(
         "nothing outside of the volumes is served unless the settings name it, whoever signs for it",
         403,
-        _problem(
-            "urn:penstock:problem:forbidden",
-            "Forbidden",
-            "storage-proxy_auth_forbidden",
-            msg="the token is not for download",
-            retry="never",
-        ),
+        _wrong(token=ANYTHING),
         accept_ranges=NOTHING,
         content_disposition=NOTHING,
         content_type="application/problem+json; charset=utf-8",

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
+import json
 import time
 from typing import Any
 
@@ -11,11 +15,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from domain.errors import ForbiddenError, UnauthenticatedError
+from domain.errors import ForbiddenError, TooLargeError, UnauthenticatedError
 from domain.ids import VFolderId
 from domain.permissions import Permission
 from gateway.keys import Keyring
-from gateway.tokens import DownloadClaims, Tokens, UploadClaims
+from gateway.tokens import (
+    MAX_TOKEN_BYTES,
+    ArchiveClaims,
+    Claims,
+    CollectionClaims,
+    DownloadClaims,
+    Tokens,
+    UploadClaims,
+)
 
 OLD = SecretStr("the key that was used until yesterday")
 NEW = SecretStr("the key that is used since today ....")
@@ -115,21 +127,143 @@ def test_nonsense_is_no_token(text: str) -> None:
         tokens().read(text, DownloadClaims)
 
 
-@given(
-    st.dictionaries(
-        st.sampled_from(["op", "volume", "vfid", "relpath", "exp", "aud", "nbf", "iat", "perm", "size", "session"]),
-        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20) | st.just([]),
-    )
+#: What each kind of token says.
+KINDS: dict[type[Claims], dict[str, Any]] = {
+    UploadClaims: {"op": "upload", "vfid": str(FOLDER), "relpath": "a", "size": 1, "session": "0" * 32},
+    CollectionClaims: {"op": "upload-below", "vfid": str(FOLDER), "relpath": ".", "owner": "somebody"},
+    DownloadClaims: {"op": "download", "vfid": str(FOLDER), "relpath": "a", "archive": True, "rate": 4096},
+    ArchiveClaims: {
+        "operation": "download",
+        "virtual_folder_id": str(FOLDER),
+        "files": ["a", "b"],
+        "filename": "x",
+    },
+}
+NAMES = sorted({name for claims in KINDS.values() for name in claims})
+NAMES += ["volume", "exp", "aud", "nbf", "iat", "perm", "selection", "unmanaged_path", "nobody's"]
+TIMES = st.floats(0, 2e10) | st.integers(0, 20_000_000_000)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | TIMES | st.just(10**400),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
 )
-def test_claims_that_make_no_sense_are_refused(changes: dict[str, Any]) -> None:
-    payload = upload().model_dump(mode="json", exclude_none=True) | changes
+
+
+def signed(header: bytes, payload: bytes, key: SecretStr = NEW) -> str:
+    """A token of any bytes, rightly signed."""
+    told = b".".join(base64.urlsafe_b64encode(part).rstrip(b"=") for part in (header, payload))
+    signature = hmac.new(key.get_secret_value().encode(), told, hashlib.sha256).digest()
+    return f"{told.decode()}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}"
+
+
+def token_of(payload: object, key: SecretStr = NEW) -> str:
+    return signed(b'{"alg":"HS256"}', json.dumps(payload).encode(), key)
+
+
+def claims_of(kind: type[Claims], **changes: Any) -> dict[str, Any]:
+    return {"volume": "disk", "exp": int(time.time()) + 60, **KINDS[kind], **changes}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_is_for_itself_alone(kind: type[Claims]) -> None:
+    token = token_of(claims_of(kind))
+    assert type(tokens().read(token, kind)) is kind
+    for other in KINDS.keys() - {kind}:
+        with pytest.raises(ForbiddenError):
+            tokens().read(token, other)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(changes=st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=4), model=st.sampled_from(list(KINDS)))
+def test_whatever_a_token_says_it_is_good_or_refused(
+    kind: type[Claims], changes: dict[str, Any], model: type[Claims]
+) -> None:
+    payload = claims_of(kind, **changes)
+    with pytest.raises(UnauthenticatedError):
+        tokens().read(token_of(payload, OLD), model)
     try:
-        token = jwt.encode(payload, NEW.get_secret_value(), "HS256")
-    except (TypeError, ValueError):
-        return
-    try:
-        claims = tokens().read(token, UploadClaims)
+        claims = tokens().read(token_of(payload), model)
     except (UnauthenticatedError, ForbiddenError):
         return
     assert claims.exp > time.time() - 10
-    assert claims.size >= 0
+    operation = "operation" if model is ArchiveClaims else "op"
+    assert payload[operation] == KINDS[model][operation], "for nothing that it does not say"
+    again = tokens().sign(claims)
+    assert tokens().read(again, model).exp == claims.exp
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_when_a_token_ends_is_a_number(kind: type[Claims]) -> None:
+    end = time.time() + 60
+    for exp in (int(end), end, end + 1e6, 10**400):
+        assert tokens().read(token_of(claims_of(kind, exp=exp)), kind).exp == exp
+    for exp in (str(int(end)), True, None, [end], {}, "", float("inf"), float("nan")):
+        with pytest.raises((UnauthenticatedError, ForbiddenError)):
+            tokens().read(token_of(claims_of(kind, exp=exp)), kind)
+    for exp in (0, -1, 1.5, time.time() - 5.5, -(10**400)):
+        with pytest.raises(UnauthenticatedError, match="expired"):
+            tokens().read(token_of(claims_of(kind, exp=exp)), kind)
+
+
+DEEP = b"[" * 20_000
+
+
+@pytest.mark.parametrize(
+    ("header", "payload"),
+    [
+        (DEEP, b"{}"),
+        (b'{"alg":"HS256"}', DEEP),
+        (b'{"alg":"HS256"}', b'{"exp":' + DEEP),
+        (b'{"alg":["HS256"]}', b"{}"),
+        (b'{"alg":"HS256","kid":["x"]}', b"{}"),
+        (b'{"alg":"HS256","kid":{}}', b"{}"),
+        (b'{"alg":"HS256","crit":["exp"]}', b"{}"),
+        (b'{"alg":"HS256","b64":false}', b"{}"),
+        (b"[]", b"{}"),
+        (b"\xff\xfe", b"{}"),
+        (b'{"alg":"HS256"}', b"[]"),
+        (b'{"alg":"HS256"}', b"1" * 5000),
+        (b'{"alg":"HS256"}', b'{"exp":"' + b"\\ud800" * 10 + b'"}'),
+        (b"", b""),
+    ],
+)
+def test_a_right_signature_makes_no_token_of_nonsense(header: bytes, payload: bytes) -> None:
+    for kind in KINDS:
+        with pytest.raises((UnauthenticatedError, ForbiddenError)):
+            tokens().read(signed(header, payload), kind)
+
+
+@given(st.text(st.characters(), max_size=50), st.text(st.characters(), max_size=50), st.integers(0, 4))
+def test_any_text_around_a_token_makes_it_none(before: str, after: str, dots: int) -> None:
+    token = token_of(claims_of(DownloadClaims))
+    for text in (before + token, token + after, before + "." * dots + after):
+        if text not in (token, f"{token}="):
+            with pytest.raises(UnauthenticatedError):
+                tokens().read(text, DownloadClaims)
+
+
+@pytest.mark.parametrize("text", ["\udcff", "a.\udcff.b", "\udcff" * 3 + "..", "a.b.é", "a" * 100_000])
+def test_bytes_that_are_no_letters_make_no_token(text: str) -> None:
+    with pytest.raises(UnauthenticatedError):
+        tokens().read(text, DownloadClaims)
+
+
+def test_a_token_is_only_so_long() -> None:
+    maker = tokens()
+    long = download().model_copy(update={"relpath": "한" * 1000})
+    token = maker.sign(long)
+    assert 8000 < len(token) < MAX_TOKEN_BYTES
+    assert maker.read(token, DownloadClaims).relpath == long.relpath
+    assert not maker._known, "what would fill the memory is not remembered"
+    with pytest.raises(TooLargeError):
+        maker.sign(long.model_copy(update={"relpath": "한" * 10_000}))
+    with pytest.raises(UnauthenticatedError, match="too long"):
+        maker.read(token_of(claims_of(DownloadClaims, relpath="a" * 50_000)), DownloadClaims)
+
+
+def test_a_selection_names_its_files_or_where_they_are() -> None:
+    for changes in ({"files": []}, {"selection": "0" * 32}, {"files": [], "selection": "../x"}):
+        with pytest.raises(ForbiddenError):
+            tokens().read(token_of(claims_of(ArchiveClaims, **changes)), ArchiveClaims)
+    kept = token_of(claims_of(ArchiveClaims, files=[], selection="0" * 32))
+    assert tokens().read(kept, ArchiveClaims).selection == "0" * 32
