@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -13,7 +13,9 @@ from gateway.openapi.page import page
 
 
 class OpenApiRoutes:
-    """What a port can be asked; made when it is first asked for."""
+    """What a port can be asked; made when it is first asked for. Nothing of it is secret."""
+
+    PATHS: Final = frozenset({"/openapi.json", "/docs"})
 
     def __init__(self, port: str, table: Table, version: str) -> None:
         self._port = port
