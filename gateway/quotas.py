@@ -2,8 +2,7 @@
 
 What counts is what is in the folder, or in all of the scope's, plus what every unfinished upload has reserved: an
 upload reserves, with its record, before it is judged, so two that come together cannot both take the last room. One
-whose length is not told yet has reserved nothing; its room is looked at with every request, and once more when it
-is finished.
+whose length is not told yet reserves as it grows (`gateway.uploads.growing`).
 """
 
 from __future__ import annotations
@@ -87,7 +86,7 @@ class Quotas:
             raise TooManyError(f"{most} uploads are unfinished already", retry_after_seconds=_RETRY_SECONDS)
 
     async def room(self, session: UploadSession) -> int | None:
-        """Bytes the whole of an upload without a reservation may have now; None: no limit."""
+        """Bytes that may come in besides all that is used and reserved, also by itself; None: no limit."""
         rooms = [max(limit - await self._taken(account), 0) for account, limit in await self._limited(session)]
         return min(rooms, default=None)
 

@@ -73,6 +73,8 @@ class Following:
                 if not opening.is_last:
                     await self._send_until_stop(response, aiter(subscription), pick)
             return response
+        except ExceptionGroup as group:
+            raise _one_of(group) from group
         finally:
             self._streams -= 1
 
@@ -123,6 +125,14 @@ class Following:
                 await response.write(text.encode())
         except TimeoutError as error:
             raise ConnectionAbortedError("a follower of events does not read them") from error
+
+
+def _one_of(group: ExceptionGroup[Exception]) -> Exception:
+    """What tasks of one stream ended with, if one of them did: a client that left is no defect of this program."""
+    error: Exception = group
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        (error,) = error.exceptions
+    return error
 
 
 def message(position: str, kind: str, data: object) -> str:

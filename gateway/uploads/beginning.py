@@ -93,7 +93,7 @@ class Beginner:
             )
         session = self.named(claims, metadata, sha256)
         known = (None if new else await self._sessions.load(session.id)) or await self.begin(session)
-        check_claims(claims, known.session)
+        self.check_claims(claims, known.session)
         return await self._finisher.finish(known) if known.session.length == 0 else known
 
     async def create_below(self, claims: CollectionClaims, creation: Creation) -> Known:
@@ -224,6 +224,27 @@ class Beginner:
             announced_sha256=announced(parse_metadata(metadata), sha256),
         )
 
+    def check_claims(self, claims: UploadClaims | CollectionClaims, session: UploadSession) -> None:
+        """See that a token is for an upload.
+
+        Raises:
+            NotFoundError (subject upload): it is for another one.
+            UnauthenticatedError: it was past its time when the upload was begun, whatever clocks may be off.
+            GoneError: the upload is expired or dropped.
+        """
+        same = (session.volume, session.folder) == (claims.volume, claims.vfid)
+        if isinstance(claims, UploadClaims):
+            same = same and (session.id, session.length) == (claims.session, claims.size)
+        else:
+            same = same and session.owner == claims.owner
+        if not same:
+            # Whether somebody else's upload exists is nobody else's business.
+            raise NotFoundError("not the token's upload", subject=Subject.UPLOAD)
+        if claims.exp < session.begun - self._settings.token_skew_seconds:
+            raise UnauthenticatedError("cannot decode the given value as JWT: Signature has expired")
+        if session.is_gone:
+            raise GoneError("expired or dropped", subject=Subject.UPLOAD)
+
     def unnamed(self, claims: CollectionClaims, creation: Creation) -> UploadSession:
         """A new upload below the directory a token stands for, as it is before it has begun."""
         metadata = parse_metadata(creation.metadata)
@@ -256,25 +277,3 @@ def announced(metadata: Mapping[str, str], sha256: str) -> str:
     if told and sha256 and told != sha256:
         raise InvalidRequestError("not the sha256 of Upload-Metadata", field="Upload-Checksum")
     return told or sha256
-
-
-def check_claims(claims: UploadClaims | CollectionClaims, session: UploadSession) -> None:
-    """See that a token is for an upload.
-
-    Raises:
-        NotFoundError (subject upload): it is for another one.
-        UnauthenticatedError: it was past its time when the upload was begun.
-        GoneError: the upload is expired or dropped.
-    """
-    same = (session.volume, session.folder) == (claims.volume, claims.vfid)
-    if isinstance(claims, UploadClaims):
-        same = same and (session.id, session.length) == (claims.session, claims.size)
-    else:
-        same = same and session.owner == claims.owner
-    if not same:
-        # Whether somebody else's upload exists is nobody else's business.
-        raise NotFoundError("not the token's upload", subject=Subject.UPLOAD)
-    if claims.exp < session.begun:
-        raise UnauthenticatedError("cannot decode the given value as JWT: Signature has expired")
-    if session.is_gone:
-        raise GoneError("expired or dropped", subject=Subject.UPLOAD)

@@ -26,7 +26,7 @@ from gateway.quotas import Quotas
 from gateway.settings import GatewaySettings
 from gateway.tokens import CollectionClaims, UploadClaims
 from gateway.transfer.receive import Body
-from gateway.uploads.beginning import Beginner, announced, check_claims
+from gateway.uploads.beginning import Beginner, announced
 from gateway.uploads.copying import Copier
 from gateway.uploads.digesting import Digests
 from gateway.uploads.finishing import Finisher
@@ -137,7 +137,7 @@ class Uploads:
                     raise
                 await self._recover(claims, session_id)
                 opened = await stack.enter_async_context(self.opened.use(session_id))
-            check_claims(claims, opened.session)
+            self.beginner.check_claims(claims, opened.session)
             try:
                 yield opened
             except FencedError as error:
@@ -150,7 +150,7 @@ class Uploads:
         known = await self.sessions.load(session_id)
         if known is None or known.session.state is not UploadState.OPEN:
             return None
-        check_claims(claims, known.session)
+        self.beginner.check_claims(claims, known.session)
         if known.session.floor is not None:
             return known.session.floor
         try:
@@ -165,7 +165,7 @@ class Uploads:
         if known is None:
             await self._recover(claims, session_id)
             known = await self.sessions.require(session_id)
-        check_claims(claims, known.session)
+        self.beginner.check_claims(claims, known.session)
         return known.session
 
     async def _recover(self, claims: UploadClaims | CollectionClaims, session_id: str) -> None:
@@ -177,7 +177,7 @@ class Uploads:
             raise NotFoundError("its record was lost", subject=Subject.UPLOAD)
         else:
             session = noted
-        check_claims(claims, session)
+        self.beginner.check_claims(claims, session)
         await self.revive(session)
 
     async def noted(self, volume: VolumeName, folder: VFolderId, session_id: str) -> UploadSession | None:

@@ -7,7 +7,6 @@ token made here from `made`. Bytes of files are `(7 * i + i // 256) % 256`.
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import json
 import re
@@ -22,11 +21,6 @@ import jwt
 from harness.processes import SECRET, TOKEN_SECRET, Answer
 
 _PLACEHOLDER = re.compile(r"\{(token|etag|modified):(\d+)\}")
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-#: Members whose values differ from run to run, or tell of the program and not of its API.
-_VOLATILE = frozenset({"created", "modified", "timestamp", "last_checked_at", "version", "storage-proxy", "token"})
-#: Answers that tell what a file system says of itself.
-_MEASURED = ("/folder/fs-usage", "/folder/used-bytes")
 
 
 def pattern(count: int, at: int = 0) -> bytes:
@@ -115,103 +109,3 @@ def made_token(how: Mapping[str, Any] | None) -> str:
         return jwt.encode(claims, None, algorithm="none")
     key = "somebody else's key, of the same length as ours" if how["alg"] == "forged" else TOKEN_SECRET
     return jwt.encode(claims, key, algorithm="HS256")
-
-
-def differences(exchange: Exchange, answer: Answer, root: str) -> list[str]:
-    """What is other than it was with the reference; `root` is where the volume is mounted."""
-    expected = exchange.answer
-    found = []
-    if answer.status != expected["status"]:
-        found.append(f"status {answer.status}, not {expected['status']}: {answer.body[:300]!r}")
-    for name, value in expected.get("headers", {}).items():
-        if name == "Content-Type" and _has_no_body(exchange):
-            continue
-        given = answer.headers.get(name.lower())
-        if given is None or not _same_field(name.lower(), given, value):
-            found.append(f"{name}: {given!r}, not {value!r}")
-    if exchange.method != "HEAD" and not exchange.target.startswith(_MEASURED):
-        found += _bodies(expected, answer, root)
-    return found
-
-
-def _has_no_body(exchange: Exchange) -> bool:
-    return exchange.method == "HEAD" or not exchange.answer.keys() & {"json", "text", "bytes"}
-
-
-def _same_field(name: str, given: str, recorded: str) -> bool:
-    match name:
-        case "content-type":
-            # A problem document is JSON with a name; whoever reads the one reads the other.
-            words = [field.partition(";")[0].replace("problem+", "") for field in (given, recorded)]
-            return words[0] == words[1]
-        case "etag":
-            return re.fullmatch(r'"[0-9a-f]+-[0-9a-f]+.*"', given) is not None
-        case "last-modified":
-            return given.endswith(" GMT")
-        case "allow" | "access-control-allow-headers" | "access-control-expose-headers":
-            return _words(recorded) <= _words(given)
-        case "access-control-allow-methods":
-            return recorded == "*" or _words(recorded) <= _words(given)
-        case _:
-            return given == recorded
-
-
-def _words(text: str) -> set[str]:
-    return {word.strip().lower() for word in text.split(",")}
-
-
-def _bodies(expected: Mapping[str, Any], answer: Answer, root: str) -> list[str]:
-    if "json" in expected:
-        try:
-            given = json.loads(answer.body)
-        except ValueError:
-            return [f"no JSON: {answer.body[:200]!r}"]
-        open_ended = expected["status"] >= 400
-        return _members(_plain(expected["json"], "/srv/disk"), _plain(given, root), "", open_ended=open_ended)
-    if "bytes" in expected:
-        whole = expected["bytes"]
-        if "sha256" in whole:
-            same = hashlib.sha256(answer.body).hexdigest() == whole["sha256"]
-        else:
-            same = answer.body.hex() == whole["hex"]
-        return [] if same else [f"other bytes: {len(answer.body)} of them"]
-    if "text" in expected and answer.body != str(expected["text"]).encode():
-        return [f"{answer.body[:200]!r}, not {expected['text']!r}"]
-    return []
-
-
-def _members(expected: Any, given: Any, where: str, *, open_ended: bool) -> list[str]:
-    """Compare values; objects of a problem document may have more members (RFC 9457, section 3.2)."""
-    if not isinstance(expected, dict) or not isinstance(given, dict):
-        return [] if expected == given else [f"{where or 'body'}: {given!r}, not {expected!r}"]
-    found = [f"{where}.{name} is missing" for name in expected.keys() - given.keys()]
-    if not open_ended:
-        found += [f"{where}.{name} is new" for name in given.keys() - expected.keys()]
-    for name in expected.keys() & given.keys():
-        found += _members(expected[name], given[name], f"{where}.{name}", open_ended=open_ended)
-    return found
-
-
-def _plain(value: Any, root: str) -> Any:
-    """Take out what may differ: times, ids, where the volume lies, the order of a listing."""
-    match value:
-        case dict():
-            return {name: _member(name, member, root) for name, member in value.items()}
-        case list():
-            return sorted((_plain(item, root) for item in value), key=repr)
-        case str():
-            return _UUID.sub(_folder_or_task, value.replace(root, "<volume>"))
-        case _:
-            return value
-
-
-def _member(name: str, value: Any, root: str) -> Any:
-    if name in _VOLATILE or (name == "bgtask_id" and _UUID.fullmatch(value)):
-        return f"<{name}>"
-    if name == "size" and value == 4096:
-        return "<a directory's>"
-    return _plain(value, root)
-
-
-def _folder_or_task(match: re.Match[str]) -> str:
-    return match.group()

@@ -16,6 +16,7 @@ from gateway.openapi.refusals import (
     NO_TOKEN,
     NO_UPLOAD,
     NO_VOLUME,
+    NOT_PERMITTED,
     OTHER_BYTES,
     OTHER_CODING,
     OTHER_OFFSET,
@@ -42,7 +43,7 @@ TABLE: Final[Table] = {
     ),
     ("HEAD", "/upload"): Operation(
         (Reply(200, "how far it is", fields=STATE),),
-        (*USING, *NO_TOKEN, *FINISHING),
+        (*USING, *NO_TOKEN, *NOT_PERMITTED, *FINISHING),
         query=UploadParameters,
         fields=(TUS_RESUMABLE,),
         security=("token",),
@@ -50,7 +51,7 @@ TABLE: Final[Table] = {
     ),
     ("PATCH", "/upload"): Operation(
         (Reply(204, "the bytes are stored; after the last one the file is there", fields=STATE),),
-        (*USING, *NO_TOKEN, *FINISHING, *OTHER_OFFSET, *OTHER_CODING),
+        (*USING, *NO_TOKEN, *NOT_PERMITTED, *FINISHING, *OTHER_OFFSET, *OTHER_CODING),
         query=UploadParameters,
         fields=(TUS_RESUMABLE, UPLOAD_OFFSET, UPLOAD_LENGTH, UPLOAD_CHECKSUM),
         bytes=(tus.CONTENT_TYPE,),

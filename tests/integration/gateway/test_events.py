@@ -114,6 +114,8 @@ async def test_followers_are_limited_and_their_places_are_given_back(world: Worl
                     break
             except AssertionError:
                 await anyio.sleep(0.05)
+    left = [told for told in world.watching.answers if told.endpoint == "/events" and told.status != 503]
+    assert {told.status for told in left} == {499}, "a client that leaves is no defect"
 
 
 async def test_followers_do_not_keep_a_gateway_from_stopping(world: World) -> None:

@@ -171,6 +171,14 @@ async def test_an_upload_outlives_its_token(world: World, files: Collection) -> 
     assert (world.folder / "a").read_bytes() == b"abcdef"
 
 
+async def test_what_was_begun_within_the_skew_of_clocks_goes_on(world: World, files: Collection) -> None:
+    claims = jwt.decode(files.token, TOKEN_SECRET, algorithms=["HS256"])
+    late = {**claims, "exp": int(world.bus.clock.now()) - 2}
+    skewed = Collection(world, jwt.encode(late, TOKEN_SECRET, algorithm="HS256"))
+    url = await skewed.begin(3)
+    assert (await skewed.patch(url, 0, b"abc")).status == 204
+
+
 # --- what a creation may ask for ------------------------------------------------------------------
 
 

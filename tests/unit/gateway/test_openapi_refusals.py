@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -307,15 +306,6 @@ async def other_uploads(path: Path, provoked: Provoked) -> None:
                 )
 
 
-async def too_late(path: Path, provoked: Provoked) -> None:
-    """An upload that was begun when its token's time was over, but for what clocks may be off."""
-    async with filled(path) as world:
-        over = claim(world, exp=int(time.time()) - 2)
-        for key in (("client", "POST", "/files"), ("client", "HEAD", "/upload"), ("client", "PATCH", "/upload")):
-            right = await rightly(world, key)
-            await provoked.send(right.but(query={"token": over.token}, Authorization=None))
-
-
 async def gone_selection(path: Path, provoked: Provoked) -> None:
     async with filled(path) as world:
         exp = world.gate.tokens.expiry()
@@ -358,7 +348,6 @@ CONDITIONS: list[Callable[[Path, Provoked], Awaitable[None]]] = [
     in_the_way,
     too_much,
     other_uploads,
-    too_late,
     gone_selection,
     part_of_another,
 ]
