@@ -12,6 +12,7 @@ from domain.ids import QuotaScopeId, VFolderId, VolumeName
 from domain.messages import Command, Event, Reason
 
 _GATEWAY = "the gateway that did it"
+_OR_GATEWAY = "the actor of the volume, or a gateway that has no such volume"
 
 
 class _OwnerEvent(Event):
@@ -290,6 +291,7 @@ class VFolderDeleteFailed(CommandFailed):
     """`vfolder.delete` failed."""
 
     type = "vfolder.delete.failed"
+    publisher = _OR_GATEWAY
 
 
 class VFolderPurgeFinishFailed(CommandFailed):
@@ -344,6 +346,7 @@ class FilesDeleteFailed(CommandFailed):
     """`files.delete` failed."""
 
     type = "files.delete.failed"
+    publisher = _OR_GATEWAY
 
 
 class CloneFinishFailed(CommandFailed):
@@ -362,6 +365,7 @@ class CloneFailed(CommandFailed):
     """`clone.requested` failed."""
 
     type = "clone.failed"
+    publisher = _OR_GATEWAY
 
     source: VFolderId | None = Field(None, description="the folder that was to be copied")
 

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
+import socket
+import struct
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from typing import Final
 
+import anyio
 from aiohttp import web
-from anyio import to_thread
 
-from backends.contract import EntryKind
-from domain.errors import BackendFaultError
+from domain.errors import ConflictError, PenstockError
 from domain.ids import VFolderId
+from gateway.archive.composition import Composition, tag
 from gateway.archive.contents import Contents
+from gateway.archive.crew import packers
 from gateway.archive.deflate import gzip
-from gateway.archive.flowing import compressed_tar, deflated_zip, zstd
-from gateway.archive.layout import Format, Layout
-from gateway.archive.manifest import ERRORS_NAME, Manifest, Member, errors_member
+from gateway.archive.flowing import Flow, compressed_tar, deflated_zip, zstd
+from gateway.archive.layout import Format, Layout, Source
+from gateway.archive.manifest import Manifest, Member
 from gateway.archive.tar import Tar
 from gateway.archive.zip import Zip
 from gateway.download import respond
 from gateway.gate import Gate
 from gateway.protocol.disposition import offered
-from gateway.protocol.download import Representation, plan_download
+from gateway.protocol.download import DownloadPlan, Representation, plan_download
+from gateway.protocol.fields import field_value
 from gateway.protocol.ranges import ByteRange
 from gateway.protocol.validators import EntityTag
 from gateway.transfer.pace import UNLIMITED, Pace
@@ -45,6 +49,11 @@ class Packing(StrEnum):
         """What the archive's name ends on."""
         return ".zip" if self is Packing.DEFLATED_ZIP else f".{self.value}"
 
+    @property
+    def is_portable(self) -> bool:
+        """Whether programs of all systems unpack it, and not only those that know links and any name."""
+        return self.suffix == ".zip"
+
 
 _SIZED: Final[dict[Packing, type[Format]]] = {Packing.ZIP: Zip, Packing.TAR: Tar}
 _MEDIA_TYPES: Final = {
@@ -53,12 +62,23 @@ _MEDIA_TYPES: Final = {
     Packing.TAR_ZST: "application/zstd",
 }
 #: Part of every tag: another way to write archives down is other bytes.
-_SALT: Final = "1"
+_SALT: Final = "2"
+#: Fields of a request that matter, by the names under which they are looked up.
+_HEARD: Final = ("Range", "If-Range", "If-Match", "If-None-Match")
+#: Linger (socket(7)): a connection that is closed is reset, and what was not sent yet is dropped.
+_AT_ONCE: Final = struct.pack("ii", 1, 0)
+#: What is told of an archive that may not leave anything out, at most so many lines of it.
+_TOLD: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
 class ArchiveOf:
-    """What is packed, how, and under which name it is offered."""
+    """What is packed, how, and under which name it is offered.
+
+    Args:
+        strict: there is to be no archive if something cannot be put in.
+        no_cache: nobody is to keep it.
+    """
 
     volume: str
     folder: VFolderId
@@ -67,74 +87,146 @@ class ArchiveOf:
     #: Without its ending.
     name: str
     pace: Pace = UNLIMITED
+    strict: bool = False
+    no_cache: bool = False
 
 
 async def send_archive(gate: Gate, request: web.Request, archive: ArchiveOf) -> web.StreamResponse:
-    """Send an archive; one with a fixed layout also by ranges, and only as its conditions say."""
+    """Send an archive; one with a fixed layout also by ranges, and only as its conditions say.
+
+    Raises:
+        ConflictError: something cannot be put in, where nothing is to be left out.
+        BusyError: too many archives of the volume are being made.
+    """
     headers = offered(f"{archive.name}{archive.packing.suffix}")
+    if archive.no_cache:
+        headers["Cache-Control"] = "no-store"
+    crew = packers(gate.volume(archive.volume).name)
+    composition = await crew.run(partial(Composition.of, archive.manifest, portable=archive.packing.is_portable))
+    if archive.strict and composition.errors:
+        raise _incomplete(composition)
     out = Outlet(request, archive.volume, archive.pace)
     if archive.packing in _SIZED:
-        return await _sized(gate, request, archive, out, headers)
-    return await _flowing(gate, request, archive, out, headers)
+        laid_out = await crew.run(_laid_out, composition, archive.packing)
+        return await _sized(gate, request, archive, laid_out, out, headers)
+    files = gate.files(archive.volume, archive.folder)
+    flow = Flow(composition, Contents(files, composition.members), crew, archive.strict)
+    return await _flowing(gate, request, _compressed(flow, archive.packing), archive.packing, out, headers)
+
+
+def _incomplete(composition: Composition) -> ConflictError:
+    count = len(composition.errors)
+    told = "; ".join(composition.errors[:_TOLD])
+    more = f"; and {count - _TOLD} more" if count > _TOLD else ""
+    return ConflictError(f"not all of it can be put in: {told}{more}", reason="incomplete", left_out=count)
+
+
+@dataclass(frozen=True, slots=True)
+class _LaidOut:
+    """An archive of which it is known where everything is."""
+
+    members: Sequence[Member]
+    layout: Layout
+    known: Representation
+
+
+def _laid_out(composition: Composition, packing: Packing) -> _LaidOut:
+    members, form = composition.whole(), _SIZED[packing]()
+    layout = Layout(members, form)
+    # Of its dates see `_planned`.
+    known = Representation(EntityTag(tag(members, f"{_SALT} {packing}")), 0, layout.size, form.media_type)
+    return _LaidOut(members, layout, known)
 
 
 async def _sized(
-    gate: Gate, request: web.Request, archive: ArchiveOf, out: Outlet, headers: dict[str, str]
+    gate: Gate,
+    request: web.Request,
+    archive: ArchiveOf,
+    laid_out: _LaidOut,
+    out: Outlet,
+    headers: dict[str, str],
 ) -> web.StreamResponse:
-    form = _SIZED[archive.packing]()
-    members = _without_links(archive.manifest) if archive.packing is Packing.ZIP else archive.manifest.members
-    layout = await Layout.plan(members, form)
-    contents = Contents(gate.files(archive.volume, archive.folder), members)
-    known = await to_thread.run_sync(_representation, archive, layout.size, form.media_type)
-    checksums = gate.checksums[gate.volume(archive.volume).name]
+    layout, volume = laid_out.layout, gate.volume(archive.volume).name
+    files = gate.files(archive.volume, archive.folder)
+
+    def source() -> Source:
+        contents = Contents(files, laid_out.members, exact=True)
+        return Source(contents, gate.checksums[volume], packers(volume))
 
     async def send(response: web.StreamResponse, part: ByteRange, out: Outlet) -> None:
-        make = partial(layout.pieces, contents, checksums, part.start, part.end)
-        await gate.sender.send_made(response, make, out)
+        failure: Exception | None = None
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_look_ahead, layout, source(), part)
+            try:
+                await gate.sender.send_made(response, partial(layout.pieces, source(), part.start, part.end), out)
+            except (PenstockError, OSError) as error:
+                failure = error
+            tasks.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
 
-    return await respond(request, plan_download(known, request.headers, request.method), send, out, headers)
+    return await respond(request, _planned(laid_out.known, request), send, out, headers)
 
 
-def _representation(archive: ArchiveOf, size: int, media_type: str) -> Representation:
-    tag = EntityTag(archive.manifest.tag(f"{_SALT} {archive.packing}"))
-    return Representation(tag, archive.manifest.modified, size, media_type)
+async def _look_ahead(layout: Layout, source: Source, part: ByteRange) -> None:
+    try:
+        await layout.look_ahead(source, part.start, part.end)
+    except PenstockError:
+        return  # who needs it comes upon it by himself
+
+
+def _planned(known: Representation, request: web.Request) -> DownloadPlan:
+    """Decide on a request by its entity tags alone.
+
+    An archive has no date: a file that goes, or an older one that comes, makes another archive of it and moves the
+    time of no member. So dates in conditions are passed over (RFC 9110 sections 13.1.3 and 13.1.4); and whoever has
+    nothing but a date to tell which archive his part is of gets all of it (13.1.5, 14.2).
+    """
+    heard = {name: value for name in _HEARD if (value := field_value(request.headers, name)) is not None}
+    if "If-Unmodified-Since" in request.headers or not _names_tag(heard.get("If-Range")):
+        heard.pop("Range", None)
+    plan = plan_download(known, heard, request.method)
+    return replace(plan, headers={name: value for name, value in plan.headers.items() if name != "Last-Modified"})
+
+
+def _names_tag(if_range: str | None) -> bool:
+    return if_range is None or if_range.lstrip().startswith(('"', "W/"))
 
 
 async def _flowing(
-    gate: Gate, request: web.Request, archive: ArchiveOf, out: Outlet, headers: dict[str, str]
+    gate: Gate,
+    request: web.Request,
+    pieces: AsyncGenerator[bytes],
+    packing: Packing,
+    out: Outlet,
+    headers: Mapping[str, str],
 ) -> web.StreamResponse:
     response = web.StreamResponse(headers=headers)
-    response.content_type = _MEDIA_TYPES[archive.packing]
-    response.enable_chunked_encoding()
+    response.content_type = _MEDIA_TYPES[packing]
+    if request.version >= (1, 1):
+        response.enable_chunked_encoding()
+    else:
+        response.force_close()  # before HTTP/1.1 a body of unknown length ends with its connection
     await response.prepare(request)
     if request.method != "HEAD":
         try:
-            await gate.sender.send_pieces(response, _compressed(gate, archive), out)
-        except BackendFaultError as error:
+            await gate.sender.send_pieces(response, pieces, out)
+        except PenstockError as error:
+            _have_reset(request)
             out.cut()
             raise ConnectionResetError(str(error)) from error
     await response.write_eof()
     return response
 
 
-def _compressed(gate: Gate, archive: ArchiveOf) -> AsyncGenerator[bytes]:
-    files = gate.files(archive.volume, archive.folder)
-    if archive.packing is Packing.DEFLATED_ZIP:
-        members = _without_links(archive.manifest)
-        return deflated_zip(members, Contents(files, members))
-    members = archive.manifest.members
-    return compressed_tar(members, Contents(files, members), gzip if archive.packing is Packing.TAR_GZ else zstd)
+def _have_reset(request: web.Request) -> None:
+    """See that a connection that is cut does not look like one that is closed: to some that is the body's end."""
+    end = None if request.transport is None else request.transport.get_extra_info("socket")
+    if end is not None:
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
 
 
-def _without_links(manifest: Manifest) -> Sequence[Member]:
-    """ZIP knows no links all programs agree on: they are told, not packed."""
-    links = [member for member in manifest.members if member.stat.kind is EntryKind.SYMLINK]
-    if not links:
-        return manifest.members
-    kept = [
-        member
-        for member in manifest.members
-        if member.stat.kind is not EntryKind.SYMLINK and member.name != ERRORS_NAME
-    ]
-    told = [*manifest.errors, *(f"{member.name}: a link to {member.target}" for member in links)]
-    return [*kept, errors_member(told, 0)]
+def _compressed(flow: Flow, packing: Packing) -> AsyncGenerator[bytes]:
+    if packing is Packing.DEFLATED_ZIP:
+        return deflated_zip(flow)
+    return compressed_tar(flow, gzip if packing is Packing.TAR_GZ else zstd)

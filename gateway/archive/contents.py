@@ -8,8 +8,17 @@ from functools import partial
 from typing import Final, TypeVar
 
 from backends.contract import FileAccess, FileStat, ReadHandle, SmallRead
-from domain.errors import BackendFaultError, ConflictError, NotFoundError, Subject
+from domain.errors import (
+    BackendFaultError,
+    ConflictError,
+    ForbiddenError,
+    InvalidPathError,
+    NotFoundError,
+    PenstockError,
+    Subject,
+)
 from gateway.archive.manifest import Member
+from gateway.archive.names import shown
 
 T = TypeVar("T")
 
@@ -18,20 +27,31 @@ _SMALL_BYTES: Final = 256 << 10
 #: Bytes and files read at once.
 _TOGETHER_BYTES: Final = 2 << 20
 _TOGETHER_FILES: Final = 256
-#: Bytes of a large file read at once.
+#: Bytes of a large file read at once, and after how many it is looked at again.
 _READ_BYTES: Final = 1 << 20
+_LOOK_BYTES: Final = 64 << 20
 
 
-class ChangedError(BackendFaultError):
-    """A file is not any more what it was when the archive was planned."""
+class UnreadableError(BackendFaultError):
+    """A file cannot be read as the archive was planned; the text tells people its name and why."""
+
+
+class ChangedError(UnreadableError):
+    """A file is not any more what it was when the archive was planned, or when it was opened."""
 
 
 class Contents:
-    """Reads members one after the other, in the order of a manifest."""
+    """Reads members one after the other, in the order of a manifest.
 
-    def __init__(self, files: FileAccess, members: Sequence[Member]) -> None:
+    Args:
+        exact: a file of which anything has changed, such as its mode, is another one; for archives that are sent in
+            parts, which have to fit.
+    """
+
+    def __init__(self, files: FileAccess, members: Sequence[Member], *, exact: bool = False) -> None:
         self._files = files
         self._members = members
+        self._is_same = _is_equal if exact else _is_same
         #: Small members that were read with the one before them; None: not what they were.
         self._ahead: dict[int, bytes | None] = {}
 
@@ -39,7 +59,9 @@ class Contents:
         """Bytes of a member from `start` up to `end`.
 
         Raises:
-            ChangedError: it is gone, or another one.
+            ChangedError: it is gone, or another one; or it was changed in its place while it was read, and some of
+                the bytes that came are older than others.
+            UnreadableError: it cannot be read.
         """
         member = self._members[index]
         if start >= end:
@@ -50,22 +72,47 @@ class Contents:
             yield (await self._small(index))[start:end]
         else:
             async with self.opened(member) as handle:
-                while start < end:
-                    piece = await handle.read(start, min(_READ_BYTES, end - start))
-                    if not piece:
-                        raise _changed(member)
-                    start += len(piece)
+                async for piece in self._large(member, handle, start, end):
                     yield piece
+
+    async def _large(self, member: Member, handle: ReadHandle, start: int, end: int) -> AsyncIterator[bytes]:
+        look = start + _LOOK_BYTES
+        while start < end:
+            try:
+                piece = await handle.read(start, min(_READ_BYTES, end - start))
+            except BackendFaultError as error:
+                raise _unreadable(member, error) from error
+            if not piece:
+                raise _changed(member)
+            start += len(piece)
+            yield piece
+            if start >= min(look, end):
+                await self._look(member, handle.stat)
+                look = start + _LOOK_BYTES
+
+    async def _look(self, member: Member, opened: FileStat) -> None:
+        """See that a file was not changed in its place since it was opened.
+
+        One that was removed or replaced is still what it was for who has it open.
+        """
+        try:
+            known = await self._files.stat(member.path)
+        except (NotFoundError, ConflictError, InvalidPathError):
+            return
+        if known.identity == opened.identity and known != opened:
+            raise _changed(member)
 
     @asynccontextmanager
     async def opened(self, member: Member) -> AsyncIterator[ReadHandle]:
-        """A member's file, if it still is the one of the manifest. Raises ChangedError."""
+        """A member's file, if it still is the one of the manifest. Raises ChangedError, UnreadableError."""
         try:
             handle = await self._files.open_read(member.path)
         except (NotFoundError, ConflictError) as error:
             raise _changed(member) from error
+        except (ForbiddenError, InvalidPathError, BackendFaultError) as error:
+            raise _unreadable(member, error) from error
         try:
-            if not _is_same(handle.stat, member):
+            if not self._is_same(handle.stat, member):
                 raise _changed(member)
             yield handle
         finally:
@@ -74,6 +121,11 @@ class Contents:
     def is_small(self, index: int) -> bool:
         """Whether a member's bytes are read in one go, with those of others."""
         return _is_small(self._members[index])
+
+    def is_large(self, index: int) -> bool:
+        """Whether a member's bytes are read by themselves, a piece at a time."""
+        member = self._members[index]
+        return member.data is None and member.size > _SMALL_BYTES
 
     async def run(self, index: int, stop: int, then: Callable[[Sequence[bytes]], T]) -> T:
         """Do something with all bytes of a small member and of those that follow it before `stop`.
@@ -95,7 +147,7 @@ class Contents:
             wanted.append(member)
 
         def used(found: Sequence[SmallRead | None]) -> T | Member:
-            data = _unchanged(wanted, found)
+            data = self._unchanged(wanted, found)
             present = [one for one in data if one is not None]
             return then(present) if len(present) == len(data) else wanted[data.index(None)]
 
@@ -105,12 +157,21 @@ class Contents:
         return done
 
     async def _small(self, index: int) -> bytes:
-        """All bytes of a small member. Raises ChangedError."""
+        """All bytes of a small member. Raises ChangedError, UnreadableError."""
         if index not in self._ahead:
             wanted = self._following(index)
-            found = await self._read([self._members[number] for number in wanted])
+            try:
+                found = await self._read([self._members[number] for number in wanted])
+            except BackendFaultError:
+                wanted, found = [index], [await self._alone(self._members[index])]  # of many it may be any
             self._ahead = dict(zip(wanted, found, strict=True))
         return _there(self._ahead.pop(index), self._members[index])
+
+    async def _alone(self, member: Member) -> bytes | None:
+        try:
+            return (await self._read([member]))[0]
+        except BackendFaultError as error:
+            raise _unreadable(member, error) from error
 
     def _following(self, index: int) -> Sequence[int]:
         """This small member and others behind it, up to some MiB."""
@@ -126,14 +187,13 @@ class Contents:
     async def _read(self, members: Sequence[Member]) -> Sequence[bytes | None]:
         """Bytes of small members; None for those that are not any more what they were."""
         paths = [member.path for member in members]
-        return await self._files.read_many(paths, max_bytes=_SMALL_BYTES, then=partial(_unchanged, members))
+        return await self._files.read_many(paths, max_bytes=_SMALL_BYTES, then=partial(self._unchanged, members))
 
-
-def _unchanged(members: Sequence[Member], found: Sequence[SmallRead | None]) -> Sequence[bytes | None]:
-    return [
-        read[1] if read is not None and _is_same(read[0], member) else None
-        for read, member in zip(found, members, strict=True)
-    ]
+    def _unchanged(self, members: Sequence[Member], found: Sequence[SmallRead | None]) -> Sequence[bytes | None]:
+        return [
+            read[1] if read is not None and self._is_same(read[0], member) else None
+            for read, member in zip(found, members, strict=True)
+        ]
 
 
 def _is_small(member: Member) -> bool:
@@ -147,6 +207,10 @@ def _there(data: bytes | None, member: Member) -> bytes:
     return data
 
 
+def _is_equal(known: FileStat, member: Member) -> bool:
+    return known == member.stat
+
+
 def _is_same(known: FileStat, member: Member) -> bool:
     was = member.stat
     return known == was or (
@@ -157,4 +221,8 @@ def _is_same(known: FileStat, member: Member) -> bool:
 
 
 def _changed(member: Member) -> ChangedError:
-    return ChangedError(f"{member.name}: changed while the archive was sent", subject=Subject.FILE)
+    return ChangedError(f"{shown(member.name)}: changed or gone", subject=Subject.FILE)
+
+
+def _unreadable(member: Member, error: PenstockError) -> UnreadableError:
+    return UnreadableError(f"{shown(member.name)}: {error.code}", subject=Subject.FILE)

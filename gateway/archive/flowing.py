@@ -1,20 +1,22 @@
 """Archives that are compressed while they are sent: nobody knows their length before.
 
 What cannot be read when its turn comes is left out, or filled up with zeros if it had begun, and told in the last
-member, `_ERRORS.txt`.
+member; so is what was changed while it was read.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from dataclasses import dataclass
 from typing import Final
 
 import zstandard
-from anyio import to_thread
 
-from gateway.archive.contents import ChangedError, Contents
+from gateway.archive.composition import Composition
+from gateway.archive.contents import Contents, UnreadableError
+from gateway.archive.crew import Crew
 from gateway.archive.deflate import Compressor, crc32, deflate
-from gateway.archive.manifest import ERRORS_NAME, Member, errors_member
+from gateway.archive.manifest import Member
 from gateway.archive.tar import Tar
 from gateway.archive.zip import DeflatedZip
 
@@ -28,17 +30,85 @@ def zstd() -> Compressor:
     return zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_checksum=True).compressobj()
 
 
-async def compressed_tar(
-    members: Sequence[Member], contents: Contents, compressor: Callable[[], Compressor]
-) -> AsyncGenerator[bytes]:
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """What an archive is made of, and by whom.
+
+    Args:
+        strict: what cannot be read ends it, and is not told in it.
+    """
+
+    composition: Composition
+    contents: Contents
+    crew: Crew
+    strict: bool
+
+    async def readable(self, errors: list[str]) -> AsyncIterator[tuple[Member, AsyncIterator[bytes]]]:
+        """Members that are there, each with its bytes, which are exactly as many as its size.
+
+        Args:
+            errors: takes in what could not be read.
+
+        Raises:
+            UnreadableError: something cannot be read, where that is not to be told.
+        """
+        for index, member in enumerate(self.composition.members):
+            pieces = self.contents.pieces(index, 0, member.size)
+            try:
+                first = await anext(pieces, b"")
+            except UnreadableError as error:
+                self._tell(errors, error)
+                continue
+            yield member, self._filled(member, first, pieces, errors)
+
+    async def _filled(
+        self, member: Member, first: bytes, pieces: AsyncIterator[bytes], errors: list[str]
+    ) -> AsyncIterator[bytes]:
+        left = member.size - len(first)
+        yield first
+        try:
+            async for piece in pieces:
+                left -= len(piece)
+                yield piece
+        except UnreadableError as error:
+            what = f"its last {left} bytes are zeros" if left else "some of its bytes are older than others"
+            self._tell(errors, error, f"; {what}")
+            while left:
+                zeros = bytes(min(left, _GATHER_BYTES))
+                left -= len(zeros)
+                yield zeros
+
+    def _tell(self, errors: list[str], error: UnreadableError, more: str = "") -> None:
+        if self.strict:
+            raise error
+        errors.append(error.message + more)
+
+    async def telling(self, errors: list[str]) -> Member:
+        """The member that tells what could not be put in."""
+        return await self.crew.go_on(self.composition.telling, errors)
+
+    async def compressed(self, pieces: AsyncIterator[bytes], compressor: Compressor) -> AsyncIterator[bytes]:
+        """Bytes through a compressor."""
+        gathered: list[bytes] = []
+        size = 0
+        async for piece in pieces:
+            gathered.append(piece)
+            size += len(piece)
+            if size >= _GATHER_BYTES:
+                yield await self.crew.go_on(compressor.compress, b"".join(gathered))
+                gathered, size = [], 0
+        yield await self.crew.go_on(_last, compressor, b"".join(gathered))
+
+
+async def compressed_tar(flow: Flow, compressor: Callable[[], Compressor]) -> AsyncGenerator[bytes]:
     """A tar archive through a compressor."""
-    async for piece in _compressed(_tar(members, contents), compressor()):
+    async for piece in flow.compressed(_tar(flow), compressor()):
         yield piece
 
 
-async def deflated_zip(members: Sequence[Member], contents: Contents) -> AsyncGenerator[bytes]:
+async def deflated_zip(flow: Flow) -> AsyncGenerator[bytes]:
     """A ZIP archive of deflated members."""
-    form, errors = DeflatedZip(), _told(members)
+    form, errors = DeflatedZip(), list(flow.composition.errors)
     directory: list[tuple[Member, int, int, int, int]] = []
     offset = 0
 
@@ -49,7 +119,7 @@ async def deflated_zip(members: Sequence[Member], contents: Contents) -> AsyncGe
         counted = _Counted(pieces)
         packed = 0
         yield head
-        async for piece in _compressed(counted, deflate()):
+        async for piece in flow.compressed(counted, deflate()):
             packed += len(piece)
             yield piece
         tail = form.descriptor(member, counted.crc, packed, counted.size)
@@ -57,11 +127,11 @@ async def deflated_zip(members: Sequence[Member], contents: Contents) -> AsyncGe
         offset += len(head) + packed + len(tail)
         directory.append((member, begin, counted.crc, packed, counted.size))
 
-    async for member, pieces in _readable(members, contents, errors):
+    async for member, pieces in flow.readable(errors):
         async for piece in one(member, pieces):
             yield piece
     if errors:
-        member = errors_member(errors, 0)
+        member = await flow.telling(errors)
         async for piece in one(member, _given(member.data or b"")):
             yield piece
     begin = offset
@@ -72,60 +142,17 @@ async def deflated_zip(members: Sequence[Member], contents: Contents) -> AsyncGe
     yield form.end(len(directory), begin, offset - begin)
 
 
-async def _tar(members: Sequence[Member], contents: Contents) -> AsyncIterator[bytes]:
-    form, errors = Tar(), _told(members)
-    async for member, pieces in _readable(members, contents, errors):
+async def _tar(flow: Flow) -> AsyncIterator[bytes]:
+    form, errors = Tar(), list(flow.composition.errors)
+    async for member, pieces in flow.readable(errors):
         yield form.head(member)
         async for piece in pieces:
             yield piece
         yield form.tail(member, 0)
     if errors:
-        member = errors_member(errors, 0)
+        member = await flow.telling(errors)
         yield form.head(member) + (member.data or b"") + form.tail(member, 0)
     yield form.end(0, 0, 0)
-
-
-def _told(members: Sequence[Member]) -> list[str]:
-    """What was left out when the archive was planned; more may come, so it is told last."""
-    return [
-        line
-        for member in members
-        if member.name == ERRORS_NAME and member.data
-        for line in member.data.decode("utf-8", "surrogateescape").splitlines()
-    ]
-
-
-async def _readable(
-    members: Sequence[Member], contents: Contents, errors: list[str]
-) -> AsyncIterator[tuple[Member, AsyncIterator[bytes]]]:
-    """Members that are there, each with its bytes, which are exactly as many as its size."""
-    for index, member in enumerate(members):
-        if member.name == ERRORS_NAME and member.data is not None:
-            continue
-        pieces = contents.pieces(index, 0, member.size)
-        try:
-            first = await anext(pieces, b"")
-        except ChangedError:
-            errors.append(f"{member.name}: changed or gone")
-            continue
-        yield member, _filled(member, first, pieces, errors)
-
-
-async def _filled(
-    member: Member, first: bytes, pieces: AsyncIterator[bytes], errors: list[str]
-) -> AsyncIterator[bytes]:
-    left = member.size - len(first)
-    yield first
-    try:
-        async for piece in pieces:
-            left -= len(piece)
-            yield piece
-    except ChangedError:
-        errors.append(f"{member.name}: became shorter; its last {left} bytes are zeros")
-        while left:
-            zeros = bytes(min(left, _GATHER_BYTES))
-            left -= len(zeros)
-            yield zeros
 
 
 async def _given(data: bytes) -> AsyncIterator[bytes]:
@@ -148,18 +175,6 @@ class _Counted:
         self.size += len(piece)
         self.crc = crc32(piece, self.crc)
         return piece
-
-
-async def _compressed(pieces: AsyncIterator[bytes], compressor: Compressor) -> AsyncIterator[bytes]:
-    gathered: list[bytes] = []
-    size = 0
-    async for piece in pieces:
-        gathered.append(piece)
-        size += len(piece)
-        if size >= _GATHER_BYTES:
-            yield await to_thread.run_sync(compressor.compress, b"".join(gathered))
-            gathered, size = [], 0
-    yield await to_thread.run_sync(_last, compressor, b"".join(gathered))
 
 
 def _last(compressor: Compressor, data: bytes) -> bytes:

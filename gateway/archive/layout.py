@@ -6,14 +6,15 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate
-from typing import Final, Protocol
-
-from anyio import to_thread
+from typing import Final, Protocol, TypeAlias
 
 from backends.buffers import Piece
+from gateway.archive.blocks import Blocks, Watch
 from gateway.archive.contents import Contents
+from gateway.archive.crew import Crew
 from gateway.archive.deflate import crc32
 from gateway.archive.manifest import Member
 from gateway.transfer.send import Take
@@ -22,8 +23,9 @@ from gateway.transfer.send import Take
 _SEND_BYTES: Final = 1 << 20
 #: Entries of a directory at the end that are made at once.
 _ENTRIES_TOGETHER: Final = 1000
-#: Checksums remembered at most.
+#: Checksums remembered at most; and blocks of files of which only some are known, 8 MiB each.
 _REMEMBERED: Final = 200_000
+_BLOCKS: Final = 200_000
 
 
 class Format(Protocol):
@@ -52,7 +54,10 @@ class Checksums:
     """CRC-32 of files of one volume, remembered by what tells a file's bytes from others."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[tuple[int, int, int], int] = OrderedDict()
+        self._known: OrderedDict[_Key, int] = OrderedDict()
+        #: Large files, while only some of each was read.
+        self._begun: OrderedDict[_Key, Blocks] = OrderedDict()
+        self._blocks = 0
 
     def get(self, member: Member) -> int | None:
         """The checksum of a member, if it is known."""
@@ -60,14 +65,42 @@ class Checksums:
 
     def keep(self, member: Member, crc: int) -> None:
         """Remember one."""
-        self._known[_key(member)] = crc
-        while len(self._known) > _REMEMBERED:
+        key = _key(member)
+        self._known[key] = crc
+        if len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
+        if (begun := self._begun.pop(key, None)) is not None:
+            self._blocks -= begun.count
+
+    def blocks(self, member: Member) -> Blocks:
+        """What is known of the checksum of a large member; the same for all who ask."""
+        key = _key(member)
+        begun = self._begun.get(key)
+        if begun is None:
+            begun = self._begun[key] = Blocks(member.size)
+            self._blocks += begun.count
+        self._begun.move_to_end(key)
+        while self._blocks > _BLOCKS and len(self._begun) > 1:
+            _, oldest = self._begun.popitem(last=False)
+            self._blocks -= oldest.count
+        return begun
 
 
-def _key(member: Member) -> tuple[int, int, int]:
-    _, _, (_, size, _, modified_ns, _, identity), _, _, _, data = member
-    return (identity, size, modified_ns) if data is None else (0, len(data), crc32(data))
+_Key: TypeAlias = tuple[int, ...]
+
+
+def _key(member: Member) -> _Key:
+    _, _, (_, size, _, modified_ns, changed_ns, identity), _, _, _, data = member
+    return (identity, size, modified_ns, changed_ns) if data is None else (0, len(data), crc32(data))
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the bytes of an archive come from."""
+
+    contents: Contents
+    checksums: Checksums
+    crew: Crew
 
 
 class Layout:
@@ -90,14 +123,7 @@ class Layout:
         self._end = form.end(len(members), begin, size)
         self.size = self._entries[-1] + len(self._end)
 
-    @classmethod
-    async def plan(cls, members: Sequence[Member], form: Format) -> Layout:
-        """Plan an archive; on a thread, because there may be many members."""
-        return await to_thread.run_sync(cls, members, form)
-
-    async def pieces(
-        self, contents: Contents, checksums: Checksums, start: int, end: int, take: Take
-    ) -> AsyncGenerator[list[Piece]]:
+    async def pieces(self, source: Source, start: int, end: int, take: Take) -> AsyncGenerator[list[Piece]]:
         """The archive's bytes from `start` up to `end`, about a MiB each time.
 
         Args:
@@ -105,7 +131,7 @@ class Layout:
                 What was told before has to be dealt with before more is asked for, so that all stays in its order.
 
         Raises:
-            ChangedError: a file is not any more what it was.
+            UnreadableError: a file is not any more what it was, or cannot be read.
         """
         held: list[Piece] = []
         size = 0
@@ -115,58 +141,94 @@ class Layout:
             held.clear()
             return take(together)
 
-        async for found in self._run(contents, checksums, start, end, take_all):
+        async for found in self._run(source, start, end, take_all):
             if isinstance(found, list):
                 yield found
                 size = 0
                 continue
-            held.append(found)
-            size += len(found)
-            if size >= _SEND_BYTES:
+            if found is not None:
+                held.append(found)
+                size += len(found)
+            if held and (found is None or size >= _SEND_BYTES):
                 yield held.copy()
                 held.clear()
                 size = 0
         yield held
 
+    async def look_ahead(self, source: Source, start: int, end: int) -> None:
+        """Read for checksums what the bytes from `start` up to `end` do not hold of large members they tell of.
+
+        Meant to run beside `pieces`, which needs them last. Raises as that.
+        """
+        if not self._form.needs_crc:
+            return
+        first = bisect_right(self._heads, start) - 1
+        if first < len(self._members) and end >= self._heads[first + 1]:
+            await self._fill(first, source, start - self._heads[first] - len(self._form.head(self._members[first])))
+        for index in self._listed(start, end):
+            if index < first:
+                await self._fill(index, source, self._members[index].size)
+
+    async def _fill(self, index: int, source: Source, end: int) -> None:
+        if end > 0 and self._is_missing(index, source):
+            await source.checksums.blocks(self._members[index]).fill(partial(source.contents.pieces, index), end)
+
+    def _listed(self, start: int, end: int) -> range:
+        """Members whose entries of the directory lie between `start` and `end`."""
+        if self._entries[-1] == self._entries[0]:
+            return range(0)  # this form has none
+        first = max(bisect_right(self._entries, start) - 1, 0)
+        return range(first, min(bisect_left(self._entries, end), len(self._members)))
+
     async def _run(
-        self, contents: Contents, checksums: Checksums, start: int, end: int, take: Take
-    ) -> AsyncIterator[bytes | list[Piece]]:
-        """Single pieces, and what `take` has left of many."""
+        self, source: Source, start: int, end: int, take: Take
+    ) -> AsyncIterator[bytes | list[Piece] | None]:
+        """Single pieces, and what `take` has left of many. None: the next one may take long."""
         index = bisect_right(self._heads, start) - 1
         # Members before this one are wanted to their end.
         cut = bisect_right(self._heads, end) - 1
         while index < len(self._members):
             if self._heads[index] >= end:
                 return
-            if self._heads[index] >= start and index < cut and contents.is_small(index):
-                count, left = await contents.run(index, cut, partial(self._whole, index, checksums, take))
+            if self._heads[index] >= start and index < cut and source.contents.is_small(index):
+                whole = partial(self._whole, index, source.checksums, take)
+                count, left = await source.contents.run(index, cut, whole)
                 index += count
                 yield left
                 continue
-            async for piece in self._member(index, contents, checksums, start, end):
+            async for piece in self._member(index, source, start, end):
                 yield piece
             index += 1
-        async for piece in self._directory(contents, checksums, start, end):
+        async for piece in self._directory(source, start, end):
             yield piece
         yield _cut(self._end, self._entries[-1], start, end)
 
-    async def _directory(
-        self, contents: Contents, checksums: Checksums, start: int, end: int
-    ) -> AsyncIterator[bytes]:
+    async def _directory(self, source: Source, start: int, end: int) -> AsyncIterator[bytes | None]:
         """The directory at the end, many entries at a time."""
-        if self._entries[-1] == self._entries[0]:
-            return  # this form has none
-        first = max(bisect_right(self._entries, start) - 1, 0)
-        last = min(bisect_left(self._entries, end), len(self._members))
-        for begin in range(first, last, _ENTRIES_TOGETHER):
-            crcs: list[int] = []
-            for index in range(begin, min(begin + _ENTRIES_TOGETHER, last)):
-                known = checksums.get(self._members[index])
-                crcs.append(await self._crc(index, contents, checksums) if known is None else known)
-            yield _cut(await to_thread.run_sync(self._told, begin, crcs), self._entries[begin], start, end)
+        crcs: list[int] = []
+        listed = self._listed(start, end)
+        begin = listed.start
+        for index in listed:
+            crc = source.checksums.get(self._members[index])
+            if crc is None:
+                if self._is_missing(index, source):
+                    yield await self._entries_of(begin, crcs, source, start, end)
+                    yield None
+                    begin, crcs = index, []
+                crc = await self._crc(index, source)
+            crcs.append(crc)
+            if len(crcs) == _ENTRIES_TOGETHER:
+                yield await self._entries_of(begin, crcs, source, start, end)
+                begin, crcs = index + 1, []
+        yield await self._entries_of(begin, crcs, source, start, end)
+
+    async def _entries_of(self, begin: int, crcs: Sequence[int], source: Source, start: int, end: int) -> bytes:
+        """What the directory says of some members that follow each other, as far as it is wanted."""
+        if not crcs:
+            return b""
+        return _cut(await source.crew.go_on(self._told, begin, crcs), self._entries[begin], start, end)
 
     def _told(self, begin: int, crcs: Sequence[int]) -> bytes:
-        """What the directory says of several members that follow each other."""
         entry, heads, members = self._form.entry, self._heads, self._members
         return b"".join([entry(members[index], heads[index], crc) for index, crc in enumerate(crcs, begin)])
 
@@ -182,40 +244,52 @@ class Layout:
             parts += (form.head(member), content, form.tail(member, crc))
         return len(data), take(parts)
 
-    async def _member(
-        self, index: int, contents: Contents, checksums: Checksums, start: int, end: int
-    ) -> AsyncIterator[bytes]:
+    async def _member(self, index: int, source: Source, start: int, end: int) -> AsyncIterator[bytes | None]:
         member, offset = self._members[index], self._heads[index]
         head = self._form.head(member)
         yield _cut(head, offset, start, end)
         offset += len(head)
         first, last = max(start - offset, 0), min(end - offset, member.size)
-        if self._form.needs_crc and first == 0 and last == member.size and checksums.get(member) is None:
-            crc = 0
-            async for piece in contents.pieces(index, first, last):
-                crc = crc32(piece, crc)
-                yield piece
-            checksums.keep(member, crc)
-        else:
-            async for piece in contents.pieces(index, first, last):
-                yield piece
+        pieces = source.contents.pieces(index, first, last)
+        if self._form.needs_crc and source.contents.is_large(index) and source.checksums.get(member) is None:
+            pieces = _watched(pieces, source.checksums.blocks(member).watch(first))
+        async for piece in pieces:
+            yield piece
         offset += member.size
         if end > offset and start < self._heads[index + 1]:
-            crc = await self._crc(index, contents, checksums)
-            yield _cut(self._form.tail(member, crc), offset, start, end)
+            if self._is_missing(index, source):
+                yield None
+            yield _cut(self._form.tail(member, await self._crc(index, source)), offset, start, end)
 
-    async def _crc(self, index: int, contents: Contents, checksums: Checksums) -> int:
-        """The checksum of a member; one whose bytes were sent in another request is read for it."""
+    def _is_missing(self, index: int, source: Source) -> bool:
+        """Whether much may have to be read to know a member's checksum."""
+        member = self._members[index]
+        if not self._form.needs_crc or not source.contents.is_large(index):
+            return False
+        return source.checksums.get(member) is None and not source.checksums.blocks(member).is_complete
+
+    async def _crc(self, index: int, source: Source) -> int:
+        """The checksum of a member; what nobody has seen of it is read for it."""
         if not self._form.needs_crc:
             return 0
         member = self._members[index]
-        crc = checksums.get(member)
+        crc = source.checksums.get(member)
         if crc is None:
-            crc = 0
-            async for piece in contents.pieces(index, 0, member.size):
-                crc = crc32(piece, crc)
-            checksums.keep(member, crc)
+            read = partial(source.contents.pieces, index)
+            if source.contents.is_large(index):
+                crc = await source.checksums.blocks(member).complete(read)
+            else:
+                crc = 0
+                async for piece in read(0, member.size):
+                    crc = crc32(piece, crc)
+            source.checksums.keep(member, crc)
         return crc
+
+
+async def _watched(pieces: AsyncIterator[bytes], watch: Watch) -> AsyncIterator[bytes]:
+    async for piece in pieces:
+        watch.see(piece)
+        yield piece
 
 
 def _cut(data: bytes, offset: int, start: int, end: int) -> bytes:

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-import msgpack
-from anyio import to_thread
+from anyio.lowlevel import checkpoint
 
 from backends.contract import Entry, EntryKind, FileAccess, FileStat
-from domain.errors import ConflictError, NotFoundError, PenstockError, Subject, TooLargeError
+from domain.errors import (
+    BackendUnavailableError,
+    BusyError,
+    ConflictError,
+    NotFoundError,
+    PenstockError,
+    Subject,
+    TooLargeError,
+)
 from domain.paths import STAGING_NAME, RelativePath
 
-#: Name of the member that tells what could not be put in.
-ERRORS_NAME: Final = "_ERRORS.txt"
-#: Entries of one directory that are few enough to be gone through on the event loop.
-_AT_ONCE: Final = 200
-#: Members of which a tag is computed in one go.
-_ROWS: Final = 1000
+#: Entries of one directory that are gone through before others get their turn on the event loop.
+_AT_ONCE: Final = 500
 
 #: Makes a named tuple of a plain one, in a third of the time its own constructor takes.
 _made: Final = tuple.__new__
@@ -57,35 +59,10 @@ def member_of(
 
 @dataclass(slots=True)
 class Manifest:
-    """Members in the order of their names, and what was left out."""
+    """Members in no order, and what was left out."""
 
     members: list[Member] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
-
-    def tag(self, salt: str) -> str:
-        """Text that changes with anything that would change the archive's bytes. Takes its time."""
-        digest = hashlib.sha256(salt.encode())
-        for start in range(0, len(self.members), _ROWS):
-            rows = [
-                (name, size, modified_ns, identity, mode, target, data)
-                for name, _, (_, _, mode, modified_ns, _, identity), size, _, target, data in self.members[
-                    start : start + _ROWS
-                ]
-            ]
-            digest.update(msgpack.packb(rows, unicode_errors="surrogateescape"))
-        return digest.hexdigest()[:32]
-
-    @property
-    def modified(self) -> int:
-        """Unix time of the last change of any member."""
-        return max((member.modified for member in self.members), default=0)
-
-
-def errors_member(errors: Sequence[str], modified_ns: int) -> Member:
-    """The member that tells what could not be put in."""
-    data = "".join(f"{line}\n" for line in errors).encode("utf-8", "surrogateescape")
-    known = FileStat(EntryKind.FILE, len(data), 0o100644, modified_ns, modified_ns, 0)
-    return member_of(ERRORS_NAME, RelativePath(()), known, data=data)
 
 
 class Gatherer:
@@ -108,7 +85,7 @@ class Gatherer:
             TooLargeError: more members than may be.
         """
         await self._below(path, len(path.parts), await self._entries(path))
-        return await to_thread.run_sync(self._finished)
+        return self._found
 
     async def selection(self, paths: Sequence[RelativePath]) -> Manifest:
         """Several files and directories, named from the folder's root; what is missing is told in the archive.
@@ -117,16 +94,18 @@ class Gatherer:
             NotFoundError: the folder is not there.
             TooLargeError: more members than may be.
         """
+        last: RelativePath | None = None
         for path in sorted(set(paths), key=lambda item: item.parts):
-            if any(path != other and path.is_within(other) for other in paths):
-                continue  # it comes with the directory it is in
+            if last is not None and path.is_within(last):
+                continue  # it comes with the directory it is in, which stands right before all that is in it
+            last = path
             try:
                 await self._one(path)
             except (NotFoundError, ConflictError) as error:
                 if error.subject is not Subject.FILE:
                     raise
-                self._found.errors.append(f"{path}: not there")
-        return await to_thread.run_sync(self._finished)
+                self._tell("/".join(path.parts), "not there")
+        return self._found
 
     async def _one(self, path: RelativePath) -> None:
         known = await self._files.stat(path)
@@ -135,14 +114,7 @@ class Gatherer:
         elif known.kind is EntryKind.FILE:
             self._add(member_of("/".join(path.parts), path, known))
         else:
-            self._found.errors.append(f"{path}: not a file")
-
-    def _finished(self) -> Manifest:
-        found = self._found
-        found.members.sort(key=lambda member: member.name)
-        if found.errors:
-            found.members.append(errors_member(found.errors, 0))
-        return found
+            self._tell("/".join(path.parts), "not a file")
 
     async def _below(self, path: RelativePath, skip: int, entries: Sequence[Entry]) -> None:
         """Add what is in a directory. Not recursive: trees may be deeper than the call stack."""
@@ -150,18 +122,35 @@ class Gatherer:
         while waiting:
             directory, entries = waiting.pop()
             if not entries and len(directory.parts) > skip:
-                known = await self._files.stat(directory)
-                self._add(member_of("/".join(directory.parts[skip:]) + "/", directory, known))
+                await self._add_empty(directory, skip)
             below = await self._add_entries(directory, skip, entries)
-            waiting.extend([(path, await self._try_entries(path)) for path in below])
+            waiting.extend([(path, await self._try_entries(path, skip)) for path in below])
+
+    async def _add_empty(self, directory: RelativePath, skip: int) -> None:
+        """Add a directory in which nothing was found, if it still is there."""
+        name = "/".join(directory.parts[skip:])
+        try:
+            known = await self._files.stat(directory)
+        except (NotFoundError, ConflictError) as error:
+            if error.subject is not Subject.FILE:
+                raise
+            self._tell(name, "gone")
+            return
+        if known.kind is EntryKind.DIRECTORY:
+            self._add(member_of(f"{name}/", directory, known))
+        else:
+            self._tell(name, "gone")
 
     async def _add_entries(
         self, directory: RelativePath, skip: int, entries: Sequence[Entry]
     ) -> Sequence[RelativePath]:
         """Add what is no directory; returns the others."""
-        if len(entries) < _AT_ONCE:
-            return self._add_all(directory, skip, entries)
-        return await to_thread.run_sync(self._add_all, directory, skip, entries)
+        directories: list[RelativePath] = []
+        for begin in range(0, len(entries), _AT_ONCE):
+            if begin:
+                await checkpoint()
+            directories += self._add_all(directory, skip, entries[begin : begin + _AT_ONCE])
+        return directories
 
     def _add_all(self, directory: RelativePath, skip: int, entries: Sequence[Entry]) -> Sequence[RelativePath]:
         directories: list[RelativePath] = []
@@ -176,16 +165,18 @@ class Gatherer:
             elif kind is EntryKind.SYMLINK and link_target:
                 self._add(member_of(prefix + name, below, known, target=link_target))
             else:
-                self._found.errors.append(f"{prefix}{name}: a link out of its directory, or no file")
+                self._tell(f"{prefix}{name}", "a link out of its directory, or no file")
         return directories
 
-    async def _try_entries(self, path: RelativePath) -> Sequence[Entry]:
+    async def _try_entries(self, path: RelativePath, skip: int) -> Sequence[Entry]:
+        """What is in a directory; nothing if it cannot be looked at, or has gone."""
         try:
             return await self._entries(path)
+        except (TooLargeError, BusyError, BackendUnavailableError):
+            raise  # that says nothing of the directory
         except PenstockError as error:
-            if isinstance(error, TooLargeError):
-                raise
-            self._found.errors.append(f"{path}: {error.code}")
+            if error.subject is not Subject.FILE or not isinstance(error, NotFoundError | ConflictError):
+                self._tell("/".join(path.parts[skip:]), str(error.code))
             return ()
 
     async def _entries(self, path: RelativePath) -> Sequence[Entry]:
@@ -198,6 +189,9 @@ class Gatherer:
         if len(self._found.members) >= self._most:
             raise self._too_many()
         self._found.members.append(member)
+
+    def _tell(self, name: str, why: str) -> None:
+        self._found.errors.append(f"{name}: {why}")
 
     def _too_many(self) -> TooLargeError:
         return TooLargeError(f"more than {self._most} files", max_entries=self._most)

@@ -1,16 +1,16 @@
 """Reading archives users send: what is in them, and what must not be. Blocking, for threads.
 
 An archive is looked through before a byte of it is unpacked. Refused are names that lead out, links, devices,
-encrypted members, and more files, more bytes or a better compression than allowed; what a member says of its
-length is held against what it really has.
+encrypted members, names that stand in each other's way, and more files, more bytes or a better compression than
+allowed; what a member says of its length is held against what it really has. Whatever it says, only some MiB of it
+are in memory: nothing of it is read whole but names, and of those only so many.
 """
 
 from __future__ import annotations
 
 import io
-import stat
-import tarfile
-import zipfile
+import itertools
+import lzma
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,21 +20,26 @@ import zstandard
 
 from domain.errors import InvalidPathError, InvalidRequestError, Subject, TooLargeError
 from domain.paths import RelativePath
-from gateway.archive.deflate import DEFLATE_ERRORS, gunzipped
+from gateway.archive.deflate import DEFLATE_ERRORS
+from gateway.archive.inflow import BrokenArchiveError, Read, inflow
+from gateway.archive.untar import Untar
+from gateway.archive.unzip import Unzip
 
 _PIECE_BYTES: Final = 1 << 20
-_ZIP_ENCRYPTED: Final = 0x1
 #: Archives smaller than this may be compressed as well as they like, in bytes unpacked.
 _HARMLESS_BYTES: Final = 16 << 20
+#: How long names may be on average, and altogether in any case.
+_NAME_BYTES: Final = 1 << 10
+_SOME_NAMES_BYTES: Final = 64 << 10
+#: What a tar archive may have around the bytes of a member, on average, and at its end.
+_AROUND_BYTES: Final = 2 << 10
+_AT_END_BYTES: Final = 64 << 10
 _BROKEN: Final[tuple[type[Exception], ...]] = (
-    zipfile.BadZipFile,
-    tarfile.TarError,
     *DEFLATE_ERRORS,
+    lzma.LZMAError,
     zstandard.ZstdError,
     EOFError,
-    NotImplementedError,
     OSError,
-    RuntimeError,
     UnicodeError,
     ValueError,
 )
@@ -49,6 +54,11 @@ class UnpackLimits:
     #: Bytes unpacked for each byte of the archive.
     ratio: int
 
+    @property
+    def name_bytes(self) -> int:
+        """How long all names together may be."""
+        return max(self.entries * _NAME_BYTES, _SOME_NAMES_BYTES)
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -57,7 +67,7 @@ class Item:
     path: RelativePath
     is_directory: bool
     size: int
-    read: Callable[[int], bytes]
+    read: Read
 
     def pieces(self) -> Iterator[bytes]:
         """Its bytes; exactly as many as it says.
@@ -76,84 +86,116 @@ class Item:
             raise _refused(f"{self.path} is not as long as it says")
 
 
-def check(file: IO[bytes], size: int, limits: UnpackLimits) -> int:
-    """Look through an archive; returns how many bytes it will unpack to.
+def check(file: IO[bytes], size: int, limits: UnpackLimits, directory: RelativePath) -> int:
+    """Look through an archive of so many bytes; returns how many it will unpack to.
+
+    Args:
+        directory: where it is to be unpacked.
 
     Raises:
         InvalidRequestError: no archive, or one with what must not be in it.
         TooLargeError: more files or bytes than allowed.
     """
-    total, seen = 0, set[RelativePath]()
-    for count, item in enumerate(items(file), 1):
-        if count > limits.entries:
-            raise TooLargeError(f"more than {limits.entries} entries", subject=Subject.UPLOAD)
-        if not item.is_directory and item.path in seen:
-            raise _refused(f"{item.path} is there twice")
-        seen.add(item.path)
+    total, names, name_bytes = 0, list[tuple[bytes, bool]](), 0
+    for item in items(file, size, limits):
+        if item.path.is_root and not item.is_directory:
+            raise _refused("a file has no name")
+        _below(directory, item.path)
+        # NUL is in no name and before all else: what lies in a directory comes right behind it, in order of these.
+        name = "\0".join(item.path.parts).encode()
+        name_bytes += len(name)
+        if name_bytes > limits.name_bytes:
+            raise TooLargeError(f"more than {limits.name_bytes} bytes of names", subject=Subject.UPLOAD)
+        names.append((name, item.is_directory))
         total += item.size
-        if total > limits.total_bytes:
-            raise TooLargeError(f"unpacks to more than {limits.total_bytes} bytes", subject=Subject.UPLOAD)
-        if total > max(size * limits.ratio, _HARMLESS_BYTES):
-            raise TooLargeError(f"unpacks to more than {limits.ratio} times its size", subject=Subject.UPLOAD)
+    names.sort()
+    for (name, is_directory), (after, other) in itertools.pairwise(names):
+        if name == after and not (is_directory and other):
+            raise _refused(f"{_shown(name)} is there twice")
+        if not is_directory and after.startswith(name + b"\0"):
+            raise _refused(f"{_shown(name)} is a file, and a directory with something in it")
     return total
 
 
-def items(file: IO[bytes]) -> Iterator[Item]:
-    """What is in an archive, in its order; each is read before the next is asked for.
+def items(file: IO[bytes], size: int, limits: UnpackLimits) -> Iterator[Item]:
+    """What is in an archive of so many bytes, in its order; each is read before the next is asked for.
 
     Raises:
         InvalidRequestError: no archive, or one with what must not be in it.
+        TooLargeError: more files or bytes than allowed.
     """
     file.seek(0)
-    start = file.read(4)
+    start = file.read(6)
     file.seek(0)
     with _told():
-        yield from _zip(file) if start[:2] == b"PK" else _tar(file, start)
+        found = _zip(file, size, limits) if start[:2] == b"PK" else _tar(file, size, start, limits)
+        total = _Total(limits, size)
+        for count, item in enumerate(found, 1):
+            if count > limits.entries:
+                raise TooLargeError(f"more than {limits.entries} entries", subject=Subject.UPLOAD)
+            total.add(item.size)
+            yield item
+
+
+class _Total:
+    """Bytes that come of an archive of so many bytes."""
+
+    def __init__(self, limits: UnpackLimits, size: int, *, around: int = 0) -> None:
+        self._limits = limits
+        self._most = limits.total_bytes + around
+        self._most_packed = max(size * limits.ratio, _HARMLESS_BYTES)
+        self._bytes = 0
+
+    def add(self, count: int) -> None:
+        """Count some more. Raises TooLargeError when they are too many."""
+        self._bytes += count
+        if self._bytes > self._most:
+            message = f"unpacks to more than {self._limits.total_bytes} bytes"
+            raise TooLargeError(message, subject=Subject.UPLOAD)
+        if self._bytes > self._most_packed:
+            message = f"unpacks to more than {self._limits.ratio} times its size"
+            raise TooLargeError(message, subject=Subject.UPLOAD)
 
 
 @contextmanager
 def _told() -> Iterator[None]:
-    """Turn what archive libraries raise for bad bytes into our words."""
+    """Turn what is raised for bad bytes into our words."""
     try:
         yield
     except (InvalidRequestError, TooLargeError):
         raise
+    except BrokenArchiveError as error:
+        raise _refused(f"no archive that can be read: {error}") from error
     except _BROKEN as error:
         raise _refused(f"no archive that can be read: {type(error).__name__}") from error
 
 
-def _zip(file: IO[bytes]) -> Iterator[Item]:
-    with zipfile.ZipFile(file) as archive:
-        for info in archive.infolist():
-            if info.flag_bits & _ZIP_ENCRYPTED:
-                raise _refused(f"{info.filename[:100]!r} is encrypted")
-            kind = stat.S_IFMT(info.external_attr >> 16)
-            if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-                raise _refused(f"{info.filename[:100]!r} is a link or device")
-            path = _path(info.filename)
-            if info.is_dir():
-                yield Item(path, True, 0, lambda _: b"")
-            else:
-                with archive.open(info) as member:
-                    yield Item(path, False, info.file_size, member.read)
+def _zip(file: IO[bytes], size: int, limits: UnpackLimits) -> Iterator[Item]:
+    archive = Unzip(file, size, limits.entries, limits.name_bytes)
+    for entry in archive.entries():
+        if entry.is_encrypted:
+            raise _refused(f"{entry.text[:100]!r} is encrypted")
+        if not entry.is_plain:
+            raise _refused(f"{entry.text[:100]!r} is a link or device")
+        path = _path(entry.text)
+        if entry.is_directory:
+            yield Item(path, True, 0, _nothing)
+        else:
+            yield Item(path, False, entry.size, archive.opened(entry))
 
 
-def _tar(file: IO[bytes], start: bytes) -> Iterator[Item]:
-    source: Any = file
-    if start == b"\x28\xb5\x2f\xfd":
-        source = zstandard.ZstdDecompressor(max_window_size=128 << 20).stream_reader(file, closefd=False)
-    elif start[:2] == b"\x1f\x8b":
-        source = gunzipped(file)
-    with tarfile.open(fileobj=source, mode="r|*" if source is file else "r|") as archive:
-        for info in archive:
-            if not (info.isreg() or info.isdir()):
-                raise _refused(f"{info.name[:100]!r} is a link or device")
-            path = _path(info.name)
-            if info.isdir():
-                yield Item(path, True, 0, lambda _: b"")
-            else:
-                member = archive.extractfile(info)
-                yield Item(path, False, info.size, member.read if member else lambda _: b"")
+def _tar(file: IO[bytes], size: int, start: bytes, limits: UnpackLimits) -> Iterator[Item]:
+    all_of_it = _Total(limits, size, around=limits.entries * _AROUND_BYTES + _AT_END_BYTES)
+    for entry in Untar(inflow(file, size, start, all_of_it.add)).entries():
+        if not (entry.is_file or entry.is_directory):
+            raise _refused(f"{entry.name[:100]!r} is a link or device")
+        path = _path(entry.name)
+        yield Item(path, entry.is_directory, entry.size if entry.is_file else 0, entry.read)
+
+
+def _nothing(most: int) -> bytes:
+    del most
+    return b""
 
 
 def _path(name: str) -> RelativePath:
@@ -164,6 +206,17 @@ def _path(name: str) -> RelativePath:
     if path.is_reserved:
         raise _refused(f"{name[:100]!r} is reserved")
     return path
+
+
+def _below(directory: RelativePath, path: RelativePath) -> RelativePath:
+    try:
+        return directory / path
+    except InvalidPathError as error:
+        raise _refused(f"{str(path)[:100]!r} is too long for where it is to be") from error
+
+
+def _shown(name: bytes) -> str:
+    return repr(name.replace(b"\0", b"/").decode()[:100])
 
 
 def _refused(reason: str) -> InvalidRequestError:

@@ -22,7 +22,7 @@ _REFUSALS: Final = (ErrorCode.INVALID_REQUEST, ErrorCode.TOO_LARGE)
 
 
 class Findings:
-    """Remembers for all gateways, as long as the limits are the same."""
+    """Remembers for all gateways, as long as the limits and the directory it is for are the same."""
 
     def __init__(self, bus: Bus, limits: UnpackLimits) -> None:
         self._records = bus.records
@@ -36,7 +36,7 @@ class Findings:
             InvalidRequestError, TooLargeError: it was refused.
         """
         record = await self._records.load(_record(session))
-        if record is None or record.document.get("limits") != self._limits:
+        if record is None or record.document.get("terms") != self._terms(session):
             return None
         _raise_refusal(record.document)
         total = record.document.get("total")
@@ -49,7 +49,7 @@ class Findings:
         """
         if isinstance(found, PenstockError) and found.code not in _REFUSALS:
             return
-        kept: dict[str, object] = {"limits": self._limits}
+        kept: dict[str, object] = {"terms": self._terms(session)}
         if isinstance(found, int):
             kept["total"] = found
         else:
@@ -58,6 +58,9 @@ class Findings:
         with suppress(BusError):
             await self._records.remove(_record(session))
             await self._records.create(_record(session), kept, keep_seconds=keep_seconds, due=None)
+
+    def _terms(self, session: UploadSession) -> list[object]:
+        return [*self._limits, str(session.destination)]
 
 
 def _record(session: UploadSession) -> str:

@@ -11,6 +11,9 @@ import hashlib
 import hmac
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Final
+
+from anyio import to_thread
 
 from backends.contract import FileAccess, Synced
 from backends.integrity import read_sha256
@@ -24,6 +27,9 @@ from gateway.uploads.session import UploadSession, UploadState
 from gateway.uploads.sessions import Known, Sessions
 from gateway.uploads.unpacking import Unpacker
 from gateway.uploads.uploaded import uploaded
+
+#: Bytes read at once, where those of an upload are read once more.
+_READ_BYTES: Final = 4 << 20
 
 
 class Finisher:
@@ -109,8 +115,15 @@ class Finisher:
                 return await self._commit_renamed(known, session)
             if stored != session.length:
                 return await self._sessions.replace(known, replace(session, state=UploadState.OPEN))
-        session = await self._digested(session, sha256, compute=compute)
-        if unpack or session.unpack:
+        unpack = unpack or session.unpack
+        try:
+            # The digest of an archive that is unpacked is of no use to anybody but to who has announced it.
+            session = await self._digested(session, sha256, compute=compute and not unpack)
+        except NotFoundError as error:
+            if error.subject is not Subject.UPLOAD or not await self._has_changed(known):
+                raise
+            return None  # another process was faster, and has put its bytes away
+        if unpack:
             return await self._unpack(known, replace(session, unpack=True, destination=target))
         begun = await self._begin(known, session, target, synced if target == session.destination else None)
         return None if begun is None else await self._rename(begun, target)
@@ -174,19 +187,40 @@ class Finisher:
         return await self._sessions.replace(known, begun)
 
     async def _digested(self, session: UploadSession, sha256: bytes | None, *, compute: bool) -> UploadSession:
+        if session.announced_sha512 and session.state is UploadState.OPEN:
+            await self._compare(session, "sha-512", session.announced_sha512, await self._read_sha512(session))
         wanted = self._digests and (compute or sha256 is not None)
         if session.sha256 or not (wanted or session.announced_sha256):
             return session
-        found = (sha256 or await self._read_sha256(session)).hex()
-        if session.announced_sha256 and not hmac.compare_digest(found, session.announced_sha256):
-            await self.discard(session)
-            raise ChecksumMismatchError("the file is not the one its sha256 was announced of; it was dropped")
-        return replace(session, sha256=found)
+        found = sha256 or await self._read_sha256(session)
+        if session.announced_sha256:
+            await self._compare(session, "sha-256", session.announced_sha256, found)
+        return replace(session, sha256=found.hex())
+
+    async def _compare(self, session: UploadSession, algorithm: str, announced: str, found: bytes) -> None:
+        """Drop an upload that is another one than was announced. Raises ChecksumMismatchError."""
+        if hmac.compare_digest(found.hex(), announced):
+            return
+        await self.discard(session)
+        name = algorithm.replace("-", "")
+        message = f"the file is not the one its {name} was announced of; it was dropped"
+        raise ChecksumMismatchError(message, algorithm=algorithm, announced=announced)
 
     async def _read_sha256(self, session: UploadSession) -> bytes:
         handle = await self._files(session).read_staging(session.id)
         try:
             return await read_sha256(handle)
+        finally:
+            await handle.close()
+
+    async def _read_sha512(self, session: UploadSession) -> bytes:
+        handle = await self._files(session).read_staging(session.id)
+        try:
+            hasher, offset = hashlib.sha512(), 0
+            while piece := await handle.read(offset, _READ_BYTES):
+                offset += len(piece)
+                await to_thread.run_sync(hasher.update, piece)
+            return hasher.digest()
         finally:
             await handle.close()
 

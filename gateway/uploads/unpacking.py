@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import io
 import secrets
-from collections.abc import Callable, Sequence
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import IO, Final
 
-from anyio import from_thread, to_thread
+import anyio
+from anyio import from_thread
 
 from backends.contract import Committed, FileAccess, ReadHandle, SmallFile, Staging
-from domain.errors import NotFoundError
+from domain.errors import InvalidRequestError, NotFoundError, QuotaExceededError, TooLargeError
 from domain.paths import RelativePath
+from gateway.archive.crew import unpackers
 from gateway.archive.unpack import Item, ReadThrough, UnpackLimits, check, items
 from gateway.quotas import Quotas
+from gateway.uploads.expansion import Expansion
+from gateway.uploads.findings import Findings
 from gateway.uploads.session import UploadSession
+from gateway.uploads.sessions import Sessions
 
 #: Bytes of the archive read ahead.
 _BUFFER_BYTES: Final = 1 << 20
@@ -23,6 +30,8 @@ _BUFFER_BYTES: Final = 1 << 20
 _SMALL_BYTES: Final = 256 << 10
 _TOGETHER: Final = 128
 _TOGETHER_BYTES: Final = 4 << 20
+#: Archives of which it is remembered here that they are unpacked.
+_REMEMBERED: Final = 1000
 
 
 @dataclass(slots=True)
@@ -35,35 +44,99 @@ class Unpacked:
 
 
 class Unpacker:
-    """Unpacks stored archives. Done again it does the same again."""
+    """Unpacks stored archives. Done again it does the same again.
 
-    def __init__(self, files: Callable[[UploadSession], FileAccess], quotas: Quotas, limits: UnpackLimits) -> None:
+    It is not done again for who asks at the same time, or because the upload's record was changed meanwhile.
+
+    Args:
+        sessions: records of uploads; some of the same bus's if none are given.
+    """
+
+    def __init__(
+        self,
+        files: Callable[[UploadSession], FileAccess],
+        quotas: Quotas,
+        limits: UnpackLimits,
+        sessions: Sessions | None = None,
+    ) -> None:
         self._files = files
-        self._quotas = quotas
         self._limits = limits
+        # Uploads that are open keep their own times: neither of these counts for them.
+        sessions = sessions or Sessions(quotas.bus, quotas.relays, open_seconds=0, finished_seconds=0)
+        self._expansion = Expansion(sessions, quotas)
+        self._findings = Findings(quotas.bus, limits)
+        self._running: dict[str, anyio.Event] = {}
+        #: What became of archives, by upload and directory, until their records say so.
+        self._done: OrderedDict[tuple[str, RelativePath], Unpacked] = OrderedDict()
 
     async def unpack(self, session: UploadSession) -> Unpacked:
         """Unpack an upload into the directory it is meant for.
 
         Raises:
-            InvalidRequestError, TooLargeError: nothing was unpacked, because of what is in it.
+            InvalidRequestError, TooLargeError: it was refused, because of what is in it; the same is told again.
             QuotaExceededError: nothing was unpacked, for want of room.
+            BusyError: nothing was unpacked yet: too many others are.
             PenstockError: the storage failed; files unpacked before stay.
         """
         assert session.destination is not None, "a part is unpacked as a part of the whole"
-        handle = await self._files(session).read_staging(session.id)
-        try:
-            total = await to_thread.run_sync(self._check, handle)
-            await self._quotas.judge(session, total)
-            work = _Work(self._files(session), session.id, session.destination.parent)
-            await to_thread.run_sync(work.run, handle)
-            return work.done
-        finally:
-            await handle.close()
+        directory = session.destination.parent
+        async with self._alone(session.id):
+            done = self._done.get((session.id, directory))
+            if done is None:
+                done = self._done[session.id, directory] = await self._unpack(session, directory)
+                if len(self._done) > _REMEMBERED:
+                    self._done.popitem(last=False)
+            return done
 
-    def _check(self, handle: ReadHandle) -> int:
-        with _opened(handle) as file:
-            return check(file, handle.stat.size_bytes, self._limits)
+    @asynccontextmanager
+    async def _alone(self, session_id: str) -> AsyncIterator[None]:
+        while (running := self._running.get(session_id)) is not None:
+            await running.wait()
+        over = self._running[session_id] = anyio.Event()
+        try:
+            yield
+        finally:
+            del self._running[session_id]
+            over.set()
+
+    async def _unpack(self, session: UploadSession, directory: RelativePath) -> Unpacked:
+        total = await self._findings.total(session)
+        async with unpackers(session.volume).turn():
+            handle = await self._files(session).read_staging(session.id)
+            try:
+                return await self._read(session, _Archive(handle, self._limits, directory), total)
+            except (InvalidRequestError, TooLargeError) as error:
+                await self._findings.keep(session, error)
+                raise
+            finally:
+                await handle.close()
+
+    async def _read(self, session: UploadSession, archive: _Archive, total: int | None) -> Unpacked:
+        crew = unpackers(session.volume)
+        if total is None:
+            total = await crew.work(archive.check)
+        try:
+            async with self._expansion.reserved(session, total):
+                work = _Work(self._files(session), session.id, archive, total)
+                await crew.work(work.run)
+                return work.done
+        except QuotaExceededError:
+            await self._findings.keep(session, total)
+            raise
+
+
+@dataclass(frozen=True, slots=True)
+class _Archive:
+    """A stored archive, and where it is to be unpacked."""
+
+    handle: ReadHandle
+    limits: UnpackLimits
+    directory: RelativePath
+
+    def check(self) -> int:
+        """Look through it. Blocking."""
+        with _opened(self.handle) as file:
+            return check(file, self.handle.stat.size_bytes, self.limits, self.directory)
 
 
 def _opened(handle: ReadHandle) -> IO[bytes]:
@@ -79,20 +152,26 @@ def _opened(handle: ReadHandle) -> IO[bytes]:
 class _Work:
     """One archive being unpacked: the thread decompresses, the event loop stores."""
 
-    def __init__(self, files: FileAccess, session: str, directory: RelativePath) -> None:
+    def __init__(self, files: FileAccess, session: str, archive: _Archive, total: int) -> None:
         self._files = files
         self._session = session
-        self._directory = directory
+        self._archive = archive
+        #: Bytes that may still come: who has the folder mounted could have changed it since it was looked through.
+        self._left = total
         #: Small files that are read and not yet stored, and their bytes.
         self._small: list[SmallFile] = []
         self._small_bytes = 0
         self.done = Unpacked()
 
-    def run(self, handle: ReadHandle) -> None:
+    def run(self) -> None:
         """Do it all. Blocking."""
+        handle = self._archive.handle
         with _opened(handle) as file:
-            for item in items(file):
-                path = self._directory / item.path
+            for item in items(file, handle.stat.size_bytes, self._archive.limits):
+                path = self._archive.directory / item.path
+                self._left -= item.size
+                if self._left < 0:
+                    raise InvalidRequestError("the archive was changed while it was unpacked", field="archive")
                 if item.is_directory:
                     if not path.is_root:
                         from_thread.run(self._make_directory, path)

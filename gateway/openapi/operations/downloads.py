@@ -11,6 +11,7 @@ from gateway.openapi.operations.operation import Operation, Reply, Table
 from gateway.openapi.refusals import (
     BAD_PATH,
     BUS,
+    CONFLICT,
     LOCKED,
     NO_FILE,
     NO_FOLDER,
@@ -65,14 +66,14 @@ def file_replies(*fields: str, media: tuple[str, ...] = _BYTES) -> tuple[Reply, 
 
 _DOWNLOAD: Final = Operation(
     file_replies(*FILE_FIELDS, media=_FILE),
-    (*_REFUSED, *OF_FILE),
+    (*_REFUSED, *OF_FILE, *CONFLICT),
     query=DownloadParameters,
     fields=(*CONDITIONS, *RANGES, WANT_DIGEST),
     security=("token",),
 )
 _SELECTION: Final = Operation(
-    file_replies(*_HEAD, media=_ARCHIVE),
-    (*_REFUSED, *BAD_PATH, *NO_SELECTION, *BUS),
+    file_replies("ETag", "Accept-Ranges", _NAMED, media=_ARCHIVE),
+    (*_REFUSED, *BAD_PATH, *NO_SELECTION, *BUS, *CONFLICT),
     query=ArchiveParameters,
     fields=(*CONDITIONS, *RANGES),
     security=("token",),

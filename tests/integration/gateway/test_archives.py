@@ -190,7 +190,18 @@ async def test_a_selection(world: World) -> None:
     for bad in ({**body, "files": []}, {**body, "files": ["../x"]}, {**body, "files": "d"}):
         assert (await world.manager("POST", "/folder/file/archive-download-token", bad)).status == 400
     single = await world.download_token("d")
-    assert (await world.client("GET", f"/download-archive?token={single}")).status == 400
+    assert (await world.client("GET", f"/download-archive?token={single}")).status == 403
+
+
+@pytest.mark.parametrize("query", [{"format": "zip"}, {"format": "tar.gz"}, {"compress": "deflate"}])
+async def test_an_archive_of_which_nothing_may_be_missing(world: World, query: dict[str, str]) -> None:
+    assert (await world.client("GET", await url(world, strict="1", **query))).status == 409
+    whole = await world.client("GET", await url(world, "d/many", strict="1", no_cache="1", **query))
+    assert (whole.status, whole.headers["Cache-Control"]) == (200, "no-store")
+    body = {"volume": "disk", "virtual_folder_id": FOLDER, "files": ["d/a.txt", "nowhere"]}
+    token = (await world.manager("POST", "/folder/file/archive-download-token", body)).json["token"]
+    assert (await world.client("GET", f"/download-archive?token={token}")).status == 200
+    assert (await world.client("GET", f"/download-archive?token={token}&strict=1")).status == 409
 
 
 async def test_requests_that_make_no_sense(world: World) -> None:

@@ -1,0 +1,309 @@
+"""What is read of archives is what other programs put in, and nothing else can be made of them than a refusal."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import os
+import random
+import struct
+import subprocess
+import tarfile
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+import zstandard
+from harness.archives import tar_of
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.errors import InvalidRequestError, TooLargeError
+from domain.paths import ROOT, RelativePath
+from gateway.archive import unpack
+from gateway.archive.unpack import UnpackLimits, check, items
+
+LIMITS = UnpackLimits(entries=1000, total_bytes=1 << 30, ratio=1000)
+NOISE = random.Random(1).randbytes(200_000)
+FILES = {
+    "a": b"aaa",
+    "empty": b"",
+    "d/" * 60 + "deep": b"deep",
+    "n" * 150 + "/" + "m" * 150: NOISE,
+    "한글/résumé": b"x" * 1000,
+    "with\nbreak": b"1",
+}
+REFUSED = (InvalidRequestError, TooLargeError)
+
+names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0/"), min_size=1, max_size=60)
+trees = st.dictionaries(names.filter(lambda name: name not in (".", "..", ".upload")), st.binary(max_size=2000))
+
+
+def read(data: bytes, limits: UnpackLimits = LIMITS) -> dict[str, bytes]:
+    """All files of an archive, which is looked through first."""
+    file = io.BytesIO(data)
+    total = check(file, len(data), limits, ROOT)
+    found = {
+        str(item.path): b"".join(item.pieces()) for item in items(file, len(data), limits) if not item.is_directory
+    }
+    assert sum(map(len, found.values())) == total
+    return found
+
+
+def zip_of(files: Mapping[str, bytes], method: int = zipfile.ZIP_STORED) -> bytes:
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", method) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+        archive.writestr("nothing/", b"")
+    return target.getvalue()
+
+
+def tar_form(form: int) -> Callable[[Mapping[str, bytes]], bytes]:
+    def made(files: Mapping[str, bytes]) -> bytes:
+        target = io.BytesIO()
+        with tarfile.open(fileobj=target, mode="w", format=form) as archive:
+            for name, data in files.items():
+                info = tarfile.TarInfo(name)
+                info.size = len(data)
+                archive.addfile(info, io.BytesIO(data))
+        return target.getvalue()
+
+    return made
+
+
+def in_two(pack: Callable[[bytes], bytes]) -> Callable[[Mapping[str, bytes]], bytes]:
+    """A tar archive in two compressed streams, one behind the other."""
+
+    def made(files: Mapping[str, bytes]) -> bytes:
+        data = tar_of(files)
+        return pack(data[:1000]) + pack(data[1000:])
+
+    return made
+
+
+MAKERS: dict[str, Callable[[Mapping[str, bytes]], bytes]] = {
+    "gnu": tar_form(tarfile.GNU_FORMAT),
+    "pax": tar_form(tarfile.PAX_FORMAT),
+    "gz": in_two(gzip.compress),
+    "bz2": in_two(bz2.compress),
+    "xz": in_two(lzma.compress),
+    "lzma": lambda files: lzma.compress(tar_of(files), lzma.FORMAT_ALONE),
+    "zst": in_two(zstandard.ZstdCompressor().compress),
+    "skippable zst": lambda files: (
+        b"\x50\x2a\x4d\x18\4\0\0\0abcd" + zstandard.ZstdCompressor().compress(tar_of(files))
+    ),
+    "zip": zip_of,
+    "deflated": lambda files: zip_of(files, zipfile.ZIP_DEFLATED),
+    "bzip2": lambda files: zip_of(files, zipfile.ZIP_BZIP2),
+    "zip lzma": lambda files: zip_of(files, zipfile.ZIP_LZMA),
+}
+
+
+@pytest.mark.parametrize("kind", list(MAKERS))
+def test_all_that_was_put_in_comes_out(kind: str) -> None:
+    assert read(MAKERS[kind](FILES)) == FILES
+
+
+@given(trees, st.sampled_from(["gnu", "pax", "zip", "deflated"]))
+def test_whatever_was_put_in_comes_out(files: dict[str, bytes], kind: str) -> None:
+    assert read(MAKERS[kind](files)) == files
+
+
+def test_names_of_the_oldest_form() -> None:
+    files = {"a": b"1", "d/" * 40 + "b" * 30: b"2"}
+    assert read(tar_form(tarfile.USTAR_FORMAT)(files)) == files
+
+
+def test_something_stands_before_a_zip() -> None:
+    data = b"PK is what it begins with" + zip_of(FILES)
+    assert read(data) == FILES
+
+
+def test_a_zip_whose_numbers_have_64_bits() -> None:
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as archive:
+        for name, content in FILES.items():
+            with archive.open(name, "w", force_zip64=True) as member:
+                member.write(content)
+    data = target.getvalue()
+    at = data.rindex(b"PK\5\6")
+    sign, _, _, _, count, length, begin, _ = struct.unpack("<4sHHHHIIH", data[at:])
+    wide = struct.pack("<4sQHHIIQQQQ", b"PK\6\6", 44, 45, 45, 0, 0, count, count, length, begin)
+    locator = struct.pack("<4sIQI", b"PK\6\7", 0, at, 1)
+    end = struct.pack("<4sHHHHIIH", sign, 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
+    assert read(data[:at] + wide + locator + end) == FILES
+
+
+@pytest.mark.parametrize("form", ["gnu", "posix", "--sparse-version=0.1", "--sparse-version=0.0"])
+def test_files_with_holes(tmp_path: Path, form: str) -> None:
+    path = tmp_path / "holed"
+    with path.open("wb") as file:
+        for at in range(0, 40 << 20, 1 << 20):
+            os.pwrite(file.fileno(), NOISE[:5000], at)
+        os.truncate(file.fileno(), 41 << 20)
+    how = ["--format=posix", form] if form.startswith("-") else [f"--format={form}"]
+    data = subprocess.run(
+        ["tar", "-C", tmp_path, "-S", *how, "-c", "holed"], check=True, capture_output=True
+    ).stdout
+    assert len(data) < 1 << 20
+    assert read(data) == {"holed": path.read_bytes()}
+
+
+def test_names_that_info_zip_has_written(tmp_path: Path) -> None:
+    """It tells nobody that they are UTF-8."""
+    (tmp_path / "한글.txt").write_bytes(b"1")
+    subprocess.run(["zip", "-q", "x.zip", "한글.txt"], check=True, cwd=tmp_path)
+    assert read((tmp_path / "x.zip").read_bytes()) == {"한글.txt": b"1"}
+
+
+def test_names_of_the_first_personal_computers() -> None:
+    data = bytearray(zip_of({"caf?": b"1"}))
+    while (at := data.find(b"caf?")) >= 0:
+        data[at : at + 4] = b"caf\x82"
+    assert read(bytes(data)) == {"café": b"1"}
+
+
+@pytest.mark.parametrize("kind", list(MAKERS))
+def test_archives_that_are_cut_are_refused_wherever_it_is(kind: str) -> None:
+    data = MAKERS[kind]({**FILES, "last": NOISE})
+    for end in range(0, len(data) - 11_000, max(len(data) // 50, 1)):
+        with pytest.raises(REFUSED):
+            read(data[:end])
+
+
+@pytest.mark.parametrize("kind", ["zip", "deflated", "bzip2", "zip lzma"])
+def test_members_of_a_zip_that_are_damaged_are_refused(kind: str) -> None:
+    data = bytearray(MAKERS[kind]({"a": NOISE}))
+    data[len(data) // 2] ^= 1
+    with pytest.raises(InvalidRequestError):
+        read(bytes(data))
+
+
+@given(st.sampled_from(list(MAKERS)), st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255))))
+def test_of_damaged_archives_nothing_comes_but_files_or_a_refusal(
+    kind: str, damage: list[tuple[float, int]]
+) -> None:
+    data = bytearray(MAKERS[kind]({"a": NOISE[:3000], "b/c": b"x"}))
+    for place, byte in damage:
+        data[int(place * len(data))] = byte
+    try:
+        read(bytes(data))
+    except REFUSED:
+        return
+
+
+@pytest.mark.parametrize("make", ["zip", "pax"])
+@pytest.mark.parametrize(
+    "wanted",
+    [("q/a", "q/a/b"), ("q/a/b/c", "q/a"), ("a", "x/../a"), ("a", "a!", "a/b"), (".",), ("x/..",), ("a", "a/")],
+)
+def test_names_in_each_others_way_are_refused_before_anything_is_unpacked(
+    make: str, wanted: tuple[str, ...]
+) -> None:
+    data = MAKERS[make](dict.fromkeys(wanted, b"")) if make == "zip" else with_directories(wanted)
+    with pytest.raises(InvalidRequestError):
+        check(io.BytesIO(data), len(data), LIMITS, ROOT)
+
+
+def with_directories(wanted: tuple[str, ...]) -> bytes:
+    target = io.BytesIO()
+    with tarfile.open(fileobj=target, mode="w") as archive:
+        for name in wanted:
+            info = tarfile.TarInfo(name.rstrip("/"))
+            info.type = tarfile.DIRTYPE if name.endswith("/") else tarfile.REGTYPE
+            archive.addfile(info)
+    return target.getvalue()
+
+
+def test_directories_may_be_there_more_than_once_and_with_something_in_them() -> None:
+    data = with_directories(("./", "d/", "d/a", "d/", "d/e/", "d/e/f", "d-", "d.txt"))
+    assert read(data) == {"d/a": b"", "d/e/f": b"", "d-": b"", "d.txt": b""}
+
+
+def test_names_that_are_too_long_where_they_are_to_be_are_refused() -> None:
+    data = zip_of({"/".join(["n" * 200] * 14): b"1"})
+    check(io.BytesIO(data), len(data), LIMITS, ROOT)
+    with pytest.raises(InvalidRequestError):
+        check(io.BytesIO(data), len(data), LIMITS, RelativePath(("d" * 200, "e" * 200)))
+
+
+def test_what_a_member_may_be_is_looked_at_as_it_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limits hold to the byte, for what is told and for what there is."""
+    monkeypatch.setattr(unpack, "_HARMLESS_BYTES", 1000)
+    files = {"a": bytes(600), "b": bytes(400)}
+    data = zip_of(files)
+    assert read(data, UnpackLimits(3, 1000, 1)) == files
+    for limits in (UnpackLimits(2, 1000, 1), UnpackLimits(3, 999, 1)):
+        with pytest.raises(TooLargeError):
+            read(data, limits)
+    packed = zstandard.ZstdCompressor().compress(tar_of({"a": bytes(100_000)}))
+    with pytest.raises(TooLargeError):
+        read(packed, UnpackLimits(3, 1 << 30, 1000 // len(packed)))
+
+
+def test_headers_count_for_how_well_an_archive_is_packed() -> None:
+    target = io.BytesIO()
+    with tarfile.open(fileobj=target, mode="w") as archive:
+        for number in range(900):
+            info = tarfile.TarInfo(str(number))
+            info.pax_headers = {"comment": "x" * 60_000}
+            archive.addfile(info)
+    packed = zstandard.ZstdCompressor().compress(target.getvalue())
+    with pytest.raises(TooLargeError, match="1000 times"):
+        read(packed)
+
+
+def test_the_end_of_a_zip_is_believed_when_it_says_too_much() -> None:
+    data = bytearray(zip_of(FILES))
+    at = data.rindex(b"PK\5\6")
+    data[at + 8 : at + 12] = struct.pack("<HH", 1001, 1001)
+    with pytest.raises(TooLargeError):
+        read(bytes(data))
+    data[at + 8 : at + 12] = struct.pack("<HH", 3, 3)
+    with pytest.raises(InvalidRequestError, match="not as many entries"):
+        read(bytes(data))
+
+
+@pytest.mark.parametrize("kind", ["pax", "zip"])
+def test_names_take_so_much_at_most(kind: str) -> None:
+    """Of as many members as may be, each with a name as long as can be."""
+    files = {f"{number:0200}/" + "/".join(["n" * 200] * 8): b"" for number in range(900)}
+    with pytest.raises(TooLargeError, match="names"):
+        read(MAKERS[kind](files))
+
+
+@pytest.mark.parametrize("numbers", ["0,10,5,10", "10,5,0,5", "0,10", "0,5,90,11", "0,10,20", "0,10,20,x", "10,-5"])
+def test_holes_that_make_no_sense(numbers: str) -> None:
+    target = io.BytesIO()
+    with tarfile.open(fileobj=target, mode="w") as archive:
+        info = tarfile.TarInfo("a")
+        info.size = 20
+        info.pax_headers = {"GNU.sparse.map": numbers, "GNU.sparse.size": "100"}
+        archive.addfile(info, io.BytesIO(bytes(20)))
+    with pytest.raises(InvalidRequestError):
+        read(target.getvalue())
+
+
+def with_large_memory(kind: str) -> bytes:
+    """An archive that takes 128 MiB of memory to unpack, or says so."""
+    size, data = 128 << 20, tar_of({"a": NOISE})
+    if kind == "zst":
+        how = zstandard.ZstdCompressionParameters(window_log=27)
+        compressor = zstandard.ZstdCompressor(compression_params=how).compressobj()
+        return compressor.compress(data) + compressor.flush()
+    if kind == "xz":
+        return lzma.compress(data, filters=[{"id": lzma.FILTER_LZMA2, "dict_size": size}])
+    made = bytearray(MAKERS["zip lzma"]({"a": NOISE}))
+    at = made.index(b"\x09\x04\5\0")
+    made[at + 5 : at + 9] = struct.pack("<I", size)
+    return bytes(made)
+
+
+@pytest.mark.parametrize("kind", ["zst", "xz", "zip lzma"])
+def test_what_takes_too_much_memory_is_refused(kind: str) -> None:
+    with pytest.raises(InvalidRequestError):
+        read(with_large_memory(kind))
