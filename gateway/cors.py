@@ -13,6 +13,8 @@ from aiohttp import web
 
 _MAX_AGE_SECONDS: Final = 86400
 _UPLOAD_METHODS: Final = "GET, HEAD, POST, PATCH, DELETE, OPTIONS"
+#: The IETF's resumable uploads begin by PUT as well.
+_RESUMABLE_METHODS: Final = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 _DOWNLOAD_METHODS: Final = "GET, HEAD"
 #: What a page may send: the fields of tus, of the IETF's uploads, of digests, conditions and ranges.
 ALLOWED: Final = (
@@ -74,8 +76,11 @@ EXPOSED: Final = (
     "X-Checksum-Sha256",
     "X-Request-ID",
 )
+#: And of answers of the IETF's resumable uploads.
+RESUMABLE: Final = ("Accept-Patch", "Upload-Draft-Interop-Version")
 _ALLOWED: Final = ", ".join(ALLOWED)
 _EXPOSED: Final = ", ".join(EXPOSED)
+_EXPOSED_RESUMABLE: Final = ", ".join((*EXPOSED, *RESUMABLE))
 #: What is said on Backend.AI's upload URL, whoever asks; there access is never given to credentials.
 _PEER_UPLOAD: Final = {
     "Access-Control-Allow-Origin": "*",
@@ -104,7 +109,8 @@ class Cors:
             return
         response.headers["Access-Control-Allow-Origin"] = origin
         response.headers["Access-Control-Allow-Credentials"] = "true"
-        response.headers["Access-Control-Expose-Headers"] = _EXPOSED
+        is_resumable = request.path == "/uploads" or request.path.startswith("/uploads/")
+        response.headers["Access-Control-Expose-Headers"] = _EXPOSED_RESUMABLE if is_resumable else _EXPOSED
 
     def preflight(self, request: web.Request) -> web.Response:
         """Answer an OPTIONS request of a page about `/` or `/download`."""
@@ -116,6 +122,10 @@ class Cors:
     def upload_preflight(self) -> dict[str, str]:
         """What an OPTIONS answer about uploads says besides."""
         return _preflight(_UPLOAD_METHODS)
+
+    def resumable_preflight(self) -> dict[str, str]:
+        """What an OPTIONS answer about the IETF's resumable uploads says besides."""
+        return _preflight(_RESUMABLE_METHODS)
 
     def unread(self) -> dict[str, str]:
         """What an answer to a request says that could not be read, so that nobody knows which page asked."""

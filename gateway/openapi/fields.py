@@ -99,11 +99,12 @@ METHOD_OVERRIDE: Final = Field(
 UPLOAD_COMPLETE: Final = Field("Upload-Complete", "`?1`: the upload ends with this body", _BOOLEAN, required=True)
 INTEROP_VERSION: Final = Field(
     "Upload-Draft-Interop-Version",
-    "8: a 104 response tells the Location at once",
+    "8 or 9: a 104 response tells the Location at once, in the same version",
     {"type": "string", "pattern": "^[0-9]{1,3}$"},
 )
 CONTENT_DISPOSITION: Final = Field("Content-Disposition", "names the file, unless the token does (RFC 6266)")
-REPR_DIGEST: Final = Field("Repr-Digest", "SHA-256 the whole file is to have (RFC 9530)")
+REPR_DIGEST: Final = Field("Repr-Digest", "SHA-256, SHA-512 the whole file is to have (RFC 9530)")
+CONTENT_DIGEST: Final = Field("Content-Digest", "SHA-256, SHA-512 of the body (RFC 9530)")
 
 #: Fields of answers.
 ANSWERED: Final = {
@@ -119,6 +120,7 @@ ANSWERED: Final = {
         Field("X-Penstock-Truncated", "there are more entries", {"type": "string", "enum": ["true"]}),
         Field("Content-Disposition", "the name to save it under"),
         Field("Content-Range", "which bytes these are, of how many"),
+        Field("Accept-Patch", "media types PATCH takes"),
         Field("Accept-Ranges", "ranges can be asked for", {"type": "string", "enum": ["bytes"]}),
         Field("ETag", "a strong entity tag; other bytes have another one"),
         Field("Last-Modified", "when the file was changed last"),

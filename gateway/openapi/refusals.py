@@ -130,4 +130,11 @@ PLACE: Final = ("Upload-Complete", "Upload-Offset", "Upload-Length", "Upload-Lim
 _IANA: Final = "https://iana.org/assignments/http-problem-types"
 OTHER_LENGTH: Final = (Refusal(400, f"{_IANA}#inconsistent-upload-length", "Lengths contradict each other"),)
 OTHER_PLACE: Final = (Refusal(409, f"{_IANA}#mismatching-upload-offset", "The upload goes on elsewhere", PLACE),)
-OTHER_KIND: Final = (Refusal(415, "about:blank", "The content type must be application/partial-upload"),)
+OTHER_KIND: Final = (
+    Refusal(415, "about:blank", "The content type must be application/partial-upload", ("Accept-Patch",)),
+)
+COMPLETED: Final = (Refusal(400, f"{_IANA}#completed-upload", "The upload is complete"),)
+OTHER_DIGEST: Final = (
+    Refusal(400, f"{_IANA}#digest-mismatching-values", "Mismatching digest values"),
+    Refusal(400, f"{_IANA}#digest-invalid-values", "Invalid digest values"),
+)

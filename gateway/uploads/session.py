@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any, Final, Self
 
 from domain.errors import PenstockError
+from domain.foreign_names import read_path
 from domain.ids import VFolderId, VolumeName
 from domain.paths import RelativePath
 
@@ -65,6 +66,11 @@ class UploadSession:
     #: SHA-256 the whole file is announced to have, and the one it has once that is known; hexadecimal.
     announced_sha256: str = ""
     sha256: str = ""
+    #: SHA-512 the whole file is announced to have; hexadecimal.
+    announced_sha512: str = ""
+    #: Whether its client has said that it ends where its bytes do, and all of them came; for protocols in which
+    #: its length alone does not tell.
+    ended: bool = False
     #: Whether it is being dropped: whoever writes to it stops, and nobody finds it any more.
     dropped: bool = False
 
@@ -112,8 +118,8 @@ class UploadSession:
 
     def note(self) -> bytes:
         """What is kept beside its bytes, from which `from_note` makes it anew."""
-        text = json.dumps(self.document()).encode()
-        return text if len(text) <= _NOTE_BYTES else json.dumps(replace(self, metadata="").document()).encode()
+        text = _noted(self)
+        return text if len(text) <= _NOTE_BYTES else _noted(replace(self, metadata=""))
 
     @classmethod
     def from_note(cls, note: bytes) -> Self | None:
@@ -135,6 +141,8 @@ class UploadSession:
             "unpacked_bytes": self.unpacked_bytes,
             "announced_sha256": self.announced_sha256,
             "sha256": self.sha256,
+            "announced_sha512": self.announced_sha512,
+            "ended": self.ended,
             "dropped": self.dropped,
         }
 
@@ -148,8 +156,13 @@ class UploadSession:
                 **known,
                 "volume": VolumeName(document["volume"]),
                 "folder": VFolderId.parse(document["folder"]),
-                "destination": None if destination is None else RelativePath.parse(destination),
+                "destination": None if destination is None else read_path(destination),
                 "state": UploadState(document["state"]),
                 "parts": tuple(document.get("parts", ())),
             }
         )
+
+
+def _noted(session: UploadSession) -> bytes:
+    # As escapes, names in other letters than ours would take two or three times as many bytes.
+    return json.dumps(session.document(), ensure_ascii=False).encode()

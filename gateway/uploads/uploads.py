@@ -72,7 +72,7 @@ class Uploads:
         self._volumes = volumes
         self.sessions = Sessions(bus, relays, settings.upload_seconds, settings.finished_seconds)
         limits = UnpackLimits(settings.unpack_entries, settings.unpack_bytes, settings.unpack_ratio)
-        unpacker = Unpacker(self._files, quotas, limits)
+        unpacker = Unpacker(self._files, quotas, limits, self.sessions)
         self.finisher = Finisher(
             self.sessions, self._files, quotas, unpacker, bus.clock, observer, digests=settings.upload_digests
         )
@@ -113,7 +113,11 @@ class Uploads:
 
         Raises as `Beginner.create_below`, and as `Finisher.finish`.
         """
-        return await self._placer.place(session, data) or (await self.beginner.create_whole(session, data)).session
+        return await self.place_whole(session, data) or (await self.beginner.create_whole(session, data)).session
+
+    async def place_whole(self, session: UploadSession, data: bytes) -> UploadSession | None:
+        """The same if it can be done in one step; else None, and nothing was done. Raises as `Placer.place`."""
+        return await self._placer.place(session, data)
 
     # --- using ------------------------------------------------------------------------------------
 
@@ -208,8 +212,11 @@ class Uploads:
         if changes and opened.staging is not None:
             await opened.change(self.sessions, **changes)
 
-    async def describe(self, opened: OpenUpload, creation: Creation) -> None:
+    async def describe(self, opened: OpenUpload, creation: Creation, sha512: str = "") -> None:
         """Record what is said of an upload that was begun without a word.
+
+        Args:
+            sha512: of the whole file, if it is announced as well.
 
         Raises:
             InvalidRequestError: it makes no sense.
@@ -221,6 +228,8 @@ class Uploads:
             changes["metadata"] = creation.metadata
         if sha256 and not session.announced_sha256:
             changes["announced_sha256"] = sha256
+        if sha512 and not session.announced_sha512:
+            changes["announced_sha512"] = sha512
         if changes:
             await opened.change(self.sessions, **changes)
 
@@ -231,9 +240,16 @@ class Uploads:
             opened.known, opened.is_dropped = known, True
         return known is not None
 
-    async def end_here(self, opened: OpenUpload) -> None:
-        """Have an upload be as long as what is stored of it. Raises QuotaExceededError."""
-        await self._writer.tell_length(opened, opened.offset or 0)
+    async def end(self, opened: OpenUpload) -> None:
+        """Record that an upload ends where its bytes do, because its client says so.
+
+        Raises:
+            QuotaExceededError: what is stored of it does not fit.
+            FencedError: somebody else has the upload.
+        """
+        if opened.session.length is None:
+            await self._writer.tell_length(opened, opened.offset or 0)
+        await opened.change(self.sessions, ended=True)
 
     async def finish(
         self, opened: OpenUpload, destination: RelativePath | None = None, *, unpack: bool = False

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-import asyncio
-import base64
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import anyio
 import pytest
+from harness.line import Line
 from harness.tus import Collection
-from harness.world import Answer, World, digest, open_world
+from harness.world import World, digest, open_world
+from integration.gateway.resumable_client import (
+    MOST,
+    PARTIAL,
+    append,
+    begin,
+    begun,
+    look,
+    opened,
+    pieces,
+    place,
+    problem,
+)
 
 pytestmark = pytest.mark.anyio
-
-PARTIAL = {"Content-Type": "application/partial-upload"}
 
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with open_world(tmp_path, resumable_uploads=True, max_upload_bytes=10_000_000) as opened:
-        await opened.make_folder()
-        yield opened
+    async with opened(tmp_path) as found:
+        yield found
 
 
 @pytest.fixture
@@ -30,140 +37,138 @@ async def files(world: World) -> Collection:
     return await Collection.open(world)
 
 
-def named(name: str) -> dict[str, str]:
-    return {"Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
+def creation(files: Collection, size: int, **fields: str) -> dict[str, str]:
+    """The head of a request that brings a whole file."""
+    named = {"Content-Disposition": "inline; filename=a", "Upload-Complete": "?1", "Content-Length": str(size)}
+    return {**named, "Authorization": f"Bearer {files.token}", **fields}
 
 
-async def begin(files: Collection, data: bytes, complete: str, **headers: str) -> Answer:
-    return await files.ask("POST", "/uploads", {**named("a"), "Upload-Complete": complete, **headers}, data)
+# [R1]
+@pytest.mark.parametrize("version", ["8", "9", "8;draft", " 9"])
+@pytest.mark.parametrize("complete", ["?1", "?0"])
+async def test_where_to_come_back_is_told_at_once(
+    world: World, files: Collection, version: str, complete: str
+) -> None:
+    """In the client's version, before a byte of the body is there."""
+    fields = {"Upload-Draft-Interop-Version": version, "Upload-Complete": complete}
+    async with Line.open(world) as line:
+        line.head("POST", "/uploads", creation(files, 5, **fields))
+        interim = await line.answer()
+        assert interim.status == 104
+        assert interim.headers["Upload-Draft-Interop-Version"] == version.strip()[0]
+        assert interim.headers["Location"].startswith("uploads/")
+        assert interim.headers["Upload-Limit"].startswith(f"max-size={MOST}, min-size=0, max-age=")
+        line.send(b"12345")
+        final = await line.answer()
+    assert place(final) == (200 if complete == "?1" else 201, "5", complete)
+    assert final.headers["Location"] == interim.headers["Location"]
+    assert place(await look(files, "/" + interim.headers["Location"])) == (204, "5", complete)
+    assert (world.folder / "a").exists() == (complete == "?1")
 
 
-async def append(files: Collection, url: str, offset: object, complete: str, data: object, **more: str) -> Answer:
-    headers = {**PARTIAL, "Upload-Offset": str(offset), "Upload-Complete": complete, **more}
-    return await files.ask("PATCH", url, headers, data)
-
-
-async def raw(world: World, text: str, data: bytes) -> bytes:
-    """Everything a server says to one request, interim answers as well."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", world.client_port)
-    writer.write(text.encode() + data)
-    with anyio.fail_after(10):
-        found = await reader.read()
-    writer.close()
-    return found
-
-
-@pytest.mark.parametrize("interop", ["8", "6", None])
-async def test_where_to_come_back_is_told_at_once(world: World, files: Collection, interop: str | None) -> None:
-    version = f"Upload-Draft-Interop-Version: {interop}\r\n" if interop else ""
-    head = (
-        f"POST /uploads HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {files.token}\r\nConnection: close\r\n"
-        f"Content-Disposition: attachment; filename=a\r\nContent-Length: 5\r\nUpload-Complete: ?1\r\n{version}\r\n"
-    )
-    found = await raw(world, head, b"12345")
-    interim, _, final = found.partition(b"\r\n\r\n") if interop == "8" else (b"", b"", found)
-    if interop == "8":
-        assert interim.startswith(b"HTTP/1.1 104 ")
-        for field in (
-            b"Location: uploads/",
-            b"Upload-Limit: max-size=10000000",
-            b"Upload-Draft-Interop-Version: 8",
-        ):
-            assert field in interim
-    assert final.startswith(b"HTTP/1.1 200")
-    assert b"Upload-Complete: ?1" in final
+# [R1]
+@pytest.mark.parametrize("version", ["7", "6", "10", "08.0", "8, 9", "?1", "eight", "", None])
+async def test_other_versions_of_the_draft_are_told_nothing_on_the_way(
+    world: World, files: Collection, version: str | None
+) -> None:
+    fields = {} if version is None else {"Upload-Draft-Interop-Version": version}
+    async with Line.open(world) as line:
+        line.head("POST", "/uploads", creation(files, 5, **fields))
+        line.send(b"12345")
+        assert place(await line.answer()) == (200, "5", "?1")
     assert (world.folder / "a").read_bytes() == b"12345"
 
 
+# [R1]
+async def test_a_sender_that_waits_is_asked_for_its_body_as_well(world: World, files: Collection) -> None:
+    fields = {"Upload-Draft-Interop-Version": "8", "Expect": "100-continue"}
+    async with Line.open(world) as line:
+        line.head("POST", "/uploads", creation(files, 5, **fields))
+        assert [(await line.answer()).status for _ in range(2)] == [104, 100]
+        line.send(b"12345")
+        assert (await line.answer()).status == 200
+
+
+# [R2] [R3] [R7]
 async def test_an_upload_in_parts(world: World, files: Collection) -> None:
     data = os.urandom(3_000_000)
-    answer = await begin(files, data[:1000], "?0", **{"Upload-Length": str(len(data))})
-    assert answer.status == 201
-    assert (answer.headers["Upload-Complete"], answer.headers["Upload-Offset"]) == ("?0", "1000")
+    answer = await begin(files, data[:1000], "?0", Upload_Length=str(len(data)))
+    assert place(answer) == (201, "1000", "?0")
+    assert answer.headers["Upload-Limit"].startswith(f"max-size={MOST}, min-size=0")
     url = "/" + answer.headers["Location"]
     for method in ("HEAD", "GET"):
-        look = await files.ask(method, url, {})
-        assert 200 <= look.status < 300
-        assert look.headers["Cache-Control"] == "no-store"
-        assert (look.headers["Upload-Offset"], look.headers["Upload-Complete"]) == ("1000", "?0")
-        assert look.headers["Upload-Length"] == str(len(data))
-        assert "max-age=" in look.headers["Upload-Limit"]
-
-    async def pieces() -> AsyncIterator[bytes]:
-        for start in range(1000, 2_000_000, 99_000):
-            yield data[start : min(start + 99_000, 2_000_000)]
-
-    answer = await append(files, url, 1000, "?0", pieces())
-    assert (answer.status, answer.headers["Upload-Offset"]) == (204, "2000000")
-    answer = await append(files, url, 2_000_000, "?1", data[2_000_000:])
-    assert (answer.status, answer.headers["Upload-Complete"]) == (200, "?1")
+        seen = await files.ask(method, url, {})
+        assert place(seen) == (204, "1000", "?0")
+        assert seen.body == b""
+        assert seen.headers["Cache-Control"] == "no-store"
+        assert seen.headers["Upload-Length"] == str(len(data))
+        assert "max-age=" in seen.headers["Upload-Limit"]
+    parts = [data[start : min(start + 99_000, 2_000_000)] for start in range(1000, 2_000_000, 99_000)]
+    assert place(await append(files, url, 1000, "?0", pieces(*parts))) == (204, "2000000", "?0")
+    assert place(await append(files, url, 2_000_000, "?1", data[2_000_000:])) == (200, str(len(data)), "?1")
     assert digest((world.folder / "a").read_bytes()) == digest(data)
-    again = await append(files, url, len(data), "?1", b"")
-    assert (again.status, again.headers["Upload-Complete"]) == (200, "?1")
     assert len(world.events("file.uploaded")) == 1
 
 
+# [R2]
+async def test_an_upload_that_begins_with_nothing(world: World, files: Collection) -> None:
+    """Its client does not hear interim answers: so it learns where to send its file before it does."""
+    answer = await begin(files, b"", "?0", Upload_Length="6")
+    assert place(answer) == (201, "0", "?0")
+    url = "/" + answer.headers["Location"]
+    assert place(await append(files, url, 0, "?1", b"abcdef")) == (200, "6", "?1")
+    assert (world.folder / "a").read_bytes() == b"abcdef"
+
+
 async def test_a_body_whose_end_is_the_files(world: World, files: Collection) -> None:
-    async def pieces() -> AsyncIterator[bytes]:
-        yield b"abc"
-        yield b"def"
-
-    answer = await files.ask("POST", "/uploads", {**named("%ED%95%9C"), "Upload-Complete": "?1"}, pieces())
-    assert (answer.status, answer.headers["Upload-Length"]) == (200, "6")
-    assert (world.folder / "한").read_bytes() == b"abcdef"
+    answer = await begin(files, pieces(b"abc", b"def"), "?1", name="b")
+    assert place(answer) == (200, "6", "?1")
+    assert answer.headers["Upload-Length"] == "6"
+    assert (world.folder / "b").read_bytes() == b"abcdef"
 
 
-async def test_requests_that_do_not_fit(world: World, files: Collection) -> None:
-    url = "/" + (await begin(files, b"abc", "?0")).headers["Location"]
-    wrong = await append(files, url, 1, "?0", b"x")
-    assert wrong.status == 409
-    assert wrong.json["type"] == "https://iana.org/assignments/http-problem-types#mismatching-upload-offset"
-    assert (wrong.json["expected-offset"], wrong.json["provided-offset"]) == (3, 1)
-    assert (wrong.headers["Upload-Offset"], wrong.headers["Upload-Complete"]) == ("3", "?0")
-    assert (await append(files, url, 3, "?0", b"d", **{"Upload-Length": "10"})).status == 204
-    for more in ({"Upload-Length": "11"},):
-        bad = await append(files, url, 4, "?0", b"x", **more)
-        assert (bad.status, bad.json["type"].partition("#")[2]) == (400, "inconsistent-upload-length")
-    assert (await append(files, url, 4, "?1", b"x")).status == 400
-    assert (await append(files, url, 4, "?0", b"x" * 7)).status == 400
-    headers = {**PARTIAL, "Upload-Offset": "4"}
-    assert (await files.ask("PATCH", url, headers, b"x")).status == 400
-    assert (await files.ask("PATCH", url, {**PARTIAL, "Upload-Complete": "?0"}, b"x")).status == 400
-    plain = {"Content-Type": "text/plain", "Upload-Offset": "4", "Upload-Complete": "?0"}
-    assert (await files.ask("PATCH", url, plain, b"x")).status == 415
-    assert (await append(files, url, 4, "yes", b"x")).status == 400
-    assert (await begin(files, b"", "?0", **{"Upload-Length": "10000001"})).status == 413
-    assert (await files.ask("POST", "/uploads", {"Upload-Complete": "?1"}, b"x")).status == 400
-    assert (await append(files, url, 4, "?1", b"x" * 6)).status == 200
-    assert (world.folder / "a").read_bytes() == b"abcd" + b"x" * 6
+# [R4]
+async def test_an_append_elsewhere(files: Collection) -> None:
+    url = await begun(files, b"abc")
+    for offset in (0, 1, 4, 999_999_999_999_999):
+        answer = await append(files, url, offset, "?1", b"x")
+        assert problem(answer) == (409, "mismatching-upload-offset")
+        assert (answer.json["expected-offset"], answer.json["provided-offset"]) == (3, offset)
+        assert (answer.headers["Upload-Offset"], answer.headers["Upload-Complete"]) == ("3", "?0")
+    assert place(await look(files, url)) == (204, "3", "?0")
 
 
-async def test_limits_and_the_end(files: Collection) -> None:
-    options = await files.ask("OPTIONS", "/uploads", {})
-    assert options.headers["Upload-Limit"] == "max-size=10000000, min-size=0"
-    url = "/" + (await begin(files, b"abc", "?0")).headers["Location"]
+# [R6]
+async def test_an_append_that_is_none(files: Collection) -> None:
+    url = await begun(files, b"abc")
+    for head, status in (
+        ({"Upload-Complete": "?0", "Upload-Offset": "3"}, 415),
+        ({**PARTIAL, "Upload-Offset": "3"}, 400),
+        ({**PARTIAL, "Upload-Complete": "?0"}, 400),
+    ):
+        assert (await files.ask("PATCH", url, head, b"x")).status == status
+    assert place(await look(files, url)) == (204, "3", "?0")
+
+
+# [R8]
+async def test_limits(world: World) -> None:
+    options = await world.client("OPTIONS", "/uploads")
+    assert options.headers["Upload-Limit"] == f"max-size={MOST}, min-size=0"
+    assert options.headers["Accept-Patch"] == PARTIAL["Content-Type"]
+
+
+# [R9]
+async def test_an_upload_is_dropped(world: World, files: Collection) -> None:
+    url = await begun(files, b"abc")
     assert (await files.ask("DELETE", url, {})).status == 204
-    assert (await files.ask("HEAD", url, {})).status == 410
+    assert (await look(files, url)).status == 410
     assert (await append(files, url, 3, "?1", b"x")).status == 410
-
-
-async def test_the_digest_of_the_whole(world: World, files: Collection) -> None:
-    right = base64.b64encode(bytes.fromhex(digest(b"abc"))).decode()
-    answer = await begin(files, b"xyz", "?1", **{"Repr-Digest": f"sha-256=:{right}:"})
-    assert answer.status == 460
-    assert not (world.folder / "a").exists()
-    assert (await begin(files, b"abc", "?1", **{"Repr-Digest": f"sha-256=:{right}:"})).status == 200
-
-
-async def test_a_token_for_one_upload(world: World) -> None:
-    token = await world.upload_token("one", 3)
-    one = Collection(world, token)
-    assert (await one.ask("POST", "/uploads", {"Upload-Complete": "?1"}, b"abcd")).status == 400
-    assert (await one.ask("POST", "/uploads", {"Upload-Complete": "?1"}, b"abc")).status == 200
-    assert (world.folder / "one").read_bytes() == b"abc"
+    assert list(world.folder.iterdir()) == []
 
 
 async def test_it_is_not_there_unless_it_is_switched_on(tmp_path: Path) -> None:
     async with open_world(tmp_path) as world:
         await world.make_folder()
-        assert (await begin(await Collection.open(world), b"abc", "?1")).status == 404
+        files = await Collection.open(world)
+        for method in ("POST", "PUT"):
+            assert (await begin(files, b"abc", "?1", method)).status == 404

@@ -126,12 +126,17 @@ async def rightly(world: World, key: Key, upload: Begun | None = None) -> Reques
         return request.but(query={"token": await token(world, DOWNLOADS[path])})
     if operation.bytes:
         request = request.but(HELLO, Content_Type=operation.bytes[0])
+    if key[1] == "PUT" and upload is None:
+        return request.but(Authorization=f"Bearer {await world.upload_token('up', len(HELLO))}")
     if path in ("/files", "/uploads") and upload is None:
         return request.but(Authorization=f"Bearer {await token(world, 'upload-below')}")
     upload = upload or await begin(world)
     if not operation.bytes and key[1] != "DELETE":
         # All of it is there, so that it is finished by who looks.
         (world.folder / ".upload" / upload.session).write_bytes(HELLO)
+        if path.startswith("/uploads"):
+            async with world.gate.uploads.opened.use(upload.session) as held:
+                await world.gate.uploads.end(held)
     if key == READ_BACK:
         assert (await (await rightly(world, ("client", "HEAD", key[2]), upload)).send()).status == 200
     if path == "/upload":

@@ -84,6 +84,7 @@ ASKED: dict[Key, tuple[Change, ...]] = {
     ("manager", "POST", FOLDER_PATH): (lambda right: right.but(path=f"{right.path[:-1]}9"),),
     ("client", "POST", "/files/{session}"): (lambda right: right.but(X_HTTP_Method_Override="HEAD"), as_it_is),
     ("client", "POST", "/uploads"): (as_it_is, lambda right: right.but(b"h", Upload_Complete="?0")),
+    ("client", "PUT", "/uploads"): (lambda right: right.but(b"h", Upload_Complete="?0"), as_it_is),
     ("client", "PATCH", "/uploads/{session}"): (
         lambda right: right.but(b"h", Upload_Complete="?0"),
         lambda right: right.but(b"hello"),

@@ -14,10 +14,12 @@ import schemathesis
 from aiohttp import web
 from pydantic import SecretStr
 
+from backends.mounted.outside import open_outside
+from backends.observer import SilentObserver as SilentBackends
 from bus.memory import MemoryStore, open_memory_bus
 from bus.settings import BusSettings
 from gateway.app import client_app, manager_app
-from gateway.gate import Gate, build_gate
+from gateway.gate import Gate, Storage, build_gate
 from gateway.middlewares import SECRET_HEADER
 from gateway.observer import SilentObserver
 from gateway.openapi.document import openapi, told_routes
@@ -34,7 +36,16 @@ PORTS = pytest.mark.parametrize("port", TABLES)
 #: What answers those who prove nothing.
 OPEN = {
     "manager": {"/", "/status", "/health", "/openapi.json", "/docs"},
-    "client": {"/", "/openapi.json", "/docs", "/upload", "/files", "/files/{session}", "/uploads"},
+    "client": {
+        "/",
+        "/openapi.json",
+        "/docs",
+        "/upload",
+        "/files",
+        "/files/{session}",
+        "/uploads",
+        "/uploads/{session}",
+    },
 }
 #: What may be asked at any rate.
 UNLIMITED = {"manager": OPEN["manager"], "client": {"/"}}
@@ -49,8 +60,11 @@ async def gate(request: pytest.FixtureRequest) -> AsyncIterator[Gate]:
     settings = GatewaySettings(
         manager_secret=SecretStr(SECRET), token_secret=SecretStr(KEY), resumable_uploads=request.param
     )
-    async with open_memory_bus(MemoryStore(), BusSettings(), "gateway") as bus:
-        yield build_gate(bus, {}, settings, 1.0, SilentObserver(), "1.2.3", health)
+    async with (
+        open_memory_bus(MemoryStore(), BusSettings(), "gateway") as bus,
+        open_outside([], SilentBackends()) as outside,
+    ):
+        yield build_gate(bus, Storage({}, outside), settings, 1.0, SilentObserver(), "1.2.3", health)
 
 
 def app_of(port: str, gate: Gate) -> web.Application:

@@ -122,7 +122,6 @@ def wrongly(right: Request, other: str) -> Iterator[Request]:
     if operation.security == ("manager",):
         yield right.but(X_BackendAI_Storage_Auth_Token="another")
     if isinstance(right.body, bytes):
-        yield right.but(right.body * 3)
         yield right.but(b"5\r\nhello\r\n0\r\n\r\n", Transfer_Encoding="gzip, chunked")
     if isinstance(right.body, dict):
         yield replace(right, body={"nonsense": 1})
@@ -144,6 +143,8 @@ def wrongly(right: Request, other: str) -> Iterator[Request]:
             yield right.but(**fields)
     if right.key[0] == "manager" and not operation.security:
         yield replace(right, body={})
+    if isinstance(right.body, bytes):
+        yield right.but(right.body * 3)  # which may be the end of the upload
 
 
 async def wrong(path: Path, provoked: Provoked) -> None:
@@ -306,6 +307,16 @@ async def other_uploads(path: Path, provoked: Provoked) -> None:
                 )
 
 
+async def begun_again(path: Path, provoked: Provoked) -> None:
+    """An upload of which some is there already; and one that would have to be named by its token."""
+    post, put = ("client", "POST", "/uploads"), ("client", "PUT", "/uploads")
+    async with filled(path) as world:
+        for key in (post, put):
+            right = replace(await rightly(world, put), key=key)
+            await provoked.send(right.but(b"h", Upload_Complete="?0"), right)
+        await provoked.send(replace(await rightly(world, post), key=put))
+
+
 async def gone_selection(path: Path, provoked: Provoked) -> None:
     async with filled(path) as world:
         exp = world.gate.tokens.expiry()
@@ -348,6 +359,7 @@ CONDITIONS: list[Callable[[Path, Provoked], Awaitable[None]]] = [
     in_the_way,
     too_much,
     other_uploads,
+    begun_again,
     gone_selection,
     part_of_another,
 ]

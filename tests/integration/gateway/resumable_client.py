@@ -1,0 +1,103 @@
+"""A client of the IETF's resumable uploads for tests: each request by hand, so that nothing is hidden."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from harness.line import Line
+from harness.tus import Collection
+from harness.world import Answer, World, open_world
+
+PARTIAL = {"Content-Type": "application/partial-upload"}
+MOST = 10_000_000
+#: Where the draft's problems are registered.
+IANA = "https://iana.org/assignments/http-problem-types#"
+
+
+@asynccontextmanager
+async def opened(path: Path, **settings: Any) -> AsyncIterator[World]:
+    """A world in which these uploads are switched on, with a folder."""
+    async with open_world(path, resumable_uploads=True, max_upload_bytes=MOST, **settings) as world:
+        await world.make_folder()
+        yield world
+
+
+def dashed(fields: dict[str, str]) -> dict[str, str]:
+    """`Upload_Length` stands for `Upload-Length`."""
+    return {name.replace("_", "-"): value for name, value in fields.items()}
+
+
+async def begin(
+    files: Collection, data: Any, complete: str, method: str = "POST", name: str | None = "a", **fields: str
+) -> Answer:
+    """The request that creates an upload."""
+    named = {} if name is None else {"Content-Disposition": f'inline; filename="{name}"'}
+    return await files.ask(
+        method, "/uploads", {**named, "Upload-Complete": complete, **dashed(fields)}, _body(data)
+    )
+
+
+async def begun(files: Collection, data: Any = b"", **fields: str) -> str:
+    """URL of a new upload that has some bytes."""
+    answer = await begin(files, data, "?0", **fields)
+    assert answer.status == 201, answer.body
+    return "/" + answer.headers["Location"]
+
+
+async def append(
+    files: Collection, url: str, offset: object, complete: str, data: Any = b"", **fields: str
+) -> Answer:
+    """A request that appends to an upload."""
+    head = {**PARTIAL, "Upload-Offset": str(offset), "Upload-Complete": complete}
+    return await files.ask("PATCH", url, {**head, **dashed(fields)}, _body(data))
+
+
+def _body(data: Any) -> Any:
+    """As the client library wants to have it."""
+    return io.BytesIO(data) if isinstance(data, bytes) and len(data) > 1 << 20 else data
+
+
+async def look(files: Collection, url: str) -> Answer:
+    """Offset retrieval."""
+    return await files.ask("HEAD", url, {})
+
+
+def place(answer: Answer) -> tuple[int, str, str]:
+    """Status, and how far an upload is said to be."""
+    return answer.status, answer.headers["Upload-Offset"], answer.headers["Upload-Complete"]
+
+
+def problem(answer: Answer) -> tuple[int, str]:
+    """Status, and the last part of a problem's type."""
+    assert answer.headers["Content-Type"].startswith("application/problem+json")
+    kind = str(answer.json["type"])
+    return answer.status, kind.removeprefix(IANA)
+
+
+async def pieces(*parts: bytes) -> AsyncIterator[bytes]:
+    """A body whose length is not announced."""
+    for part in parts:
+        yield part
+
+
+@asynccontextmanager
+async def sending(
+    files: Collection, method: str, url: str, size: int, sent: int, **fields: str
+) -> AsyncIterator[Line]:
+    """A request of which the head and some bytes were sent, and stored."""
+    head = {"Authorization": f"Bearer {files.token}", "Content-Length": str(size), **dashed(fields)}
+    async with Line.open(files.world) as line:
+        line.head(method, url, head)
+        line.send(b"x" * sent)
+        await stored(files.world, sent)
+        yield line
+
+
+async def stored(world: World, count: int) -> None:
+    """Wait until so many bytes gather."""
+    area = world.folder / ".upload"
+    await world.settled(lambda: area.exists() and any(path.stat().st_size >= count for path in area.iterdir()))
