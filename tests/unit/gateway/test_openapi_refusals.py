@@ -45,7 +45,7 @@ from domain.ids import VFolderId, VolumeName
 from domain.task_commands import CancelTask
 from domain.tasks import TaskState, task_record
 from gateway.openapi.examples import CLONE, NEW_FOLDER
-from gateway.tokens import ArchiveClaims
+from gateway.tokens import ArchiveClaims, DownloadClaims
 
 pytestmark = pytest.mark.anyio
 
@@ -317,6 +317,20 @@ async def begun_again(path: Path, provoked: Provoked) -> None:
         await provoked.send(replace(await rightly(world, post), key=put))
 
 
+async def in_an_archive(path: Path, provoked: Provoked) -> None:
+    """Something that an archive which has to be complete cannot have."""
+    async with filled(path) as world:
+        (world.folder / "box").mkdir()
+        (world.folder / "box" / "away").symlink_to("/etc")
+        exp = world.gate.tokens.expiry()
+        of_path = DownloadClaims(volume="disk", vfid=FOLDER, relpath=".", archive=True, exp=exp)
+        several = ArchiveClaims(volume="disk", virtual_folder_id=FOLDER, files=("box",), exp=exp)
+        for place, claims in (("/download", of_path), ("/download-archive", several)):
+            for method in ("GET", "HEAD"):
+                right = barely(world, ("client", method, place))
+                await provoked.send(right.but(query={"token": world.gate.tokens.sign(claims), "strict": "1"}))
+
+
 async def gone_selection(path: Path, provoked: Provoked) -> None:
     async with filled(path) as world:
         exp = world.gate.tokens.expiry()
@@ -360,6 +374,7 @@ CONDITIONS: list[Callable[[Path, Provoked], Awaitable[None]]] = [
     too_much,
     other_uploads,
     begun_again,
+    in_an_archive,
     gone_selection,
     part_of_another,
 ]
