@@ -322,6 +322,7 @@ async def in_an_archive(path: Path, provoked: Provoked) -> None:
     async with filled(path) as world:
         (world.folder / "box").mkdir()
         (world.folder / "box" / "away").symlink_to("/etc")
+        (world.folder / "box" / "file").touch()
         exp = world.gate.tokens.expiry()
         of_path = DownloadClaims(volume="disk", vfid=FOLDER, relpath=".", archive=True, exp=exp)
         several = ArchiveClaims(volume="disk", virtual_folder_id=FOLDER, files=("box",), exp=exp)
