@@ -197,8 +197,8 @@ class Staging(Protocol):
         """Give it back; what was stored stays. Repeat-safe."""
 
 
-class FileAccess(Protocol):
-    """Names and bytes inside one folder.
+class ReadAccess(Protocol):
+    """Names and bytes inside one folder, to be read.
 
     Raises everywhere: NotFoundError (subject vfolder: no such folder; subject file: no such name),
     InvalidPathError (leads out of the folder), ConflictError with `reason` one of `exists`, `not-a-directory`,
@@ -237,6 +237,10 @@ class FileAccess(Protocol):
         Args:
             then: is given what was read, on the thread that has read it; what it returns is returned.
         """
+
+
+class FileAccess(ReadAccess, Protocol):
+    """Names and bytes inside one folder. Raises everywhere as `ReadAccess`."""
 
     async def store_many(self, session: str, files: Sequence[SmallFile]) -> Sequence[int | None]:
         """Put small files at their places, each whole or not at all; all are durable when this returns.

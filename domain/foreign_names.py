@@ -56,6 +56,17 @@ class ForeignPath(RelativePath):
         """The directory this lies in."""
         return path_of(self.parts[:-1])
 
+    def __truediv__(self, below: RelativePath) -> RelativePath:
+        return _joined(self, below)
+
+    def __rtruediv__(self, above: RelativePath) -> RelativePath:
+        return _joined(above, self)
+
+
+def _joined(above: RelativePath, below: RelativePath) -> RelativePath:
+    """A path below another one. Raises InvalidPathError: it is too long."""
+    return read_path(str(path_of((*above.parts, *below.parts))))
+
 
 def path_of(parts: Sequence[str]) -> RelativePath:
     """The path with these names, as the system tells them."""

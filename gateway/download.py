@@ -10,7 +10,6 @@ from aiohttp import web
 
 from backends.contract import FileStat, ReadHandle
 from domain.errors import PenstockError
-from domain.ids import VFolderId
 from domain.paths import RelativePath
 from gateway.gate import Gate
 from gateway.protocol.digest import WISHES, digest_field, whole_fields, wishes
@@ -18,6 +17,7 @@ from gateway.protocol.disposition import offered
 from gateway.protocol.download import BYTES, DownloadPlan, file_representation, plan_download
 from gateway.protocol.fields import field_value
 from gateway.protocol.ranges import ByteRange
+from gateway.stock import Stock
 from gateway.transfer.pace import UNLIMITED, Pace
 from gateway.transfer.send import Outlet
 
@@ -32,8 +32,7 @@ SendPart = Callable[[web.StreamResponse, ByteRange, Outlet], Awaitable[None]]
 async def send_file(
     gate: Gate,
     request: web.Request,
-    volume: str,
-    folder: VFolderId,
+    stock: Stock,
     path: RelativePath,
     *,
     whole: bool = False,
@@ -54,16 +53,16 @@ async def send_file(
     heard = {name: field_value(request.headers, name) or "" for name in WISHES} if whole else request.headers
     more = {**offered(path.name), **(headers or {})}
     planned = Planned(heard, request.method, more.get("Content-Type", BYTES), in_one_go=not pace.is_limited)
-    _, found = await gate.files(volume, folder).open_or_read(path, planned.few)
+    _, found = await stock.files.open_or_read(path, planned.few)
     if isinstance(found, bytes):
-        gate.observer.sent(volume, len(found))
+        gate.observer.sent(stock.volume, len(found))
         return _small_answer(request, planned, found, more)
     try:
         more |= await planned.digests(found)
         may_offload = not whole and _NOT_OFFLOADED.isdisjoint(more)
-        if may_offload and (place := await gate.offload.fields(gate.volume(volume).name, found, pace)) is not None:
+        if may_offload and (place := await gate.offload.fields(stock.volume, found, pace)) is not None:
             return _handed_over({**more, **place})
-        return await _from_file(gate, request, found, planned, Outlet(request, volume, pace), more)
+        return await _from_file(gate, request, found, planned, Outlet(request, stock.volume, pace), more)
     finally:
         await found.close()
 

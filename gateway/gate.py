@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -11,6 +12,7 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from backends.contract import FileAccess, Tell, Volume
+from backends.outside import NOWHERE, Outside
 from backends.powers import outboxes
 from bus.accounts import Account
 from bus.contract import Bus
@@ -29,6 +31,7 @@ from gateway.peers import Peers
 from gateway.quotas import Quotas
 from gateway.repetitions import Repetitions
 from gateway.settings import GatewaySettings
+from gateway.stock import Stock
 from gateway.telling import Teller
 from gateway.tokens import Tokens
 from gateway.transfer.offload import Offload
@@ -42,11 +45,21 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
+class Storage:
+    """What files lie on."""
+
+    volumes: Mapping[VolumeName, Volume]
+    #: What lies outside of all volumes and may be read.
+    outside: Outside
+
+
+@dataclass(frozen=True, slots=True)
 class Gate:
     """The gateway's parts, wired."""
 
     bus: Bus
     volumes: Mapping[VolumeName, Volume]
+    outside: Outside
     settings: GatewaySettings
     observer: GatewayObserver
     commander: Commander
@@ -77,6 +90,17 @@ class Gate:
     def files(self, volume: str, folder: VFolderId) -> FileAccess:
         """Names and bytes of a folder. Raises NotFoundError (subject volume)."""
         return self.volume(volume).files(folder)
+
+    def stock(self, volume: str, folder: VFolderId) -> Stock:
+        """A folder to be sent from. Raises NotFoundError (subject volume)."""
+        found = self.volume(volume)
+        return Stock(found.files(folder), found.name)
+
+    @asynccontextmanager
+    async def stock_outside(self, path: str) -> AsyncIterator[Stock]:
+        """A directory outside of all volumes to be sent from, as long as the block lasts. Raises as `Outside`."""
+        async with self.outside.opened(path) as files:
+            yield Stock(files, NOWHERE)
 
     async def body(self, request: web.Request, model: type[M]) -> M:
         """Parameters from a JSON body."""
@@ -116,7 +140,7 @@ def _keyring(settings: GatewaySettings) -> Keyring:
 
 def build_gate(
     bus: Bus,
-    volumes: Mapping[VolumeName, Volume],
+    storage: Storage,
     settings: GatewaySettings,
     upload_lease_seconds: float,
     observer: GatewayObserver,
@@ -125,11 +149,13 @@ def build_gate(
     spans: Spans | None = None,
 ) -> Gate:
     """Wire a gateway's parts."""
+    volumes = storage.volumes
     relays = Relays(bus.outboxes, outboxes(volumes))
     quotas = Quotas(bus, volumes, relays, settings.usage_max_age_seconds)
     return Gate(
         bus=bus,
         volumes=volumes,
+        outside=storage.outside,
         settings=settings,
         observer=observer,
         commander=Commander(bus, settings.command_seconds, Repetitions(bus, settings.idempotency_seconds)),
@@ -140,7 +166,7 @@ def build_gate(
         teller=Teller(bus, relays),
         uploads=Uploads(bus, volumes, quotas, relays, settings, upload_lease_seconds, observer),
         sender=Sender(settings.read_bytes, settings.idle_seconds, observer),
-        checksums={name: Checksums() for name in volumes},
+        checksums={name: Checksums() for name in (NOWHERE, *volumes)},
         offload=Offload(settings.offload, settings.offload_prefix),
         paces=Paces(),
         client_peers=Peers(settings.peer_requests, settings.peer_rate),

@@ -19,6 +19,8 @@ MaybePath = Annotated[Path | None, BeforeValidator(lambda value: None if value =
 def _absolute(path: Path) -> Path:
     if not path.is_absolute():
         raise ValueError("is not an absolute path")
+    if ".." in path.parts:
+        raise ValueError("has `..`, which links may lead elsewhere")
     return path
 
 
@@ -111,7 +113,8 @@ class GatewaySettings(BaseModel):
     )
     max_upload_bytes: int = Field(100 << 30, ge=1, description="largest file an upload may have, in bytes")
     resumable_uploads: bool = Field(
-        False, description="whether `/uploads` speaks draft-ietf-httpbis-resumable-upload-12 (interop version 8)"
+        False,
+        description="whether `/uploads` speaks draft-ietf-httpbis-resumable-upload-12 (interop versions 8 and 9)",
     )
     offload: OffloadHeader = Field(
         OffloadHeader.NONE,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypeVar
 
 import jwt
@@ -87,8 +88,8 @@ class DownloadClaims(PathClaims):
     archive: bool = False
     #: Bytes a second all downloads with this token may have together.
     rate: Rate | None = None
-    #: Backend.AI's way to name a path outside of any volume: a token that asks for it is for nothing here.
-    unmanaged_path: None = None
+    #: A directory outside of all volumes that is read instead of the folder, as Backend.AI's manager names them.
+    unmanaged_path: str | None = None
 
 
 class ArchiveClaims(Claims):
@@ -123,6 +124,29 @@ _REMEMBERED: Final = 2000
 _REMEMBERED_BYTES: Final = 4096
 
 
+class _Known:
+    """A token whose signature is good."""
+
+    def __init__(self, payload: Mapping[str, Any]) -> None:
+        self._payload = payload
+        self._claims: Claims | None = None
+
+    def is_read_as(self, model: type[Claims]) -> bool:
+        """Whether it was read as such a token last."""
+        return isinstance(self._claims, model)
+
+    def read_as(self, model: type[C]) -> C:
+        """What it says. Raises ForbiddenError: it is for something else."""
+        if isinstance(self._claims, model):
+            return self._claims
+        try:
+            claims = model.model_validate(self._payload)
+        except ValidationError as error:
+            raise ForbiddenError(f"the token is not for {model.purpose}", token=told(error)) from error
+        self._claims = claims
+        return claims
+
+
 class Tokens:
     """Makes and checks tokens.
 
@@ -135,8 +159,8 @@ class Tokens:
         self._keys = keys
         self._valid_seconds = valid_seconds
         self._skew_seconds = skew_seconds
-        #: What tokens say whose signature was found good: a client that sends many requests sends one token.
-        self._known: OrderedDict[str, dict[str, Any]] = OrderedDict()
+        #: Tokens whose signature was found good: a client that sends many requests sends one token.
+        self._known: OrderedDict[str, _Known] = OrderedDict()
 
     def expiry(self) -> int:
         """`exp` of a token made now."""
@@ -166,14 +190,11 @@ class Tokens:
             UnauthenticatedError: no token, a wrong signature, or expired.
             ForbiddenError: a good token for something else, or for somebody who may not do it.
         """
-        payload = self._known.get(token)
-        if payload is None:
-            payload = self._verified(token)
-            self._remember(token, payload)
-        try:
-            claims = model.model_validate(payload)
-        except ValidationError as error:
-            raise ForbiddenError(f"the token is not for {model.purpose}", token=told(error)) from error
+        known = self._known.get(token)
+        if known is None:
+            known = _Known(self._verified(token))
+            self._remember(token, known)
+        claims = known.read_as(model)
         if not even_expired:
             self.check_time(claims)
         self._check_permission(claims)
@@ -186,6 +207,9 @@ class Tokens:
 
     def read_any(self, token: str, one: type[C], other: type[D], *, even_expired: bool = False) -> C | D:
         """Check a token of either kind. Raises as `read`."""
+        known = self._known.get(token)
+        if known is not None and known.is_read_as(other):
+            return self.read(token, other, even_expired=even_expired)
         try:
             return self.read(token, one, even_expired=even_expired)
         except ForbiddenError:
@@ -197,10 +221,10 @@ class Tokens:
             message = f"{claims.perm.value!r} is not enough for {claims.purpose}: {claims.needs.value!r} is needed"
             raise ForbiddenError(message, field="permission")
 
-    def _remember(self, token: str, payload: dict[str, Any]) -> None:
+    def _remember(self, token: str, known: _Known) -> None:
         if len(token) > _REMEMBERED_BYTES:
             return
-        self._known[token] = payload
+        self._known[token] = known
         while len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
 

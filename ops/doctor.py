@@ -67,6 +67,8 @@ def examine(config: Path | None) -> Iterator[Finding]:
     yield from _bridge(settings)
     for name, volume in settings.volumes.items():
         yield from _volume(name, volume)
+    for directory in settings.gateway.unmanaged_paths:
+        yield _outside(directory)
     yield from _ports(settings)
 
 
@@ -265,6 +267,17 @@ def _reflink(what: str, probe: Path, copy: Path) -> Finding:
                 raise
             return Finding(Grade.OK, what, "no reflinks; copies take room and time")
     return Finding(Grade.OK, what, "reflinks; copies are instant")
+
+
+def _outside(directory: Path) -> Finding:
+    """Whether a directory outside of all volumes can be read; clients hear no more than that it has no files."""
+    what = f"unmanaged path {directory}"
+    try:
+        with os.scandir(directory):
+            return Finding(Grade.OK, what, "can be read")
+    except OSError as error:
+        remedy = f"mount it, let user {os.getuid()} read it, or take it out of gateway.unmanaged_paths"
+        return Finding(Grade.WARN, what, f"cannot be read: {error.strerror}", remedy)
 
 
 def _ports(settings: Settings) -> Iterator[Finding]:

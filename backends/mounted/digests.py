@@ -36,14 +36,18 @@ def keep(mount: Beneath, fd: int, sha256: bytes) -> None:
             _keep_aside(mount, fd, stamp, text)
 
 
-def kept(mount: Beneath, fd: int) -> bytes | None:
-    """The digest of an open file's present bytes, if one was kept."""
+def kept(mount: Beneath | None, fd: int) -> bytes | None:
+    """The digest of an open file's present bytes, if one was kept.
+
+    Args:
+        mount: root of the volume it lies on; None: it lies on none, and nothing is kept aside.
+    """
     try:
         text = os.getxattr(fd, _ATTRIBUTE)
     except OSError as error:
         if error.errno not in (errno.ENODATA, *_UNSUPPORTED):
             raise
-        text = _kept_aside(mount, fd)
+        text = b"" if mount is None else _kept_aside(mount, fd)
     digest, _, stamp = text.decode("ascii", "replace").partition(" ")
     if stamp != _stamp(fd):
         return None

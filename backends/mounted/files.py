@@ -6,13 +6,14 @@ from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
-from backends.contract import Committed, FileStat, Listing, ReadHandle, SmallFile, SmallRead, Synced, Tell
+from backends.contract import Committed, FileStat, SmallFile, Synced, Tell
 from backends.mounted import names, reading, staging, storing
 from backends.mounted.appending import MountedStaging
 from backends.mounted.beneath import Beneath
 from backends.mounted.changes import Change, alone
 from backends.mounted.errors import missing, translated
 from backends.mounted.outbox import MountedOutbox
+from backends.mounted.read_access import MountedReadAccess
 from backends.mounted.read_handle import MountedReadHandle
 from backends.powers import StagedUpload, WholeUpload
 from backends.threads import VolumeThreads
@@ -27,7 +28,7 @@ T = TypeVar("T")
 _DELETE_STEP: Final = 2000
 
 
-class MountedFiles:
+class MountedFiles(MountedReadAccess):
     """File access by a mount point."""
 
     def __init__(
@@ -37,9 +38,9 @@ class MountedFiles:
         threads: VolumeThreads,
         outbox: MountedOutbox | None = None,
     ) -> None:
+        super().__init__(threads, mount)
         self._mount = mount
         self._folder = folder
-        self._threads = threads
         self._outbox = outbox
 
     def _root(self) -> Beneath:
@@ -48,19 +49,6 @@ class MountedFiles:
                 return self._mount.below(self._folder.directory)
             except NotADirectoryError as error:
                 raise missing(str(self._folder), Subject.VFOLDER) from error
-
-    async def _run(
-        self, operation: Callable[Concatenate[Beneath, P], T], /, *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        return await self._threads.run(self._on_root(operation), *args, **kwargs)
-
-    def _on_root(self, operation: Callable[Concatenate[Beneath, P], T]) -> Callable[P, T]:
-        def on_root(*args: P.args, **kwargs: P.kwargs) -> T:
-            with self._root() as root:
-                return operation(root, *args, **kwargs)
-
-        on_root.__name__ = operation.__name__
-        return on_root
 
     async def _change(
         self, name: str, change: Callable[Concatenate[Beneath, P], Change[T]], /, *args: P.args, **kwargs: P.kwargs
@@ -80,39 +68,11 @@ class MountedFiles:
         make.__name__ = name
         return await self._threads.run(make)
 
-    async def stat(self, path: RelativePath) -> FileStat:
-        """Look at an entry; a link is looked at itself."""
-        return await self._run(names.look, path)
-
-    async def listing(self, path: RelativePath, *, limit: int) -> Listing:
-        """List a directory."""
-        return await self._threads.scan(self._on_root(names.list_directory), path, limit)
-
-    async def open_read(self, path: RelativePath) -> MountedReadHandle:
-        """Open a regular file; a link inside the folder is followed."""
-        descriptor, known = await self._run(reading.open_file, path)
-        return MountedReadHandle(descriptor, known, self._mount, self._threads)
-
-    async def open_or_read(
-        self, path: RelativePath, few: Callable[[FileStat], tuple[int, int] | None]
-    ) -> tuple[FileStat, bytes | ReadHandle]:
-        """Open a file, or read some of its bytes; all on one thread."""
-        known, found = await self._run(reading.open_or_read, path, few)
-        if isinstance(found, bytes):
-            return known, found
-        return known, MountedReadHandle(found, known, self._mount, self._threads, is_watched=True)
-
     def read_at_once(
         self, path: RelativePath, few: Callable[[FileStat], tuple[int, int] | None]
     ) -> bytes | bytearray | None:
         """Read some bytes of a file, if they lie in memory."""
         return reading.read_at_once(self._mount, (*self._folder.directory, *path.parts), few)
-
-    async def read_many(
-        self, paths: Sequence[RelativePath], *, max_bytes: int, then: Callable[[Sequence[SmallRead | None]], T]
-    ) -> T:
-        """Read small files whole, all on one thread."""
-        return await self._run(reading.read_many, paths, max_bytes, then)
 
     async def store_many(self, session: str, files: Sequence[SmallFile]) -> Sequence[int | None]:
         """Put small files at their places, all on one thread."""

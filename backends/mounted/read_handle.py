@@ -24,6 +24,7 @@ class MountedReadHandle:
     """An open file; also sends to a socket inside the kernel.
 
     Args:
+        mount: root of the volume it lies on; None: it lies on none, and nothing is kept with it.
         is_watched: whether all that is read of it has to be of the state in which it was opened: it is looked at
             after each block, and once it was written to, or its attributes were changed, it fails.
     """
@@ -32,7 +33,7 @@ class MountedReadHandle:
         self,
         descriptor: SharedDescriptor,
         known: FileStat,
-        mount: Beneath,
+        mount: Beneath | None,
         threads: VolumeThreads,
         *,
         is_watched: bool = False,
@@ -75,6 +76,8 @@ class MountedReadHandle:
         await self._threads.run(self._keep_sha256, digest)
 
     def _keep_sha256(self, digest: bytes) -> None:
+        if self._mount is None:
+            return
         with self.descriptor.use() as fd, translated("reading"):
             digests.keep(self._mount, fd, digest)
 
@@ -83,6 +86,8 @@ class MountedReadHandle:
         return await self._threads.run(self._place)
 
     def _place(self) -> str | None:
+        if self._mount is None:
+            return None
         with self.descriptor.use() as fd:
             found, root = os.readlink(f"/proc/self/fd/{fd}"), os.readlink(f"/proc/self/fd/{self._mount.fd}")
         below = found.removeprefix(f"{root.rstrip('/')}/")

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Literal
 
 from aiohttp import web
 
-from domain.errors import ConflictError, InvalidPathError, InvalidRequestError, NotFoundError, Subject
+from domain.errors import (
+    ConflictError,
+    ForbiddenError,
+    InvalidPathError,
+    InvalidRequestError,
+    NotFoundError,
+    Subject,
+    UnsupportedError,
+)
 from domain.foreign_names import read_path
 from domain.paths import RelativePath
 from gateway.archive.answer import ArchiveOf, Packing, send_archive
@@ -21,6 +31,7 @@ from gateway.problems import file_not_found
 from gateway.protocol.disposition import shown
 from gateway.protocol.inline import inline_type
 from gateway.selections import Selections
+from gateway.stock import Stock
 from gateway.tokens import ArchiveClaims, DownloadClaims
 
 
@@ -84,10 +95,11 @@ class DownloadRoutes:
         parameters = read_query(request, DownloadParameters)
         claims = self._gate.tokens.read(parameters.token, DownloadClaims)
         try:
-            path = _below(read_path(parameters.dst_dir or ""), read_path(claims.relpath))
-            if parameters.archive or claims.archive:
-                return await self._directory(request, claims, path, parameters)
-            return await self._file(request, claims, path, parameters)
+            path = read_path(parameters.dst_dir or "") / read_path(claims.relpath)
+            async with self._stock(claims) as stock:
+                if parameters.archive or claims.archive:
+                    return await self._directory(request, claims, stock, path, parameters)
+                return await self._file(request, claims, stock, path, parameters)
         except InvalidPathError:
             return file_not_found().response()
         except NotFoundError as error:
@@ -95,25 +107,52 @@ class DownloadRoutes:
                 return file_not_found().response()
             raise
 
+    @asynccontextmanager
+    async def _stock(self, claims: DownloadClaims) -> AsyncIterator[Stock]:
+        """What a token is for.
+
+        Raises:
+            ForbiddenError: a directory that may not be read, whoever signs for it.
+        """
+        outside = claims.unmanaged_path
+        if outside is None:
+            yield self._gate.stock(claims.volume, claims.vfid)
+            return
+        if not self._gate.outside.admits(outside):
+            told = {"unmanaged_path": "no directory that may be read"}
+            raise ForbiddenError(f"the token is not for {claims.purpose}", token=told)
+        async with self._gate.stock_outside(outside) as stock:
+            yield stock
+
     async def _file(
-        self, request: web.Request, claims: DownloadClaims, path: RelativePath, how: DownloadParameters
+        self,
+        request: web.Request,
+        claims: DownloadClaims,
+        stock: Stock,
+        path: RelativePath,
+        how: DownloadParameters,
     ) -> web.StreamResponse:
         pace = self._gate.paces.of(how.token, claims.rate)
-        return await send_file(
-            self._gate, request, claims.volume, claims.vfid, path, headers=how.fields(path.name), pace=pace
-        )
+        return await send_file(self._gate, request, stock, path, headers=how.fields(path.name), pace=pace)
 
     async def _directory(
-        self, request: web.Request, claims: DownloadClaims, path: RelativePath, how: DownloadParameters
+        self,
+        request: web.Request,
+        claims: DownloadClaims,
+        stock: Stock,
+        path: RelativePath,
+        how: DownloadParameters,
     ) -> web.StreamResponse:
         """Send a directory; a file is what it would be without the wish for an archive."""
+        if claims.unmanaged_path is not None:
+            raise UnsupportedError("directories outside of all volumes are not packed")
         volume, folder = claims.volume, claims.vfid
         try:
             manifest = await Gatherer(self._gate.files(volume, folder), self._most).directory(path)
         except ConflictError as error:
             if error.facts.get("reason") != "not-a-directory":
                 raise
-            return await self._file(request, claims, path, how)
+            return await self._file(request, claims, stock, path, how)
         name = how.filename or (folder.uuid.hex if path.is_root else path.name)
         return await self._packed(request, ArchiveOf(volume, folder, manifest, how.packing, name), claims.rate, how)
 
@@ -142,8 +181,3 @@ class DownloadRoutes:
     def _most(self) -> int:
         """Members an archive may have."""
         return self._gate.settings.archive_limit
-
-
-def _below(directory: RelativePath, path: RelativePath) -> RelativePath:
-    """A path in a directory; neither leads out. Raises InvalidPathError: it is too long."""
-    return path if directory.is_root else read_path(f"{directory}/{path}")

@@ -39,7 +39,7 @@ async def send_finished(
         return _UNFINISHED.response()
     if session.destination is None or not await _is_still_there(gate, session):
         raise GoneError("the file is not there any more, or was changed", subject=Subject.UPLOAD)
-    return await send_file(gate, request, session.volume, session.folder, session.destination)
+    return await send_file(gate, request, gate.stock(session.volume, session.folder), session.destination)
 
 
 async def _is_still_there(gate: Gate, session: UploadSession) -> bool:

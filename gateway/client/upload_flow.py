@@ -96,7 +96,7 @@ class UploadFlow:
             raise ChecksumMismatchError(f"the body's {checksum.algorithm} is not the one announced", offset=0)
         done = await self._uploads.create_whole(session, data)
         self._gate.observer.received(session.volume, len(data))
-        return _finished(done)
+        return finished_view(done)
 
     async def new(self, known: Known) -> UploadView:
         """An upload nobody has heard of yet and no byte has come of, as the protocol sees it."""
@@ -108,7 +108,7 @@ class UploadFlow:
 
     async def _view(self, session: UploadSession, offset: int | None) -> UploadView:
         if session.state is UploadState.COMMITTED:
-            return _finished(session)
+            return finished_view(session)
         return UploadView(
             offset=offset,
             length=await self._uploads.length(session),
@@ -134,7 +134,8 @@ class UploadFlow:
             self._gate.observer.transferring("upload", -1)
 
 
-def _finished(session: UploadSession) -> UploadView:
+def finished_view(session: UploadSession) -> UploadView:
+    """A finished upload as the protocol sees it."""
     return UploadView(
         offset=session.length,
         length=session.length,

@@ -1,9 +1,9 @@
-"""aiohttp's connection handler, but for the simplest downloads, which are answered before it wakes up.
+"""aiohttp's connection handler, but for the simplest requests, which are answered before it wakes up.
 
-A range of some KiB costs an HTTP library far more than the bytes do: a parser, a task, a request, middlewares, a
-response, a writer, and a thread for the file, each of them worth having for other requests. What needs none of
-that and lies in the page cache is answered where it arrives, in one call. Whatever is not exactly of that kind goes
-the ordinary way, which gives the same answers.
+A range of some KiB, or a small file that is put at its place, costs an HTTP library more than the bytes do: a
+parser, a task, a request, middlewares, a response, a writer, each of them worth having for other requests. What
+needs none of that is answered where it arrives: a download in the page cache in one call, an upload when the volume
+has it. Whatever is not exactly of that kind goes the ordinary way, which gives the same answers.
 
 aiohttp has no public way to do this. What is used of its inside is named here and nowhere else; where a release
 lacks it, everything goes the ordinary way.
@@ -12,7 +12,7 @@ lacks it, everything goes the ordinary way.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final
 
 from aiohttp import web
@@ -22,7 +22,8 @@ from loguru import logger
 from gateway.client.connection import ClientHandler, unreadable
 from gateway.cors import Cors
 from gateway.express.downloads import ExpressDownloads
-from gateway.express.head import SimpleHead, read_simple_head
+from gateway.express.request import SimpleRequest, read_simple_request
+from gateway.express.uploads import ExpressUploads
 from gateway.gate import Gate
 
 #: Options that are the server's, and not the connections'.
@@ -44,10 +45,10 @@ def express(gate: Gate, options: Mapping[str, Any]) -> Callable[[web.Server], Pr
         loop = asyncio.get_running_loop()
         known = {name: value for name, value in options.items() if name not in _SERVERS}
         fields = unreadable(Cors(gate.settings.allow_origins), gate.version)
-        downloads = ExpressDownloads.offered(gate)
-        if downloads is None or not all(hasattr(RequestHandler, name) for name in _USED):
+        downloads, uploads = ExpressDownloads.offered(gate), ExpressUploads.offered(gate)
+        if not (downloads or uploads) or not all(hasattr(RequestHandler, name) for name in _USED):
             return lambda: ClientHandler(server, loop, fields, known)
-        return lambda: ExpressHandler(server, loop, fields, known, downloads)
+        return lambda: ExpressHandler(server, loop, fields, known, downloads, uploads)
 
     return protocols
 
@@ -55,7 +56,7 @@ def express(gate: Gate, options: Mapping[str, Any]) -> Callable[[web.Server], Pr
 class ExpressHandler(ClientHandler):
     """One connection."""
 
-    __slots__ = ("_downloads", "_is_simple")
+    __slots__ = ("_answering", "_downloads", "_held", "_is_closing", "_is_simple", "_uploads")
 
     def __init__(
         self,
@@ -63,35 +64,106 @@ class ExpressHandler(ClientHandler):
         loop: asyncio.AbstractEventLoop,
         fields: Mapping[str, str],
         options: Mapping[str, Any],
-        downloads: ExpressDownloads,
+        downloads: ExpressDownloads | None,
+        uploads: ExpressUploads | None,
     ) -> None:
         super().__init__(server, loop, fields, options)
         self._downloads = downloads
-        #: Whether all that came so far were whole heads without a body: then the library waits for none.
+        self._uploads = uploads
+        #: Whether all that came so far were whole requests: then the library waits for none.
         self._is_simple = True
+        #: An answer on its way, and what came behind its request.
+        self._answering: asyncio.Task[None] | None = None
+        self._held = b""
+        #: Whether it ends when that answer is given.
+        self._is_closing = False
 
     def data_received(self, data: bytes) -> None:
         """Answer, or hand over."""
-        if not (self._is_simple and self._answered(data)):
+        if self._answering is not None:
+            self._hold(data)
+        elif not (data and self._is_simple and self._answered(data)):  # the library calls this with nothing as well
             super().data_received(data)
 
+    def _hold(self, data: bytes) -> None:
+        """Keep what came until the answer before it is given; no more than what comes at once."""
+        self._held += data
+        if self.transport is not None:
+            self.transport.pause_reading()
+
     def _answered(self, data: bytes) -> bool:
-        head = read_simple_head(data)
-        if head is None:
+        request = read_simple_request(data)
+        if request is None:
             self._is_simple = False
             return False
-        if not self._is_idle() or not self._tried(head):
+        if not self._is_idle() or not self._tried(request, data):
             return False
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
         return True
 
-    def _tried(self, head: SimpleHead) -> bool:
+    def _tried(self, request: SimpleRequest, data: bytes) -> bool:
         try:
-            return self._downloads.answer(head, self.transport)
+            if request.method == "GET":
+                return self._downloads is not None and self._downloads.answer(request, self.transport)
+            answer = self._begun(request)
         except Exception:  # noqa: BLE001  a defect here is no reason not to be answered
-            logger.exception("GET {} failed by a defect", head.target.partition("?")[0])
+            _log_defect(request)
             return False
+        if answer is None:
+            return False
+        self._answering = self._loop.create_task(self._finish(answer, request, data))
+        return True
+
+    def _begun(self, request: SimpleRequest) -> Coroutine[None, None, bytes | None] | None:
+        if self._uploads is None or self.transport is None or self.transport.get_write_buffer_size():
+            return None
+        return self._uploads.begin(request, self.transport)
+
+    async def _finish(
+        self, answer: Coroutine[None, None, bytes | None], request: SimpleRequest, data: bytes
+    ) -> None:
+        """Send an answer when it is there, then go on with what came behind its request."""
+        try:
+            found = await answer
+        except Exception:  # noqa: BLE001  likewise
+            _log_defect(request)
+            found = None
+        self._answering = None
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            return
+        if found is None:
+            super().data_received(data)
+        else:
+            self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+            transport.write(found)
+        self._go_on(transport)
+
+    def _go_on(self, transport: asyncio.Transport) -> None:
+        held, self._held = self._held, b""
+        if held:
+            transport.resume_reading()
+            self.data_received(held)
+        if self._is_closing:
+            self.close()
+
+    def close(self) -> None:
+        """Take no more requests, and end once those that came are answered; who stops the server waits for that."""
+        if self._answering is None:
+            super().close()
+        else:
+            self._is_closing = True
+
+    async def shutdown(self, timeout: float | None = 15.0) -> None:
+        """End, after some time whether that answer is given or not."""
+        await super().shutdown(timeout)
+        if self._answering is not None:
+            self._answering.cancel()
 
     def _is_idle(self) -> bool:
         """Whether the library has answered everything it was handed."""
         return self._waiter is not None and not self._waiter.done() and not self._messages and not self._close
+
+
+def _log_defect(request: SimpleRequest) -> None:
+    logger.exception("{} {} failed by a defect", request.method, request.target.partition("?")[0])

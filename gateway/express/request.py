@@ -1,4 +1,4 @@
-"""Request heads (RFC 9112) that say nothing but what a download needs."""
+"""Requests (RFC 9112) that came whole and say nothing but what a download, or a small upload, needs."""
 
 from __future__ import annotations
 
@@ -7,51 +7,82 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-#: Longest head looked at, in bytes; longer ones are the library's business.
-_MAX_BYTES: Final = 16 << 10
-_HEAD: Final = re.compile(rb"GET ([!-~]+) HTTP/1\.1((?:\r\n[!-9;-~]+:[\t -~]*)+)\r\n\r\n")
-#: Fields that make no difference to a download.
+#: Longest head and body looked at, in bytes; longer ones are the library's business.
+_HEAD_BYTES: Final = 16 << 10
+_BODY_BYTES: Final = 64 << 10
+_HEAD: Final = re.compile(rb"(GET|POST) ([!-~]+) HTTP/1\.1((?:\r\n[!-9;-~]+:[\t -~]*)+)\r\n\r\n")
+_NUMBER: Final = re.compile(r"[0-9]{1,6}")
+#: Fields that make no difference.
 _IGNORED: Final = frozenset(
     {"user-agent", "accept", "accept-encoding", "accept-language", "cache-control", "cookie", "pragma", "referer"}
 )
-#: Fields that do, as they are called by who decides on them.
-_KNOWN: Final = {
-    "host": "Host",
-    "connection": "Connection",
-    "range": "Range",
-    "if-range": "If-Range",
-    "if-match": "If-Match",
-    "if-none-match": "If-None-Match",
-    "if-modified-since": "If-Modified-Since",
-    "if-unmodified-since": "If-Unmodified-Since",
-    "x-request-id": "X-Request-ID",
+_ALWAYS: Final = ("Host", "Connection", "X-Request-ID")
+#: Fields that do, by methods, as they are called by who decides on them.
+_DECIDING: Final = {
+    "GET": (
+        "Range",
+        "If-Range",
+        "If-Match",
+        "If-None-Match",
+        "If-Modified-Since",
+        "If-Unmodified-Since",
+    ),
+    "POST": (
+        "Authorization",
+        "Content-Length",
+        "Content-Type",
+        "Tus-Resumable",
+        "Upload-Length",
+        "Upload-Metadata",
+    ),
 }
+_KNOWN: Final = {method: {name.lower(): name for name in (*_ALWAYS, *names)} for method, names in _DECIDING.items()}
 
 
 @dataclass(frozen=True, slots=True)
-class SimpleHead:
-    """A GET without a body on a connection that is kept."""
+class SimpleRequest:
+    """A request on a connection that is kept."""
 
+    method: str
     target: str
-    #: Header fields, by the names of `_KNOWN`.
+    #: Header fields, by the names of `_DECIDING`.
     fields: Mapping[str, str]
+    body: bytes = b""
 
 
-def read_simple_head(data: bytes) -> SimpleHead | None:
-    """Read what came from a connection; None unless it is exactly one head of this kind."""
-    match = _HEAD.fullmatch(data) if len(data) <= _MAX_BYTES else None
-    if match is None:
+def read_simple_request(data: bytes) -> SimpleRequest | None:
+    """Read what came from a connection; None unless it is exactly one request of this kind."""
+    match = _HEAD.match(data, 0, _HEAD_BYTES)
+    if match is None or len(data) - match.end() > _BODY_BYTES:
         return None
+    method = match[1].decode("ascii")
+    fields = _read_fields(match[3].decode("ascii"), _KNOWN[method])
+    if fields is None or not fields.pop("Host", ""):
+        return None
+    if fields.pop("Connection", "keep-alive").lower() != "keep-alive":
+        return None
+    request = SimpleRequest(method, match[2].decode("ascii"), fields, data[match.end() :])
+    return request if _is_whole(request) else None
+
+
+def _read_fields(text: str, known: Mapping[str, str]) -> dict[str, str] | None:
+    """Fields by the names of `known`; None if there is another one, or one twice."""
     fields: dict[str, str] = {}
-    for line in match[2].decode("ascii").split("\r\n")[1:]:
-        name, _, value = line.partition(":")
-        name = name.lower()
-        if name in _IGNORED:
+    for line in text.split("\r\n")[1:]:
+        given, _, value = line.partition(":")
+        given = given.lower()
+        if given in _IGNORED:
             continue
-        known = _KNOWN.get(name)
-        if known is None or known in fields:
+        name = known.get(given)
+        if name is None or name in fields:
             return None
-        fields[known] = value.strip(" \t")
-    if not fields.pop("Host", "") or fields.pop("Connection", "keep-alive").lower() != "keep-alive":
-        return None
-    return SimpleHead(match[1].decode("ascii"), fields)
+        fields[name] = value.strip(" \t")
+    return fields
+
+
+def _is_whole(request: SimpleRequest) -> bool:
+    """Whether it ends where its body is said to."""
+    if request.method == "GET":
+        return not request.body
+    length = request.fields.get("Content-Length", "")
+    return _NUMBER.fullmatch(length) is not None and int(length) == len(request.body)

@@ -7,9 +7,8 @@ from aiohttp import web
 from backends.integrity import Integrity, verify
 from backends.walk import is_directory
 from domain.events import FileDamaged
-from domain.foreign_names import read_path
+from domain.foreign_names import path_of, read_path
 from domain.ids import VFolderId
-from domain.paths import RelativePath
 from gateway.gate import Gate
 from gateway.parameters import Bool, Parameters, PathText, Text
 from gateway.uploads.places import upload_path
@@ -51,9 +50,9 @@ class ContentRoutes:
         volume = self._gate.volume(parameters.volume)
         source = read_path(parameters.relpath)
         folder = parameters.dst_vfid or parameters.vfid
-        target = RelativePath.parse(parameters.dst_relpath)
+        target = read_path(parameters.dst_relpath)
         if await is_directory(volume.files(folder), target):
-            target /= RelativePath((source.name,))
+            target /= path_of((source.name,))
         copied = await self._gate.uploads.copy(
             UploadSource(parameters.vfid, source), volume.name, folder, upload_path(str(target))
         )

@@ -173,8 +173,9 @@ class FileRoutes:
         """Send a file's bytes."""
         parameters = await self._gate.body(request, PathParameters)
         path = read_path(parameters.relpath)
+        stock = self._gate.stock(parameters.volume, parameters.vfid)
         try:
-            return await send_file(self._gate, request, parameters.volume, parameters.vfid, path, whole=True)
+            return await send_file(self._gate, request, stock, path, whole=True)
         except NotFoundError as error:
             if error.subject is not Subject.FILE:
                 raise

@@ -11,8 +11,9 @@ from pydantic import Field
 from domain.errors import UnsupportedError
 from domain.foreign_names import read_path
 from domain.ids import VFolderId
-from domain.paths import ROOT, RelativePath
+from domain.paths import ROOT
 from gateway.gate import Gate
+from gateway.manager.unmanaged import is_unmanaged
 from gateway.parameters import Bool, Parameters, PathText, Text
 from gateway.selections import Selections
 from gateway.tokens import AnyPermission, ArchiveClaims, CollectionClaims, DownloadClaims, Rate, UploadClaims
@@ -104,7 +105,7 @@ class TransferRoutes:
         claims = CollectionClaims(
             volume=self._gate.volume(parameters.volume).name,
             vfid=parameters.vfid,
-            relpath=str(RelativePath.parse(parameters.relpath)),
+            relpath=str(read_path(parameters.relpath)),
             owner=parameters.owner or secrets.token_hex(16),
             perm=parameters.permission,
             exp=self._gate.tokens.expiry(),
@@ -115,18 +116,31 @@ class TransferRoutes:
     async def download(self, request: web.Request) -> web.Response:
         """Make the token of a download; whether the file is there shows when it is used."""
         parameters = await self._gate.body(request, DownloadParameters)
-        if parameters.unmanaged_path is not None:
-            raise UnsupportedError("paths outside of volumes are not served")
         claims = DownloadClaims(
-            volume=self._gate.volume(parameters.volume).name,
+            volume=self._volume(parameters),
             vfid=parameters.vfid,
             relpath=parameters.relpath,
             archive=parameters.archive,
+            unmanaged_path=parameters.unmanaged_path,
             rate=parameters.rate,
             perm=parameters.permission,
             exp=self._gate.tokens.expiry(),
         )
         return web.json_response({"token": self._gate.tokens.sign(claims)})
+
+    def _volume(self, parameters: DownloadParameters) -> str:
+        """Where the manager says that what is downloaded is.
+
+        Raises:
+            UnsupportedError: outside of all volumes, and of the directories that may be read.
+            NotFoundError: on no volume there is.
+        """
+        path = parameters.unmanaged_path
+        if path is not None and not self._gate.outside.admits(path):
+            raise UnsupportedError("paths outside of volumes are not served, but for those the settings name")
+        if path is not None and is_unmanaged(self._gate, parameters.volume):
+            return parameters.volume
+        return self._gate.volume(parameters.volume).name
 
     async def archive(self, request: web.Request) -> web.Response:
         """Make the token of several files and directories; what they and patterns lead to shows when it is used."""

@@ -15,16 +15,15 @@ from typing import Any, Final
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from backends.outside import NOWHERE
 from domain.errors import NotFoundError, Subject, UnsupportedError
 from gateway.gate import Gate
 from gateway.problems import file_not_found
 
-NAME: Final = "noop"
-
 
 def is_unmanaged(gate: Gate, volume: str) -> bool:
     """Whether this is where the manager says that unmanaged folders are."""
-    return volume == NAME and NAME not in gate.volumes
+    return volume == NOWHERE and NOWHERE not in gate.volumes
 
 
 def answering_unmanaged(gate: Gate) -> Middleware:

@@ -7,10 +7,13 @@ from typing import Final, Self
 from uuid import UUID
 
 from domain.errors import PenstockError
+from domain.foreign_names import read_path, sendable
 from domain.ids import QuotaScopeId, ScopeKind, VFolderId
 from domain.paths import RelativePath
 
 _ID_BYTES: Final = 16
+#: How names stand as bytes, as the system has them.
+_BYTES: Final = ("utf-8", "surrogateescape")
 _KINDS: Final = {ScopeKind.USER: b"u", ScopeKind.PROJECT: b"p", None: b"-"}
 _BY_LETTER: Final = {letter: kind for kind, letter in _KINDS.items()}
 
@@ -26,7 +29,8 @@ class Brief:
         """As bytes: the kind of scope, its id if there is one, the folder's id, the path."""
         scope = self.folder.scope
         ids = (scope.uuid.bytes if scope else b"") + self.folder.uuid.bytes
-        return _KINDS[scope.kind if scope else None] + ids + str(self.path).encode()
+        # What is told of a byte that is part of no character takes four.
+        return _KINDS[scope.kind if scope else None] + ids + "/".join(self.path.parts).encode(*_BYTES)
 
     @classmethod
     def decode(cls, data: bytes) -> Self | None:
@@ -37,6 +41,6 @@ class Brief:
             if kind is not None:
                 scope, rest = QuotaScopeId(kind, UUID(bytes=rest[:_ID_BYTES])), rest[_ID_BYTES:]
             folder = VFolderId(scope, UUID(bytes=rest[:_ID_BYTES]))
-            return cls(folder, RelativePath.parse(rest[_ID_BYTES:].decode()))
+            return cls(folder, read_path(sendable(rest[_ID_BYTES:].decode(*_BYTES))))
         except (ValueError, KeyError, PenstockError):
             return None

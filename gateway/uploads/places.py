@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from backends.contract import Volume
 from domain.errors import InvalidPathError, InvalidRequestError, NotFoundError, Subject
+from domain.foreign_names import read_path
 from domain.ids import VolumeName
 from domain.paths import RelativePath
 from gateway.protocol.metadata import file_name
@@ -30,7 +31,7 @@ def upload_path(text: str, below: str | None = None) -> RelativePath:
     Raises:
         InvalidPathError: the folder itself, a reserved place, or no path in it.
     """
-    path = RelativePath.parse(below or "") / RelativePath.parse(text)
+    path = read_path(below or "") / read_path(text)
     if path.is_root or path.is_reserved:
         raise InvalidPathError("nothing can be uploaded there", subject=Subject.FILE, path=str(path))
     return path
@@ -41,7 +42,7 @@ def named_path(claims: CollectionClaims, metadata: Mapping[str, str]) -> Relativ
     name = file_name(metadata)
     if name is None:
         raise InvalidRequestError("filename or relativePath is required", field="Upload-Metadata")
-    base = RelativePath.parse(claims.relpath)
+    base = read_path(claims.relpath)
     path = upload_path(name, claims.relpath)
     if path == base or not path.is_within(base):
         raise InvalidPathError("it leads out of the token's directory", subject=Subject.FILE, path=name[:200])

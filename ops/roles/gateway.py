@@ -5,9 +5,10 @@ from __future__ import annotations
 import anyio
 from loguru import logger
 
+from backends.mounted.outside import open_outside
 from gateway.app import client_app, manager_app, server_options
 from gateway.express.handler import express
-from gateway.gate import build_gate
+from gateway.gate import Storage, build_gate
 from gateway.uploads.sweeper import sweep_for_ever
 from ops.generations import Turn
 from ops.metrics import GatewayMetrics
@@ -20,10 +21,13 @@ from ops.version import VERSION
 
 async def run(settings: Settings, turn: Turn) -> None:
     """Serve both ports until its turn ends; then let running requests end."""
-    async with opened(settings, "gateway", turn) as parts:
+    async with (
+        opened(settings, "gateway", turn) as parts,
+        open_outside(settings.gateway.unmanaged_paths, parts.observer) as outside,
+    ):
         gate = build_gate(
             parts.bus,
-            parts.volumes,
+            Storage(parts.volumes, outside),
             settings.gateway,
             settings.bus.upload_lease_seconds,
             GatewayMetrics(parts.registry),

@@ -31,6 +31,8 @@ class Parts:
 
     settings: Settings
     registry: CollectorRegistry
+    #: Of what is called on storage.
+    observer: BackendMetrics
     bus: Bus
     volumes: Mapping[VolumeName, Volume]
     health: Health
@@ -41,12 +43,13 @@ class Parts:
 async def opened(settings: Settings, role: str, turn: Turn) -> AsyncIterator[Parts]:
     """Open volumes and bus, in this order, and close them in the other; listen for changes of the settings."""
     registry = CollectorRegistry()
+    observer = BackendMetrics(registry)
     node = f"{socket.gethostname()}.{role}.{os.getpid()}.{uuid4().hex[:8]}"
     async with (
-        open_volumes(settings.volumes, BackendMetrics(registry)) as volumes,
+        open_volumes(settings.volumes, observer) as volumes,
         open_streams_bus(settings.bus, node, BusMetrics(registry)) as bus,
         anyio.create_task_group() as tasks,
     ):
         tasks.start_soon(follow_settings, bus, turn.renew)
-        yield Parts(settings, registry, bus, volumes, Health(bus, volumes, VERSION), turn)
+        yield Parts(settings, registry, observer, bus, volumes, Health(bus, volumes, VERSION), turn)
         tasks.cancel_scope.cancel()

@@ -42,6 +42,11 @@ class Line:
         """Send some bytes."""
         self._writer.write(data)
 
+    @property
+    def unsent(self) -> int:
+        """Bytes that wait because the other end does not read."""
+        return self._writer.transport.get_write_buffer_size()
+
     async def answer(self, to: str = "") -> Answer:
         """The next answer, interim ones included; that to a HEAD has no body whatever it says."""
         with anyio.fail_after(PATIENCE):

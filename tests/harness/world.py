@@ -24,6 +24,7 @@ from actors.jobs.work import do_work
 from actors.observer import SilentObserver as SilentActors
 from actors.settings import ActorSettings
 from backends.contract import Volume
+from backends.mounted.outside import open_outside
 from backends.observer import SilentObserver as SilentBackends
 from backends.registry import Site, driver
 from backends.settings import ThreadSettings
@@ -37,7 +38,7 @@ from domain.ids import VolumeName
 from domain.spans import NoSpans, Spans
 from gateway.app import client_app, manager_app, server_options
 from gateway.express.handler import express
-from gateway.gate import Gate, build_gate
+from gateway.gate import Gate, Storage, build_gate
 from gateway.observer import Answered, SilentObserver
 from gateway.settings import ClientListen, GatewaySettings, ManagerListen
 from ops.health import Health
@@ -220,6 +221,7 @@ async def open_world(
     watching = Watching()
     async with (
         open_vfs(site) as volume,
+        open_outside(settings.unmanaged_paths, SilentBackends()) as outside,
         open_memory_bus(store, bus_settings, "gateway") as bus,
         open_memory_bus(store, bus_settings, "actor") as actor_bus,
         aiohttp.ClientSession(auto_decompress=False) as session,
@@ -237,7 +239,7 @@ async def open_world(
         tasks.start_soon(fleet.run, stop)
         volumes = {volume.name: volume}
         health = Health(bus, volumes, "1.2.3")
-        gate = build_gate(bus, volumes, settings, 0.4, watching, "1.2.3", health.document, spans)
+        gate = build_gate(bus, Storage(volumes, outside), settings, 0.4, watching, "1.2.3", health.document, spans)
         if relays:
             tasks.start_soon(gate.relays.run)
         tasks.start_soon(gate.quotas.limits.follow)

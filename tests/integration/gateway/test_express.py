@@ -16,7 +16,7 @@ from harness.world import TOKEN_SECRET, World, open_world
 
 from domain.spans import NoSpans
 from gateway.express.downloads import ExpressDownloads
-from gateway.express.head import SimpleHead
+from gateway.express.request import SimpleRequest
 
 pytestmark = pytest.mark.anyio
 
@@ -33,7 +33,7 @@ class Spied:
         self.answers: list[bool] = []
         real: Callable[..., bool] = ExpressDownloads.answer
 
-        def answer(express: ExpressDownloads, head: SimpleHead, transport: asyncio.Transport | None) -> bool:
+        def answer(express: ExpressDownloads, head: SimpleRequest, transport: asyncio.Transport | None) -> bool:
             self.answers.append(real(express, head, transport))
             return self.answers[-1]
 

@@ -136,5 +136,6 @@ async def test_unmanaged_paths_have_to_be_absolute(tmp_path: Path) -> None:
     given = {"manager_secret": "s", "token_secret": "t" * 32}
     assert GatewaySettings(**given).unmanaged_paths == []
     assert GatewaySettings(**given, unmanaged_paths=["/srv/shared"]).unmanaged_paths == [Path("/srv/shared")]
-    with pytest.raises(ValueError, match="is not an absolute path"):
-        GatewaySettings(**given, unmanaged_paths=["srv/shared"])
+    for path, wrong in (("srv/shared", "is not an absolute path"), ("/srv/../etc", "has `..`")):
+        with pytest.raises(ValueError, match=wrong):
+            GatewaySettings(**given, unmanaged_paths=[path])

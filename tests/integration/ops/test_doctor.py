@@ -76,6 +76,15 @@ def test_a_volume_that_is_not_there(config: Path) -> None:
     assert (finding["grade"], finding["remedy"][:8]) == ("fail", "mkdir -p")
 
 
+def test_directories_outside_of_all_volumes(config: Path, tmp_path: Path) -> None:
+    change(config, "[gateway]\n", f'[gateway]\nunmanaged_paths = ["{tmp_path}/volume", "{tmp_path}/nope"]\n')
+    code, findings = examine(config)
+    assert code == 0
+    assert grades(findings[f"unmanaged path {tmp_path}/volume"]) == {"ok"}
+    (finding,) = findings[f"unmanaged path {tmp_path}/nope"]
+    assert (finding["grade"], finding["seen"]) == ("warn", "cannot be read: No such file or directory")
+
+
 def test_an_unknown_backend(config: Path) -> None:
     change(config, '"vfs"', '"floppy"')
     code, findings = examine(config)

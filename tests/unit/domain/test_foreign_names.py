@@ -63,6 +63,21 @@ def test_each_stands_for_one_byte() -> None:
     assert len(os.fsencode(read_path(ODD * 255).name)) == 255
 
 
+@pytest.mark.parametrize(("above", "below"), [(ODD, "b"), ("a", ODD), (ODD, f"b/{ODD}"), (".", ODD), (ODD, ".")])
+def test_what_lies_below(above: str, below: str) -> None:
+    path = read_path(above) / read_path(below)
+    assert path == read_path(f"{above}/{below}")
+    assert path.parts == (*read_path(above).parts, *read_path(below).parts)
+
+
+def test_what_lies_below_is_no_longer_than_any_path() -> None:
+    half = read_path("/".join([ODD * 200] * 10))
+    with pytest.raises(InvalidPathError):
+        half / half
+    with pytest.raises(InvalidPathError):
+        RelativePath.parse("/".join(["a" * 200] * 10)) / half
+
+
 def test_what_lies_above_and_beside() -> None:
     path = read_path(f"{ODD}/b")
     assert str(path.parent) == ODD

@@ -40,6 +40,7 @@ def check(module: ModuleType, pieces: list[bytes]) -> None:
         compressor = begin()
         assert unpack(b"".join([compressor.compress(piece) for piece in pieces]) + compressor.flush()) == data
     assert module.gunzipped(io.BytesIO(gzip.compress(data))).read() == data
+    check_inflate(module, data)
     broken = bytearray(gzip.compress(data + b"more"))
     broken[10] = 0xFF
     with pytest.raises((*module.DEFLATE_ERRORS, OSError, EOFError)):
@@ -48,6 +49,17 @@ def check(module: ModuleType, pieces: list[bytes]) -> None:
     for piece in pieces:
         crc = module.crc32(piece, crc)
     assert crc == zlib.crc32(data)
+
+
+def check_inflate(module: ModuleType, data: bytes) -> None:
+    """Whoever unpacks is given no more at once than he asks for."""
+    compressor, stream, found = module.deflate(), module.inflate(), []
+    packed = compressor.compress(data) + compressor.flush() + b"behind"
+    while not stream.eof:
+        found.append(stream.decompress(stream.unconsumed_tail or packed, 1000))
+        packed = b""
+        assert len(found[-1]) <= 1000
+    assert b"".join(found) == data
 
 
 @given(PIECES)

@@ -1,28 +1,39 @@
-"""Which request heads are simple enough to be answered without the HTTP library."""
+"""Which requests are simple enough to be answered without the HTTP library."""
 
 from __future__ import annotations
 
 import pytest
 
-from gateway.express.head import SimpleHead, read_simple_head
+from gateway.express.request import SimpleRequest, read_simple_request
 
 FIRST = "GET /download?token=a.b-c_d HTTP/1.1"
 HOST = "Host: localhost:6021"
+POST = "POST /files?token=a.b HTTP/1.1"
 
 
-def read(*lines: str, end: str = "\r\n\r\n") -> SimpleHead | None:
-    return read_simple_head(("\r\n".join(lines) + end).encode("latin-1"))
+def read(*lines: str, end: str = "\r\n\r\n") -> SimpleRequest | None:
+    return read_simple_request(("\r\n".join(lines) + end).encode("latin-1"))
 
 
 def test_what_a_download_needs_is_read() -> None:
     head = read(FIRST, HOST, "User-Agent: curl/8", "Accept: */*", "RANGE:bytes=0-9\t", "connection: Keep-Alive")
-    assert head == SimpleHead("/download?token=a.b-c_d", {"Range": "bytes=0-9"})
+    assert head == SimpleRequest("GET", "/download?token=a.b-c_d", {"Range": "bytes=0-9"})
 
 
 @pytest.mark.parametrize(
     "lines",
     [
         ("POST /download HTTP/1.1", HOST),
+        ("PATCH /files HTTP/1.1", HOST, "Content-Length: 0"),
+        (FIRST, HOST, "Upload-Length: 1"),
+        (POST, HOST, "Content-Length: 1"),
+        (POST, HOST, "Content-Length: +0"),
+        (POST, HOST, "Content-Length: 0", "Content-Length: 0"),
+        (POST, HOST, "Content-Length: 0", "Transfer-Encoding: chunked"),
+        (POST, HOST, "Content-Length: 0", "Expect: 100-continue"),
+        (POST, HOST, "Content-Length: 0", "Upload-Checksum: md5 a"),
+        (POST, HOST, "Content-Length: 0", "X-HTTP-Method-Override: PATCH"),
+        (POST, HOST, "Content-Length: 0", "Range: bytes=0-1"),
         ("HEAD /download HTTP/1.1", HOST),
         ("GET /download HTTP/1.0", HOST),
         ("GET  /download HTTP/1.1", HOST),
@@ -60,3 +71,24 @@ def test_everything_else_is_left(lines: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("end", ["", "\r\n", "\n\n", "\r\n\r\nbody"])
 def test_a_part_of_a_head_is_left(end: str) -> None:
     assert read(FIRST, HOST, end=end) is None
+
+
+def test_what_a_small_upload_needs_is_read() -> None:
+    fields = ["Content-Length: 6", "tus-resumable:1.0.0", "Authorization: Bearer a.b", "Accept: */*"]
+    assert read(POST, HOST, *fields, end="\r\n\r\na\r\n\r\nb") == SimpleRequest(
+        "POST",
+        "/files?token=a.b",
+        {"Content-Length": "6", "Tus-Resumable": "1.0.0", "Authorization": "Bearer a.b"},
+        b"a\r\n\r\nb",
+    )
+
+
+@pytest.mark.parametrize(("count", "is_read"), [(64 << 10, True), ((64 << 10) + 1, False)])
+def test_bodies_are_small(count: int, is_read: bool) -> None:
+    found = read(POST, HOST, f"Content-Length: {count}", end="\r\n\r\n" + "x" * count)
+    assert (found is not None) is is_read
+
+
+@pytest.mark.parametrize("end", ["\r\n\r\n", "\r\n\r\n12", "\r\n\r\n1234"])
+def test_a_body_in_pieces_or_with_something_behind_it_is_left(end: str) -> None:
+    assert read(POST, HOST, "Content-Length: 3", end=end) is None

@@ -1,0 +1,50 @@
+"""What all answers given at once have in common: who may ask, and how a head is written (RFC 9112)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Final
+
+from gateway.express.request import SimpleRequest
+from gateway.gate import Gate
+from gateway.middlewares import request_id_of
+from gateway.peers import peer_of
+from gateway.protocol.validators import http_date
+
+_STATUS_LINES: Final = {200: "HTTP/1.1 200 OK", 201: "HTTP/1.1 201 Created", 206: "HTTP/1.1 206 Partial Content"}
+
+
+def admitted(gate: Gate, transport: asyncio.Transport) -> AbstractContextManager[None]:
+    """Count who asks, if that may be too much; requests with X-Forwarded-For are not simple.
+
+    Raises:
+        TooManyError: it is.
+    """
+    peers = gate.client_peers
+    if not peers.are_limited:
+        return nullcontext()
+    address = transport.get_extra_info("peername")
+    remote = address[0] if isinstance(address, tuple) else ""
+    return peers.admitted(peer_of(remote, (), gate.settings.trusted_proxies))
+
+
+def head(status: int, request: SimpleRequest, fields: Mapping[str, str], length: int, same: bytes) -> bytes:
+    """The head of an answer.
+
+    Args:
+        length: of its body, in bytes.
+        same: fields all answers of its kind have, as `written` has them.
+    """
+    lines = [_STATUS_LINES[status]]
+    lines += [f"{name}: {value}" for name, value in fields.items()]
+    lines += [f"Content-Length: {length}", f"Date: {http_date(time.time())}"]
+    lines += [f"X-Request-ID: {request_id_of(request.fields)}", ""]
+    return "\r\n".join(lines).encode("latin-1") + same
+
+
+def written(fields: Mapping[str, str]) -> bytes:
+    """Fields at the end of a head, and that end."""
+    return "".join(f"{name}: {value}\r\n" for name, value in fields.items()).encode("latin-1") + b"\r\n"

@@ -1,0 +1,393 @@
+"""Uploads that are taken without the HTTP library: the same answers, files and events, whoever takes them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+from harness.fields import BODY, metadata
+from harness.line import Line
+from harness.tus import Collection
+from harness.world import FOLDER, Answer, World, open_world
+
+from backends.mounted.files import MountedFiles
+from domain.errors import BackendFaultError, PenstockError
+from domain.spans import NoSpans
+from gateway.express.request import SimpleRequest
+from gateway.express.uploads import ExpressUploads
+
+pytestmark = pytest.mark.anyio
+
+DATA = os.urandom(4096)
+#: A field that nobody heeds, but makes a request no simple one.
+ORDINARY = {"X-Unheard-Of": "1"}
+Fields = Mapping[str, str]
+
+
+class Spied:
+    """What became of requests that were begun at once: whether they were answered."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.answered: list[bool] = []
+        begin = ExpressUploads.begin
+
+        def spy(express: ExpressUploads, request: SimpleRequest, transport: Any) -> Any:
+            begun = begin(express, request, transport)
+            if begun is None:
+                self.answered.append(False)
+                return None
+            return self._noted(begun)
+
+        monkeypatch.setattr(ExpressUploads, "begin", spy)
+
+    async def _noted(self, begun: Any) -> bytes | None:
+        answer: bytes | None = await begun
+        self.answered.append(answer is not None)
+        return answer
+
+
+@pytest.fixture
+def spied(monkeypatch: pytest.MonkeyPatch) -> Spied:
+    return Spied(monkeypatch)
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with open_world(tmp_path) as found:
+        await found.make_folder()
+        yield found
+
+
+@pytest.fixture
+async def files(world: World) -> Collection:
+    return await Collection.open(world)
+
+
+def fields_of(data: bytes, name: str, more: Fields) -> dict[str, str]:
+    told = {**BODY, "Upload-Length": str(len(data)), "Upload-Metadata": metadata(filename=name)}
+    return {name: value for name, value in {**told, **more}.items() if value}
+
+
+def post(line: Line, target: str, data: bytes, name: str = "a", **more: str) -> None:
+    """Send a request in one piece; a field that is empty is left out."""
+    dashed = {field.replace("_", "-"): value for field, value in more.items()}
+    fields = {"Content-Length": str(len(data)), **fields_of(data, name, dashed)}
+    head = [f"POST {target} HTTP/1.1", "Host: x", *(f"{field}: {value}" for field, value in fields.items())]
+    line.send("\r\n".join([*head, "", ""]).encode() + data)
+
+
+def fail_first(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """Have the first file not come to its place."""
+    real = MountedFiles.place_whole
+    errors = [error]
+
+    async def place(files: MountedFiles, *args: Any) -> bool:
+        if errors:
+            raise errors.pop()
+        return await real(files, *args)
+
+    monkeypatch.setattr(MountedFiles, "place_whole", place)
+
+
+async def warm(line: Line) -> None:
+    """The first request of a connection may come before the library waits for one."""
+    line.head("GET", "/", {})
+    assert (await line.answer()).status == 200
+
+
+def comparable(answer: Answer) -> tuple[int, dict[str, str], bytes]:
+    passing = {"Date", "X-Request-ID"}
+    assert passing <= set(answer.headers)
+    told = {name: value for name, value in answer.headers.items() if name not in passing}
+    if "Location" in told:
+        place, _, query = told["Location"].partition("?")
+        told["Location"] = f"{place[:-32]}?{query}"
+    return answer.status, told, answer.body
+
+
+async def both_ways(world: World, target: str, data: bytes, name: str, **more: str) -> tuple[Answer, Answer]:
+    """What is answered at once, or not, and what the ordinary way answers; each on a connection of its own."""
+    async with Line.open(world) as line, Line.open(world) as other:
+        await warm(line)
+        post(line, target, data, name, **more)
+        told = await line.answer()
+        post(other, target, data, f"{name}", **more, **ORDINARY)
+        ordinary = await other.answer()
+    await world.gate.relays.settle_all()
+    return told, ordinary
+
+
+# --- the same ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [1, 4096, 60_000])
+@pytest.mark.parametrize("bearer", [True, False])
+async def test_it_makes_no_difference_who_takes_it(
+    world: World, files: Collection, spied: Spied, size: int, bearer: bool
+) -> None:
+    data = os.urandom(size)
+    target = "/files" if bearer else f"/files?token={files.token}"
+    more = {"Authorization": f"Bearer {files.token}"} if bearer else {}
+    told, ordinary = await both_ways(world, target, data, "new/dir/é", **more)
+    assert spied.answered == [True]
+    assert told.status == 201
+    assert comparable(told) == comparable(ordinary)
+    assert (world.folder / "new/dir/é").read_bytes() == data
+    head = await files.head("/" + told.headers["Location"])
+    assert (head.status, head.headers["Upload-Offset"]) == (200, str(size))
+    first, second = (event.body for event in world.events("file.uploaded"))
+    assert {**first, "session": "", "replaced_bytes": size} == {**second, "session": ""}
+    counted = [(one.method, one.endpoint, one.status) for one in world.watching.answers if one.method == "POST"]
+    assert counted[-2:] == [("POST", "/files", 201)] * 2
+
+
+async def test_many_on_one_connection(world: World, files: Collection, spied: Spied) -> None:
+    async with Line.open(world) as line:
+        await warm(line)
+        for n in range(20):
+            post(line, f"/files?token={files.token}", b"%d" % n, f"f{n}")
+            assert (await line.answer()).status == 201
+    assert spied.answered == [True] * 20
+    assert [(world.folder / f"f{n}").read_bytes() for n in range(20)] == [b"%d" % n for n in range(20)]
+    await world.gate.relays.settle_all()
+    assert [event.body["path"] for event in world.events("file.uploaded")] == [f"f{n}" for n in range(20)]
+
+
+# --- what is left to the ordinary way -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("more", "status"),
+    [
+        ({"Tus-Resumable": ""}, 412),
+        ({"Tus-Resumable": "0.2.2"}, 412),
+        ({"Content-Type": "text/plain"}, 415),
+        ({"Upload-Length": "4097"}, 201),
+        ({"Upload-Length": "5"}, 413),
+        ({"Upload-Length": "-1"}, 400),
+        ({"Upload-Length": ""}, 400),
+        ({"Upload-Metadata": ""}, 400),
+        ({"Upload-Metadata": "filename ***"}, 400),
+        ({"Upload-Metadata": metadata(filename="../away")}, 400),
+        ({"Upload-Metadata": metadata(filename=".upload/x")}, 400),
+        ({"Upload-Metadata": metadata(filename="a", sha256="0" * 64)}, 460),
+        ({"Upload-Metadata": metadata(filename="a", extract="1")}, 400),
+        ({"Upload-Metadata": metadata(filename="dir")}, 400),
+        ({"Upload-Metadata": metadata(filename="out/x")}, 400),
+        ({"Authorization": "Bearer nonsense"}, 401),
+        ({"Authorization": "Basic YTpi"}, 401),
+        ({"Origin": "https://a.example"}, 201),
+        ({"Upload-Checksum": "sha1 AAAAAAAAAAAAAAAAAAAAAAAAAAA="}, 460),
+        ({"Upload-Concat": "partial", "Upload-Metadata": ""}, 201),
+    ],
+)
+async def test_everything_else_is_answered_as_ever(
+    world: World, files: Collection, spied: Spied, more: dict[str, str], status: int
+) -> None:
+    (world.folder / "dir").mkdir()
+    (world.folder / "out").symlink_to(world.path)
+    fields = {"Authorization": f"Bearer {files.token}", **more}
+    dashed = {name.replace("-", "_"): value for name, value in fields.items()}
+    told, ordinary = await both_ways(world, "/files", DATA, "a", **dashed)
+    assert told.status == status
+    assert comparable(told) == comparable(ordinary)
+    assert not any(spied.answered)
+
+
+async def test_folders_that_are_not_there_or_limited(world: World, files: Collection, spied: Spied) -> None:
+    away = world.folder.rename(world.path / "elsewhere")
+    told, ordinary = await both_ways(world, f"/files?token={files.token}", DATA, "a")
+    assert (told.status, comparable(told)) == (404, comparable(ordinary))
+    away.rename(world.folder)
+    body = {"volume": "disk", "vfid": FOLDER, "options": {"limit_bytes": 10_000}}
+    assert (await world.manager("PUT", "/folder/quota", body)).status == 204
+    told, ordinary = await both_ways(world, f"/files?token={files.token}", DATA, "a")
+    assert (told.status, ordinary.status) == (201, 201)
+    told, ordinary = await both_ways(world, f"/files?token={files.token}", DATA * 3, "b")
+    assert (told.status, comparable(told)) == (413, comparable(ordinary))
+    assert not any(spied.answered)
+
+
+async def test_a_token_for_one_upload_is_not_for_this(world: World, spied: Spied) -> None:
+    token = await world.upload_token("a", len(DATA))
+    async with Line.open(world) as line:
+        await warm(line)
+        post(line, f"/files?token={token}", DATA)
+        assert (await line.answer()).status == 201
+    assert spied.answered == [False]
+    assert (world.folder / "a").read_bytes() == DATA
+
+
+async def test_a_volume_without_an_outbox(tmp_path: Path, spied: Spied, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backends.mounted.mountinfo.MountedAs.keeps_order", False)
+    async with open_world(tmp_path) as world:
+        await world.make_folder()
+        files = await Collection.open(world)
+        told, ordinary = await both_ways(world, f"/files?token={files.token}", DATA, "a")
+        assert (told.status, comparable(told)) == (201, comparable(ordinary))
+        assert (world.folder / "a").read_bytes() == DATA
+        assert len(world.events("file.uploaded")) == 2
+    assert spied.answered == [False]
+
+
+@pytest.mark.parametrize("error", [BackendFaultError("EIO"), RuntimeError("a defect")])
+async def test_what_fails_is_tried_on_the_ordinary_way(
+    world: World, files: Collection, spied: Spied, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    fail_first(monkeypatch, error)
+    async with Line.open(world) as line:
+        await warm(line)
+        for name in ("a", "b"):
+            post(line, f"/files?token={files.token}", DATA, name)
+            assert (await line.answer()).status == 201
+    assert spied.answered == [False, True] if isinstance(error, PenstockError) else [True]
+    assert (world.folder / "a").read_bytes() == DATA
+
+
+# --- connections ----------------------------------------------------------------------------------------
+
+
+class Gate:
+    """Holds back what is put at its place, until it is opened."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.begun = anyio.Event()
+        self.opened = anyio.Event()
+        real = MountedFiles.place_whole
+
+        async def held(files: MountedFiles, *args: Any) -> bool:
+            self.begun.set()
+            await self.opened.wait()
+            return await real(files, *args)
+
+        monkeypatch.setattr(MountedFiles, "place_whole", held)
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
+    return Gate(monkeypatch)
+
+
+async def test_what_comes_meanwhile_is_answered_behind_it(
+    world: World, files: Collection, spied: Spied, gate: Gate
+) -> None:
+    target = f"/files?token={files.token}"
+    async with Line.open(world) as line:
+        await warm(line)
+        post(line, target, DATA, "a", X_Request_ID="first")
+        await gate.begun.wait()
+        line.head("GET", "/", {"X-Request-ID": "second"})
+        post(line, target, DATA, "b", X_Request_ID="third", **ORDINARY)
+        await anyio.sleep(0.05)
+        post(line, target, DATA, "c", X_Request_ID="fourth")
+        await anyio.sleep(0.05)
+        gate.opened.set()
+        told = [await line.answer() for _ in range(4)]
+        assert [answer.headers["X-Request-ID"] for answer in told] == ["first", "second", "third", "fourth"]
+        assert [answer.status for answer in told] == [201, 200, 201, 201]
+        post(line, target, DATA, "d")
+        assert (await line.answer()).status == 201
+    assert spied.answered[0]
+    assert {name.name for name in world.folder.iterdir()} == {"a", "b", "c", "d"}
+
+
+async def test_a_simple_request_that_waited_is_simple(
+    world: World, files: Collection, spied: Spied, gate: Gate
+) -> None:
+    async with Line.open(world) as line:
+        await warm(line)
+        post(line, f"/files?token={files.token}", DATA, "a")
+        await gate.begun.wait()
+        post(line, f"/files?token={files.token}", DATA, "b")
+        await anyio.sleep(0.05)
+        gate.opened.set()
+        assert [(await line.answer()).status for _ in range(2)] == [201, 201]
+        post(line, f"/files?token={files.token}", DATA, "c")
+        assert (await line.answer()).status == 201
+    assert spied.answered == [True] * 3
+
+
+async def test_a_client_that_sends_on_and_on_is_held_back(world: World, files: Collection, gate: Gate) -> None:
+    """Nothing of what it sends is read before its first request is answered, but for what came at once."""
+    async with Line.open(world) as line:
+        await warm(line)
+        post(line, f"/files?token={files.token}", DATA, "a")
+        await gate.begun.wait()
+        for n in range(400):
+            post(line, f"/files?token={files.token}", b"x" * 60_000, f"f{n}", **ORDINARY)
+            await anyio.lowlevel.checkpoint()
+        await anyio.sleep(0.2)
+        assert line.unsent > 10 << 20
+        gate.opened.set()
+        for _ in range(401):
+            assert (await line.answer()).status == 201
+
+
+async def test_it_is_stored_for_a_client_that_has_left(world: World, files: Collection, gate: Gate) -> None:
+    async with Line.open(world) as line:
+        await warm(line)
+        post(line, f"/files?token={files.token}", DATA, "a")
+        await gate.begun.wait()
+    await anyio.sleep(0.05)
+    gate.opened.set()
+    await world.settled(lambda: world.events("file.uploaded"))
+    assert (world.folder / "a").read_bytes() == DATA
+
+
+async def test_a_server_that_stops_answers_first(tmp_path: Path, spied: Spied, gate: Gate) -> None:
+    told: list[int] = []
+
+    async def read(line: Line) -> None:
+        told.append((await line.answer()).status)
+        assert await line.has_ended()
+
+    async def open_soon() -> None:
+        await anyio.sleep(0.3)
+        gate.opened.set()
+
+    async with AsyncExitStack() as stack, anyio.create_task_group() as tasks, open_world(tmp_path) as world:
+        await world.make_folder()
+        files = await Collection.open(world)
+        line = await stack.enter_async_context(Line.open(world))
+        await warm(line)
+        post(line, f"/files?token={files.token}", DATA, "a")
+        await gate.begun.wait()
+        tasks.start_soon(read, line)
+        tasks.start_soon(open_soon)
+    assert told == [201]
+    assert spied.answered == [True]
+    assert (world.folder / "a").read_bytes() == DATA
+
+
+async def test_a_peer_who_asks_too_much_is_refused(tmp_path: Path, spied: Spied) -> None:
+    async with open_world(tmp_path, peer_rate=5) as world:
+        await world.make_folder()
+        files = await Collection.open(world)
+        async with Line.open(world) as line:
+            await warm(line)
+            told = []
+            for n in range(20):
+                post(line, f"/files?token={files.token}", DATA, f"f{n}")
+                told.append((await line.answer()).status)
+    assert set(told) == {201, 429}
+    assert spied.answered.count(True) == told.count(201)
+
+
+class Tracer:
+    """Makes spans, as far as anybody can see."""
+
+    serving = NoSpans.serving
+    handling = NoSpans.handling
+
+
+async def test_who_traces_hears_of_every_request(tmp_path: Path) -> None:
+    async with open_world(tmp_path, NoSpans()) as world:
+        assert ExpressUploads.offered(world.gate) is not None
+    async with open_world(tmp_path, Tracer()) as world:
+        assert ExpressUploads.offered(world.gate) is None
