@@ -16,7 +16,7 @@ _BOUNDS = {
     "minimum": "at least {}",
     "exclusiveMinimum": "more than {}",
     "maximum": "at most {}",
-    "minLength": "at least {} characters",
+    "minLength": "length at least {}",
     "pattern": "`{}`",
 }
 
