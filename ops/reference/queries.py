@@ -60,7 +60,7 @@ QUERIES: Final = (
     Query("directory listings", _count(_LIST)),
     Query("directory listings: 95th percentile of duration", _p95(_LIST)),
     Query("looks at quotas", _count('endpoint=~".*quota.*"', "endpoint")),
-    Query("limits that were hit", _count('error_detail="quota-exceeded"')),
+    Query("limits that were hit", _count('operation="check-limit"')),
     Query("permissions that were missing", _count('status_code="403"', "endpoint")),
     Query("tokens that did not hold", _count('status_code=~"400|401", endpoint=~"/upload|/download|/files"')),
     Query("share of successes", _count('status_code=~"2.."') + " / " + _count()),
