@@ -119,7 +119,7 @@ class Writer:
         try:
             yield
         except BaseException:
-            with anyio.move_on_after(_UNDO_SECONDS, shield=True):
+            with suppress(FencedError), anyio.move_on_after(_UNDO_SECONDS, shield=True):
                 await self._undo(opened, staging, start, digest)
             raise
         finally:
@@ -127,16 +127,32 @@ class Writer:
         if hasher.digest() != checksum.digest:
             await self._undo(opened, staging, start, digest)
             raise ChecksumMismatchError(f"the body's {checksum.algorithm} is not the one announced", offset=start)
+        await _confirm(opened, staging)
         await opened.change(self._sessions, floor=None)
 
     async def _undo(self, opened: OpenUpload, staging: Staging, start: int, digest: Hasher | None) -> None:
+        """Drop what was stored in vain. Raises FencedError: whoever has the upload now sees to that."""
+        await _confirm(opened, staging)
         await staging.truncate(start)
-        if opened.digest is not None:
-            staging.hashers.remove(opened.digest)
-        if digest is not None:
-            staging.hashers.append(digest)
-        opened.digest = digest
+        _put_digest(opened, staging, digest)
         await opened.change(self._sessions, floor=None)
+
+
+async def _confirm(opened: OpenUpload, staging: Staging) -> None:
+    """See that an upload is still ours. Raises FencedError: nothing of it is to be touched."""
+    try:
+        await opened.lease.confirm()
+    except FencedError:
+        _put_digest(opened, staging, None)  # it has seen bytes that do not count any more
+        raise
+
+
+def _put_digest(opened: OpenUpload, staging: Staging, digest: Hasher | None) -> None:
+    if opened.digest is not None:
+        staging.hashers.remove(opened.digest)
+    if digest is not None:
+        staging.hashers.append(digest)
+    opened.digest = digest
 
 
 class _Storing:

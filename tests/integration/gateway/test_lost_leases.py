@@ -1,0 +1,117 @@
+"""Requests that stood still for so long that somebody else has the upload, and then go on."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from harness.fields import BODY
+from harness.line import Line
+from harness.losing import Losing
+from harness.tus import Collection
+from harness.world import World, open_world
+
+from backends.mounted.appending import MountedStaging
+
+pytestmark = pytest.mark.anyio
+
+SIZE = 1000
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with open_world(tmp_path) as opened:
+        await opened.make_folder()
+        yield opened
+
+
+@pytest.fixture
+async def files(world: World) -> Collection:
+    return await Collection.open(world)
+
+
+@pytest.fixture
+def losing(world: World, monkeypatch: pytest.MonkeyPatch) -> Losing:
+    return Losing(world.store, monkeypatch)
+
+
+def checksum(data: bytes) -> dict[str, str]:
+    return {"Upload-Checksum": f"sha1 {base64.b64encode(hashlib.sha1(data).digest()).decode()}"}
+
+
+def staged(world: World, session: str) -> bytes:
+    return (world.folder / ".upload" / session).read_bytes()
+
+
+@asynccontextmanager
+async def sending(
+    files: Collection, url: str, offset: int, size: int, sent: bytes, body: bytes
+) -> AsyncIterator[Line]:
+    """A PATCH with a checksum of which the head and some bytes were sent, and stored."""
+    world, session = files.world, url.rpartition("/")[2]
+    fields = {**BODY, "Authorization": f"Bearer {files.token}", "Upload-Offset": str(offset), **checksum(body)}
+    async with Line.open(world) as line:
+        line.head("PATCH", url, {**fields, "Content-Length": str(size)})
+        line.send(sent)
+        await world.settled(lambda: staged(world, session)[offset:] == sent)
+        yield line
+
+
+async def test_who_lost_an_upload_takes_nothing_back_of_it(world: World, files: Collection, losing: Losing) -> None:
+    """Its bytes were to be compared, and went when somebody else came; what lies there now is not its own."""
+    url = await files.begin(SIZE)
+    session = url.rpartition("/")[2]
+    async with sending(files, url, 0, SIZE, b"a" * 500, b"a" * SIZE) as old:
+        await losing.lose(session)
+        assert (await files.patch(url, 0, b"n" * 600)).status == 204
+        old.send(b"a" * 500)
+        assert (await old.answer()).status == 423
+        assert staged(world, session) == b"n" * 600
+    assert (await files.patch(url, 600, b"m" * 400)).status == 204
+    data = b"n" * 600 + b"m" * 400
+    assert (world.folder / "a").read_bytes() == data
+    (event,) = world.events("file.uploaded")
+    assert event.body["sha256"] == hashlib.sha256(data).hexdigest()
+
+
+async def test_who_lost_an_upload_leaves_word_of_what_its_new_owner_has_to_compare(
+    world: World, files: Collection, losing: Losing
+) -> None:
+    url = await files.begin(SIZE)
+    session = url.rpartition("/")[2]
+    async with sending(files, url, 0, SIZE, b"a" * 500, b"a" * SIZE) as old:
+        await losing.lose(session)
+        async with sending(files, url, 0, SIZE, b"b" * 300, b"b" * SIZE) as new:
+            old.send(b"a" * 500)
+            assert (await old.answer()).status == 423
+            known = await world.gate.uploads.sessions.require(session)
+            assert known.session.floor == 0
+            assert staged(world, session) == b"b" * 300
+            new.send(b"b" * 700)
+            assert (await new.answer()).status == 204
+    assert (world.folder / "a").read_bytes() == b"b" * SIZE
+
+
+async def test_who_lost_an_upload_at_its_last_byte_does_not_say_that_it_was_compared(
+    world: World, files: Collection, losing: Losing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of a body was stored, then its sender's lease went on, then it was found to be the right one."""
+    url = await files.begin(SIZE)
+    session = url.rpartition("/")[2]
+    append = MountedStaging.append
+
+    async def slow(staging: MountedStaging, chunks: Sequence[bytes | memoryview]) -> None:
+        await append(staging, chunks)
+        if bytes(chunks[0]).startswith(b"a"):
+            await losing.lose(session)
+            assert (await files.patch(url, 0, b"n" * 600)).status == 204
+
+    monkeypatch.setattr(MountedStaging, "append", slow)
+    body = b"a" * 500
+    answer = await files.patch(url, 0, body, **checksum(body))
+    assert answer.status == 423
+    assert staged(world, session) == b"n" * 600
