@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from anyio.lowlevel import checkpoint
 
-from backends.contract import Entry, EntryKind, FileAccess, FileStat
+from backends.contract import Entry, EntryKind, FileStat, ReadAccess
 from domain.errors import (
     BackendUnavailableError,
     BusyError,
@@ -69,10 +69,10 @@ class Gatherer:
     """Walks directories of one folder. Links are never followed.
 
     Args:
-        most: members there may be.
+        most: members there may be, and entries besides that are left out.
     """
 
-    def __init__(self, files: FileAccess, most: int) -> None:
+    def __init__(self, files: ReadAccess, most: int) -> None:
         self._files = files
         self._most = most
         self._found = Manifest()
@@ -117,14 +117,25 @@ class Gatherer:
             self._tell("/".join(path.parts), "not a file")
 
     async def _below(self, path: RelativePath, skip: int, entries: Sequence[Entry]) -> None:
-        """Add what is in a directory. Not recursive: trees may be deeper than the call stack."""
-        waiting = [(path, entries)]
+        """Add what is in a directory. Not recursive: trees may be deeper than the call stack.
+
+        Each directory is looked at when it is its turn: of all that wait only their names are in memory, and they
+        count, for each of them becomes a member at least, or is told of.
+        """
+        waiting = list(await self._add_directory(path, skip, entries))
         while waiting:
-            directory, entries = waiting.pop()
-            if not entries and len(directory.parts) > skip:
-                await self._add_empty(directory, skip)
-            below = await self._add_entries(directory, skip, entries)
-            waiting.extend([(path, await self._try_entries(path, skip)) for path in below])
+            if len(self._found.members) + len(waiting) > self._most:
+                raise self._too_many()
+            directory = waiting.pop()
+            waiting += await self._add_directory(directory, skip, await self._try_entries(directory, skip))
+
+    async def _add_directory(
+        self, directory: RelativePath, skip: int, entries: Sequence[Entry]
+    ) -> Sequence[RelativePath]:
+        """Add what is in a directory; returns the directories there."""
+        if not entries and len(directory.parts) > skip:
+            await self._add_empty(directory, skip)
+        return await self._add_entries(directory, skip, entries)
 
     async def _add_empty(self, directory: RelativePath, skip: int) -> None:
         """Add a directory in which nothing was found, if it still is there."""
@@ -191,6 +202,8 @@ class Gatherer:
         self._found.members.append(member)
 
     def _tell(self, name: str, why: str) -> None:
+        if len(self._found.errors) >= self._most:
+            raise self._too_many()
         self._found.errors.append(f"{name}: {why}")
 
     def _too_many(self) -> TooLargeError:
