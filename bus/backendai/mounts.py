@@ -4,22 +4,29 @@ Penstock does not mount by itself. An operator names the programs that do (they 
 have); without one, the answer tells whether the directory is a mount point already.
 
 Every wish for a volume of this node is answered, by `volume_mounted` or `volume_unmounted`, as Backend.AI's own
-storage proxy does it: with no message where all is as it was wanted, or was before, else with one.
+storage proxy does it: with no message where all is as it was wanted, or was before, else with one. Wishes wait for
+each other only where they are for the same directory.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
-import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import Final
+from weakref import WeakValueDictionary
 
 import anyio
+from anyio.abc import TaskGroup
 from loguru import logger
 
 from bus.backendai.peer import Peer
 from bus.backendai.programs import MountPrograms, filled_in
+from bus.backendai.running import Running
 from bus.backendai.wire import parse_broadcast
 from bus.backendai.wishes import Wish
 from bus.backendai.words import Broadcast
@@ -27,7 +34,8 @@ from domain.errors import BusError, MalformedEventError
 
 _PAUSE_SECONDS: Final = 1.0
 _NODE_TYPE: Final = "storage_proxy"
-_TOLD_LETTERS: Final = 500
+#: Wishes that are seen to at once; more are refused, as those that hang would else become ever more.
+_MOST: Final = 64
 _DEFECT: Final = "an internal error; the log of the bridge has the details"
 
 
@@ -43,17 +51,23 @@ class Mounts:
         self._node = node
         self._places = places
         self._programs = programs
+        #: Who is at a directory.
+        self._turns: WeakValueDictionary[Path, anyio.Lock] = WeakValueDictionary()
+        #: By directory what was killed there, and may live on.
+        self._left: dict[Path, Running] = {}
+        self._at_once = 0
 
     async def run(self) -> None:
         """Listen for ever. What is broadcast while nobody listens is not heard, as with all of their listeners."""
-        while True:
-            try:
-                await self._peer.listen(self._heard)
-            except* (BusError, OSError) as errors:
-                logger.warning("listening to Backend.AI: {}", errors.exceptions[0])
-            await anyio.sleep(_PAUSE_SECONDS)
+        async with anyio.create_task_group() as wishes:
+            while True:
+                try:
+                    await self._peer.listen(partial(self._heard, wishes))
+                except* (BusError, OSError) as errors:
+                    logger.warning("listening to Backend.AI: {}", errors.exceptions[0])
+                await anyio.sleep(_PAUSE_SECONDS)
 
-    async def _heard(self, data: bytes) -> None:
+    async def _heard(self, wishes: TaskGroup, data: bytes) -> None:
         try:
             wish = Wish.of(parse_broadcast(data))
         except MalformedEventError:
@@ -61,7 +75,21 @@ class Mounts:
         if wish is None or wish.volume not in self._places:
             return
         path = self._places[wish.volume] / wish.directory
-        problem = await self._problem(wish, path)
+        if self._at_once < _MOST:
+            self._at_once += 1
+            wishes.start_soon(self._see_to, wish, path)
+        else:
+            await self._answer(wish, path, "too many wishes at once")
+
+    async def _see_to(self, wish: Wish, path: Path) -> None:
+        try:
+            async with self._turns.setdefault(path, anyio.Lock()):
+                problem = await self._problem(wish, path)
+            await self._answer(wish, path, problem)
+        finally:
+            self._at_once -= 1
+
+    async def _answer(self, wish: Wish, path: Path, problem: str) -> None:
         arguments = (self._node, _NODE_TYPE, str(path), wish.scope, problem or None)
         answer = Broadcast("volume_mounted" if wish.mount else "volume_unmounted", arguments)
         try:
@@ -86,25 +114,47 @@ class Mounts:
             return ""
         program = self._programs.mount if wish.mount else self._programs.unmount
         if program:
-            problem = await _run(filled_in(program, wish.fields(path)))
+            problem = await self._run(path, filled_in(program, wish.fields(path)))
             if problem:
                 return problem
         if await _is_mounted(path) is wish.mount:
             return ""
         return "nothing is mounted there" if wish.mount else "it is still mounted"
 
+    async def _run(self, path: Path, command: Sequence[str]) -> str:
+        """Run a program, once what was left behind at its directory is gone; returns what is wrong."""
+        if path in self._left:
+            await self._left[path].end()
+            del self._left[path]
+        try:
+            running = await Running.start(command)
+        except OSError as error:
+            return f"{command[0]}: {error.strerror}"
+        try:
+            return await running.problem()
+        finally:
+            running.leave()
+            if not running.has_ended:
+                self._left[path] = running
+
 
 async def _is_mounted(path: Path) -> bool:
-    # Left behind when the time is over: a server that is away can hold the call for ever.
-    return await anyio.to_thread.run_sync(os.path.ismount, path, abandon_on_cancel=True)
+    """Whether something is mounted there.
 
+    A server that is away can hold the call for ever. So its thread is left behind when the time is over, and is one
+    that holds up no process that is to end.
+    """
+    loop = asyncio.get_running_loop()
+    found: asyncio.Future[bool] = loop.create_future()
 
-async def _run(command: Sequence[str]) -> str:
-    """Run a program; returns what is wrong, empty if nothing is."""
-    try:
-        done = await anyio.run_process(command, check=False, stderr=subprocess.STDOUT)
-    except OSError as error:
-        return f"{command[0]}: {error.strerror}"
-    if done.returncode:
-        return done.stdout.decode(errors="replace").strip()[:_TOLD_LETTERS] or f"exit code {done.returncode}"
-    return ""
+    def tell(answer: bool) -> None:  # noqa: FBT001  the loop hands it on so
+        if not found.done():
+            found.set_result(answer)
+
+    def look() -> None:
+        answer = os.path.ismount(path)
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(tell, answer)
+
+    Thread(target=look, name="mount point", daemon=True).start()
+    return await found

@@ -11,9 +11,9 @@ from bus.backendai.wire import CHANNEL, STREAM, STREAM_LENGTH, note_key
 from bus.settings import BusSettings
 from bus.streams.connection import Connections, Conversation
 
-#: All of it in the words of `ACL SETUSER`.
+#: All of it in the words of `ACL SETUSER`; `+select` for any database but the first.
 NEEDED_RIGHTS: Final = (
-    "+client|setname +ping +eval +evalsha +get +set +xadd +publish +subscribe "
+    "+client|setname +select +ping +eval +evalsha +get +set +xadd +publish +subscribe "
     f"~{note_key('*')} ~{STREAM} ~bgtask.* &{CHANNEL}"
 )
 #: Stands where an id would.

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -18,10 +21,11 @@ import redis
 from harness.redis_server import RedisServer, debian_redis
 from pydantic import SecretStr
 
-from bus.backendai import mounts
+from bus.backendai import mounts, running
 from bus.backendai.mounts import Mounts
 from bus.backendai.peer import Peer
 from bus.backendai.programs import MountPrograms
+from bus.backendai.running import Running
 from bus.settings import BusSettings
 
 pytestmark = pytest.mark.anyio
@@ -75,6 +79,23 @@ def manager(server: RedisServer) -> Iterator[Manager]:
     found = Manager(server.port)
     yield found
     found.close()
+
+
+@pytest.fixture(autouse=True)
+async def all_end(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    """See that whatever was started has ended, though nobody waits for it."""
+    begun: list[Running] = []
+
+    async def start(command: Sequence[str]) -> Running:
+        begun.append(await real(command))
+        return begun[-1]
+
+    real = Running.start
+    monkeypatch.setattr(Running, "start", start)
+    yield
+    with anyio.fail_after(10):
+        for one in begun:
+            await one.end()
 
 
 @pytest.fixture
@@ -196,6 +217,104 @@ async def test_a_place_that_does_not_answer_is_told(
                 volume, "it took longer than 0.2 s"
             )
         assert await ask("do_volume_unmount", "there", "disk", SCOPE) == answer(volume, None)
+
+
+#: Hears of no end but the last one, tells who it is, and has started what holds its pipe.
+STUBBORN = ["sh", "-c", 'trap "" TERM INT HUP; sleep 600 & echo $$ > {path}.pid; wait']
+
+
+def refuse_to_end(patch: pytest.MonkeyPatch) -> None:
+    """Let nobody be killed, as if it ran as somebody else."""
+
+    def refused(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    patch.setattr(running.os, "killpg", refused)
+    patch.setattr(subprocess.Popen, "send_signal", refused)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+async def test_a_program_that_takes_too_long_is_killed_with_all_it_started(
+    server: RedisServer, volume: Path, manager: Manager
+) -> None:
+    async with listening(server, volume, MountPrograms(STUBBORN, [], 0.5), manager) as ask:
+        for _ in range(2):
+            told = await ask("do_volume_mount", "there", "disk", SCOPE)
+            assert told == answer(volume, "it took longer than 0.5 s")
+            group = int((volume / "there.pid").read_text())
+            with anyio.fail_after(10):
+                while (await anyio.run_process(["pgrep", "-g", str(group)], check=False)).stdout:
+                    await anyio.sleep(0.05)
+
+
+async def test_a_program_nobody_can_kill_holds_up_neither_other_wishes_nor_the_end(
+    server: RedisServer, volume: Path, manager: Manager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse_to_end(monkeypatch)
+    late = answer(volume, "it took longer than 1 s")
+    programs = MountPrograms(STUBBORN, ["true"], 1.0)
+    async with listening(server, volume, programs, manager) as ask:
+        manager.say("do_volume_mount", "there", "disk", SCOPE)
+        begun = time.monotonic()
+        assert await ask("do_volume_unmount", "elsewhere", "disk", SCOPE) == answer(volume, None, "elsewhere")
+        assert time.monotonic() - begun < 1
+        with anyio.fail_after(10):
+            while (told := manager.hear()) is None:
+                await anyio.sleep(0.02)
+        assert told == ("volume_mounted", late)
+        pid = int((volume / "there.pid").read_text())
+        (volume / "there.pid").unlink()
+        assert await ask("do_volume_mount", "there", "disk", SCOPE) == late
+        assert is_alive(pid), "it lives on"
+        assert not (volume / "there.pid").exists(), "and no other one is run beside it"
+        ended = time.monotonic()
+    assert time.monotonic() - ended < 1
+    monkeypatch.undo()
+    os.killpg(pid, signal.SIGKILL)
+    with anyio.fail_after(10):
+        while is_alive(pid):
+            await anyio.sleep(0.02)
+
+
+async def test_a_program_is_run_again_once_the_one_that_was_left_is_gone(
+    server: RedisServer, volume: Path, manager: Manager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with listening(server, volume, MountPrograms(STUBBORN, [], 0.5), manager) as ask:
+        with monkeypatch.context() as patch:
+            refuse_to_end(patch)
+            await ask("do_volume_mount", "there", "disk", SCOPE)
+        first = int((volume / "there.pid").read_text())
+        os.killpg(first, signal.SIGKILL)
+        await ask("do_volume_mount", "there", "disk", SCOPE)
+        assert int((volume / "there.pid").read_text()) != first
+
+
+async def test_what_a_program_leaves_behind_is_not_waited_for(
+    server: RedisServer, volume: Path, manager: Manager
+) -> None:
+    behind = ["sh", "-c", "sleep 600 & echo $! > {path}.pid; echo no; exit 3"]
+    async with listening(server, volume, MountPrograms(behind, [], 5.0), manager) as ask:
+        assert await ask("do_volume_mount", "there", "disk", SCOPE) == answer(volume, "no")
+    pid = int((volume / "there.pid").read_text())
+    assert is_alive(pid), "as what serves a mount has to stay"
+    os.kill(pid, signal.SIGKILL)
+
+
+async def test_more_wishes_than_can_be_seen_to_are_refused(
+    server: RedisServer, volume: Path, manager: Manager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mounts, "_MOST", 1)
+    async with listening(server, volume, MountPrograms(["sleep", "600"], [], 2.0), manager) as ask:
+        manager.say("do_volume_mount", "there", "disk", SCOPE)
+        told = await ask("do_volume_mount", "elsewhere", "disk", SCOPE)
+        assert told == answer(volume, "too many wishes at once", "elsewhere")
 
 
 async def test_nothing_is_said_of_what_is_not_its_affair(
