@@ -147,8 +147,13 @@ async def _told_by_redis(settings: BusSettings) -> tuple[Mapping[str, str], str]
 
 
 def _redis_version(what: str, info: Mapping[str, str]) -> Finding:
-    told = f"{info.get('server_name', 'redis')} {info.get('valkey_version', info['redis_version'])}"
-    version = tuple(int(part) for part in info["redis_version"].split(".")[:2])
+    spoken = info.get("redis_version", "")
+    told = f"{info.get('server_name', 'redis')} {info.get('valkey_version', spoken)}".strip()
+    numbers = spoken.split(".")[:2]
+    if not all(part.isdecimal() for part in numbers):
+        seen = f"{told}: it does not tell which version of Redis it speaks"
+        return Finding(Grade.WARN, what, seen, "see that it speaks Redis 6.2 or later")
+    version = tuple(map(int, numbers))
     if version < _OLDEST_REDIS:
         return Finding(Grade.FAIL, what, told, "use Redis 6.2 or later, or Valkey")
     return Finding(Grade.OK, what, told)

@@ -186,7 +186,7 @@ def resolve_secret(text: str, base: Path) -> str:
         return text
     name, _, key = rest.partition("#")
     try:
-        content = (base / name).read_text()
+        content = (base / name).read_text(encoding="utf-8")
     except OSError as error:
         raise ValueError(f"cannot read the secret in {name}: {error.strerror}") from error
     if not key:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from harness.redis_server import free_port
+from harness.sentinels import Failover
 
 from backends.mounted.mountinfo import MountedAs
 from bus.backendai.rights import NEEDED_RIGHTS
@@ -144,9 +146,66 @@ def test_a_redis_user_who_may_not_ask_for_its_settings(config: Path, clean_redis
     assert grades(findings["redis append-only file"]) == {"ok"}
 
 
+@pytest.mark.parametrize("told", [{}, {"redis_version": "unstable"}, {"server_name": "other", "redis_version": ""}])
+def test_a_redis_that_does_not_tell_its_version(told: dict[str, str]) -> None:
+    found = doctor._redis_version("redis", told)
+    assert found.grade == doctor.Grade.WARN
+    assert found.seen.startswith(told.get("server_name", "redis"))
+    assert "6.2" in found.remedy
+
+
+@pytest.mark.parametrize(
+    ("told", "grade", "seen"),
+    [
+        ({"redis_version": "6.0.16"}, doctor.Grade.FAIL, "redis 6.0.16"),
+        ({"redis_version": "7.2.4"}, doctor.Grade.OK, "redis 7.2.4"),
+        ({"server_name": "valkey", "valkey_version": "9.1.0", "redis_version": "7.2.4"}, "ok", "valkey 9.1.0"),
+    ],
+)
+def test_which_redis_it_is(told: dict[str, str], grade: str, seen: str) -> None:
+    found = doctor._redis_version("redis", told)
+    assert (found.grade, found.seen) == (grade, seen)
+
+
+@pytest.fixture(scope="module")
+def failover(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Failover]:
+    servers = Failover(tmp_path_factory.mktemp("sentinels"))
+    try:
+        servers.start()
+        yield servers
+    finally:
+        servers.stop()
+
+
+def test_sentinels_lead_to_the_bus_and_to_the_manager(config: Path, clean_redis, failover: Failover) -> None:
+    change(config, clean_redis.url, failover.url)
+    carry_to(config, failover.url.removesuffix("/0") + "/4")
+    code, findings = examine(config)
+    assert code == 1
+    assert findings["job queue"][0]["remedy"] == "set worker.url", "the queue knows no Sentinels"
+    config.write_text(f'{config.read_text()}\n[worker]\nurl = "{clean_redis.url}"\n')
+    code, findings = examine(config)
+    assert code == 0
+    for what in ("redis", "redis append-only file", "job queue", "backendai.url"):
+        assert grades(findings[what]) == {"ok"}, findings[what]
+
+
+def test_sentinels_that_know_no_primary_of_that_name(config: Path, clean_redis, failover: Failover) -> None:
+    change(config, clean_redis.url, failover.url.replace("/penstock/", "/another/"))
+    code, findings = examine(config)
+    assert code == 1
+    assert grades(findings["redis"]) == {"fail"}
+    assert "another" in findings["redis"][0]["seen"]
+
+
 def carry_to(config: Path, url: str) -> None:
     """Have events carried to a Redis of Backend.AI's."""
     config.write_text(f'{config.read_text()}\n[backendai]\nurl = "{url}"\n')
+
+
+def as_bridge(url: str) -> str:
+    """Where the manager's events are: in its fourth database, behind a user of the bridge's own."""
+    return url.replace("redis://", "redis://bridge:pw@").rpartition("/")[0] + "/4"
 
 
 def test_a_manager_s_redis_that_lets_the_bridge_work(config: Path, clean_redis) -> None:
@@ -156,12 +215,14 @@ def test_a_manager_s_redis_that_lets_the_bridge_work(config: Path, clean_redis) 
     with redis.Redis(port=clean_redis.port) as client:
         client.execute_command("ACL", "SETUSER", "bridge", "reset", "on", ">pw", "resetchannels", *rights)
         try:
-            carry_to(config, clean_redis.url.replace("redis://", "redis://bridge:pw@"))
+            carry_to(config, as_bridge(clean_redis.url))
             code, findings = examine(config)
         finally:
             client.acl_deluser("bridge")
         says = client.info("server")["redis_version"] >= "7"
-        assert set(client.keys()) <= {b"penstock:carried:doctor"}
+        with redis.Redis(port=clean_redis.port, db=4) as fourth:
+            assert set(fourth.keys()) <= {b"penstock:carried:doctor"}
+        assert not client.keys()
     assert code == 0
     (finding,) = findings["backendai.url"]
     assert finding["grade"] == ("ok" if says else "warn"), finding
@@ -176,6 +237,7 @@ def test_a_manager_s_redis_that_lets_the_bridge_work(config: Path, clean_redis) 
         ("+xadd", "may not XADD events"),
         ("~penstock:carried:*", "refuses"),
         ("+eval", "refuses"),
+        ("+select", "no permissions"),
     ],
 )
 def test_a_manager_s_redis_that_refuses_the_bridge_something(
@@ -187,11 +249,11 @@ def test_a_manager_s_redis_that_refuses_the_bridge_something(
     with redis.Redis(port=clean_redis.port) as client:
         client.execute_command("ACL", "SETUSER", "bridge", "reset", "on", ">pw", "resetchannels", *rights)
         try:
-            carry_to(config, clean_redis.url.replace("redis://", "redis://bridge:pw@"))
+            carry_to(config, as_bridge(clean_redis.url))
             code, findings = examine(config)
         finally:
             client.acl_deluser("bridge")
-        says = client.info("server")["redis_version"] >= "7" or told == "refuses"
+        says = client.info("server")["redis_version"] >= "7" or told in ("refuses", "no permissions")
     (finding,) = findings["backendai.url"]
     assert right in finding["remedy"]
     if says:
