@@ -14,12 +14,12 @@ from domain.foreign_names import path_of, read_path
 from domain.paths import ROOT, RelativePath
 from gateway.archive.manifest import Gatherer, Manifest, Member, member_of
 from gateway.archive.names import shown
-from gateway.protocol.patterns import Patterns, State, is_pattern
+from gateway.protocol.patterns import Patterns, State, compared, is_pattern
 
 #: Patterns one selection may have.
 _PATTERNS: Final = 32
-#: Entries of one directory that are few enough to be gone through on the event loop.
-_AT_ONCE: Final = 100
+#: Comparisons of names that are few enough to be done on the event loop.
+_AT_ONCE: Final = 1000
 
 
 class Selecting:
@@ -41,16 +41,18 @@ class Selecting:
 
         Raises:
             NotFoundError: the folder is not there.
-            TooLargeError: too many patterns, members, or entries to be looked at.
+            TooLargeError: too many patterns, or names in them, members, or entries to be looked at.
         """
-        patterns = [name for name in names if is_pattern(name) and not await self._is_there(name)]
-        if len(patterns) > _PATTERNS:
+        names = list(dict.fromkeys(names))
+        texts = [name for name in names if is_pattern(name) and not await self._is_there(name)]
+        if len(texts) > _PATTERNS:
             raise TooLargeError(f"more than {_PATTERNS} patterns", max_patterns=_PATTERNS)
-        plain = [read_path(name) for name in names if name not in set(patterns)]
+        patterns = await to_thread.run_sync(Patterns, texts) if texts else None
+        plain = [read_path(name) for name in names if name not in texts]
         named = await Gatherer(self._files, self._most).selection(plain)
-        if not patterns:
+        if patterns is None:
             return named
-        await self._find(patterns)
+        await self._find(patterns, texts)
         members = {member.name: member for member in named.members} | self._found
         if len(members) > self._most:
             raise self._too_many()
@@ -65,14 +67,13 @@ class Selecting:
             return False
         return True
 
-    async def _find(self, texts: Sequence[str]) -> None:
-        patterns = Patterns(texts)
+    async def _find(self, patterns: Patterns, texts: Sequence[str]) -> None:
         matched: set[int] = set()
         waiting = [(ROOT, patterns.start)]
         while waiting:
             directory, state = waiting.pop()
             entries = await self._entries(directory, patterns.names(state))
-            if len(entries) < _AT_ONCE:
+            if len(entries) * compared(state) < _AT_ONCE:
                 waiting += self._look(patterns, directory, state, entries, matched)
             else:
                 waiting += await to_thread.run_sync(self._look, patterns, directory, state, entries, matched)
