@@ -51,6 +51,8 @@ FOLDER = f"{SCOPE}/aabb0001-0000-4000-8000-000000000001"
 OTHER = f"{SCOPE}/aabb0002-0000-4000-8000-000000000002"
 #: Where FOLDER lies below the volume's root.
 PLACE = "11111111111141118111111111111111/aa/bb/0001000040008000000000000001"
+#: A rate: one request, and no other one for years.
+ONCE = 1e-9
 
 open_vfs = driver("vfs").open
 
@@ -175,6 +177,15 @@ class World:
         with anyio.fail_after(20):
             while not holds():
                 await anyio.sleep(0.02)
+
+    async def stored(self, count: int) -> None:
+        """Wait until so many bytes of an upload gather."""
+        area = self.folder / ".upload"
+        await self.settled(lambda: area.exists() and any(path.stat().st_size >= count for path in area.iterdir()))
+
+    async def let_go(self, upload: str) -> None:
+        """Have an upload, of which the URL or id is given, not be kept open any more after its last request."""
+        await self.gate.uploads.opened.let_go(upload.rpartition("/")[2])
 
     def events(self, kind: str = "") -> list[Envelope]:
         """Events so far, all but those of owners, or of one type."""

@@ -165,11 +165,8 @@ async def test_bytes_that_trickle_are_stored_soon(world: World, taken: list[int]
     line.patch(token, 0, 2 * MIB)
     await line.writer.drain()
     for number in range(1, 4):
-        await anyio.sleep(0.1)
         line.writer.write(b"x" * 1000)
-        await anyio.sleep(0.3)
-        files = [path for path in world.folder.rglob("*") if path.is_file()]
-        assert [path.stat().st_size for path in files] == [number * 1000]
+        await world.stored(number * 1000)
     line.writer.write(b"x" * (2 * MIB - 3000))
     assert await line.answer() == (204, 2 * MIB)
     await line.close()
@@ -183,7 +180,7 @@ async def test_a_silent_sender_of_a_large_body_gives_way(world: World, taken: li
     line.patch(token, 0, len(data))
     line.writer.write(data[:MIB])
     await line.writer.drain()
-    await anyio.sleep(0.5)
+    await world.stored(MIB)
     assert (await world.client("HEAD", f"/upload?token={token}")).headers["Upload-Offset"] == str(MIB)
     other = await Line.open(world)
     other.patch(token, MIB, 3 * MIB)

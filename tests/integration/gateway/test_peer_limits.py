@@ -9,12 +9,10 @@ from typing import Any
 import anyio
 import pytest
 from harness.fields import BODY
-from harness.world import MANAGER_SECRET, Answer, World, open_world
+from harness.world import MANAGER_SECRET, ONCE, Answer, World, open_world
 
 pytestmark = pytest.mark.anyio
 
-#: One request, and no other one for years.
-ONCE = 1e-9
 SECRET = {"X-BackendAI-Storage-Auth-Token": MANAGER_SECRET}
 
 

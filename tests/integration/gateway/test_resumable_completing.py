@@ -107,7 +107,7 @@ async def test_another_gateway_knows_that_the_end_was_seen(
     with monkeypatch.context() as patch:
         patch.setattr(Finisher, "finish", away)
         assert (await append(files, url, 3, "?1", b"de")).status == 503
-    await world.gate.uploads.opened.let_go(url.rpartition("/")[2])
+    await world.let_go(url)
     assert is_nothing_there(world)
     assert place(await look(files, url)) == (204, "5", "?1")
     assert (world.folder / "a").read_bytes() == b"abcde"

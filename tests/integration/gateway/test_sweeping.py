@@ -10,6 +10,7 @@ import anyio
 import pytest
 from harness.fields import TUS
 from harness.tus import Collection
+from harness.uploads import change
 from harness.world import World, open_world
 
 from bus.codec import decode_document, encode_document
@@ -36,15 +37,6 @@ async def expired(world: World, name: str) -> str:
     session = (await files.begin(3, name)).rpartition("/")[2]
     change(world, session, expires=1.0)
     return session
-
-
-def change(world: World, session: str, due: float = 1.0, **fields: Any) -> None:
-    """Change what is recorded of an upload, behind the gateway's back."""
-    record = world.store.records[f"upload:{session}"]
-    document = {**decode_document(record.data), **fields}
-    world.store.records[f"upload:{session}"] = StoredRecord(
-        encode_document(document), record.revision + 1, record.expires, due
-    )
 
 
 def state(world: World, session: str) -> object:

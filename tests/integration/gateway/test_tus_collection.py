@@ -14,7 +14,9 @@ import anyio.lowlevel
 import jwt
 import pytest
 from harness.fields import BODY, TUS, metadata
+from harness.line import Line
 from harness.tus import Collection
+from harness.uploads import let_pass
 from harness.world import FOLDER, OTHER, TOKEN_SECRET, Answer, World, digest, open_world
 
 from bus.memory.leases import MemoryLeases
@@ -157,13 +159,15 @@ async def test_far_from_the_limit_nobody_waits_for_anybody(tmp_path: Path, monke
 
 
 # [C5]
-async def test_an_upload_outlives_its_token(world: World, files: Collection) -> None:
+async def test_an_upload_outlives_its_token(
+    world: World, files: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     url = await files.begin(6)
     claims = jwt.decode(files.token, TOKEN_SECRET, algorithms=["HS256"])
     now = int(world.bus.clock.now())
-    later = Collection(world, jwt.encode({**claims, "exp": now + 1}, TOKEN_SECRET, algorithm="HS256"))
+    later = Collection(world, jwt.encode({**claims, "exp": now + 60}, TOKEN_SECRET, algorithm="HS256"))
     assert (await later.patch(url, 0, b"abc")).status == 204
-    await anyio.sleep(2.1)
+    let_pass(monkeypatch, 120)
     old = Collection(world, jwt.encode({**claims, "exp": now - 100}, TOKEN_SECRET, algorithm="HS256"))
     assert (await old.patch(url, 3, b"def")).status == 401
     assert (await old.create(3, "b")).status == 401
@@ -337,17 +341,12 @@ async def test_a_checksum_of_a_creation_with_upload(world: World, files: Collect
 async def test_a_broken_off_body_with_a_checksum_counts_for_nothing(world: World, files: Collection) -> None:
     data = os.urandom(600_000)
     url = await files.begin(len(data))
-    reader, writer = await anyio.connect_tcp("127.0.0.1", world.client_port), None
-    del writer
-    head = (
-        f"PATCH {url} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {files.token}\r\nTus-Resumable: 1.0.0\r\n"
-        f"Content-Type: application/offset+octet-stream\r\nUpload-Offset: 0\r\nContent-Length: {len(data)}\r\n"
-        f"Upload-Checksum: {checksum('sha1', data)}\r\n\r\n"
-    )
-    await reader.send(head.encode() + data[:300_000])
-    await anyio.sleep(0.2)
-    await reader.aclose()
-    await anyio.sleep(0.2)
+    fields = {**BODY, "Authorization": f"Bearer {files.token}", "Upload-Checksum": checksum("sha1", data)}
+    async with Line.open(world) as line:
+        line.head("PATCH", url, {**fields, "Upload-Offset": "0", "Content-Length": str(len(data))})
+        line.send(data[:300_000])
+        await world.stored(300_000)
+    await world.settled(lambda: world.watching.answers[-1].method == "PATCH")
     assert (await files.head(url)).headers["Upload-Offset"] == "0"
     assert (await files.patch(url, 0, data, Upload_Checksum=checksum("sha1", data))).status == 204
     assert digest((world.folder / "a").read_bytes()) == digest(data)
@@ -359,7 +358,7 @@ async def test_bytes_not_compared_before_a_crash_do_not_count(world: World, file
 
     url = await files.begin(6)
     await files.patch(url, 0, b"abc")
-    await anyio.sleep(2.2)  # the upload is given back
+    await world.let_go(url)
     known = await world.gate.uploads.sessions.require(url.rpartition("/")[2])
     assert await world.gate.uploads.sessions.replace(known, replace(known.session, floor=3))
     staging = await world.volume.files(known.session.folder).open_staging(known.session.id)
@@ -495,7 +494,7 @@ async def test_a_broken_off_concatenation_goes_on(
 async def test_an_upload_whose_record_was_lost_goes_on(world: World, files: Collection) -> None:
     url = await files.begin(6, "d/x")
     await files.patch(url, 0, b"abc")
-    await anyio.sleep(2.2)  # the upload is given back
+    await world.let_go(url)
     world.store.records.clear()
     other = await Collection.open(world, owner="somebody else")
     assert (await other.head(url)).status == 404
@@ -537,25 +536,25 @@ async def test_of_four_at_the_same_offset_one_is_stored(world: World, files: Col
     async with anyio.create_task_group() as tasks:
         for letter in (b"a", b"b", b"c", b"d"):
             tasks.start_soon(send, letter)
-    assert sorted(found)[0] == 204
-    assert set(found[1:]) | set(found[:1]) <= {204, 409, 413, 423}
     assert found.count(204) == 1
+    assert set(found) <= {204, 409, 423}, "the others may be wrong, or late, and never too long"
     assert len(set((world.folder / "a").read_bytes())) == 1
 
 
 # [B11]
-async def test_what_expired_is_gone(tmp_path: Path) -> None:
-    async with open_world(tmp_path, upload_seconds=1) as world:
-        await world.make_folder()
-        files = await Collection.open(world)
-        url = await files.begin(6)
-        answer = await files.patch(url, 0, b"abc")
-        assert "Upload-Expires" in answer.headers
-        await anyio.sleep(1.3)
+async def test_what_expired_is_gone(world: World, files: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = await files.begin(6)
+    answer = await files.patch(url, 0, b"abc")
+    assert "Upload-Expires" in answer.headers
+    keep_seconds = world.gate.settings.upload_seconds
+    for ahead, status in ((keep_seconds - 60, 200), (2 * keep_seconds, 410)):
+        await world.let_go(url)
+        let_pass(monkeypatch, ahead)
         await world.gate.uploads.sweep(10)
-        assert (await files.head(url)).status == 410
-        assert (await files.patch(url, 3, b"def")).status == 410
-        assert list(world.folder.iterdir()) == []
+        later = await Collection.open(world)
+        assert (await later.head(url)).status == status
+    assert (await later.patch(url, 3, b"def")).status == 410
+    assert list(world.folder.iterdir()) == []
 
 
 async def test_an_upload_is_given_back_and_taken_again_many_times(world: World, files: Collection) -> None:
@@ -566,5 +565,4 @@ async def test_an_upload_is_given_back_and_taken_again_many_times(world: World, 
         if offset % 50 == 0:
             await anyio.lowlevel.checkpoint()
     assert (world.folder / "a").read_bytes() == b"ab" * 100
-    await anyio.sleep(0.1)
-    assert not world.store.leases, "nothing is held any more"
+    await world.settled(lambda: not world.store.leases)

@@ -10,6 +10,7 @@ from pathlib import Path
 import anyio
 import jwt
 import pytest
+from harness.uploads import claims_of, let_pass, session_of
 from harness.world import FOLDER, SCOPE, TOKEN_SECRET, World, open_world
 
 from bus.memory.leases import MemoryLease
@@ -23,10 +24,6 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     async with open_world(tmp_path) as opened:
         await opened.make_folder()
         yield opened
-
-
-def claims_of(token: str) -> dict[str, object]:
-    return jwt.decode(token, TOKEN_SECRET, algorithms=["HS256"])
 
 
 def forged(token: str, **changes: object) -> str:
@@ -240,7 +237,7 @@ async def test_what_arrived_before_a_cut_is_kept(world: World) -> None:
     )
     writer.write(request.encode() + data[:600_000])
     await writer.drain()
-    await anyio.sleep(0.3)
+    await world.stored(600_000)
     writer.transport.abort()
     offset, _ = await head(world, token)
     assert offset == 600_000
@@ -256,8 +253,8 @@ async def test_a_silent_sender_gives_way_to_one_who_comes_back(world: World) -> 
         f"PATCH /upload?token={token} HTTP/1.1\r\nHost: x\r\nUpload-Offset: 0\r\n"
         "Content-Length: 10\r\n\r\n1234".encode()
     )
-    await anyio.sleep(0.2)
-    with anyio.fail_after(3):
+    await world.stored(4)
+    with anyio.fail_after(10):
         assert await head(world, token) == (4, 10)
     assert (await world.patch(token, 4, b"567890")).status == 204
     answer = await reader.read(1000)
@@ -320,7 +317,7 @@ async def test_a_sender_that_stands_still_is_cut_and_its_bytes_kept(tmp_path: Pa
             f"PATCH /upload?token={token} HTTP/1.1\r\nHost: x\r\nUpload-Offset: 0\r\n"
             "Content-Length: 10\r\n\r\n123".encode()
         )
-        with anyio.fail_after(3):
+        with anyio.fail_after(10):
             assert await reader.read() == b""
         writer.close()
         assert await head(world, token) == (3, 10)
@@ -334,7 +331,7 @@ async def test_a_body_is_asked_for_only_when_it_is_wanted(world: World) -> None:
             f"PATCH /upload?token={token} HTTP/1.1\r\nHost: x\r\nUpload-Offset: {offset}\r\n"
             "Content-Length: 4\r\nExpect: 100-continue\r\n\r\n".encode()
         )
-        with anyio.fail_after(3):
+        with anyio.fail_after(10):
             assert (await reader.readline()).startswith(expected)
         if expected.endswith(b"Continue"):
             writer.write(b"abcd")
@@ -415,39 +412,40 @@ async def test_replacing_a_file_frees_what_it_took(world: World) -> None:
 
 
 # [B11]
-async def test_expired_uploads_are_swept_and_their_bytes_freed(tmp_path: Path) -> None:
-    async with open_world(tmp_path, upload_seconds=1) as world:
-        await world.make_folder()
-        await limit(world, 10)
-        token = await world.upload_token("a", 10)
-        await world.patch(token, 0, b"12345")
+async def test_expired_uploads_are_swept_and_their_bytes_freed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await limit(world, 10)
+    token = await world.upload_token("a", 10)
+    await world.patch(token, 0, b"12345")
+    await world.gate.uploads.sweep(100)
+    assert await head(world, token) == (5, 10)
+    await world.let_go(session_of(token))
+    let_pass(monkeypatch, world.gate.settings.upload_seconds + 1)
+    await world.gate.uploads.sweep(100)
+    assert (await world.client("HEAD", f"/upload?token={token}")).status == 410
+    assert list(world.folder.iterdir()) == []
+    assert await ask(world, "b", 10) == 200
+
+
+async def test_an_upload_that_is_being_written_is_not_swept(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = await world.upload_token("a", 4)
+
+    async def slowly():
+        yield b"12"
+        await world.stored(2)
+        let_pass(monkeypatch, world.gate.settings.upload_seconds + 1)
         await world.gate.uploads.sweep(100)
-        assert await head(world, token) == (5, 10)
-        await anyio.sleep(1.1)
-        await world.gate.uploads.sweep(100)
-        assert (await world.client("HEAD", f"/upload?token={token}")).status == 410
-        assert list(world.folder.iterdir()) == []
-        assert await ask(world, "b", 10) == 200
+        yield b"34"
 
-
-async def test_an_upload_that_is_being_written_is_not_swept(tmp_path: Path) -> None:
-    async with open_world(tmp_path, upload_seconds=1) as world:
-        await world.make_folder()
-        token = await world.upload_token("a", 4)
-
-        async def slowly():
-            yield b"12"
-            await anyio.sleep(1.3)
-            await world.gate.uploads.sweep(100)
-            yield b"34"
-
-        assert (await world.patch(token, 0, slowly())).status == 204
-        assert (world.folder / "a").read_bytes() == b"1234"
+    assert (await world.patch(token, 0, slowly())).status == 204
+    assert (world.folder / "a").read_bytes() == b"1234"
 
 
 async def test_an_upload_whose_record_was_lost_goes_on_from_its_bytes(world: World) -> None:
     token = await world.upload_token("a", 10)
     await world.patch(token, 0, b"12345")
+    await world.let_go(session_of(token))
     world.store.records.clear()
     assert await head(world, token) == (5, 10)
     assert (await world.patch(token, 5, b"67890")).status == 204

@@ -12,6 +12,7 @@ import anyio
 import pytest
 from harness.fields import metadata
 from harness.tus import Collection
+from harness.uploads import session_of
 from harness.world import FOLDER, World, digest, open_world
 
 from backends.mounted import arrivals, beneath
@@ -101,7 +102,7 @@ async def test_an_upload_goes_on_there(world: World, interrupted: bool) -> None:
     token = await world.upload_token(f"{TOLD}/{NAME_TOLD}", len(DATA))
     assert (await world.patch(token, 0, DATA[:1000])).status == 204
     if interrupted:
-        await anyio.sleep(2.2)  # the upload is given back
+        await world.let_go(session_of(token))
         world.store.records.clear()
     assert (await world.client("HEAD", f"/upload?token={token}")).headers["Upload-Offset"] == "1000"
     assert (await world.patch(token, 1000, DATA[1000:])).status == 204
@@ -181,7 +182,7 @@ async def test_an_upload_whose_record_was_lost_goes_on(world: World, files: Coll
     """All that is known of it is what is noted beside its bytes, where little can be noted."""
     url = await files.begin(6, None, Upload_Metadata=named(path))
     await files.patch(url, 0, b"abc")
-    await anyio.sleep(2.2)  # the upload is given back
+    await world.let_go(url)
     world.store.records.clear()
     head = await files.head(url)
     assert (head.headers["Upload-Offset"], head.headers["Upload-Metadata"]) == ("3", named(path))

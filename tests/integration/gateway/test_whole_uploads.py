@@ -99,7 +99,7 @@ async def test_of_one_that_breaks_off_nothing_is_left(world: World, files: Colle
     writer.write(head_of(files, 4096) + DATA[:1000])
     await writer.drain()
     writer.close()
-    await asyncio.sleep(0.1)
+    await world.settled(lambda: [one.method for one in world.watching.answers if one.endpoint == "/files"])
     assert not list(world.folder.iterdir())
     assert not records(world)
     assert (await send(files, DATA)).status == 201
