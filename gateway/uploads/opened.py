@@ -19,6 +19,7 @@ from backends.contract import FileAccess, Hasher, Staging, Synced
 from bus.contract import Lease, Leases
 from domain.catalogue import Change
 from domain.errors import BusBrokenError, ConflictError, FencedError, LockedError, NotFoundError, Subject
+from domain.ids import VolumeName
 from gateway.uploads.digesting import Digests
 from gateway.uploads.session import UploadSession, UploadState
 from gateway.uploads.sessions import Known, Sessions
@@ -133,14 +134,17 @@ class OpenUploads:
                 self._tasks = None
 
     @asynccontextmanager
-    async def use(self, session_id: str) -> AsyncIterator[OpenUpload]:
+    async def use(self, session_id: str, volume: VolumeName | None = None) -> AsyncIterator[OpenUpload]:
         """Be the only writer of an upload; a writer on another connection is asked to let go.
+
+        Args:
+            volume: as `Sessions.load` has it.
 
         Raises:
             LockedError: it did not let go in time.
             NotFoundError (subject upload), GoneError: it is not there.
         """
-        opened = await self._resume(session_id) or await self._open(session_id)
+        opened = await self._resume(session_id) or await self._open(session_id, volume)
         try:
             yield opened
         except BaseException:
@@ -186,10 +190,10 @@ class OpenUploads:
             return None
         return opened
 
-    async def _open(self, session_id: str) -> OpenUpload:
+    async def _open(self, session_id: str, volume: VolumeName | None) -> OpenUpload:
         async with AsyncExitStack() as stack:
             lease = await stack.enter_async_context(self.hold(session_id))
-            known = await self._sessions.slide(await self._sessions.require(session_id))
+            known = await self._sessions.slide(await self._sessions.require(session_id, volume))
             known, staging = await self._staged(known)
             if staging is not None:
                 stack.push_async_callback(staging.close)

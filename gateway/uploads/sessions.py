@@ -12,6 +12,7 @@ from bus.relay import Relays
 from domain.catalogue import Change
 from domain.envelope import Envelope
 from domain.errors import BusyError, GoneError, MalformedEventError, NotFoundError, Subject
+from domain.ids import VolumeName
 from gateway.uploads.reserved import counted_out
 from gateway.uploads.session import UploadSession, UploadState
 
@@ -65,16 +66,20 @@ class Sessions:
         # It may be there because it was made a moment ago, and the answer was lost.
         return new if created or await self.load(session.id) == new else None
 
-    async def load(self, session_id: str) -> Known | None:
+    async def load(self, session_id: str, volume: VolumeName | None = None) -> Known | None:
         """Look one up.
+
+        Args:
+            volume: where it is, if it may be one that was whole at once: that is recorded when it is told of, and
+                may have been a moment ago. None: it was recorded when it was begun, as all others are.
 
         Raises:
             UnreadableRecordError: a later release has recorded it, and knows what it means.
+            PenstockError: the volume's storage failed.
         """
         record = await self._record(session_id)
-        if record is None:
-            # One that was whole at once is recorded when it is told of; that may have been a moment ago.
-            await self._relays.settle_all()
+        if record is None and volume is not None:
+            await self._relays.settle(volume)
             record = await self._record(session_id)
         if record is None:
             return None
@@ -89,14 +94,13 @@ class Sessions:
         except MalformedEventError as error:
             raise UnreadableRecordError(session_id) from error
 
-    async def require(self, session_id: str) -> Known:
-        """Look up one that is there.
+    async def require(self, session_id: str, volume: VolumeName | None = None) -> Known:
+        """Look up one that is there. Raises as `load`, and:
 
-        Raises:
-            NotFoundError (subject upload): never heard of it.
-            GoneError: it was there.
+        NotFoundError (subject upload): never heard of it.
+        GoneError: it was there.
         """
-        known = await self.load(session_id)
+        known = await self.load(session_id, volume)
         if known is None:
             raise NotFoundError(f"{session_id}: not there", subject=Subject.UPLOAD)
         if known.session.is_gone:

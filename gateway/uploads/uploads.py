@@ -132,15 +132,15 @@ class Uploads:
             GoneError: expired or dropped.
             LockedError: another writer did not let go in time, or has taken it over meanwhile.
         """
-        volume_of(self._volumes, claims.volume)
+        volume = volume_of(self._volumes, claims.volume).name
         async with AsyncExitStack() as stack:
             try:
-                opened = await stack.enter_async_context(self.opened.use(session_id))
+                opened = await stack.enter_async_context(self.opened.use(session_id, volume))
             except NotFoundError as error:
                 if isinstance(error, GoneError):
                     raise
                 await self._recover(claims, session_id)
-                opened = await stack.enter_async_context(self.opened.use(session_id))
+                opened = await stack.enter_async_context(self.opened.use(session_id, volume))
             self.beginner.check_claims(claims, opened.session)
             try:
                 yield opened
@@ -164,11 +164,11 @@ class Uploads:
 
     async def look_up(self, claims: UploadClaims | CollectionClaims, session_id: str) -> UploadSession:
         """What is recorded of an upload a token may use, whoever uses it now. Raises as `use`, but LockedError."""
-        volume_of(self._volumes, claims.volume)
-        known = await self.sessions.load(session_id)
+        volume = volume_of(self._volumes, claims.volume).name
+        known = await self.sessions.load(session_id, volume)
         if known is None:
             await self._recover(claims, session_id)
-            known = await self.sessions.require(session_id)
+            known = await self.sessions.require(session_id, volume)
         self.beginner.check_claims(claims, known.session)
         return known.session
 
