@@ -19,6 +19,7 @@ from domain.paths import RelativePath
 from gateway.archive.crew import unpackers
 from gateway.archive.unpack import Item, ReadThrough, UnpackLimits, check, items
 from gateway.quotas import Quotas
+from gateway.uploads.dropping import DropWatch
 from gateway.uploads.expansion import Expansion
 from gateway.uploads.findings import Findings
 from gateway.uploads.session import UploadSession
@@ -63,6 +64,7 @@ class Unpacker:
         self._limits = limits
         # Uploads that are open keep their own times: neither of these counts for them.
         sessions = sessions or Sessions(quotas.bus, quotas.relays, open_seconds=0, finished_seconds=0)
+        self._sessions = sessions
         self._expansion = Expansion(sessions, quotas)
         self._findings = Findings(quotas.bus, limits)
         self._running: dict[str, anyio.Event] = {}
@@ -76,7 +78,8 @@ class Unpacker:
             InvalidRequestError, TooLargeError: it was refused, because of what is in it; the same is told again.
             QuotaExceededError: nothing was unpacked, for want of room.
             BusyError: nothing was unpacked yet: too many others are.
-            PenstockError: the storage failed; files unpacked before stay.
+            GoneError: the upload was dropped meanwhile; files unpacked before stay.
+            PenstockError: the storage failed; likewise.
         """
         assert session.destination is not None, "a part is unpacked as a part of the whole"
         directory = session.destination.parent
@@ -103,8 +106,9 @@ class Unpacker:
         total = await self._findings.total(session)
         async with unpackers(session.volume).turn():
             handle = await self._files(session).read_staging(session.id)
+            archive = _Archive(handle, self._limits, directory, DropWatch(self._sessions, session.id))
             try:
-                return await self._read(session, _Archive(handle, self._limits, directory), total)
+                return await self._read(session, archive, total)
             except (InvalidRequestError, TooLargeError) as error:
                 await self._findings.keep(session, error)
                 raise
@@ -132,21 +136,21 @@ class _Archive:
     handle: ReadHandle
     limits: UnpackLimits
     directory: RelativePath
+    watch: DropWatch
 
     def check(self) -> int:
         """Look through it. Blocking."""
-        with _opened(self.handle) as file:
+        with self.opened() as file:
             return check(file, self.handle.stat.size_bytes, self.limits, self.directory)
 
+    def opened(self) -> IO[bytes]:
+        """As an open file for blocking libraries, on a thread of the event loop."""
+        raw = ReadThrough(self._read, self.handle.stat.size_bytes)
+        return io.BufferedReader(raw, _BUFFER_BYTES)
 
-def _opened(handle: ReadHandle) -> IO[bytes]:
-    """An open file for blocking libraries on a thread of the event loop."""
-
-    def read(offset: int, count: int) -> bytes:
-        return from_thread.run(handle.read, offset, count)
-
-    raw = ReadThrough(read, handle.stat.size_bytes)
-    return io.BufferedReader(raw, _BUFFER_BYTES)
+    def _read(self, offset: int, count: int) -> bytes:
+        self.watch.look_from_thread()
+        return from_thread.run(self.handle.read, offset, count)
 
 
 class _Work:
@@ -165,9 +169,10 @@ class _Work:
 
     def run(self) -> None:
         """Do it all. Blocking."""
-        handle = self._archive.handle
-        with _opened(handle) as file:
-            for item in items(file, handle.stat.size_bytes, self._archive.limits):
+        size = self._archive.handle.stat.size_bytes
+        with self._archive.opened() as file:
+            for item in items(file, size, self._archive.limits):
+                self._archive.watch.look_from_thread()
                 path = self._archive.directory / item.path
                 self._left -= item.size
                 if self._left < 0:
@@ -200,6 +205,7 @@ class _Work:
         staging = from_thread.run(self._begin, part, path, item.size)
         try:
             for piece in item.pieces():
+                self._archive.watch.look_from_thread()
                 from_thread.run(staging.append, [piece])
         except BaseException:
             from_thread.run(self._drop, part, staging)
