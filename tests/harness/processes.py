@@ -153,7 +153,7 @@ class Role:
 
     def kill(self) -> None:
         """Kill -9, its children as well."""
-        for process in self._family():
+        for process in self.family():
             with suppress(psutil.NoSuchProcess):
                 process.kill()
         self.process.wait()
@@ -166,9 +166,9 @@ class Role:
 
     def rss_bytes(self) -> int:
         """Memory of the process and its children."""
-        return sum(process.memory_info().rss for process in self._family())
+        return sum(process.memory_info().rss for process in self.family())
 
-    def _family(self) -> list[psutil.Process]:
+    def family(self) -> list[psutil.Process]:
         """It and its children; none if it is gone."""
         try:
             first = psutil.Process(self.pid)

@@ -26,8 +26,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield found
 
 
+@pytest.fixture(scope="module")
+def idle(site: Site) -> int:
+    """What the gateway takes before it has seen any of them, in bytes: none hides behind what another has left."""
+    return site.running[-1].rss_bytes()
+
+
 @pytest.mark.parametrize("kind", list(BOMBS))
-def test_a_bomb_is_refused_in_little_memory(site: Site, kind: str) -> None:
+def test_a_bomb_is_refused_in_little_memory(site: Site, idle: int, kind: str) -> None:
     data = BOMBS[kind]()
     token = site.api.upload_token(f"{kind}/archive", len(data))
     with Peak(site) as peak:
@@ -35,4 +41,4 @@ def test_a_bomb_is_refused_in_little_memory(site: Site, kind: str) -> None:
         answer = ask(site.api.client_port, "PATCH", target, data, {**BODY, "Upload-Offset": "0"})
     assert answer.status in (400, 413), answer.body
     assert not (site.folder / kind).exists()
-    assert peak.bytes - peak.idle < MOST, (peak.idle >> 20, peak.bytes >> 20)
+    assert peak.bytes - idle < MOST, (idle >> 20, peak.bytes >> 20)
