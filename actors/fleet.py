@@ -139,16 +139,18 @@ class Fleet:
             counter(volume),
             self.settings.usage_max_age_seconds,
         )
+        outbox = outboxes({volume.name: volume}).get(volume.name)
+        relay = None if outbox is None else Relay(volume.name, outbox, self.bus.outboxes)
+        told_before = ToldBefore(relay, lane)
+        # What Redis has lost of both came in this order.
+        await told_before.settle()
         journal = Journal(volume, lane, self.bus.clock, self.bus_settings.remember_seconds, self.observer)
         await journal.reconcile()
         await self._tell(VolumeTaken(volume=volume.name, owner=self.bus.node, epoch=lane.epoch))
         ground = Ground(volume, usage, self.bus.catalogue)
         policy = Policy(ground, lane, self.bus.clock, self.settings, self.observer, journal)
         pace = Pace(self.settings.parallel, self.bus_settings.batch, self.settings.drain_seconds, self.solo)
-        outbox = outboxes({volume.name: volume}).get(volume.name)
-        relay = None if outbox is None else Relay(volume.name, outbox, self.bus.outboxes)
         listeners = Listeners(janitor.committed, self._met)
-        told_before = ToldBefore(relay, lane)
         actor = VolumeActor(policy, pace, self.vocabulary, listeners, self.spans, told_before)
         try:
             async with anyio.create_task_group() as beside:

@@ -11,7 +11,7 @@ from anyio.abc import TaskGroup
 from loguru import logger
 
 from actors.caution import Caution
-from actors.outbox import Outbox
+from actors.outcomes import Outcomes
 from actors.policy import Policy
 from actors.quarantine import Quarantine
 from actors.schedule import Item, Schedule
@@ -88,7 +88,7 @@ class VolumeActor:
         self._caution = Caution(self._lane, policy.settings.crash_limit, pace.solo)
         self._quarantine = Quarantine(self._lane)
         self._schedule: Schedule[Work] = Schedule(pace.parallel)
-        self._outcomes = Outbox()
+        self._outcomes = Outcomes()
         #: What has ended and is not settled, by its entry.
         self._ended: dict[str, Item[Work]] = {}
         self._workers: TaskGroup | None = None

@@ -20,37 +20,21 @@ T = TypeVar("T")
 _CLOSED: Final = "the volume is being closed"
 
 
-class Call(Generic[T]):
-    """One call, and who waits for it."""
+class Pending(Generic[T]):
+    """Something done on a thread, and who waits for it."""
 
-    def __init__(self, work: Callable[[], T], then: Callable[[], None] | None = None) -> None:
-        self._work = work
-        self._then = then
+    def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._waiter: asyncio.Future[None] | None = None
         self._result: T | None = None
         self.error: BaseException | None = None
         self.is_over = False
-        #: Nobody wants it any more: it is not begun. One that was begun goes on.
+        #: Nobody wants it any more: it is not begun. What was begun goes on.
         self.is_dropped = False
-
-    def run(self) -> None:
-        """Do it, on a thread."""
-        try:
-            self._result = self._work()
-        except BaseException as error:  # noqa: BLE001  raised again where it is waited for
-            self.error = error
-
-    def tell(self) -> None:
-        """Have whoever waits know, from a thread."""
-        with suppress(RuntimeError):  # the loop is closed, and nobody waits
-            self._loop.call_soon_threadsafe(self.settle)
 
     def settle(self) -> None:
         """It is over: have whoever waits know, on the loop."""
         self.is_over = True
-        if self._then is not None:
-            self._then()
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
@@ -66,8 +50,35 @@ class Call(Generic[T]):
             try:
                 raise self.error
             finally:
-                self.error = None  # or the traceback would hold the call, and the call the traceback
+                self.error = None  # or the traceback would hold this, and this the traceback
         return self._result  # type: ignore[return-value]  # it is over, and did not fail
+
+
+class Call(Pending[T]):
+    """One call."""
+
+    def __init__(self, work: Callable[[], T], then: Callable[[], None] | None = None) -> None:
+        super().__init__()
+        self._work = work
+        self._then = then
+
+    def run(self) -> None:
+        """Do it, on a thread."""
+        try:
+            self._result = self._work()
+        except BaseException as error:  # noqa: BLE001  raised again where it is waited for
+            self.error = error
+
+    def tell(self) -> None:
+        """Have whoever waits know, from a thread."""
+        with suppress(RuntimeError):  # the loop is closed, and nobody waits
+            self._loop.call_soon_threadsafe(self.settle)
+
+    def settle(self) -> None:
+        """It is over, on the loop."""
+        if self._then is not None:
+            self._then()
+        super().settle()
 
 
 class Pool:

@@ -320,11 +320,11 @@ class Outbox(Protocol):
     def mark(self) -> Mark | None:
         """What differs once anything more was written; None: that cannot be told without waiting."""
 
-    async def parts(self) -> Sequence[str]:
-        """Names of its parts, the oldest first; entries go to the last one, and for a moment to those before it."""
+    async def parts(self) -> Sequence[Mark]:
+        """Its parts and their sizes, the oldest first; entries go to the last, for a moment to those before it."""
 
     async def read(self, part: str, offset: int) -> Sequence[Written]:
-        """Entries of a part behind an offset, some of them; none: there are no more now."""
+        """Durable entries of a part behind an offset, some of them; none: there are no more now."""
 
     async def drop(self, part: str, offset: int) -> bool:
         """Remove a part that was read up to an offset, for good; False: not yet."""

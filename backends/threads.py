@@ -16,7 +16,7 @@ from typing import Final, ParamSpec, TypeVar
 import anyio
 
 from backends.observer import BackendObserver
-from backends.pool import Call, Pool
+from backends.pool import Pending, Pool
 from domain.errors import BackendUnavailableError, BusyError, NotFoundError
 from domain.ids import VolumeName
 
@@ -92,7 +92,7 @@ class VolumeThreads:
             raise BackendUnavailableError(message, operation=what) from error
 
     async def finish(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Like `run`, for calls that give something back: they are never refused."""
+        """Like `run`, for calls that give something back: they are refused only once the volume is being closed."""
         call = self._pool.start(partial(function, *args, **kwargs) if args or kwargs else function)
         return await self.outcome(call, function.__name__)
 
@@ -100,7 +100,7 @@ class VolumeThreads:
         """Have something done on a thread that nobody waits for; `then` is called on the loop when it is over."""
         self._pool.start(work, then)
 
-    async def outcome(self, call: Call[T], what: str) -> T:
+    async def outcome(self, call: Pending[T], what: str) -> T:
         """Wait for what comes of a call that was just begun. Raises as `run`."""
         started = time.monotonic()
         failed = True
@@ -114,7 +114,7 @@ class VolumeThreads:
         finally:
             self._observer.called(self._volume, what, time.monotonic() - started, failed=failed)
 
-    async def _wait(self, call: Call[T], what: str) -> None:
+    async def _wait(self, call: Pending[T], what: str) -> None:
         with anyio.move_on_after(self.timeout_seconds, shield=True) as scope:
             try:
                 await call.wait()

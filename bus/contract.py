@@ -311,8 +311,8 @@ class Outboxes(Protocol):
     async def take(self, volume: VolumeName, part: str, start: int, end: int, emissions: Sequence[Emitted]) -> int:
         """Append the events between two positions of a part, each once, and make their records, in one step.
 
-        Returns the position after that. If the part was not at `start` nothing is done, and where it is is told;
-        if that is forgotten, only events are appended that are not there.
+        Returns the position after that. If the part was not at `start` nothing is done, and where it is is told: 0
+        if nothing was ever taken of it, or that is forgotten; then only events are appended that are not there.
         """
 
     async def forget(self, volume: VolumeName, part: str) -> None:

@@ -9,6 +9,7 @@ what was done later would be told earlier.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final, Protocol
@@ -30,6 +31,8 @@ _LOOK_SECONDS: Final = 1.0
 _LULL_SECONDS: Final = 0.005
 #: How often parts that were read are removed, and it is asked anew how far they are: a failover may have forgotten.
 _TIDY_SECONDS: Final = 10.0
+#: How long a part that was read to its end is kept, in seconds: should the bus forget what it was told last.
+_KEEP_SECONDS: Final = 60.0
 #: Entries taken over in one step.
 _TOGETHER: Final = 64
 #: How long what is left may take at the end, in seconds.
@@ -42,8 +45,8 @@ class Source(Protocol):
     def mark(self) -> Mark | None:
         """The newest part and its size, which differ once anything more was written; None: that has to be asked."""
 
-    async def parts(self) -> Sequence[str]:
-        """Names of its parts, the oldest first."""
+    async def parts(self) -> Sequence[Mark]:
+        """Its parts and their sizes, the oldest first."""
 
     async def read(self, part: str, offset: int) -> Sequence[Written]:
         """Some entries of a part behind an offset; none: there are no more now."""
@@ -67,6 +70,8 @@ class Relay:
         self._own = Own()
         #: The outbox's mark as everything was taken over.
         self._settled: Mark | None = None
+        #: Where parts ended that are not written to any more, and since when all of them was taken over.
+        self._ends: dict[str, tuple[int, float]] = {}
         self._woken = anyio.Event()
 
     def wake(self, place: Place, emission: Emission) -> None:
@@ -90,8 +95,8 @@ class Relay:
             if anyio.current_time() - self._known > _LOOK_SECONDS / 2:
                 self._at.clear()  # others have most likely taken over what they wrote meanwhile
             if not await self._take_own(mark):
-                for part in await self._source.parts():
-                    await self._take_all(part)
+                for part, size in await self._source.parts():
+                    await self._take_all(part, size)
             self._settled, self._known = mark, anyio.current_time()
 
     async def _take_own(self, mark: Mark | None) -> bool:
@@ -114,22 +119,28 @@ class Relay:
         mark = self._source.mark()
         return mark is not None and mark == self._settled
 
-    async def _take_all(self, part: str) -> None:
-        at = self._at.get(part)
+    async def _take_all(self, part: str, size: int) -> None:
+        """Take over what a part has, up to a size: what is written meanwhile is for who asks then."""
+        at: int | None = self._at.get(part)
         if at is None:
             at = await self._outboxes.position(self._volume, part) or 0
-        while entries := await self._source.read(part, at):
-            for first in range(0, len(entries), _TOGETHER):
-                some = entries[first : first + _TOGETHER]
-                emissions = self._emissions(some)
-                if not emissions:
-                    return
-                end = some[len(emissions) - 1].end
-                at = await self._outboxes.take(self._volume, part, at, end, emissions)
-                self._at[part] = at
-                if at != end:
-                    break  # somebody else is at it, or the bus has forgotten something
         self._at[part] = at
+        while at is not None and at < size and (entries := await self._source.read(part, at)):
+            at = await self._take(part, at, entries)
+
+    async def _take(self, part: str, at: int, entries: Sequence[Written]) -> int | None:
+        """Take over entries that were read; tells where the part is then. None: it waits for a later release."""
+        for first in range(0, len(entries), _TOGETHER):
+            some = entries[first : first + _TOGETHER]
+            emissions = self._emissions(some)
+            if emissions:
+                end = some[len(emissions) - 1].end
+                at = self._at[part] = await self._outboxes.take(self._volume, part, at, end, emissions)
+                if at != end:
+                    return at  # somebody else is at it, or the bus has forgotten something
+            if len(emissions) < len(some):
+                return None
+        return at
 
     def _emissions(self, entries: Sequence[Written]) -> Sequence[Emitted]:
         """What entries say, up to the first one that only a later release knows: that one waits for it."""
@@ -173,11 +184,25 @@ class Relay:
         async with self._lock:
             at, self._at, self._settled = self._at, {}, None
             try:
-                for part in (await self._source.parts())[:-1]:
-                    if part in at and await self._source.drop(part, at[part]):
+                for part, _ in (await self._source.parts())[:-1]:
+                    if part in at and self._is_over(part, at[part]) and await self._source.drop(part, at[part]):
+                        self._ends.pop(part)
                         await self._outboxes.forget(self._volume, part)
             except PenstockError as error:
                 logger.warning("tidying the outbox of {}: {}", self._volume, error)
+
+    def _is_over(self, part: str, at: int) -> bool:
+        """Whether nothing more has come to a part for long, and all it has was taken over."""
+        now = _now()
+        end, since = self._ends.get(part, (-1, now))
+        if end != at:
+            since = now
+        self._ends[part] = at, since
+        return now - since >= _KEEP_SECONDS
+
+
+def _now() -> float:
+    return time.monotonic()
 
 
 class Relays:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, TypeAlias
 
-#: The newest part of an outbox and its size in bytes: once anything more is written, it is another one.
+#: A part of an outbox and its size in bytes. That of the newest is another one once anything more is written.
 Mark: TypeAlias = tuple[str, int]
 
 

@@ -76,6 +76,7 @@ class Arrivals:
                     self._fill(fd, upload)
                     yield None
                     write_out(fd)
+                    yield None
                     is_placed = self._link(root, name, upload.destination)
                 finally:
                     if not is_placed:

@@ -1,21 +1,28 @@
 """Changes of files that are told of, made together: what comes while others are being synced shares the next sync.
 
-A change is a generator, run on a thread. It does what it has to do and yields what is to be told of it; when it
-goes on, it is told where that was written down, durably, and everything before it with it. Where its bytes have
-to be on their way to the disk first, it yields None when they are, so that others may have theirs on the way as
-well before it waits.
+A change is a generator, run on a thread. One that prepares has bytes to bring to the disk first: it yields None
+when they are on their way, so that others may have theirs on the way as well, and None again when they have
+arrived. Then it does what it has to do and yields what is to be told of it; when it goes on, it is told where that
+was written down, durably, and everything before it with it.
+
+What changes make and what is written of them is one after the other, so that it is read in the order in which it
+was made; only the waiting for the disk is not.
 """
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import Any, Final, TypeAlias, TypeVar
 
+from loguru import logger
+
 from backends.contract import Tell
 from backends.mounted.outbox_parts import OutboxParts
-from backends.pool import Call
+from backends.pool import Pending
 from backends.threads import VolumeThreads
 from domain.errors import BackendUnavailableError, PenstockError
 from domain.outbox import Place
@@ -28,6 +35,8 @@ Change: TypeAlias = Generator[bytes | None, Place | None, T]
 #: Changes made together, and how many such lots at once: while one waits for the disk, the next one begins.
 _TOGETHER: Final = 64
 _LOTS: Final = 2
+#: How often a change that prepares yields before it changes anything.
+_PREPARATIONS: Final = 2
 
 
 def settled(tell: Tell[T] | None, result: T, sync: Callable[[], None]) -> Change[None]:
@@ -52,40 +61,46 @@ def alone(change: Change[T]) -> T:
         return ended.value  # type: ignore[no-any-return]  # what a generator returns has no type there
 
 
-class _Making(Call[T]):
+class _Making(Pending[T]):
     """One change, and who waits for it."""
 
-    def __init__(self, begin: Callable[[], Change[T]]) -> None:
-        super().__init__(lambda: alone(begin()))
+    def __init__(self, begin: Callable[[], Change[T]], *, prepares: bool) -> None:
+        super().__init__()
         self._begin = begin
+        self.prepares = prepares
         self._change: Change[T] | None = None
-        #: What is to be told; None: it is not known yet, or it has ended.
-        self.words: bytes | None = None
+        #: What is to be told, once that is known.
+        self.words = b""
         #: Whether nothing more is to be done for it.
         self.is_done = False
 
     def step(self, place: Place | None = None) -> None:
         """Go on to its next yield, or its end."""
+        if self.is_done:
+            return
         try:
             if self._change is None:
                 self._change = self._begin()
-            self.words = self._change.send(place)
+            self.words = self._change.send(place) or b""
         except StopIteration as ended:
             self._end(ended.value, None)
         except BaseException as error:  # noqa: BLE001  raised again where it is waited for
             self._end(None, error)
 
-    def fail(self, error: PenstockError) -> None:
-        """Have it end with an error."""
-        assert self._change is not None, "it has begun"
+    def fail(self, error: BaseException) -> None:
+        """Have it end with an error, unless it has ended."""
+        if self.is_done:
+            return
         try:
-            self._change.throw(error)
+            if self._change is not None:
+                self._change.throw(error)
         except BaseException as raised:  # noqa: BLE001  likewise
             self._end(None, raised)
+        else:
+            self._end(None, error)
 
     def _end(self, result: T | None, error: BaseException | None) -> None:
-        self._result, self.error = result, error
-        self.words, self.is_done = None, True
+        self._result, self.error, self.is_done = result, error, True
 
 
 class Changes:
@@ -96,15 +111,18 @@ class Changes:
         self._parts = parts
         self._waiting: deque[_Making[Any]] = deque()
         self._lots = 0
+        #: Held from what the changes of a lot make until all of it is written down.
+        self._order = threading.Lock()
 
-    async def make(self, name: str, begin: Callable[[], Change[T]]) -> T:
+    async def make(self, name: str, begin: Callable[[], Change[T]], *, prepares: bool = False) -> T:
         """Make a change. Raises as `VolumeThreads.run`, and what it raises.
 
         Args:
             name: what it is called where calls are counted.
+            prepares: it has bytes to bring to the disk before it changes anything.
         """
         self._threads.admit(len(self._waiting))
-        making = _Making(begin)
+        making = _Making(begin, prepares=prepares)
         self._waiting.append(making)
         self._go_on()
         return await self._threads.outcome(making, name)
@@ -131,21 +149,33 @@ class Changes:
 
     def _make(self, lot: Sequence[_Making[Any]]) -> None:
         """Make some changes, on a thread."""
-        for making in lot:
-            making.step()
-        for making in lot:
-            while not making.is_done and making.words is None:
-                making.step()
-        self._tell([making for making in lot if not making.is_done])
-
-    def _tell(self, lot: Sequence[_Making[Any]]) -> None:
         try:
-            places = self._parts.put_all([making.words or b"" for making in lot])
-        except PenstockError as error:
+            self._make_all(lot)
+        except BaseException as error:  # noqa: BLE001  whoever waits for one of them hears of it
+            if not isinstance(error, PenstockError):
+                logger.exception("changes of files failed by a defect")
             for making in lot:
                 making.fail(error)
-            return
-        for making, place in zip(lot, places, strict=True):
-            making.step(place)
-            while not making.is_done:
-                making.step()
+
+    def _make_all(self, lot: Sequence[_Making[Any]]) -> None:
+        for _ in range(_PREPARATIONS):
+            for making in lot:
+                if making.prepares:
+                    self._step(making)
+        with ExitStack() as stack:
+            with self._order:
+                for making in lot:
+                    self._step(making)
+                words = [making.words if not making.is_done else b"" for making in lot]
+                appended = stack.enter_context(self._parts.appended(words))
+            appended.sync()
+            for making, place in zip(lot, appended.places, strict=True):
+                making.step(place)
+
+    @staticmethod
+    def _step(making: _Making[Any]) -> None:
+        """Go on with a change, unless nobody waits for it any more."""
+        if making.is_dropped:
+            making.fail(BackendUnavailableError("nobody waits for it any more"))
+        else:
+            making.step()

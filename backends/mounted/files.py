@@ -54,11 +54,7 @@ class MountedFiles(MountedReadAccess):
         self, name: str, change: Callable[Concatenate[Beneath, P], Change[T]], /, *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Make a change; together with others where the volume has an outbox."""
-
-        def begin() -> Change[T]:
-            with self._root() as root:
-                return (yield from change(root, *args, **kwargs))
-
+        begin = self._begin(change, *args, **kwargs)
         if self._outbox is not None:
             return await self._outbox.changes.make(name, begin)
 
@@ -67,6 +63,15 @@ class MountedFiles(MountedReadAccess):
 
         make.__name__ = name
         return await self._threads.run(make)
+
+    def _begin(
+        self, change: Callable[Concatenate[Beneath, P], Change[T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Callable[[], Change[T]]:
+        def begin() -> Change[T]:
+            with self._root() as root:
+                return (yield from change(root, *args, **kwargs))
+
+        return begin
 
     def read_at_once(
         self, path: RelativePath, few: Callable[[FileStat], tuple[int, int] | None]
@@ -128,7 +133,8 @@ class MountedFiles(MountedReadAccess):
         """Put a small file at its place; all on one thread."""
         if self._outbox is None:
             return False
-        return await self._change("place_whole", self._outbox.arrivals.place, upload, tell)
+        begin = self._begin(self._outbox.arrivals.place, upload, tell)
+        return await self._outbox.changes.make("place_whole", begin, prepares=True)
 
     async def stage_whole(self, session: str, data: bytes, destination: RelativePath) -> Synced:
         """Make a staging file of all its bytes, and sync it; all on one thread."""

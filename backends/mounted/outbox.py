@@ -37,8 +37,8 @@ class MountedOutbox:
         """What differs once anything more was written; looks at what the kernel has in memory only."""
         return self.written.mark()
 
-    async def parts(self) -> Sequence[str]:
-        """Names of its parts."""
+    async def parts(self) -> Sequence[Mark]:
+        """Its parts, with their sizes."""
         return await self._threads.run(self.written.parts)
 
     async def read(self, part: str, offset: int) -> Sequence[Written]:

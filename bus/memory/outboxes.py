@@ -28,8 +28,8 @@ class MemoryOutboxes:
         """Append events and move the position."""
         await anyio.lowlevel.checkpoint()
         at = self._store.outboxes.get((volume, part))
-        if at is not None and at != start:
-            return at
+        if (at or 0) != start:
+            return at or 0
         for emission, again in emissions:
             if emission is not None and not ((again or at is None) and self._is_there(emission)):
                 self._append(emission)

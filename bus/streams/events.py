@@ -16,14 +16,12 @@ from bus.streams import keys
 from bus.streams.changes import Call
 from bus.streams.connection import Conversation
 from bus.streams.reader import Entry, read_streams
-from bus.streams.wiring import Wiring
+from bus.streams.wiring import CLOCKS_SECONDS, Wiring
 from domain.envelope import Envelope
 from domain.errors import BusBrokenError, InvalidRequestError, MalformedEventError
 
 _BLOCK_SECONDS: Final = 5.0
 _PAUSE_SECONDS: Final = 0.2
-#: How far Redis's clock may have been from what is known of it here, in seconds.
-_CLOCKS_SECONDS: Final = 60.0
 #: How often a reader that waits shows itself, in seconds.
 _SHOW_SECONDS: Final = 60.0
 #: Events read at once.
@@ -42,19 +40,19 @@ class StreamEvents:
         """Append an event to its volume's stream and the broadcast, and project it."""
         call = Call((keys.events(event.volume), keys.BROADCAST), ())
         call.event(event, encode_envelope(event))
-        since = milliseconds(self._wiring.clock.now() - _CLOCKS_SECONDS)
+        since = milliseconds(self._wiring.clock.now() - CLOCKS_SECONDS)
         await self._wiring.scripts.call("emit", call.keys, ("", *call.args), again=(since, *call.args))
 
     @asynccontextmanager
     async def follow(self, reader: str, start: Position | None = None) -> AsyncIterator[StreamSubscription]:
         """Follow the broadcast as a named reader."""
         link = self._wiring.link
-        saved = await link.execute("HGET", keys.READERS, reader)
+        saved = registered = await link.execute("HGET", keys.READERS, reader)
         # One that was given up for dead goes on from where it was, and is told of what is gone.
         saved = saved or await link.execute("HGET", keys.READERS_EXPIRED, reader)
         first = saved.decode() if saved else start.entry if start else ""
         async with self._subscription(reader, first) as subscription:
-            if not saved:
+            if not registered:
                 await subscription.register()
             yield subscription
 

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 from bus.codec import encode_document, milliseconds
 from bus.contract import Emitted
 from bus.emission import NewRecord
 from bus.streams import keys
 from bus.streams.changes import Call
-from bus.streams.wiring import Wiring
+from bus.streams.wiring import CLOCKS_SECONDS, Wiring
 from domain.ids import VolumeName
-
-#: How far the clock by which an event has its time may have been from Redis's, in seconds.
-_CLOCKS_SECONDS: Final = 60.0
 
 
 class StreamOutboxes:
@@ -31,10 +27,13 @@ class StreamOutboxes:
     async def take(self, volume: VolumeName, part: str, start: int, end: int, emissions: Sequence[Emitted]) -> int:
         """Append events and move the position; said again, it finds that it was moved."""
         readable = [(found.emission, found.again) for found in emissions if found.emission is not None]
+        now = self._wiring.clock.now()
         oldest = min((emission.event.time for emission, _ in readable), default=0.0)
-        since = max(milliseconds(oldest - _CLOCKS_SECONDS), 0)
+        since = max(milliseconds(min(oldest, now) - CLOCKS_SECONDS), 0)
+        old = int(oldest < now - CLOCKS_SECONDS)
         call = Call(
-            (keys.outbox(volume), keys.events(volume), keys.BROADCAST), (part, start, end, since, len(readable))
+            (keys.outbox(volume), keys.events(volume), keys.BROADCAST),
+            (part, start, end, since, old, len(readable)),
         )
         for emission, again in readable:
             call.args.append(int(again))
@@ -42,7 +41,7 @@ class StreamOutboxes:
             call.event(emission.event, emission.event_data)
         taken = int(await self._wiring.scripts.call("outbox_take", call.keys, call.args))
         if taken == end and readable:
-            self._wiring.observer.taken_over(volume, len(readable), max(self._wiring.clock.now() - oldest, 0.0))
+            self._wiring.observer.taken_over(volume, len(readable), max(now - oldest, 0.0))
         return taken
 
     async def forget(self, volume: VolumeName, part: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from bus.observer import BusObserver
 from bus.settings import BusSettings
@@ -11,6 +12,9 @@ from bus.streams.clock import RedisClock
 from bus.streams.connection import Connections
 from bus.streams.link import Link
 from bus.streams.scripts import Scripts
+
+#: How far the clock by which something has its time may have been from Redis's, in seconds.
+CLOCKS_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)

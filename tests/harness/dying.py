@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 #: Told by a process that outlived what it did.
@@ -16,9 +18,7 @@ def dies_at(call: int, names: Sequence[str], work: Callable[[], object]) -> bool
 
     Returns False if there are not so many: then it was done.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of forks: nothing here depends on other threads
-        pid = os.fork()
+    pid = _fork()
     if pid == 0:
         try:
             _count(call, names)
@@ -30,6 +30,35 @@ def dies_at(call: int, names: Sequence[str], work: Callable[[], object]) -> bool
     code = os.waitstatus_to_exitcode(status)
     assert code in (0, SURVIVED), "it failed instead of dying"
     return code == 0
+
+
+@contextmanager
+def child_that(has_done: Callable[[], object]) -> Iterator[int]:
+    """A process that has done something, keeps what came of it, and is killed at the end of the block; its id."""
+    ready, told_ready = os.pipe()
+    pid = _fork()
+    if pid == 0:
+        try:
+            kept = has_done()
+            os.write(told_ready, b".")
+            signal.pause()
+            del kept
+        finally:
+            os._exit(1)
+    os.close(told_ready)
+    try:
+        assert os.read(ready, 1) == b".", "it failed"
+        yield pid
+    finally:
+        os.close(ready)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def _fork() -> int:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # nothing here depends on other threads
+        return os.fork()
 
 
 def _count(call: int, names: Sequence[str]) -> None:

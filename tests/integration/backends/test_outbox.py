@@ -7,13 +7,14 @@ import os
 import signal
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
 import anyio
 import pytest
-from harness.dying import dies_at
+from harness.dying import child_that, dies_at
 
 from backends.contract import Operation, Tell
 from backends.mounted import arrivals, beneath, outbox_parts
@@ -22,7 +23,7 @@ from backends.mounted.arrivals import Arrivals
 from backends.mounted.beneath import open_root
 from backends.mounted.changes import Change
 from backends.mounted.mountinfo import MountedAs
-from backends.mounted.outbox_parts import OutboxParts
+from backends.mounted.outbox_parts import Appended, OutboxParts
 from backends.observer import SilentObserver
 from backends.powers import Arrival, WholeUpload
 from backends.registry import Site
@@ -74,12 +75,16 @@ def opened(area: Area) -> OutboxParts:
 def entries(parts: OutboxParts) -> list[bytes]:
     """All that was written, in order."""
     found: list[bytes] = []
-    for part in parts.parts():
+    for part in names_of(parts):
         at = 0
         while some := parts.read(part, at):
             found += [entry.data for entry in some]
             at = some[-1].end
     return found
+
+
+def names_of(parts: OutboxParts) -> list[str]:
+    return [name for name, _ in parts.parts()]
 
 
 async def told(volume: VfsVolume) -> list[bytes]:
@@ -106,7 +111,7 @@ def test_entries_are_read_in_the_order_in_which_they_were_written(area: Area) ->
     for number, entry in enumerate(written):
         assert (first, second)[number % 2].put(entry)
     assert entries(first) == entries(second) == written
-    (part,) = first.parts()
+    (part,) = names_of(first)
     (some, *rest) = first.read(part, 0)
     assert [entry.data for entry in first.read(part, some.end)] == written[1:]
     assert not any(entry.again for entry in (some, *rest))
@@ -150,7 +155,7 @@ def test_many_threads_and_instances_write_at_once(area: Area, monkeypatch: pytes
     for thread in threads:
         thread.join()
     found = entries(instances[0])
-    assert len(instances[0].parts()) > 3
+    assert len(names_of(instances[0])) > 3
     assert len(found) == len(set(found)) == 300
     for worker in range(6):
         mine = [entry for entry in found if entry.startswith(b"%d " % worker)]
@@ -167,7 +172,7 @@ def test_who_writes_after_another_part_was_begun_writes_there(area: Area, monkey
     monkeypatch.undo()
     assert second.put(b"4")
     assert first.put(b"5")
-    before, after = first.parts()
+    before, after = names_of(first)
     assert [entry.data for entry in first.read(before, 0)] == [b"1", b"2", b"3"]
     assert [entry.data for entry in first.read(after, 0)] == [b"4", b"5"]
 
@@ -175,7 +180,7 @@ def test_who_writes_after_another_part_was_begun_writes_there(area: Area, monkey
 def test_what_a_process_left_half_written_is_passed_over(area: Area, tmp_path: Path) -> None:
     parts = opened(area)
     assert parts.put(b"before")
-    (name,) = parts.parts()
+    (name,) = names_of(parts)
     with (tmp_path / ".penstock/outbox" / name).open("ab") as file:
         file.write(b"\x50\0\0\0torn")
     assert parts.put(b"after")
@@ -229,64 +234,147 @@ def test_a_part_goes_when_it_was_read_and_nobody_can_write_to_it(
     area: Area, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outbox_parts, "_PART_BYTES", 1)
-    monkeypatch.setattr(outbox_parts, "_KEEP_SECONDS", 0)
     first, second = opened(area), opened(area)
     assert first.put(b"1")
     assert first.put(b"2")
-    old, middle, newest = first.parts()
+    old, middle, newest = names_of(first)
     end = first.read(old, 0)[-1].end
     assert not first.drop(old, 0), "not all of it was read"
     assert not first.drop(old, end), "the other one may be about to write there"
-    assert second.parts() == [old, middle, newest]
+    assert names_of(second) == [old, middle, newest]
     assert first.drop(old, end)
     assert not first.drop(newest, 0), "it is the one that is written to"
-    assert first.parts() == [middle, newest]
+    assert names_of(first) == [middle, newest]
     assert first.read(old, 0) == ()
     assert first.drop(old, end), "somebody else has done it"
 
 
-def test_a_part_that_was_read_just_now_is_kept_for_a_while(area: Area, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox_parts, "_PART_BYTES", 1)
-    parts = opened(area)
-    assert parts.put(b"1")
-    old, _ = parts.parts()
-    assert not parts.drop(old, parts.read(old, 0)[-1].end)
-
-
 def test_a_process_that_is_halted_keeps_its_part(area: Area, monkeypatch: pytest.MonkeyPatch) -> None:
     """It may have asked already where to write."""
-    monkeypatch.setattr(outbox_parts, "_KEEP_SECONDS", 0)
-    ready, told_ready = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        other = opened(area)
-        os.write(told_ready, b".")
-        signal.pause()
-        os._exit(0 if other.put(b"late") else 1)
-    assert os.read(ready, 1) == b"."
-    try:
+    with child_that(lambda: opened(area)) as pid:
         os.kill(pid, signal.SIGSTOP)
         monkeypatch.setattr(outbox_parts, "_PART_BYTES", 1)
         parts = opened(area)
         assert parts.put(b"1")
-        old = parts.parts()[0]
+        old = names_of(parts)[0]
         end = parts.read(old, 0)[-1].end
         assert not parts.drop(old, end)
-    finally:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
     assert parts.drop(old, end), "a lock ends with its process"
 
 
 def test_when_nobody_reads_nothing_more_is_taken(area: Area, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox_parts, "_PART_BYTES", 100)
     monkeypatch.setattr(outbox_parts, "_PARTS", 3)
+    first, second = opened(area), opened(area)
+    taken = [parts.put(bytes(60)) for _ in range(10) for parts in (first, second)]
+    assert len(names_of(first)) == 3
+    assert taken[:4] == [True] * 4
+    assert taken[-12:] == [False] * 12, "they have to be told some other way"
+    assert entries(first) == [bytes(60)] * taken.count(True)
+    assert opened(area).put(b"x") is False
+    old = names_of(first)[0]
+    second.close()
+    assert first.drop(old, first.read(old, 0)[-1].end)
+    assert first.put(b"there is room again")
+
+
+def test_behind_what_may_be_lost_nothing_follows_though_there_is_no_room_for_another_part(
+    area: Area, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_parts, "_PARTS", 1)
     parts = opened(area)
-    taken = [parts.put(bytes(60)) for _ in range(20)]
-    assert len(parts.parts()) == 3
-    assert taken.count(True) >= 6
-    size = sum(len(entry) for entry in entries(parts))
-    assert size == 60 * taken.count(True)
+
+    def fail(fd: int) -> None:
+        raise OSError(errno.EIO, "gone wrong")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", fail)
+        with pytest.raises(BackendFaultError):
+            parts.put(b"x")
+    assert not parts.put(b"after")
+    monkeypatch.setattr(outbox_parts, "_PARTS", 2)
+    assert parts.put(b"after")
+    assert [len(entries_of) for entries_of in (parts.read(name, 0) for name in names_of(parts))] == [1, 1]
+
+
+def test_nobody_reads_what_a_power_failure_could_still_take(area: Area, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the bus would know of what is not there, and pass over what is written in its place later."""
+    writer, reader = opened(area), opened(area)
+    syncs: list[str] = []
+    fdatasync = os.fdatasync
+    (name,) = names_of(reader)
+    with writer.appended([b"1", b"2"]) as appended:
+        assert appended.places[1] is not None
+        monkeypatch.setattr(os, "fdatasync", lambda fd: (syncs.append("reader"), fdatasync(fd))[1])
+        assert [entry.data for entry in reader.read(name, 0)] == [b"1", b"2"]
+        assert syncs == ["reader"], "what is not known to be durable is made so"
+        reader.read(name, 0)
+        assert syncs == ["reader"]
+        appended.sync()
+    syncs.clear()
+    assert [entry.data for entry in writer.read(name, 0)] == [b"1", b"2"]
+    assert syncs == [], "its own sync was enough"
+
+
+@pytest.mark.parametrize("written", [True, False])
+def test_nothing_is_written_behind_what_another_life_has_left(area: Area, tmp_path: Path, written: bool) -> None:
+    """A power failure, or a backup, may have left less of a part than the bus has taken over."""
+    former = opened(area)
+    assert former.put(b"1") is True
+    assert former.put(b"2")
+    (old,) = names_of(former)
+    former.close()
+    place = tmp_path / ".penstock/outbox" / old
+    place.write_bytes(place.read_bytes()[: place.stat().st_size // 2 if written else 0])
+    parts = opened(area)
+    assert parts.put(b"3")
+    assert [name > old for name in names_of(parts)] == ([False, True] if written else [True])
+    assert entries(parts) == ([b"1", b"3"] if written else [b"3"])
+    # Where somebody lives who writes there, it goes on.
+    other = opened(area)
+    assert other.put(b"4")
+    assert len(names_of(parts)) == 1 + written
+
+
+def test_an_outbox_without_room_for_its_first_part(area: Area, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.open
+
+    def full(path: str, flags: int, *args: int, dir_fd: int | None = None) -> int:
+        if flags & os.O_CREAT:
+            raise OSError(errno.ENOSPC, "no space left")
+        return real(path, flags, *args, dir_fd=dir_fd)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", full)
+        parts = opened(area)
+        assert not parts.put(b"x")
+        assert parts.parts() == []
+        assert parts.mark() is None
+    assert parts.put(b"y")
+    assert entries(parts) == [b"y"]
+
+
+def test_who_closes_it_waits_for_no_thread_that_stands_still_in_it(
+    area: Area, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = opened(area)
+    stands, goes_on = threading.Event(), threading.Event()
+    real = os.listdir
+
+    def hang(path: int) -> list[str]:
+        stands.set()
+        assert goes_on.wait(10)
+        return real(path)
+
+    monkeypatch.setattr(os, "listdir", hang)
+    thread = threading.Thread(target=parts.parts)
+    thread.start()
+    assert stands.wait(10)
+    parts.close()
+    goes_on.set()
+    thread.join()
+    monkeypatch.undo()
+    assert parts.put(b"its descriptors are still good")
 
 
 # --- changes that are told of ---------------------------------------------------------------------------
@@ -321,7 +409,7 @@ async def test_where_it_cannot_be_written_down_a_change_is_durable_all_the_same(
     volume: VfsVolume, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert volume.outbox is not None
-    monkeypatch.setattr(volume.outbox.written, "put_all", lambda words: [None] * len(words))
+    nothing_is_taken(monkeypatch, volume)
     synced: list[int] = []
     fsync = os.fsync
     monkeypatch.setattr(os, "fsync", lambda fd: (synced.append(fd), fsync(fd))[1])
@@ -339,6 +427,16 @@ async def test_of_nothing_nothing_is_told(volume: VfsVolume) -> None:
 
 
 # --- small files ----------------------------------------------------------------------------------------
+
+
+def nothing_is_taken(patch: pytest.MonkeyPatch, volume: VfsVolume) -> None:
+    assert volume.outbox is not None
+
+    @contextmanager
+    def appended(entries: Sequence[bytes], *, again: bool = False) -> Iterator[Appended]:
+        yield Appended([None] * len(entries), lambda: None)
+
+    patch.setattr(volume.outbox.written, "appended", appended)
 
 
 def upload(destination: str = "d/a", data: bytes = b"bytes", session: str = "ab12") -> WholeUpload:
@@ -432,7 +530,7 @@ async def test_what_cannot_be_told_of_now_is_told_of_later(
     monkeypatch.setattr(arrivals, "_LEAST_SECONDS", 0)
     assert volume.outbox is not None
     with monkeypatch.context() as patch:
-        patch.setattr(volume.outbox.written, "put_all", lambda words, **_: [None] * len(words))
+        nothing_is_taken(patch, volume)
         with pytest.raises(StorageFullError):
             await volume.files(FOLDER).place_whole(upload(), Tell(lambda _: b"it is there"))
         assert await volume.outbox.recover(lambda arrival: arrival.note) == 0
@@ -489,7 +587,7 @@ def test_who_says_it_may_be_the_second_time_is_known(
     (tmp_path / ".penstock/arriving" / "ab12.bm90ZQ").write_bytes(b"x")
     os.link(tmp_path / ".penstock/arriving" / "ab12.bm90ZQ", tmp_path / "a")
     assert arrivals_of(area, parts).recover(lambda arrival: arrival.note) == 1
-    (part,) = parts.parts()
+    (part,) = names_of(parts)
     assert [(entry.data, entry.again) for entry in parts.read(part, 0)] == [(b"note", True)]
 
 

@@ -40,8 +40,8 @@ class Model:
     indexed: set[str] = field(default_factory=set)
     readers: dict[str, str] = field(default_factory=dict)
     generation: str = ""
-    #: Up to where the outbox's one part was taken over; None: that is forgotten.
-    taken: int | None = None
+    #: Up to where parts of the outbox were taken over.
+    taken: dict[str, int] = field(default_factory=dict)
 
     @property
     def last(self) -> str:
@@ -183,38 +183,49 @@ class StoreMachine(ScriptMachine):
 
     # --- outboxes -----------------------------------------------------------------------------------
 
+    def _forget_positions(self) -> None:
+        self.client.delete(BOX)
+        self.model.taken.clear()
+
     @rule(
+        part=st.sampled_from(["part", "other"]),
         folder=FOLDERS,
         record=st.sampled_from(["", "r:1", "r:2"]),
         late=st.booleans(),
         forgotten=st.booleans(),
-        twice=st.sampled_from(["", "written", "forgotten"]),
+        twice=st.sampled_from(["", "written", "forgotten", "dropped"]),
+        old=st.booleans(),
     )
-    def take_over(self, folder: str, record: str, late: bool, forgotten: bool, twice: str) -> None:
+    def take_over(
+        self, part: str, folder: str, record: str, late: bool, forgotten: bool, twice: str, old: bool
+    ) -> None:
         """An event that was written down, maybe twice; or it is not known any more that it was taken over."""
         model = self.model
         if forgotten:
-            self.client.hdel(BOX, "part")
-            model.taken = None
+            self._forget_positions()
         self.count += 1
         event, id_ = b"event %d" % self.count, b"%016d" % self.count
         names = [BOX, OWN, ALL, *([record] if record else []), folder]
         makes = [1, b"taken", FOREVER_MS] if record else [0]
         entry = [id_, event, 1, "P", 1, "name", folder]
         an_hour_ago = self.client.time()[0] * 1000 - HOUR_MS
-        start = model.taken or 0
-        asked, is_known = start + int(late), model.taken is not None
         for turn in range(1 + bool(twice)):
             if turn and twice == "forgotten":
-                self.client.hdel(BOX, "part")
+                self._forget_positions()
+            if turn and twice == "dropped":  # it comes back from a backup, when its position is long gone
+                self.client.hdel(BOX, part)
+                del model.taken[part]
+                old = True
+            start = model.taken.get(part, 0)
+            asked = start + int(late)
             again = int(turn and twice == "written")
-            told = ["part", asked, asked + 10, an_hour_ago, 1, again, *makes, *entry]
+            told = [part, asked, asked + 10, an_hour_ago, int(old), 1, again, *makes, *entry]
             answer = int(self.call("outbox_take", names, *told))
-            if late and is_known:
+            if late:
                 assert answer == start
                 return
             assert answer == asked + 10
-            model.taken = asked = answer
+            model.taken[part] = answer
         model.folders.setdefault(folder, 0)
         if record:
             model.records.setdefault(record, (1, b"taken"))
@@ -326,9 +337,12 @@ def test_scripts_do_what_the_model_does(kind: str, tmp_path: Path) -> None:
         ("lease_take", "if longest and", "if false and"),
         ("emit", "since == '' or not", "since == '' and not"),
         ("emit", "ids[entry[2][2]] = true", "ids[entry[2][2]] = nil"),
-        ("outbox_take", "at ~= start then return at", "false then return at"),
-        ("outbox_take", "again == '1' or not at", "again == '1'"),
-        ("outbox_take", "again == '1' or not at", "not at"),
+        ("outbox_take", "(at or '0') ~= start then", "false then"),
+        ("outbox_take", "(at or '0') ~= start then", "at and at ~= start then"),
+        ("outbox_take", "again == '1' or forgotten", "again == '1'"),
+        ("outbox_take", "old == '1' or", "false or"),
+        ("outbox_take", "redis.call('EXISTS', outbox) == 0", "false"),
+        ("outbox_take", "again == '1' or forgotten", "forgotten"),
         ("outbox_take", "redis.call('EXISTS', record) == 0", "true"),
         ("record_create", "changes(true)", "changes(false)"),
     ],

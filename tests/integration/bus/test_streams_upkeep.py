@@ -130,6 +130,7 @@ async def test_a_reader_that_was_given_up_is_told_of_the_gap_when_it_comes_back(
         await bus.upkeep.trim_broadcast()
         event = an_upload(bus, a_folder(), 1)
         async with bus.events.follow("gone") as subscription:
+            assert raw.hkeys(keys.READERS) == [b"gone"], "from now on events are kept for it"
             await bus.events.publish(event)
             found = aiter(subscription)
             with anyio.fail_after(5):

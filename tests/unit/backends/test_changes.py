@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import anyio
 import pytest
 
 from backends.contract import Tell
+from backends.mounted import changes as changes_module
 from backends.mounted.changes import Change, Changes, alone, settled
+from backends.mounted.outbox_parts import Appended
 from backends.observer import SilentObserver
 from backends.pool import Pool
 from backends.threads import VolumeThreads
-from domain.errors import BackendFaultError, BackendUnavailableError, BusyError, ConflictError, PenstockError
+from domain.errors import BackendFaultError, BackendUnavailableError, BusyError, ConflictError
 from domain.ids import VolumeName
 from domain.outbox import Place
 
@@ -28,15 +32,19 @@ class Parts:
         self.lots: list[list[bytes]] = []
         self.open = threading.Event()
         self.open.set()
-        self.error: PenstockError | None = None
+        self.error: Exception | None = None
         self.refused: set[bytes] = set()
 
-    def put_all(self, entries: Sequence[bytes]) -> Sequence[Place | None]:
+    @contextmanager
+    def appended(self, entries: Sequence[bytes]) -> Iterator[Appended]:
+        self.lots.append(list(entries))
+        taken = [Place("1", 0, len(entry)) if entry and entry not in self.refused else None for entry in entries]
+        yield Appended(taken, self._sync)
+
+    def _sync(self) -> None:
         assert self.open.wait(10)
         if self.error is not None:
             raise self.error
-        self.lots.append(list(entries))
-        return [Place("1", 0, len(entry)) if entry and entry not in self.refused else None for entry in entries]
 
 
 def threads(**more: float) -> VolumeThreads:
@@ -45,9 +53,9 @@ def threads(**more: float) -> VolumeThreads:
 
 
 def a_change(words: bytes, steps: list[str] | None = None, waits: bool = False) -> Change[tuple[bytes, bool]]:
-    if waits:
+    for step in ("began", "arrived") if waits else ():
         if steps is not None:
-            steps.append(f"{words!r} began")
+            steps.append(f"{words!r} {step}")
         yield None
     if steps is not None:
         steps.append(f"{words!r} changed")
@@ -88,10 +96,11 @@ async def test_all_have_their_bytes_on_their_way_before_one_waits() -> None:
             tasks.start_soon(changes.make, "x", lambda first=first: a_change(first))
         await anyio.sleep(0.02)
         for words in (b"1", b"2"):
-            tasks.start_soon(changes.make, "x", lambda words=words: a_change(words, steps, waits=True))
+            begin = partial(a_change, words, steps, waits=True)
+            tasks.start_soon(partial(changes.make, "x", begin, prepares=True))
         await anyio.sleep(0.02)
         parts.open.set()
-    assert steps == [f"{one!r} {step}" for step in ("began", "changed", "told") for one in (b"1", b"2")]
+    assert steps == [f"{one!r} {step}" for step in ("began", "arrived", "changed", "told") for one in (b"1", b"2")]
 
 
 async def test_each_succeeds_or_fails_by_itself() -> None:
@@ -100,6 +109,9 @@ async def test_each_succeeds_or_fails_by_itself() -> None:
             raise ConflictError("there", subject=None)
         yield None
         if at == "bytes":
+            raise ConflictError("there", subject=None)
+        yield None
+        if at == "name":
             raise ConflictError("there", subject=None)
         yield b"words"
         raise ConflictError("there", subject=None)
@@ -110,14 +122,15 @@ async def test_each_succeeds_or_fails_by_itself() -> None:
 
     async def make(change: Change[object]) -> None:
         try:
-            outcomes.append(await changes.make("x", lambda: change))
+            outcomes.append(await changes.make("x", lambda: change, prepares=True))
         except ConflictError:
             outcomes.append("failed")
 
+    good = [a_change(words, waits=True) for words in (b"1", b"2")]
     async with anyio.create_task_group() as tasks:
-        for change in (*(failing(at) for at in ("start", "bytes", "end")), a_change(b"1"), a_change(b"2")):
+        for change in (*(failing(at) for at in ("start", "bytes", "name", "end")), *good):
             tasks.start_soon(make, change)
-    assert outcomes.count("failed") == 3
+    assert outcomes.count("failed") == 4
     assert (b"1", True) in outcomes
     assert (b"2", True) in outcomes
 
@@ -163,6 +176,92 @@ async def test_what_is_not_taken_is_synced_by_who_made_it() -> None:
     assert [tell.place is not None for tell in told.values()] == [True, False, False]
     assert alone(change(b"alone")) == "result"
     assert synced[-1] == "alone"
+
+
+async def test_they_are_written_down_in_the_order_in_which_they_were_made() -> None:
+    """Also of two lots: what one has made, and not yet written down, the other one must not overtake."""
+    parts, made = Parts(), list[bytes]()
+    changes = Changes(threads(), parts)
+
+    def change(words: bytes) -> Change[None]:
+        if words.endswith(b"w"):
+            yield None
+            time.sleep(0.001)
+            yield None
+        made.append(words)
+        time.sleep(0.0005)
+        yield words
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(60):
+            words = b"%d%s" % (number, b"w" if number % 3 else b"n")
+            make = partial(changes.make, "x", partial(change, words), prepares=words.endswith(b"w"))
+            tasks.start_soon(make)
+            if number % 4 == 0:
+                await anyio.sleep(0.001)
+    assert [words for lot in parts.lots for words in lot] == made
+    assert len(made) == 60
+    assert len(parts.lots) > 2
+
+
+async def test_a_defect_is_told_to_all_whose_change_it_ends() -> None:
+    parts, closed = Parts(), list[str]()
+    parts.error = AssertionError("a defect")
+    changes = Changes(threads(), parts)
+
+    def change() -> Change[None]:
+        try:
+            yield b"words"
+        finally:
+            closed.append("closed")
+
+    failed: list[str] = []
+
+    async def make() -> None:
+        try:
+            await changes.make("x", change)
+        except AssertionError as error:
+            failed.append(str(error))
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(3):
+            tasks.start_soon(make)
+    assert failed == ["a defect"] * 3
+    assert closed == ["closed"] * 3
+
+
+async def test_what_nobody_waits_for_any_more_is_not_begun_though_its_lot_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(changes_module, "_LOTS", 1)
+    parts, began = Parts(), list[int]()
+    changes = Changes(threads(timeout_seconds=0.2), parts)
+    hangs = threading.Event()
+
+    def change(number: int) -> Change[None]:
+        began.append(number)
+        assert hangs.wait(10)
+        yield b"words"
+
+    given_up: list[int] = []
+
+    async def make(number: int) -> None:
+        with pytest.raises(BackendUnavailableError):
+            await changes.make("x", partial(change, number))
+        given_up.append(number)
+
+    parts.open.clear()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(changes.make, "x", partial(a_change, b"it keeps the lot"))
+        await anyio.sleep(0.02)
+        for number in (0, 1, 2):
+            tasks.start_soon(make, number)
+        await anyio.sleep(0.02)
+        parts.open.set()
+    assert given_up == [0, 1, 2]
+    hangs.set()
+    await changes.make("x", partial(a_change, b"after it"))
+    assert began == [0]
 
 
 async def test_a_volume_that_hangs_keeps_nobody_for_ever() -> None:

@@ -39,11 +39,11 @@ class Box:
         part = max(self.written)
         return (part, 10 * len(self.written[part])) if self.marked else None
 
-    async def parts(self) -> Sequence[str]:
+    async def parts(self) -> Sequence[Mark]:
         await anyio.lowlevel.checkpoint()
         if self.away:
             raise BackendUnavailableError("away")
-        return sorted(self.written)
+        return [(part, 10 * len(self.written[part])) for part in sorted(self.written)]
 
     async def read(self, part: str, offset: int) -> Sequence[Written]:
         await anyio.lowlevel.checkpoint()
@@ -96,8 +96,11 @@ async def test_what_is_settled_is_not_looked_for_again() -> None:
         await relay.settle()
         assert box.reads == reads
         box.marked = False
+        (event,) = uploads(bus, 1)
+        box.put(event)
         await relay.settle()
         assert box.reads > reads, "where it cannot be told, it is looked for"
+        assert (await heard(bus))[-1] == event
 
 
 async def test_who_settles_waits_for_who_is_at_it() -> None:
@@ -277,6 +280,7 @@ async def test_what_is_written_is_taken_over_soon_and_at_the_end_all_of_it(monke
 async def test_parts_that_are_done_with_go(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relay_module, "_LOOK_SECONDS", 0.01)
     monkeypatch.setattr(relay_module, "_TIDY_SECONDS", 0.0)
+    monkeypatch.setattr(relay_module, "_KEEP_SECONDS", 0.0)
     store = MemoryStore()
     async with opened(store) as bus:
         box, events = Box(), uploads(bus, 2)
@@ -293,6 +297,76 @@ async def test_parts_that_are_done_with_go(monkeypatch: pytest.MonkeyPatch) -> N
         assert list(box.written) == ["2"]
         assert store.outboxes == {(VOLUME, "2"): 10}
         assert await heard(bus) == events
+
+
+async def test_a_part_is_kept_for_a_while_after_all_of_it_was_taken_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not after it was written: where the bus was away for long, what it is told then may be forgotten again."""
+    monkeypatch.setattr(relay_module, "_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(relay_module, "_TIDY_SECONDS", 0.0)
+    now = 1000.0
+    monkeypatch.setattr(relay_module, "_now", lambda: now)
+    async with opened() as bus:
+        box, events = Box(), uploads(bus, 2)
+        broken = Broken(bus.outboxes, 0)
+        box.put(events[0])
+        box.written["2"] = []
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(Relay(VOLUME, box, broken).run)
+            await anyio.sleep(0.05)
+            now += relay_module._KEEP_SECONDS - 1
+            await anyio.sleep(0.05)
+            box.put(events[1])  # by somebody who has not noticed that there is another part
+            await anyio.sleep(0.05)
+            now += 2
+            await anyio.sleep(0.05)
+            assert "1" in box.written
+            now += relay_module._KEEP_SECONDS
+            with anyio.fail_after(5):
+                while "1" in box.written:
+                    await anyio.sleep(0.01)
+            tasks.cancel_scope.cancel()
+        assert await heard(bus) == events
+
+
+async def test_who_settles_waits_for_nothing_that_is_written_meanwhile() -> None:
+    async with opened() as bus:
+        box, events = Box(), uploads(bus, 1000)
+        relay = Relay(VOLUME, box, bus.outboxes)
+        written = iter(events)
+        box.put(next(written))
+        read = box.read
+
+        async def busy(part: str, offset: int) -> Sequence[Written]:
+            box.put(*(next(written) for _ in range(10)))
+            return await read(part, offset)
+
+        box.read = busy  # type: ignore[method-assign]
+        await relay.settle()
+        assert len(box.written["1"]) < 30
+
+
+async def test_who_knew_a_position_that_is_forgotten_begins_anew() -> None:
+    """What was appended before is lost with it: the same relay must not go on behind that."""
+    store = MemoryStore()
+    async with opened(store) as bus:
+        box, events = Box(), uploads(bus, 6)
+        relay = Relay(VOLUME, box, bus.outboxes)
+        box.put(*events[:4])
+        await relay.settle()
+        store.outboxes.clear()
+        store.lanes[VOLUME].events.clear()
+        write(relay, box, *events[4:])
+        await relay.settle()
+        assert await heard(bus) == events
+
+
+async def test_what_only_a_later_release_knows_is_not_passed_over_among_many() -> None:
+    async with opened() as bus:
+        box, events = Box(), uploads(bus, 200)
+        unknown = replace(events[70], type="file.folded")
+        box.put(*events[:70], unknown, *events[71:])
+        await Relay(VOLUME, box, bus.outboxes).settle()
+        assert await heard(bus) == events[:70]
 
 
 async def test_a_volume_without_an_outbox_is_always_settled() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from bus.contract import Outcome
 
 
-class Outbox:
+class Outcomes:
     """Outcomes in the order they came. Not bounded by itself: the lane's window bounds what can be under way."""
 
     def __init__(self) -> None:
