@@ -6,6 +6,7 @@ it.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from aiohttp import web
@@ -90,15 +91,22 @@ class CreationFlow:
         await self._uploads.describe(opened, creation)
         if not await self._uploads.finisher.is_there(opened.session):
             return False
-        await self._pass_over(request, accept, opened.session.announced_sha256)
+        await self._pass_over(request, accept, opened.session.announced_sha256, opened)
         return await self._uploads.adopt(opened)
 
-    async def _pass_over(self, request: web.Request, accept: Accept | None, sha256: str) -> None:
-        """Compare a body whose bytes need not be stored; one that waits to be asked for is not asked for."""
+    async def _pass_over(
+        self, request: web.Request, accept: Accept | None, sha256: str, opened: OpenUpload | None = None
+    ) -> None:
+        """Compare a body whose bytes need not be stored; one that waits to be asked for is not asked for.
+
+        Args:
+            opened: the upload that somebody else may want meanwhile; None: nobody has heard of it.
+        """
         if accept is None or _waits(request):
             return
+        work = partial(compare, accept=accept, sha256=sha256)
         async with self._flow.receiving(request) as body:
-            await compare(body, accept, sha256)
+            await (work(body.read) if opened is None else self._uploads.pass_over(opened, body, work))
 
     @staticmethod
     def _is_small_and_whole(request: web.Request, creation: Creation) -> bool:

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 
 from aiohttp import web
 
@@ -35,6 +36,7 @@ from gateway.protocol.resumable_digests import SHA256, SHA512, WHOLE, ContentDig
 from gateway.protocol.resumable_names import file_name
 from gateway.protocol.tus import Accept, Creation
 from gateway.tokens import CollectionClaims, UploadClaims
+from gateway.uploads.comparing import read_through
 from gateway.uploads.opened import OpenUpload
 from gateway.uploads.sessions import Known
 
@@ -95,7 +97,7 @@ class ResumableFlow:
         if not is_complete(opened) or not append.complete:
             raise MismatchingOffsetError(opened.offset, append.offset)
         length, hasher = opened.session.length or 0, hashlib.sha256()
-        size = await self._read(request, length, hasher)
+        size = await self._read(request, opened, length, hasher)
         if size != length:
             raise InconsistentLengthError(f"{size} bytes are not the {length} there are", field="Upload-Length")
         # Where no digest was kept it cannot be known whether they are the same.
@@ -141,7 +143,7 @@ class ResumableFlow:
     async def _repeat(self, request: web.Request, opened: OpenUpload, append: Append) -> None:
         """See that a request is the last append once more, whose answer was lost, or asks for that answer."""
         length = opened.session.length or 0
-        size = await self._read(request, length) if append.size is None else append.size
+        size = await self._read(request, opened, length) if append.size is None else append.size
         if append.complete and append.offset + size == length:
             return
         if append.offset != length:
@@ -150,15 +152,11 @@ class ResumableFlow:
             raise CompletedUploadError("the upload is complete")
         raise InconsistentLengthError("the upload is complete", field="Upload-Length", offset=length)
 
-    async def _read(self, request: web.Request, most: int, hasher: Hasher | None = None) -> int:
+    async def _read(self, request: web.Request, opened: OpenUpload, most: int, *hashers: Hasher) -> int:
         """Read a body that is not stored, until it is longer than `most`; returns its length."""
-        size = 0
+        work = partial(read_through, most=most, hashers=hashers)
         async with self._flow.receiving(request) as body:
-            while size <= most and (piece := await body.read()):
-                size += len(piece)
-                if hasher is not None:
-                    hasher.update(piece)
-        return size
+            return await self._uploads.pass_over(opened, body, work)
 
     async def _store(self, request: web.Request, opened: OpenUpload, append: Append) -> None:
         """Store a body, and take note of the upload's length and end; one that would be too long is dropped."""

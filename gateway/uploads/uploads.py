@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 from loguru import logger
 
@@ -27,6 +27,7 @@ from gateway.settings import GatewaySettings
 from gateway.tokens import CollectionClaims, UploadClaims
 from gateway.transfer.receive import Body
 from gateway.uploads.beginning import Beginner, announced
+from gateway.uploads.comparing import ReadBody
 from gateway.uploads.copying import Copier
 from gateway.uploads.digesting import Digests
 from gateway.uploads.finishing import Finisher
@@ -40,6 +41,8 @@ from gateway.uploads.staging import Stager
 from gateway.uploads.sweeping import Sweep
 from gateway.uploads.unpacking import Unpacker
 from gateway.uploads.writer import YIELD_SECONDS, Writer
+
+T = TypeVar("T")
 
 #: How long a copy that was broken off stays, in seconds.
 _COPY_SECONDS: Final = 3600.0
@@ -201,6 +204,10 @@ class Uploads:
     async def store(self, opened: OpenUpload, body: Body, accept: Accept) -> None:
         """Store a request's body. Raises as `Writer.store`."""
         await self._writer.store(opened, body, accept)
+
+    async def pass_over(self, opened: OpenUpload, body: Body, work: Callable[[ReadBody], Awaitable[T]]) -> T:
+        """Do something with a body that is not stored. Raises as `Writer.pass_over`."""
+        return await self._writer.pass_over(opened, body, work)
 
     async def intend(self, opened: OpenUpload, destination: RelativePath | None, *, unpack: bool) -> None:
         """Record what an upload is to become, so that whoever finishes it knows. Raises FencedError."""

@@ -1,16 +1,15 @@
-"""Storing a request's body in an upload.
+"""Storing a request's body in an upload, or only reading it.
 
-When another request waits for the upload, it lets go: soon, for a client that comes back is alive and the sender
-it left most likely is not; at once if that is silent, or if the upload is being dropped. From then on not one more
-byte is stored. How bytes get from the connection to storage: `from_socket` and `from_pieces`.
+When another request is to have the upload (`giving_way`), not one more byte is stored. How bytes get from the
+connection to storage: `from_socket` and `from_pieces`.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
 
 import anyio
 
@@ -20,9 +19,7 @@ from bus.contract import Leases
 from domain.errors import (
     ChecksumMismatchError,
     FencedError,
-    GoneError,
     PenstockError,
-    Subject,
     TooLargeError,
 )
 from gateway.observer import GatewayObserver
@@ -31,18 +28,20 @@ from gateway.protocol.tus import Accept
 from gateway.quotas import Quotas
 from gateway.transfer.receive import Body
 from gateway.uploads.allowance import Allowance, Announced
+from gateway.uploads.comparing import ReadBody
 from gateway.uploads.from_pieces import PiecesBody
 from gateway.uploads.from_socket import SocketBody
+from gateway.uploads.giving_way import GivingWay
 from gateway.uploads.growing import Growing, Reservations
 from gateway.uploads.opened import OpenUpload, taken_over
 from gateway.uploads.sessions import Sessions
+
+T = TypeVar("T")
 
 #: How long a sender may be silent before another request of the same upload is preferred, and how long one that is
 #: not may go on then, in seconds: whoever waits is answered within two.
 SILENCE_SECONDS: Final = 1.0
 YIELD_SECONDS: Final = 1.5
-#: How often it is looked meanwhile whether the upload is being dropped, in seconds.
-_LOOK_SECONDS: Final = 0.1
 #: How long dropping bytes that do not count may take when their request was cancelled, in seconds.
 _UNDO_SECONDS: Final = 10.0
 
@@ -70,7 +69,7 @@ class Writer:
             PenstockError: the storage failed; likewise.
         """
         if opened.staging is None:
-            await _refuse_bytes(body)
+            await self._refuse_bytes(opened, body)
             return
         if accept.length is not None:
             await self.tell_length(opened, accept.length)
@@ -80,12 +79,36 @@ class Writer:
     async def _store(
         self, opened: OpenUpload, staging: Staging, body: Body, accept: Accept, allowance: Allowance
     ) -> None:
-        storing = _Storing(opened, self._observer, allowance, self._batch_bytes, self._sessions.is_gone)
+        storing = _Storing(opened, self._observer, allowance, self._batch_bytes, self._way(opened))
         if accept.checksum is None:
             await storing.store(staging, body, may_end=not opened.session.unpack)
             return
         async with self._verified(opened, staging, accept.checksum):
             await storing.store(staging, body)
+
+    async def pass_over(self, opened: OpenUpload, body: Body, work: Callable[[ReadBody], Awaitable[T]]) -> T:
+        """Do something with a body that is not stored, unless somebody else wants the upload meanwhile.
+
+        Raises:
+            LockedError, GoneError, ConnectionError: as `store`.
+            PenstockError: as the work does.
+        """
+        way = self._way(opened)
+
+        async def read() -> bytes:
+            piece = await body.read()
+            way.heard()
+            return piece
+
+        return await way.do(partial(work, read))
+
+    async def _refuse_bytes(self, opened: OpenUpload, body: Body) -> None:
+        """A finished upload takes an empty body, which changes nothing, and no other."""
+        if body.length != 0 and await self.pass_over(opened, body, _has_bytes):
+            raise TooLargeError("the upload is finished")
+
+    def _way(self, opened: OpenUpload) -> GivingWay:
+        return GivingWay(opened, self._sessions, SILENCE_SECONDS, YIELD_SECONDS)
 
     async def tell_length(self, opened: OpenUpload, length: int) -> None:
         """Take note of the length of a deferred upload. Raises QuotaExceededError."""
@@ -138,6 +161,10 @@ class Writer:
         await opened.change(self._sessions, floor=None)
 
 
+async def _has_bytes(read: ReadBody) -> bool:
+    return bool(await read())
+
+
 async def _confirm(opened: OpenUpload, staging: Staging) -> None:
     """See that an upload is still ours. Raises FencedError: nothing of it is to be touched."""
     try:
@@ -164,7 +191,7 @@ class _Storing:
         observer: GatewayObserver,
         allowance: Allowance,
         batch_bytes: int,
-        is_gone: Callable[[str], Awaitable[bool]],
+        way: GivingWay,
     ) -> None:
         self._opened = opened
         self._volume = opened.session.volume
@@ -172,9 +199,7 @@ class _Storing:
         self._observer = observer
         self._allowance = allowance
         self._batch_bytes = batch_bytes
-        self._is_gone = is_gone
-        self._failure: PenstockError | ConnectionError | None = None
-        self._last_byte = time.monotonic()
+        self._way = way
 
     async def store(self, staging: Staging, body: Body, *, may_end: bool = False) -> None:
         """Store it. Raises as `Writer.store`.
@@ -184,7 +209,7 @@ class _Storing:
         """
         data = body.at_hand(self._batch_bytes)
         if data is None:
-            await self._store_while_coming(staging, body)
+            await self._way.do(partial(self._store_while_coming, staging, body))
         elif data:
             allowed = await self._allowance.reach(staging.offset + len(data)) - staging.offset
             if allowed:
@@ -208,62 +233,17 @@ class _Storing:
             self._stored(staging.offset - before)
 
     async def _store_while_coming(self, staging: Staging, body: Body) -> None:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._yield_to_others, tasks.cancel_scope)
-            tasks.start_soon(self._stop_when_lost, tasks.cancel_scope)
-            await self._store(staging, body)
-            tasks.cancel_scope.cancel()
-        if self._failure is not None:
-            raise self._failure
-
-    async def _store(self, staging: Staging, body: Body) -> None:
-        try:
-            if isinstance(staging, ReceivesFromSocket) and (handover := body.handover()) is not None:
-                await SocketBody(handover, body.idle_seconds, self._lease, self._moved).store(staging)
-            else:
-                await PiecesBody(
-                    body, self._allowance, self._batch_bytes, self._lease, self._heard, self._stored
-                ).store(staging)
-        except FencedError:
-            self._failure = taken_over()
-        except (PenstockError, ConnectionError) as error:
-            self._failure = error
-
-    def _heard(self) -> None:
-        self._last_byte = time.monotonic()
+        if isinstance(staging, ReceivesFromSocket) and (handover := body.handover()) is not None:
+            await SocketBody(handover, body.idle_seconds, self._lease, self._moved).store(staging)
+        else:
+            await PiecesBody(
+                body, self._allowance, self._batch_bytes, self._lease, self._way.heard, self._stored
+            ).store(staging)
 
     def _stored(self, count: int) -> None:
         self._observer.received(self._volume, count)
 
     def _moved(self, count: int) -> None:
         if count:
-            self._heard()
+            self._way.heard()
             self._stored(count)
-
-    async def _yield_to_others(self, everything: anyio.CancelScope) -> None:
-        """Let go when somebody waits."""
-        await self._lease.wait_asked()
-        asked = time.monotonic()
-        while (left := min(asked + YIELD_SECONDS, self._last_byte + SILENCE_SECONDS) - time.monotonic()) > 0:
-            if await self._is_dropped():
-                break
-            await anyio.sleep(min(left, _LOOK_SECONDS))
-        dropped = GoneError("the upload was dropped", subject=Subject.UPLOAD)
-        self._failure = dropped if await self._is_dropped() else taken_over()
-        everything.cancel()
-
-    async def _is_dropped(self) -> bool:
-        with suppress(PenstockError):
-            return await self._is_gone(self._opened.session.id)
-        return False  # that cannot be known now
-
-    async def _stop_when_lost(self, everything: anyio.CancelScope) -> None:
-        await self._lease.wait_lost()
-        self._failure = taken_over()
-        everything.cancel()
-
-
-async def _refuse_bytes(body: Body) -> None:
-    """A finished upload takes an empty body, which changes nothing, and no other."""
-    if await body.read():
-        raise TooLargeError("the upload is finished")
