@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import os
 import random
-import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -17,6 +15,7 @@ from pathlib import Path
 import pytest
 from harness.cutter import open_cutter
 from harness.fault.gateways import GatewayFaults
+from harness.fault.harm import harm_while
 from harness.fault.uploaders import Upload, Uploader, Uploads
 from harness.folders import files_below
 from harness.processes import Api, Site, open_site, until
@@ -32,31 +31,21 @@ FAULTS = ("kill_gateway", "kill_gateway", "freeze_gateway", "cut", "cut", "cut_r
 @pytest.mark.timeout(240 + SECONDS)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_uploads_under_every_fault(seed: int, tmp_path: Path) -> None:
-    chance, uploads, stop = random.Random(seed), Uploads(), threading.Event()
+    chance, uploads = random.Random(seed), Uploads()
     with ExitStack() as stack:
         site = stack.enter_context(open_site(tmp_path))
         way = stack.enter_context(open_cutter(site.api.client_port))
         redis_way = stack.enter_context(open_cutter(site.server.port))
         site.write_settings(bus__url=f"redis://127.0.0.1:{redis_way.port}/0", gateway__sweep_seconds=1.0)
+        site.write_settings(gateway__resumable_uploads=True)
         site.start("actor")
         faults = GatewayFaults(site, chance, redis_way, way)
         site.api.make_folder()
         api = Api(way.port, site.api.manager_port)
-        threads = [
-            threading.Thread(
-                target=Uploader(number, api, uploads, random.Random(chance.random())).run, args=(stop,)
-            )
-            for number in range(UPLOADERS)
+        workers = [
+            Uploader(number, api, uploads, random.Random(chance.random())).run for number in range(UPLOADERS)
         ]
-        for thread in threads:
-            thread.start()
-        end = time.monotonic() + SECONDS
-        while time.monotonic() < end:
-            time.sleep(chance.uniform(0.05, 0.5))
-            faults.do(chance.choice(FAULTS))
-        stop.set()
-        for thread in threads:
-            thread.join()
+        harm_while(workers, lambda: faults.do(chance.choice(FAULTS)), SECONDS, chance)
         settled(site, uploads)
         wrong = [*uploads.wrong, *violations(site, uploads)]
         assert wrong == [], f"{dict(faults.done)}, repeated after {dict(uploads.repeated)}"

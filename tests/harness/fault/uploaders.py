@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from harness.fields import BODY, TUS, metadata
+from harness.interim import Interims
 from harness.processes import FOLDER, PATIENCE, Answer, Api
 
 #: Longest wait for one answer, in seconds: whoever is to give it may be frozen.
@@ -65,7 +66,10 @@ class Uploader:
 
     def run(self, stop: threading.Event) -> None:
         """Upload until it is over; what was begun is brought to its end."""
-        kinds = (self._by_token, self._by_pieces, self._by_pieces, self._whole, self._in_parts, self._dropped)
+        kinds = (
+            *(self._by_token, self._by_pieces, self._by_pieces, self._whole, self._in_parts, self._dropped),
+            *(self._resumable, self._resumable),
+        )
         try:
             self._token = str(self._manager("upload-below", relpath=".", owner=f"o{self._number}")["token"])
             while not stop.is_set():
@@ -128,6 +132,27 @@ class Uploader:
                 return
             raise WrongError(f"DELETE: {answer.status} {answer.body[:200]!r}")
 
+    def _resumable(self) -> None:
+        """As clients of the IETF's resumable uploads do: complete when they say so."""
+        upload = self._new(self._chance.randrange(0, _LONGEST))
+        end = len(upload.data)
+        first = self._chance.choice((0, 0, end // 2, end))
+        is_last = first == end and self._chance.random() < 0.5
+        fields = {"Upload-Complete": _boolean(is_last), "Content-Disposition": f'inline; filename="{upload.name}"'}
+        if self._chance.random() < 0.5:
+            fields["Upload-Length"] = str(end)
+        if self._chance.random() < 0.5:
+            fields["Upload-Draft-Interop-Version"] = "9"
+        interims: list[str] = []
+        answer = self._ask("POST", "/uploads", fields, upload.data[:first], interims)
+        if answer is not None and answer.status not in (200, 201):
+            raise WrongError(f"POST /uploads: {answer.status} {answer.body[:200]!r}")
+        if answer is None and not interims:
+            return
+        url = "/" + (answer.headers["location"] if answer is not None else interims[0])
+        self._append(url, upload.data, acked=first if answer is not None else 0)
+        upload.is_there = True
+
     # --- steps ------------------------------------------------------------------------------------
 
     def _new(self, length: int) -> Upload:
@@ -174,6 +199,45 @@ class Uploader:
             raise WrongError(f"PATCH: {answer.status} {answer.body[:200]!r}")
         return answer
 
+    def _append(self, url: str, data: bytes, acked: int) -> None:
+        """Send what is missing, until the upload is said to be complete."""
+        for head in self._answers("HEAD", url, {}):
+            if head.status != 204:
+                raise WrongError(f"HEAD of an upload: {head.status}")
+            offset = int(head.headers["upload-offset"])
+            if offset < acked:
+                raise WrongError(f"{acked} bytes were acknowledged, {offset} are there")
+            acked = offset
+            if head.headers["upload-complete"] == "?1":
+                return
+            while (answer := self._appended(url, offset, data)) is not None:
+                offset = acked = int(answer.headers["upload-offset"])
+                if answer.headers["upload-complete"] == "?1":
+                    return
+
+    def _appended(self, url: str, offset: int, data: bytes) -> Answer | None:
+        """The answer to some more bytes; the end is told with the last of them, or later."""
+        piece = data[offset : offset + self._chance.choice((1, 1000, 70_000, 1 << 20, 4 << 20))]
+        reached = offset + len(piece)
+        is_last = reached == len(data) and (not piece or self._chance.random() < 0.5)
+        place = {"Upload-Offset": str(offset), "Upload-Complete": _boolean(is_last)}
+        fields = {"Content-Type": "application/partial-upload", **place}
+        damaged = self._chance.random() < 0.1
+        if damaged or self._chance.random() < 0.5:
+            digest = hashlib.sha256(piece + b"!" if damaged else piece).digest()
+            fields["Content-Digest"] = f"sha-256=:{base64.b64encode(digest).decode()}:"
+        # Who has not heard of the end asks for it once more, and so may who has.
+        for _ in range(self._chance.choice((1, 2, 3)) if is_last else 1):
+            answer = self._ask("PATCH", url, fields, piece)
+            if answer is None:
+                continue
+            if damaged and answer.status == 400 and b"digest-mismatching-values" in answer.body:
+                return None
+            told = (answer.status, answer.headers.get("upload-offset"), answer.headers.get("upload-complete"))
+            if damaged or told != (200 if is_last else 204, str(reached), _boolean(is_last)):
+                raise WrongError(f"PATCH from {offset} to {reached}: {told} {answer.body[:200]!r}")
+        return answer
+
     # --- requests ---------------------------------------------------------------------------------
 
     def _manager(self, route: str, **fields: object) -> dict[str, object]:
@@ -202,10 +266,21 @@ class Uploader:
             time.sleep(0.02)
         raise WrongError(f"{method}: no answer within {_PATIENCE_SECONDS:g} s")
 
-    def _ask(self, method: str, url: str, fields: Mapping[str, str], body: bytes = b"") -> Answer | None:
-        """One request; None: there is no answer, or that it cannot be done now."""
+    def _ask(
+        self,
+        method: str,
+        url: str,
+        fields: Mapping[str, str],
+        body: bytes = b"",
+        interims: list[str] | None = None,
+    ) -> Answer | None:
+        """One request; None: there is no answer, or that it cannot be done now.
+
+        Args:
+            interims: gets the places told before the answer.
+        """
         bearer = {} if "token=" in url else {"Authorization": f"Bearer {self._token}"}
-        connection = http.client.HTTPConnection("127.0.0.1", self._api.client_port, timeout=_ANSWER_SECONDS)
+        connection = Interims("127.0.0.1", self._api.client_port, timeout=_ANSWER_SECONDS)
         try:
             connection.request(method, url, body or None, {**bearer, **fields})
             found = connection.getresponse()
@@ -216,10 +291,17 @@ class Uploader:
             return None
         finally:
             connection.close()
+            if interims is not None:
+                interims += [str(fields["location"]) for fields in connection.interims]
         if answer.status in _AGAIN:
             self._uploads.repeated[str(answer.status)] += 1
             return None
         return answer
+
+
+def _boolean(value: bool) -> str:
+    """As a structured field."""
+    return "?1" if value else "?0"
 
 
 def _named(upload: Upload) -> dict[str, str]:

@@ -20,6 +20,7 @@ from harness.around import DyingInCommit, NotingNames, NotingSyncs
 from harness.mortal import Life, Mortal
 from harness.tus import Collection
 from harness.world import FOLDER, Answer, World, open_world
+from integration.gateway.resumable_client import append, begun, look, place
 
 from backends.mounted import lasting
 from bus.memory.store import MemoryStore
@@ -54,7 +55,7 @@ def lives(path: Path) -> Iterator[tuple[int, Path, Life]]:
 @asynccontextmanager
 async def mortal_world(path: Path, store: MemoryStore) -> AsyncIterator[World]:
     """A gateway that has a folder."""
-    async with open_world(path, store=store) as world:
+    async with open_world(path, store=store, resumable_uploads=True) as world:
         await world.make_folder()
         limit = {"volume": "disk", "vfid": FOLDER, "options": {"limit_bytes": 1 << 30}}
         assert (await world.manager("PUT", "/folder/quota", limit)).status == 204
@@ -79,7 +80,7 @@ async def until_death(world: World, life: Life, work: Awaitable[Answer]) -> None
 @asynccontextmanager
 async def next_world(path: Path, store: MemoryStore) -> AsyncIterator[World]:
     """The next gateway, which looks after what it finds; in the end it drops what nobody comes back to."""
-    async with open_world(path, store=store) as world:
+    async with open_world(path, store=store, resumable_uploads=True) as world:
         await look_after_all(world)
         yield world
         await anyio.sleep(0.05)  # what was just in use is given back
@@ -217,6 +218,34 @@ async def test_an_upload_whose_length_is_told_later(tmp_path: Path, sent: int) -
         assert not (world.folder / ".upload").exists(), step
         assert not still_counted(store), step
     assert 5 < step < MOST
+
+
+# [R3] [R7]
+@pytest.mark.parametrize("before", [1000, len(DATA)], ids=["with bytes", "alone"])
+@pytest.mark.parametrize("announced", [{}, {"Upload_Length": str(len(DATA))}], ids=["", "announced"])
+async def test_an_upload_whose_end_is_told(tmp_path: Path, before: int, announced: dict[str, str]) -> None:
+    """Until its end is known there is no file; whoever has not heard of the end tells it once more."""
+    completed = []
+    for step, path, life in lives(tmp_path):
+        store = MemoryStore()
+        async with mortal_world(path, store) as world:
+            files = await Collection.open(world)
+            url = await begun(files, DATA[:before], **announced)
+            await until_death(world, life, append(files, url, before, "?1", DATA[before:]))
+        async with next_world(path, store) as world:
+            files.world = world
+            status, offset, complete = place(await look(files, url))
+            assert (status, complete == "?1") == (204, (world.folder / "a").exists()), step
+            completed.append(complete)
+            answer = await append(files, url, int(offset), "?1", DATA[int(offset) :])
+            assert place(answer) == (200, str(len(DATA)), "?1"), step
+            assert (world.folder / "a").read_bytes() == DATA, step
+        assert len(uploaded(world, "file.uploaded")) == 1, step
+        assert not (world.folder / ".upload").exists(), step
+        assert not still_counted(store), step
+    assert 5 < step < MOST
+    assert completed == sorted(completed), "from some step on its end is known"
+    assert {"?0", "?1"} == set(completed)
 
 
 # [A16]

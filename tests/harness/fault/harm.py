@@ -1,0 +1,37 @@
+"""Threads that work while harm is done, and end whatever becomes of it."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable
+
+from harness.processes import PATIENCE
+
+#: How long whoever works may take to bring to an end what was begun, in seconds.
+_END_SECONDS = 150.0 * PATIENCE
+
+
+def harm_while(
+    workers: Iterable[Callable[[threading.Event], None]],
+    harm: Callable[[], None],
+    seconds: float,
+    chance: random.Random,
+) -> None:
+    """Let workers run, each until it is told to stop, and do harm now and then for some time."""
+    stop = threading.Event()
+    threads = [threading.Thread(target=worker, args=(stop,), daemon=True) for worker in workers]
+    for thread in threads:
+        thread.start()
+    try:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            time.sleep(chance.uniform(0.05, 0.5))
+            harm()
+    finally:
+        stop.set()
+        give_up = time.monotonic() + _END_SECONDS
+        for thread in threads:
+            thread.join(max(0.0, give_up - time.monotonic()))
+    assert not [thread for thread in threads if thread.is_alive()], "some work never ended"
