@@ -43,6 +43,9 @@ class UploadFlow:
         self, claims: UploadClaims | CollectionClaims, session_id: str, ending: Ending = _AS_BEGUN
     ) -> UploadView:
         """How far an upload is; one whose last byte is stored is finished first."""
+        session = await self._uploads.elsewhere(claims, session_id)
+        if session is not None and session.is_final:
+            return await self._view(session, None)  # it is being put together
         async with self._uploads.use(claims, session_id) as opened:
             pass
         await self._uploads.finish(opened, ending.destination, unpack=ending.unpack)

@@ -17,6 +17,7 @@ from domain.catalogue import Change
 from domain.errors import (
     GoneError,
     InvalidRequestError,
+    LockedError,
     NotFoundError,
     PenstockError,
     Subject,
@@ -128,7 +129,10 @@ class Beginner:
 
     async def _assembled(self, final: Known) -> Known:
         await self._parts.bind(final.session)
-        return await self._parts.assemble(final.session.id) or final
+        try:
+            return await self._parts.assemble(final.session.id) or final
+        except LockedError:
+            return final  # who has stored its last part puts it together
 
     async def adopt(self, session: UploadSession) -> Known:
         """Finish an upload of `unnamed` whose file is there already; nothing comes in, so nothing is reserved.

@@ -8,10 +8,12 @@ from typing import Final
 
 from backends.contract import FileAccess, Staging
 from bus.contract import Lease
-from domain.errors import ConflictError, InvalidRequestError, NotFoundError, Subject, TooLargeError
+from domain.errors import ConflictError, InvalidRequestError, LockedError, NotFoundError, Subject, TooLargeError
 from gateway.quotas import Quotas
 from gateway.uploads.digesting import Digests
+from gateway.uploads.dropping import DropWatch
 from gateway.uploads.finishing import Finisher
+from gateway.uploads.growing import Reservations
 from gateway.uploads.opened import OpenUpload, OpenUploads
 from gateway.uploads.session import UploadSession, UploadState
 from gateway.uploads.sessions import Known, Sessions
@@ -24,7 +26,7 @@ class Parts:
     """Puts final uploads together. Repeat-safe: a copy that was broken off goes on where it ended.
 
     Rules: one final upload waits for a part. One that is not there any more waits for nothing, whatever is still
-    recorded of its parts.
+    recorded of its parts. Who puts one together gives way to nobody but to who drops it: all others want the same.
 
     Args:
         max_bytes: the most a final upload may have.
@@ -37,6 +39,7 @@ class Parts:
         finisher: Finisher,
         digests: Digests,
         quotas: Quotas,
+        reservations: Reservations,
         files: Callable[[UploadSession], FileAccess],
         max_bytes: int,
     ) -> None:
@@ -45,6 +48,7 @@ class Parts:
         self._finisher = finisher
         self._digests = digests
         self._quotas = quotas
+        self._reservations = reservations
         self._files = files
         self._max_bytes = max_bytes
 
@@ -98,9 +102,11 @@ class Parts:
                     break
 
     async def complete(self, part: UploadSession) -> None:
-        """Put together what waits for a part that is all there. Raises as `assemble`."""
+        """Put together what waits for a part that is all there, unless somebody does. Raises as `assemble`."""
         try:
             await self.assemble(part.final)
+        except LockedError:
+            return
         except NotFoundError:
             final = await self._sessions.load(part.final)
             if final is not None and not final.session.is_gone:
@@ -122,32 +128,39 @@ class Parts:
 
         Raises:
             TooLargeError: the parts are more than any upload may have.
+            LockedError: somebody else is putting it together.
+            GoneError: it was dropped meanwhile.
             PenstockError: as `Finisher.finish`.
         """
         async with self._opened.use(final_id) as opened:
-            final = opened.session
-            if final.state is UploadState.COMMITTED:
-                return opened.known
-            parts = await self._load(final)
-            total = _total(parts)
-            if total is None or not await self._are_complete(final, parts):
+            parts = await self._load(opened.session)
+            if opened.session.state is not UploadState.COMMITTED and not await self._assembled(opened, parts):
                 return None
-            self._check_size(total)
-            await self._judge(final, parts, total)
-            sha256 = await self._copy(opened, final)
-            await opened.change(self._sessions, length=total)
-            done = await self._finisher.finish(opened.known, sha256=sha256)
-            opened.known = done
+        # Also of one that was committed by a process that died then.
         for part in dict.fromkeys(parts):
-            if part is not None:
+            if part is not None and part.is_live and part.final == final_id:
                 await self._finisher.discard(part)
-        return done
+        return opened.known
 
-    async def _judge(self, final: UploadSession, parts: Sequence[UploadSession | None], total: int) -> None:
-        """See that a whole fits that is more than its parts have reserved: one may come in it many times."""
-        reserved = sum({part.id: part.reserved_bytes for part in parts if part is not None}.values())
-        if total > reserved:
-            await self._quotas.judge(final, total - reserved)
+    async def _assembled(self, opened: OpenUpload, parts: Sequence[UploadSession | None]) -> bool:
+        """Put an upload together; False if parts are still missing."""
+        final, total = opened.session, _total(parts)
+        if total is None or not await self._are_complete(final, parts):
+            return False
+        self._check_size(total)
+        await self._reserve(opened, parts, total)
+        sha256 = await self._copy(opened, final)
+        await opened.change(self._sessions, length=total)
+        opened.known = await self._finisher.finish(opened.known, sha256=sha256)
+        return True
+
+    async def _reserve(self, opened: OpenUpload, parts: Sequence[UploadSession | None], total: int) -> None:
+        """Have room for a whole that is more than its parts have reserved: one may come in it many times."""
+        more = total - sum({part.id: part.reserved_bytes for part in parts if part is not None}.values())
+        if more > opened.session.reserved_bytes:
+            await self._reservations.change(opened, more)
+        elif more > 0:  # it was reserved before, and maybe not judged
+            await self._quotas.judge(opened.session)
 
     async def _load(self, final: UploadSession) -> Sequence[UploadSession | None]:
         found = {part_id: await self._sessions.load(part_id) for part_id in dict.fromkeys(final.parts)}
@@ -174,21 +187,24 @@ class Parts:
         staging = await files.open_staging(final.id)
         try:
             hasher = self._digests.resume(final.id, staging)
-            begin = 0
+            watch, begin = DropWatch(self._sessions, final.id), 0
             for part_id in final.parts:
-                begin = await self._append(files, part_id, staging, begin, opened.lease)
+                begin = await self._append(files, part_id, staging, begin, opened.lease, watch)
             return None if hasher is None else hasher.digest()
         finally:
             await staging.close()
 
     @staticmethod
-    async def _append(files: FileAccess, part_id: str, staging: Staging, begin: int, lease: Lease) -> int:
+    async def _append(
+        files: FileAccess, part_id: str, staging: Staging, begin: int, lease: Lease, watch: DropWatch
+    ) -> int:
         """Append a part that lies at `begin` of the whole; returns where it ends."""
         handle = await files.read_staging(part_id)
         try:
             end = begin + handle.stat.size_bytes
             while staging.offset < end:
                 await lease.confirm()
+                await watch.look()
                 piece = await handle.read(staging.offset - begin, _COPY_BYTES)
                 await staging.append([piece])
             return end

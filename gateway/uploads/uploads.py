@@ -31,6 +31,7 @@ from gateway.uploads.comparing import ReadBody
 from gateway.uploads.copying import Copier
 from gateway.uploads.digesting import Digests
 from gateway.uploads.finishing import Finisher
+from gateway.uploads.growing import Reservations
 from gateway.uploads.opened import OpenUpload, OpenUploads, taken_over
 from gateway.uploads.parts import Parts
 from gateway.uploads.places import volume_of
@@ -94,8 +95,16 @@ class Uploads:
             max(2 * lease_seconds, YIELD_SECONDS + _GIVING_WAY_SECONDS),
             settings.upload_seconds,
         )
+        reservations = Reservations(bus.leases, self.sessions, quotas)
         self._parts = Parts(
-            self.sessions, self.opened, self.finisher, digests, quotas, self._files, settings.max_upload_bytes
+            self.sessions,
+            self.opened,
+            self.finisher,
+            digests,
+            quotas,
+            reservations,
+            self._files,
+            settings.max_upload_bytes,
         )
         self.beginner = Beginner(
             volumes,
@@ -108,7 +117,7 @@ class Uploads:
             bus,
         )
         self._copier = Copier(self.opened, self.finisher)
-        self._writer = Writer(bus.leases, self.sessions, quotas, observer, settings.write_bytes)
+        self._writer = Writer(self.sessions, reservations, observer, settings.write_bytes)
         self._sweep = Sweep(bus, volumes, self.sessions, self.finisher)
 
     async def create_whole(self, session: UploadSession, data: bytes) -> UploadSession:
@@ -150,18 +159,25 @@ class Uploads:
             except FencedError as error:
                 raise taken_over() from error
 
-    async def busy_at(self, claims: UploadClaims | CollectionClaims, session_id: str) -> int | None:
-        """How far an upload is that another request has in hand; None: none has, or how far is not known."""
+    async def elsewhere(self, claims: UploadClaims | CollectionClaims, session_id: str) -> UploadSession | None:
+        """An unfinished upload that another request has in hand; None: none has. Raises as `look_up`."""
         if not await self.opened.is_elsewhere(session_id):
             return None
         known = await self.sessions.load(session_id)
         if known is None or known.session.state is not UploadState.OPEN:
             return None
         self.beginner.check_claims(claims, known.session)
-        if known.session.floor is not None:
-            return known.session.floor
+        return known.session
+
+    async def busy_at(self, claims: UploadClaims | CollectionClaims, session_id: str) -> int | None:
+        """How far an upload is that another request has in hand; None: none has, or how far is not known."""
+        session = await self.elsewhere(claims, session_id)
+        if session is None or session.is_final:
+            return None
+        if session.floor is not None:
+            return session.floor
         try:
-            return await self._files(known.session).staged_bytes(session_id)
+            return await self._files(session).staged_bytes(session_id)
         except NotFoundError:
             return None
 

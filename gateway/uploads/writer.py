@@ -15,7 +15,6 @@ import anyio
 
 from backends.contract import Hasher, Staging
 from backends.powers import ReceivesFromSocket
-from bus.contract import Leases
 from domain.errors import (
     ChecksumMismatchError,
     FencedError,
@@ -25,7 +24,6 @@ from domain.errors import (
 from gateway.observer import GatewayObserver
 from gateway.protocol.checksum import Checksum
 from gateway.protocol.tus import Accept
-from gateway.quotas import Quotas
 from gateway.transfer.receive import Body
 from gateway.uploads.allowance import Allowance, Announced
 from gateway.uploads.comparing import ReadBody
@@ -50,10 +48,10 @@ class Writer:
     """Stores bodies in open uploads."""
 
     def __init__(
-        self, leases: Leases, sessions: Sessions, quotas: Quotas, observer: GatewayObserver, batch_bytes: int
+        self, sessions: Sessions, reservations: Reservations, observer: GatewayObserver, batch_bytes: int
     ) -> None:
         self._sessions = sessions
-        self._reservations = Reservations(leases, sessions, quotas)
+        self._reservations = reservations
         self._observer = observer
         self._batch_bytes = batch_bytes
 

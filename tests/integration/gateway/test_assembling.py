@@ -1,0 +1,253 @@
+"""Wholes while they are put together from their parts: what others are told, and what is left when that ends."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from harness.tus import Collection
+from harness.world import FOLDER, Answer, World, open_world
+
+from backends.mounted.appending import MountedStaging
+from backends.mounted.files import MountedFiles
+from bus.codec import decode_document
+from domain.errors import BackendUnavailableError
+from gateway.uploads import dropping, parts
+from gateway.uploads.finishing import Finisher
+from gateway.uploads.session import UploadSession
+
+pytestmark = pytest.mark.anyio
+
+PART = b"p" * 64
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with open_world(tmp_path) as opened:
+        await opened.make_folder()
+        yield opened
+
+
+@pytest.fixture
+async def files(world: World) -> Collection:
+    return await Collection.open(world)
+
+
+class Copying:
+    """Putting together goes on for as long as it is held back."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(parts, "_COPY_BYTES", 8)
+        monkeypatch.setattr(dropping, "LOOK_SECONDS", 0.05)
+        self.steps = 0
+        self.free = anyio.Event()
+        append = MountedStaging.append
+
+        async def slow(staging: MountedStaging, chunks: Sequence[Any]) -> None:
+            if len(chunks[0]) == 8:
+                self.steps += 1
+                with anyio.move_on_after(0.2):
+                    await self.free.wait()
+            await append(staging, chunks)
+
+        monkeypatch.setattr(MountedStaging, "append", slow)
+
+
+@pytest.fixture
+def copying(monkeypatch: pytest.MonkeyPatch) -> Copying:
+    return Copying(monkeypatch)
+
+
+async def part(files: Collection, length: int = len(PART), data: bytes = PART) -> str:
+    url = await files.begin(length, None, Upload_Concat="partial")
+    if data:
+        assert (await files.patch(url, 0, data)).status == 204
+    return url
+
+
+class Waiting:
+    """A whole that waits for its second part, and the request that brings it."""
+
+    def __init__(self, files: Collection, urls: Sequence[str], whole: str) -> None:
+        self._files = files
+        self.parts = urls
+        self.whole = whole
+        self.answers: list[Answer] = []
+
+    @classmethod
+    async def open(cls, files: Collection) -> Waiting:
+        urls = [await part(files), await part(files, data=b"")]
+        return cls(files, urls, await files.begin(None, "whole", Upload_Concat=f"final;{' '.join(urls)}"))
+
+    async def complete(self) -> None:
+        self.answers.append(await self._files.patch(self.parts[1], 0, PART))
+
+
+async def test_who_asks_meanwhile_is_told_that_it_is_not_there_yet(
+    world: World, files: Collection, copying: Copying
+) -> None:
+    waiting = await Waiting.open(files)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(waiting.complete)
+        await world.settled(lambda: copying.steps)
+        started = time.monotonic()
+        head = await files.head(waiting.whole)
+        assert (head.status, "Upload-Offset" in head.headers) == (200, False)
+        assert (await files.patch(waiting.whole, 0, b"x")).status in (403, 423)
+        copying.free.set()
+        assert time.monotonic() - started < 10
+    assert [answer.status for answer in waiting.answers] == [204]
+    assert (await files.head(waiting.whole)).headers["Upload-Offset"] == str(2 * len(PART))
+
+
+async def test_a_whole_that_is_dropped_is_put_together_no_further(
+    world: World, files: Collection, copying: Copying
+) -> None:
+    waiting = await Waiting.open(files)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(waiting.complete)
+        await world.settled(lambda: copying.steps)
+        assert (await files.delete(waiting.whole)).status == 204
+        steps = copying.steps
+        await world.settled(lambda: waiting.answers)
+    assert copying.steps <= steps + 1 < 2 * len(PART) // 8
+    assert [answer.status for answer in waiting.answers] == [204], "the part is there"
+    assert not (world.folder / "whole").exists()
+    assert len(list((world.folder / ".upload").iterdir())) == 2
+    assert (await files.head(waiting.parts[1])).headers["Upload-Offset"] == str(len(PART))
+
+
+async def test_who_begins_a_whole_that_somebody_puts_together_does_not_drop_it(
+    world: World, files: Collection, copying: Copying
+) -> None:
+    """It is begun once more, because its client did not hear of the first one."""
+    waiting = await Waiting.open(files)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(waiting.complete)
+        await world.settled(lambda: copying.steps)
+        again = await files.create(None, "whole", Upload_Concat=f"final;{' '.join(waiting.parts)}")
+        assert (again.status, "/" + again.headers["Location"]) == (201, waiting.whole)
+        copying.free.set()
+    assert (world.folder / "whole").read_bytes() == PART * 2
+    assert len(world.events("file.uploaded")) == 1
+
+
+async def test_the_last_part_is_stored_whoever_puts_the_whole_together(
+    world: World, files: Collection, copying: Copying
+) -> None:
+    urls = [await part(files), await part(files)]
+    told: list[Answer] = []
+
+    async def create() -> None:
+        told.append(await files.create(None, "whole", Upload_Concat=f"final;{' '.join(urls)}"))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(create)
+        await world.settled(lambda: copying.steps)
+        head = await files.head(urls[1])
+        assert (head.status, head.headers["Upload-Offset"]) == (200, str(len(PART)))
+        copying.free.set()
+    assert [(answer.status, answer.headers["Upload-Offset"]) for answer in told] == [(201, str(2 * len(PART)))]
+
+
+async def test_parts_a_process_did_not_come_to_free_are_freed_by_who_asks_for_them(
+    world: World, files: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = await Waiting.open(files)
+    with monkeypatch.context() as patched:
+
+        async def died(finisher: Finisher, session: UploadSession) -> None:
+            raise BackendUnavailableError("dead")
+
+        patched.setattr(Finisher, "discard", died)
+        assert (await files.patch(waiting.parts[1], 0, PART)).status == 503
+    assert (world.folder / "whole").read_bytes() == PART * 2
+    assert len(list((world.folder / ".upload").iterdir())) == 2
+    await files.head(waiting.parts[0])
+    assert [path.name for path in world.folder.iterdir()] == ["whole"]
+    assert {(await files.head(url)).status for url in waiting.parts} == {410}
+
+
+async def test_parts_of_another_whole_are_left_to_it(
+    world: World, files: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first one was committed, by a process that died before it freed its parts, and they were used again."""
+    waiting = await Waiting.open(files)
+    third = await part(files, data=b"")
+    with monkeypatch.context() as patched:
+
+        async def died(finisher: Finisher, session: UploadSession) -> None:
+            raise BackendUnavailableError("dead")
+
+        patched.setattr(Finisher, "discard", died)
+        assert (await files.patch(waiting.parts[1], 0, PART)).status == 503
+    other = await files.begin(None, "other", Upload_Concat=f"final;{waiting.parts[0]} {third}")
+    await files.head(waiting.parts[1])
+    assert (await files.patch(third, 0, PART)).status == 204
+    assert (await files.head(other)).headers["Upload-Offset"] == str(2 * len(PART))
+    assert (world.folder / "other").read_bytes() == PART * 2
+
+
+def reserved(world: World) -> int:
+    """Bytes that uploads have reserved against the folder."""
+    return sum(
+        int(member.partition(":")[2])
+        for name, found in world.store.view.indexes.items()
+        if name.startswith("index:uploads:")
+        for member in found
+    )
+
+
+async def test_what_a_part_takes_that_comes_many_times_is_reserved_meanwhile(
+    world: World, files: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = {"volume": "disk", "vfid": FOLDER, "options": {"limit_bytes": 1000}}
+    assert (await world.manager("PUT", "/folder/quota", limit)).status == 204
+    url = await part(files, 100, b"a" * 100)
+    seen: list[int] = []
+    append = MountedStaging.append
+
+    async def looking(staging: MountedStaging, chunks: Sequence[Any]) -> None:
+        seen.append(reserved(world))
+        await append(staging, chunks)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MountedStaging, "append", looking)
+        answer = await files.create(None, "whole", Upload_Concat="final;" + " ".join([url] * 4))
+    assert answer.status == 201
+    assert seen == [400] * 4
+    assert reserved(world) == 0
+
+
+async def test_two_wholes_of_parts_that_come_many_times_do_not_pass_a_limit_together(
+    world: World, files: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = {"volume": "disk", "vfid": FOLDER, "options": {"limit_bytes": 1000}}
+    assert (await world.manager("PUT", "/folder/quota", limit)).status == 204
+    urls = [await part(files, 100, b"a" * 100) for _ in range(2)]
+    found: list[int] = []
+    create_staging, waiting = MountedFiles.create_staging, []
+
+    async def together(access: MountedFiles, session: str, **more: Any) -> None:
+        """Both are judged before either is there."""
+        await create_staging(access, session, **more)
+        waiting.append(session)
+        with anyio.move_on_after(1):
+            while len(waiting) < 4:
+                await anyio.sleep(0.01)
+
+    async def create(name: str, url: str) -> None:
+        found.append((await files.create(None, name, Upload_Concat="final;" + " ".join([url] * 6))).status)
+
+    monkeypatch.setattr(MountedFiles, "create_staging", together)
+    async with anyio.create_task_group() as tasks:
+        for name, url in zip("xy", urls, strict=True):
+            tasks.start_soon(create, name, url)
+    assert 413 in found
+    assert sum(path.stat().st_size for path in world.folder.iterdir() if path.is_file()) <= 600
+    documents = [decode_document(record.data) for name, record in world.store.records.items() if "upload:" in name]
+    assert all(document.get("reserved_bytes", 0) <= 600 for document in documents)
