@@ -74,6 +74,12 @@ class Peers:
         finally:
             peer.running -= 1
 
+    def hand_back(self, name: str) -> None:
+        """Forget that a request began: it begins once more, and is counted there."""
+        peer = self._peers.get(name)
+        if peer is not None:
+            peer.allowance = min(self._burst, peer.allowance + 1)
+
     def _spend(self, peer: _Peer) -> None:
         now = self._clock()
         peer.allowance = min(self._burst, peer.allowance + (now - peer.filled) * self._rate)

@@ -54,10 +54,13 @@ class Problem:
         code = {"error_code": self.error_code} if self.error_code and self.tells_code else {}
         return {"type": self.type, "title": self.title, **code, **self.members}
 
+    def text(self) -> str:
+        """The document, as it is sent."""
+        return json.dumps(self.body(), separators=(",", ":"))
+
     def response(self) -> web.Response:
         """The whole answer."""
-        text = json.dumps(self.body(), separators=(",", ":"))
-        return web.Response(status=self.status, text=text, content_type=CONTENT_TYPE, headers=self.headers)
+        return web.Response(status=self.status, text=self.text(), content_type=CONTENT_TYPE, headers=self.headers)
 
     @property
     def labels(self) -> tuple[str, str, str]:

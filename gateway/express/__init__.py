@@ -1,1 +1,1 @@
-"""Answers to the simplest downloads without the HTTP library; see `handler.py` for what it leaves to that."""
+"""The simplest downloads and uploads, without the HTTP library; see `handler.py` for what is left to that."""

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from http import HTTPStatus
 from typing import Final
 
 from gateway.express.request import SimpleRequest
@@ -14,21 +15,29 @@ from gateway.middlewares import request_id_of
 from gateway.peers import peer_of
 from gateway.protocol.validators import http_date
 
-_STATUS_LINES: Final = {200: "HTTP/1.1 200 OK", 201: "HTTP/1.1 201 Created", 206: "HTTP/1.1 206 Partial Content"}
+_STATUS_LINES: Final = {one.value: f"HTTP/1.1 {one.value} {one.phrase}" for one in HTTPStatus}
 
 
 def admitted(gate: Gate, transport: asyncio.Transport) -> AbstractContextManager[None]:
-    """Count who asks, if that may be too much; requests with X-Forwarded-For are not simple.
+    """Count who asks, if that may be too much.
 
     Raises:
         TooManyError: it is.
     """
     peers = gate.client_peers
-    if not peers.are_limited:
-        return nullcontext()
+    return peers.admitted(_peer(gate, transport)) if peers.are_limited else nullcontext()
+
+
+def hand_back(gate: Gate, transport: asyncio.Transport) -> None:
+    """Leave a request that was admitted to the ordinary way, which counts it anew."""
+    gate.client_peers.hand_back(_peer(gate, transport))
+
+
+def _peer(gate: Gate, transport: asyncio.Transport) -> str:
+    """Who asks; requests with X-Forwarded-For are not simple."""
     address = transport.get_extra_info("peername")
     remote = address[0] if isinstance(address, tuple) else ""
-    return peers.admitted(peer_of(remote, (), gate.settings.trusted_proxies))
+    return peer_of(remote, (), gate.settings.trusted_proxies)
 
 
 def head(status: int, request: SimpleRequest, fields: Mapping[str, str], length: int, same: bytes) -> bytes:

@@ -155,14 +155,25 @@ class ExpressHandler(ClientHandler):
             self._is_closing = True
 
     async def shutdown(self, timeout: float | None = 15.0) -> None:
-        """End, after some time whether that answer is given or not."""
-        await super().shutdown(timeout)
+        """End, after some time whether what came is answered or not.
+
+        The library takes no more from then on, also not what turns out to be its business only now.
+        """
+        end = None if timeout is None else self._loop.time() + timeout
+        while self._answering is not None and (left := _left(end, self._loop.time())) != 0:
+            await asyncio.wait([self._answering], timeout=left)
         if self._answering is not None:
             self._answering.cancel()
+        await super().shutdown(_left(end, self._loop.time()))
 
     def _is_idle(self) -> bool:
         """Whether the library has answered everything it was handed."""
         return self._waiter is not None and not self._waiter.done() and not self._messages and not self._close
+
+
+def _left(end: float | None, now: float) -> float | None:
+    """Seconds until a time; None: there is none."""
+    return None if end is None else max(end - now, 0)
 
 
 def _log_defect(request: SimpleRequest) -> None:

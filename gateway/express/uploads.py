@@ -9,15 +9,18 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Final
 
-from domain.errors import PenstockError
+from loguru import logger
+
+from domain.errors import BackendUnavailableError, PenstockError, StorageFullError, TooManyError
 from domain.spans import NoSpans
 from gateway.client.tus_answers import state_headers
 from gateway.client.upload_flow import finished_view
-from gateway.express.answer import admitted, head, written
+from gateway.express.answer import admitted, hand_back, head, written
 from gateway.express.request import SimpleRequest
 from gateway.gate import Gate
 from gateway.middlewares import server_name
 from gateway.observer import Answered
+from gateway.problems import CONTENT_TYPE, Problem, problem_of
 from gateway.protocol import tus
 from gateway.protocol.tus import Accept, Dialect
 from gateway.tokens import CollectionClaims, UploadClaims
@@ -64,7 +67,7 @@ class ExpressUploads:
         """Begin on a request; None if it needs more than this.
 
         Returns:
-            What gives the answer; None if the request needs more than this after all, and nothing was done.
+            What gives the answer; None if the request needs more than this after all, and nothing is at its place.
         """
         try:
             wish = self._wish(request)
@@ -99,21 +102,43 @@ class ExpressUploads:
 
     async def _answer(self, wish: _Wish, transport: asyncio.Transport) -> bytes | None:
         started = time.monotonic()
+        try:
+            with admitted(self._gate, transport):
+                answer, problem = await self._placed(wish)
+        except TooManyError:
+            return None
+        if answer is None:
+            hand_back(self._gate, transport)
+            return None
+        status, labels = (201, ("", "", "")) if problem is None else (problem.status, problem.labels)
+        self._gate.observer.answered(Answered("POST", _ENDPOINT, status, time.monotonic() - started, *labels))
+        return answer
+
+    async def _placed(self, wish: _Wish) -> tuple[bytes | None, Problem | None]:
+        """Put a file at its place; the answer, and what is wrong. No answer: nothing is at its place."""
         observer, body = self._gate.observer, wish.request.body
         observer.transferring("upload", 1)
         try:
-            with admitted(self._gate, transport):
-                done = await self._gate.uploads.place_whole(wish.session, body)
+            done = await self._gate.uploads.place_whole(wish.session, body)
+        except (BackendUnavailableError, StorageFullError) as error:
+            # It may be at its place all the same; a second one would replace it, and be told of as well.
+            logger.warning("POST {}: {}", _ENDPOINT, error)
+            problem = problem_of(error)
+            return self._told(wish, problem), problem
         except PenstockError:
-            return None
+            return None, None
         finally:
             observer.transferring("upload", -1)
         if done is None:
-            return None
+            return None, None
         observer.received(done.volume, len(body))
         before, behind = wish.location
         fields = state_headers(finished_view(done), Dialect.STANDARD)
         fields["Location"] = f"{before}{done.id}{behind}"
-        answer = head(201, wish.request, fields, 0, self._same)
-        observer.answered(Answered("POST", _ENDPOINT, 201, time.monotonic() - started))
-        return answer
+        return head(201, wish.request, fields, 0, self._same), None
+
+    def _told(self, wish: _Wish, problem: Problem) -> bytes:
+        """The answer of the ordinary way to what is wrong."""
+        fields = {"Content-Type": f"{CONTENT_TYPE}; charset=utf-8", **problem.headers}
+        body = problem.text().encode()
+        return head(problem.status, wish.request, fields, len(body), self._same) + body

@@ -52,7 +52,8 @@ class Placer:
 
         Raises:
             ChecksumMismatchError: the file is not what was announced.
-            StorageFullError: no room.
+            StorageFullError, BackendUnavailableError: no room, or no answer in time. It may be at its place all the
+                same, and is told of later.
         """
         files, path = self._files(session), session.destination
         if not isinstance(files, PlacesWhole) or path is None or await self._is_limited(session):

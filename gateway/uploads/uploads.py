@@ -128,7 +128,7 @@ class Uploads:
         return await self.place_whole(session, data) or (await self.beginner.create_whole(session, data)).session
 
     async def place_whole(self, session: UploadSession, data: bytes) -> UploadSession | None:
-        """The same if it can be done in one step; else None, and nothing was done. Raises as `Placer.place`."""
+        """The same in one step; None if it cannot be done so, and nothing is there. Raises as `Placer.place`."""
         return await self._placer.place(session, data)
 
     # --- using ------------------------------------------------------------------------------------
