@@ -75,6 +75,7 @@ async def downloaded(world: World, size: int, first: int, change: Callable[[], o
 BIG = TAIL_BYTES + 24 * MIB
 
 
+# [D15]
 @pytest.mark.parametrize(
     ("size", "first"),
     [
@@ -103,6 +104,7 @@ async def test_a_large_one_that_nobody_touches_is_whole(world: World) -> None:
     assert await downloaded(world, BIG, MIB, lambda: None) == b"o" * BIG
 
 
+# [D15]
 @pytest.mark.parametrize("in_pieces", [False, True])
 @pytest.mark.parametrize("how", ["replaced", "removed"])
 async def test_one_that_loses_its_name_is_sent_as_it_was(
@@ -130,6 +132,7 @@ async def test_one_that_is_read_in_pieces_is_cut(world: World, monkeypatch: pyte
     assert await downloaded(world, BIG, MIB, lambda: None) == b"o" * BIG
 
 
+# [D15]
 async def test_a_part_is_not_mixed_either(world: World) -> None:
     path = make(world, BIG)
     target = f"/download?token={await world.download_token('f')}"
@@ -156,6 +159,7 @@ async def test_what_fails_on_the_way_is_no_answer_of_its_own(world: World, monke
     assert answer.status == 499
 
 
+# [D15]
 async def test_few_bytes_are_of_one_state(world: World) -> None:
     path = make(world, 1000)
     files = world.volume.files(VFolderId.parse(FOLDER))

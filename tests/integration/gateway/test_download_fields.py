@@ -33,6 +33,7 @@ def digest(data: bytes) -> str:
     return f"sha-256=:{base64.b64encode(hashlib.sha256(data).digest()).decode()}:"
 
 
+# [D17]
 @pytest.mark.parametrize(("name", "data"), [("small", SMALL), ("large", LARGE)])
 async def test_the_digest_of_the_whole_is_told_to_who_wants_it(world: World, name: str, data: bytes) -> None:
     for headers in ({}, {"Range": "bytes=1-1"}, {"Range": "bytes=0-"}):
@@ -62,6 +63,7 @@ async def test_it_is_not_told_with_what_is_something_else(world: World) -> None:
         assert {"Repr-Digest", "Content-Digest", "X-Checksum-Sha256"}.isdisjoint(answer.headers)
 
 
+# [D17]
 @pytest.mark.parametrize("more", [{}, WANTED])
 async def test_the_digest_of_what_is_sent(world: World, more: dict[str, str]) -> None:
     wanted = {**WANTED_OF_CONTENT, **more}
@@ -80,6 +82,7 @@ async def test_the_digest_of_what_is_sent(world: World, more: dict[str, str]) ->
     assert "Content-Digest" not in answer.headers
 
 
+# [D17]
 async def test_the_checksum_that_is_known(world: World) -> None:
     expected = hashlib.sha256(LARGE).hexdigest()
     assert (await world.download("large")).headers["X-Checksum-Sha256"] == expected
@@ -90,6 +93,7 @@ async def test_the_checksum_that_is_known(world: World) -> None:
     assert "X-Checksum-Sha256" not in (await world.client("HEAD", target)).headers
 
 
+# [D16]
 async def test_what_caches_may_do(world: World) -> None:
     (world.folder / "d").mkdir()
     (world.folder / "d" / "a").write_bytes(b"a")

@@ -27,6 +27,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         yield opened
 
 
+# [D1]
 async def test_a_whole_file(world: World) -> None:
     answer = await world.download("f.bin")
     assert (answer.status, answer.body) == (200, DATA)
@@ -39,6 +40,7 @@ async def test_a_whole_file(world: World) -> None:
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
+# [D2]
 async def test_the_head_of_a_file(world: World) -> None:
     token = await world.download_token("f.bin")
     for headers in ({}, {"Range": "bytes=0-9"}):
@@ -47,6 +49,7 @@ async def test_the_head_of_a_file(world: World) -> None:
         assert answer.headers["Content-Length"] == "1024"
 
 
+# [D3] [D16]
 @pytest.mark.parametrize(
     ("value", "start", "end"),
     [
@@ -64,10 +67,15 @@ async def test_one_range(world: World, value: str, start: int, end: int) -> None
     answer = await world.download("f.bin", {"Range": value})
     assert (answer.status, answer.body) == (206, DATA[start:end])
     assert answer.headers["Content-Range"] == f"bytes {start}-{end - 1}/1024"
-    for name in ("ETag", "Last-Modified", "Content-Disposition", "Accept-Ranges"):
-        assert name in answer.headers
+    whole = await world.download("f.bin")
+    for name in (
+        *("ETag", "Last-Modified", "Cache-Control", "Vary"),
+        *("Content-Type", "Content-Disposition", "Accept-Ranges"),
+    ):
+        assert answer.headers[name] == whole.headers[name]
 
 
+# [D4] [D5]
 @pytest.mark.parametrize("value", ["bytes=1024-", "bytes=2000-3000", "bytes=-0"])
 async def test_a_range_that_is_not_there(world: World, value: str) -> None:
     answer = await world.download("f.bin", {"Range": value})
@@ -75,6 +83,7 @@ async def test_a_range_that_is_not_there(world: World, value: str) -> None:
     assert answer.headers["Content-Range"] == "bytes */1024"
 
 
+# [D6] [D7]
 @pytest.mark.parametrize(
     "value", ["items=0-1", "bytes=abc", "bytes=9-0", "bytes=", "bytes", "bytes=1-2-3", "bytes=--1"]
 )
@@ -83,6 +92,7 @@ async def test_ranges_that_are_passed_over(world: World, value: str) -> None:
     assert (answer.status, answer.body) == (200, DATA)
 
 
+# [D8]
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
@@ -105,6 +115,7 @@ async def test_several_ranges(world: World, value: str, expected: list[tuple[int
     assert {part["Content-Type"] for part in parts} == {"application/octet-stream"}
 
 
+# [D8]
 @pytest.mark.parametrize(("value", "end"), [("bytes=0-1,5-6", 7), ("bytes=90-99,0-9", 100), ("bytes=0-9,5-7", 10)])
 async def test_ranges_near_each_other_are_one(world: World, value: str, end: int) -> None:
     answer = await world.download("f.bin", {"Range": value})
@@ -112,6 +123,7 @@ async def test_ranges_near_each_other_are_one(world: World, value: str, end: int
     assert answer.headers["Content-Range"] == f"bytes 0-{end - 1}/1024"
 
 
+# [D8]
 @pytest.mark.parametrize(
     "value", ["bytes=" + ",".join(f"{n}-{n}" for n in range(0, 100, 3)), "bytes=0-,0-,0-", "bytes=0-1000,1-1001"]
 )
@@ -120,6 +132,7 @@ async def test_floods_of_ranges_get_the_whole(world: World, value: str) -> None:
     assert (answer.status, answer.body) == (200, DATA)
 
 
+# [D11] [D12]
 async def test_conditions(world: World) -> None:
     first = await world.download("f.bin")
     tag, date = first.headers["ETag"], first.headers["Last-Modified"]
@@ -150,6 +163,7 @@ async def test_conditions(world: World) -> None:
             assert (answer.headers["ETag"], answer.headers["Last-Modified"]) == (tag, date)
 
 
+# [D9] [D10]
 async def test_a_range_only_of_the_file_it_is_meant_for(world: World) -> None:
     os.utime(world.folder / "f.bin", (10**9, 10**9))
     first = await world.download("f.bin")
@@ -168,12 +182,14 @@ async def test_a_range_only_of_the_file_it_is_meant_for(world: World) -> None:
         assert answer.status == status, value
 
 
+# [D14]
 async def test_an_empty_file(world: World) -> None:
     await world.upload("empty", b"")
     answer = await world.download("empty")
     assert (answer.status, answer.body, answer.headers["Content-Length"]) == (200, b"", "0")
-    answer = await world.download("empty", {"Range": "bytes=0-0"})
-    assert (answer.status, answer.headers["Content-Range"]) == (416, "bytes */0")
+    for value in ("bytes=0-", "bytes=0-0", "bytes=-1"):
+        answer = await world.download("empty", {"Range": value})
+        assert (answer.status, answer.headers["Content-Range"]) == (416, "bytes */0"), value
 
 
 async def test_another_file_of_the_same_name_has_another_tag(world: World) -> None:
@@ -184,6 +200,7 @@ async def test_another_file_of_the_same_name_has_another_tag(world: World) -> No
     assert len(tags) == 4
 
 
+# [D13]
 async def test_a_compressed_neighbour_is_not_sent_instead(world: World) -> None:
     await world.upload("f.bin.gz", b"compressed")
     answer = await world.download("f.bin", {"Accept-Encoding": "gzip"})
@@ -203,6 +220,7 @@ async def test_names_that_are_no_utf8(world: World) -> None:
     assert (await world.client("GET", f"/download?token={token}&dst_dir=d")).status == 404
 
 
+# [D18]
 async def test_a_directory_may_be_added_by_the_request(world: World) -> None:
     await world.upload("d/e/x", b"deep")
     token = await world.download_token("x")
@@ -230,6 +248,7 @@ async def test_a_link_inside_is_followed(world: World) -> None:
     assert 'filename="link"' in answer.headers["Content-Disposition"]
 
 
+# [D15]
 async def test_a_file_that_gets_shorter_ends_the_connection(world: World) -> None:
     import aiohttp
 

@@ -105,6 +105,7 @@ async def tag_of(world: World, target: str) -> str:
         return (await line.get(target))[1]["ETag"]
 
 
+# [D18]
 @pytest.mark.parametrize(
     ("name", "fields", "at_once", "status"),
     [
@@ -152,6 +153,7 @@ async def test_it_makes_no_difference_who_answers(
     assert counted == [("GET", "/download", status)] * 3
 
 
+# [D19]
 async def test_tokens_that_are_not_good(world: World, spied: Spied) -> None:
     good = await world.download_token("f.bin")
     claims = jwt.decode(good, options={"verify_signature": False})

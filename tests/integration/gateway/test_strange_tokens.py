@@ -70,6 +70,7 @@ async def test_in_a_header_field(world: World, token: bytes) -> None:
     assert found in (400, 401), head
 
 
+# [D19]
 async def test_bad_tokens_and_those_for_something_else(world: World) -> None:
     """Who is not known is told so (401), and who may not do this (403); both as problem documents (RFC 9457)."""
     good = await world.download_token("f")
