@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import base64
-import contextlib
 import hashlib
 import os
-import re
 import resource
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import anyio
 import pytest
+from harness.fields import BODY, metadata
+from harness.line import Line
 from harness.peak import Peak
 from harness.processes import FOLDER, Site, open_site
 
@@ -23,6 +22,8 @@ MIB = 1 << 20
 #: Memory one connection with bytes on their way may take, and 1,000 that wait altogether.
 EACH = MIB // 2
 LIMIT = 150 << 20
+#: How long an answer may take where there are very many at once, in seconds.
+PATIENT = 120.0
 
 
 @pytest.fixture(autouse=True)
@@ -42,48 +43,33 @@ def site(tmp_path: Path) -> Iterator[Site]:
         yield opened
 
 
-class Client:
+class Client(Line):
     """One connection to the collection."""
 
-    def __init__(self, site: Site, token: str) -> None:
-        self._port = site.api.client_port
-        self._token = token
+    token = ""
 
-    async def __aenter__(self) -> Client:
-        self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self._port)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self.writer.close()
-        with contextlib.suppress(ConnectionError):
-            await self.writer.wait_closed()
-
-    def head(self, method: str, target: str, **fields: object) -> None:
-        lines = [f"{method} {target} HTTP/1.1", "Host: x", "Tus-Resumable: 1.0.0"]
-        lines += [f"Authorization: Bearer {self._token}", "Content-Type: application/offset+octet-stream"]
-        lines += [f"{name.replace('_', '-')}: {value}" for name, value in fields.items()]
-        self.writer.write("\r\n".join([*lines, "", ""]).encode())
-
-    async def answer(self) -> tuple[int, str]:
-        head = await self.reader.readuntil(b"\r\n\r\n")
-        length = re.search(rb"(?i)content-length: (\d+)", head)
-        await self.reader.readexactly(int(length[1]) if length else 0)
-        location = re.search(rb"(?i)location: (\S+)", head)
-        return int(head.split()[1]), "/" + location[1].decode() if location else ""
+    def ask(self, method: str, target: str, **fields: object) -> None:
+        told = {name.replace("_", "-"): str(value) for name, value in fields.items()}
+        self.head(method, target, {**BODY, "Authorization": f"Bearer {self.token}", **told})
 
     async def begin(self, name: str, size: int) -> str:
-        metadata = f"filename {base64.b64encode(name.encode()).decode()}"
-        self.head("POST", "/files", Upload_Length=size, Upload_Metadata=metadata, Content_Length=0)
-        status, url = await self.answer()
-        assert status == 201
-        return url
+        self.ask("POST", "/files", Upload_Length=size, Upload_Metadata=metadata(filename=name), Content_Length=0)
+        answer = await self.answer(patience=PATIENT)
+        assert answer.status == 201
+        return "/" + str(answer.headers["Location"])
 
-    async def send(self, url: str, data: bytes) -> None:
-        self.head("PATCH", url, Upload_Offset=0, Content_Length=len(data))
-        self.writer.write(data)
-        await self.writer.drain()
-        status, _ = await self.answer()
-        assert status == 204
+    async def upload(self, url: str, data: bytes) -> None:
+        self.ask("PATCH", url, Upload_Offset=0, Content_Length=len(data))
+        self.send(data)
+        await self.drain()
+        assert (await self.answer(patience=PATIENT)).status == 204
+
+
+@asynccontextmanager
+async def connected(site: Site, token: str) -> AsyncIterator[Client]:
+    async with Client.open(site.api) as client:
+        client.token = token
+        yield client
 
 
 def token_of(site: Site) -> str:
@@ -95,8 +81,8 @@ async def test_five_hundred_uploads_at_once(site: Site) -> None:
     token, data = token_of(site), os.urandom(MIB)
 
     async def upload(number: int) -> None:
-        async with Client(site, token) as client:
-            await client.send(await client.begin(f"f{number}", len(data)), data)
+        async with connected(site, token) as client:
+            await client.upload(await client.begin(f"f{number}", len(data)), data)
 
     with Peak(site) as peak:
         async with anyio.create_task_group() as tasks:
@@ -111,63 +97,58 @@ async def test_five_hundred_uploads_at_once(site: Site) -> None:
 
 async def test_a_thousand_uploads_that_wait(site: Site) -> None:
     token = token_of(site)
-    waiting: list[Client] = []
 
     async def begin(numbers: range) -> None:
         for number in numbers:
-            client = await Client(site, token).__aenter__()
+            client = await waiting.enter_async_context(connected(site, token))
             url = await client.begin(f"f{number}", MIB)
-            client.head("PATCH", url, Upload_Offset=0, Content_Length=MIB)
-            client.writer.write(bytes(1000))
-            waiting.append(client)
+            client.ask("PATCH", url, Upload_Offset=0, Content_Length=MIB)
+            client.send(bytes(1000))
 
-    with Peak(site) as peak:
-        async with anyio.create_task_group() as tasks:
-            for start in range(0, 1000, 100):
-                tasks.start_soon(begin, range(start, start + 100))
-        with anyio.fail_after(10):
-            async with Client(site, token) as client:
-                await client.send(await client.begin("other", 5 * MIB), bytes(5 * MIB))
+    async with AsyncExitStack() as waiting:
+        with Peak(site) as peak:
+            async with anyio.create_task_group() as tasks:
+                for start in range(0, 1000, 100):
+                    tasks.start_soon(begin, range(start, start + 100))
+            with anyio.fail_after(10):
+                async with connected(site, token) as client:
+                    await client.upload(await client.begin("other", 5 * MIB), bytes(5 * MIB))
     assert (site.folder / "other").stat().st_size == 5 * MIB
     assert peak.bytes - peak.idle < LIMIT, (peak.idle, peak.bytes)
-    for client in waiting:
-        client.writer.transport.abort()
 
 
 async def test_heads_that_never_end(site: Site) -> None:
     token = token_of(site)
-    async with contextlib.AsyncExitStack() as stack:
+    async with AsyncExitStack() as stack:
         for _ in range(300):
-            client = await stack.enter_async_context(Client(site, token))
-            client.writer.write(b"PATCH /files/x HTTP/1.1\r\nHost: x\r\nX: ")
-        async with Client(site, token) as client:
+            client = await stack.enter_async_context(connected(site, token))
+            client.send(b"PATCH /files/x HTTP/1.1\r\nHost: x\r\nX: ")
+        async with connected(site, token) as client:
             with anyio.fail_after(10):
-                await client.send(await client.begin("a", 3 * MIB), bytes(3 * MIB))
+                await client.upload(await client.begin("a", 3 * MIB), bytes(3 * MIB))
     assert (site.folder / "a").stat().st_size == 3 * MIB
 
 
 async def test_bodies_that_trickle(site: Site) -> None:
     token = token_of(site)
-    async with contextlib.AsyncExitStack() as stack:
+    async with AsyncExitStack() as stack:
         slow: list[Client] = []
         for number in range(200):
-            client = await stack.enter_async_context(Client(site, token))
+            client = await stack.enter_async_context(connected(site, token))
             url = await client.begin(f"s{number}", MIB)
-            client.head("PATCH", url, Upload_Offset=0, Content_Length=MIB)
+            client.ask("PATCH", url, Upload_Offset=0, Content_Length=MIB)
             slow.append(client)
 
         async def trickle() -> None:
             while True:
                 for client in slow:
-                    client.writer.write(b"x")
+                    client.send(b"x")
                 await anyio.sleep(0.1)
 
-        async with anyio.create_task_group() as tasks, Client(site, token) as client:
+        async with anyio.create_task_group() as tasks, connected(site, token) as client:
             tasks.start_soon(trickle)
             await anyio.sleep(0.5)
             with anyio.fail_after(20):
-                await client.send(await client.begin("a", 50 * MIB), bytes(50 * MIB))
+                await client.upload(await client.begin("a", 50 * MIB), bytes(50 * MIB))
             tasks.cancel_scope.cancel()
-        for client in slow:
-            client.writer.transport.abort()
     assert (site.folder / "a").stat().st_size == 50 * MIB

@@ -5,14 +5,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from typing import Protocol, Self
 
 import anyio
 from aiohttp import web
-from harness.world import Answer, World
+from harness.world import Answer
 from multidict import CIMultiDict
 
 #: How long an answer, or the end of a connection, is waited for, in seconds.
 PATIENCE = 20.0
+#: Statuses of answers that have no body, whatever they say.
+_BODILESS = (204, 304)
+
+
+class Place(Protocol):
+    """Where there is a gateway."""
+
+    client_port: int
 
 
 class Line:
@@ -24,15 +33,15 @@ class Line:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, world: World) -> AsyncIterator[Line]:
+    async def open(cls, place: Place) -> AsyncIterator[Self]:
         """A connection that is closed at the end."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", world.client_port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", place.client_port)
         try:
             yield cls(reader, writer)
         finally:
             writer.transport.abort()
 
-    def head(self, method: str, target: str, fields: Mapping[str, str] | Iterable[tuple[str, str]]) -> None:
+    def head(self, method: str, target: str, fields: Mapping[str, str] | Iterable[tuple[str, str]] = ()) -> None:
         """Send a request's head. Fields may be given twice, and have any bytes, one a letter."""
         pairs = fields.items() if isinstance(fields, Mapping) else fields
         lines = [f"{method} {target} HTTP/1.1", "Host: x", *[f"{name}: {value}" for name, value in pairs], "", ""]
@@ -42,19 +51,38 @@ class Line:
         """Send some bytes."""
         self._writer.write(data)
 
+    async def drain(self) -> None:
+        """Wait until nearly all that was sent is the system's."""
+        await self._writer.drain()
+
     @property
     def unsent(self) -> int:
         """Bytes that wait because the other end does not read."""
         return self._writer.transport.get_write_buffer_size()
 
-    async def answer(self, to: str = "") -> Answer:
+    def pause(self) -> None:
+        """Read nothing for now."""
+        self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read again."""
+        self._transport.resume_reading()
+
+    @property
+    def _transport(self) -> asyncio.ReadTransport:
+        # What a stream has is both in one.
+        transport: asyncio.Transport = self._writer.transport  # type: ignore[assignment]
+        return transport
+
+    async def answer(self, to: str = "", patience: float = PATIENCE) -> Answer:
         """The next answer, interim ones included; that to a HEAD has no body whatever it says."""
-        with anyio.fail_after(PATIENCE):
+        with anyio.fail_after(patience):
             first, *lines = (await self._reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")[:-2]
             headers = CIMultiDict(line.split(": ", 1) for line in lines)
-            length = 0 if to == "HEAD" else int(headers.get("Content-Length", 0))
-            body = await self._reader.readexactly(length)
-        return Answer(int(first.split()[1]), headers, body)
+            status = int(first.split()[1])
+            is_bodiless = to == "HEAD" or status in _BODILESS
+            body = await self._reader.readexactly(0 if is_bodiless else int(headers.get("Content-Length", 0)))
+        return Answer(status, headers, body)
 
     async def has_ended(self) -> bool:
         """Whether nothing more comes, and the other end has closed."""

@@ -6,14 +6,15 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
 import jwt
 import pytest
+from harness.line import Line
+from harness.spans import Tracer
 from harness.uploads import let_pass
-from harness.world import ONCE, TOKEN_SECRET, World, open_world
+from harness.world import ONCE, TOKEN_SECRET, Answer, World, open_world
 
 from domain.spans import NoSpans
 from gateway.express.downloads import ExpressDownloads
@@ -24,7 +25,6 @@ pytestmark = pytest.mark.anyio
 DATA = os.urandom(300_000)
 #: A field that nobody heeds, but makes a head no simple one.
 ORDINARY = "X-Unheard-Of: 1"
-Told = tuple[int, dict[str, str], bytes]
 
 
 class Spied:
@@ -59,50 +59,24 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         yield opened
 
 
-class Line:
-    """One connection, by hand."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader = reader
-        self.writer = writer
-
-    async def get(self, target: str, *fields: str) -> Told:
-        self.writer.write(head_of(target, fields))
-        return await self.answer()
-
-    async def answer(self) -> Told:
-        with anyio.fail_after(10):
-            head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-            first, *lines = head.rstrip("\r\n").split("\r\n")
-            told = dict(line.split(": ", 1) for line in lines)
-            status = int(first.split(" ")[1])
-            length = 0 if status == 304 else int(told.get("Content-Length", 0))
-            return status, told, await self.reader.readexactly(length)
-
-
 def head_of(target: str, fields: Sequence[str] = ()) -> bytes:
     return "\r\n".join([f"GET {target} HTTP/1.1", "Host: localhost", *fields, "", ""]).encode()
 
 
-@asynccontextmanager
-async def connected(world: World) -> AsyncIterator[Line]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", world.client_port, limit=1 << 20)
-    try:
-        yield Line(reader, writer)
-    finally:
-        writer.close()
+async def get(line: Line, target: str, *fields: str) -> Answer:
+    line.send(head_of(target, fields))
+    return await line.answer()
 
 
-def comparable(told: Told) -> Told:
-    status, fields, body = told
+def comparable(answer: Answer) -> tuple[int, dict[str, str], bytes]:
     passing = {"Date": "any", "X-Request-ID": "any"}
-    assert set(passing) <= set(fields)
-    return status, {**fields, **passing}, body
+    assert set(passing) <= set(answer.headers)
+    return answer.status, {**answer.headers, **passing}, answer.body
 
 
 async def tag_of(world: World, target: str) -> str:
-    async with connected(world) as line:
-        return (await line.get(target))[1]["ETag"]
+    async with Line.open(world) as line:
+        return str((await get(line, target)).headers["ETag"])
 
 
 # [D18]
@@ -140,14 +114,14 @@ async def test_it_makes_no_difference_who_answers(
     await anyio.sleep(0.02)  # what was asked before is counted
     spied.answers.clear()
     world.watching.answers.clear()
-    async with connected(world) as line, connected(world) as other:
-        ordinary = await other.get(target, *asked, ORDINARY)
+    async with Line.open(world) as line, Line.open(world) as other:
+        ordinary = await get(other, target, *asked, ORDINARY)
         assert not spied.answers
-        assert ordinary[0] == status
-        told = await line.get(target, *asked)
+        assert ordinary.status == status
+        told = await get(line, target, *asked)
         assert spied.answers == [at_once]
         assert comparable(told) == comparable(ordinary)
-        assert comparable(await line.get(target, *asked)) == comparable(ordinary)  # and again on the connection
+        assert comparable(await get(line, target, *asked)) == comparable(ordinary)  # and again on the connection
     await world.settled(lambda: len(world.watching.answers) == 3)
     counted = [(one.method, one.endpoint, one.status) for one in world.watching.answers]
     assert counted == [("GET", "/download", status)] * 3
@@ -161,9 +135,9 @@ async def test_tokens_that_are_not_good(world: World, spied: Spied) -> None:
     forged = jwt.encode(claims, "another secret, as long as it should be")
     other = await world.upload_token("new", 1)
     for token, expected in ((late, 401), (forged, 401), ("nonsense", 401), (other, 403)):
-        async with connected(world) as line:
-            status, _, _ = await line.get(f"/download?token={token}", "Range: bytes=0-9")
-            assert status == expected
+        async with Line.open(world) as line:
+            answer = await get(line, f"/download?token={token}", "Range: bytes=0-9")
+            assert answer.status == expected
     assert not any(spied.answers)
 
 
@@ -172,43 +146,43 @@ async def test_a_token_ends_while_it_is_remembered(
 ) -> None:
     target = f"/download?token={await world.download_token('f.bin')}"
     settings = world.gate.settings
-    async with connected(world) as line:
-        assert (await line.get(target, "Range: bytes=0-9"))[0] == 206
+    async with Line.open(world) as line:
+        assert (await get(line, target, "Range: bytes=0-9")).status == 206
         let_pass(monkeypatch, settings.token_seconds + settings.token_skew_seconds + 1)
-        assert (await line.get(target, "Range: bytes=0-9"))[0] == 401
+        assert (await get(line, target, "Range: bytes=0-9")).status == 401
     assert spied.answers == [True, False]
 
 
 async def test_what_is_replaced_or_removed_is_seen_at_once(world: World, spied: Spied) -> None:
     target = f"/download?token={await world.download_token('d/small é.txt')}"
-    async with connected(world) as line:
-        _, first, _ = await line.get(target)
+    async with Line.open(world) as line:
+        first = await get(line, target)
         await world.upload("d/small é.txt", b"another")
-        _, second, body = await line.get(target)
-        assert body == b"another"
-        assert first["ETag"] != second["ETag"]
+        second = await get(line, target)
+        assert second.body == b"another"
+        assert first.headers["ETag"] != second.headers["ETag"]
         (world.folder / "d" / "small é.txt").unlink()
-        assert (await line.get(target))[0] == 404
+        assert (await get(line, target)).status == 404
     assert spied.answers == [True, True, False]
 
 
 async def test_a_token_with_a_rate_is_slowed_down(world: World, spied: Spied) -> None:
     claims = jwt.decode(await world.download_token("f.bin"), options={"verify_signature": False})
     slow = jwt.encode({**claims, "rate": 1_000_000}, TOKEN_SECRET)
-    async with connected(world) as line:
-        assert (await line.get(f"/download?token={slow}", "Range: bytes=0-9"))[0] == 206
+    async with Line.open(world) as line:
+        assert (await get(line, f"/download?token={slow}", "Range: bytes=0-9")).status == 206
     assert spied.answers == [False]
 
 
 async def test_requests_in_a_row_are_answered_in_their_order(world: World, spied: Spied) -> None:
     """Heads that come in one piece, or while an answer is being made, are the library's."""
     target = f"/download?token={await world.download_token('f.bin')}"
-    async with connected(world) as line:
+    async with Line.open(world) as line:
         for start in range(20):
-            line.writer.write(head_of(target, [f"Range: bytes={start}-{start}"]))
+            line.send(head_of(target, [f"Range: bytes={start}-{start}"]))
             if start % 3 == 0:
                 await anyio.sleep(0.02)
-        got = [(await line.answer())[2] for _ in range(20)]
+        got = [(await line.answer()).body for _ in range(20)]
     assert b"".join(got) == DATA[:20]
     assert any(spied.answers)
 
@@ -216,12 +190,12 @@ async def test_requests_in_a_row_are_answered_in_their_order(world: World, spied
 async def test_a_head_in_two_pieces(world: World, spied: Spied) -> None:
     target = f"/download?token={await world.download_token('f.bin')}"
     head = head_of(target, ["Range: bytes=0-9"])
-    async with connected(world) as line:
+    async with Line.open(world) as line:
         for cut in (4, len(head) - 2):
-            line.writer.write(head[:cut])
+            line.send(head[:cut])
             await anyio.sleep(0.05)
-            line.writer.write(head[cut:])
-            assert (await line.answer())[2] == DATA[:10]
+            line.send(head[cut:])
+            assert (await line.answer()).body == DATA[:10]
     assert not spied.answers
 
 
@@ -232,27 +206,27 @@ async def test_an_upload_and_a_download_on_one_connection(world: World) -> None:
     body = head_of(target)[:10]
     patch = [f"PATCH /upload?token={token} HTTP/1.1", "Host: a", "Tus-Resumable: 1.0.0", "Upload-Offset: 0"]
     patch += ["Content-Type: application/offset+octet-stream", "Content-Length: 10", "", ""]
-    async with connected(world) as line:
-        assert (await line.get(target, "Range: bytes=0-9"))[2] == DATA[:10]
-        line.writer.write("\r\n".join(patch).encode())
+    async with Line.open(world) as line:
+        assert (await get(line, target, "Range: bytes=0-9")).body == DATA[:10]
+        line.send("\r\n".join(patch).encode())
         await anyio.sleep(0.1)
-        line.writer.write(body)
-        assert (await line.answer())[0] == 204
-        assert (await line.get(target, "Range: bytes=0-9"))[2] == DATA[:10]
+        line.send(body)
+        assert (await line.answer()).status == 204
+        assert (await get(line, target, "Range: bytes=0-9")).body == DATA[:10]
     assert (world.folder / "new").read_bytes() == body
 
 
 async def test_one_who_does_not_read_is_not_answered_for_ever(world: World, spied: Spied) -> None:
     target = f"/download?token={await world.download_token('f.bin')}"
-    async with connected(world) as line:
-        line.writer.transport.pause_reading()
+    async with Line.open(world) as line:
+        line.pause()
         for _ in range(400):
-            line.writer.write(head_of(target, ["Range: bytes=0-200000"]))
+            line.send(head_of(target, ["Range: bytes=0-200000"]))
             await anyio.sleep(0.002)
         assert spied.answers.count(True) < 100  # the sockets' buffers are full long before
-        line.writer.transport.resume_reading()
+        line.resume()
         for _ in range(400):
-            assert (await line.answer())[2] == DATA[:200_001]
+            assert (await line.answer()).body == DATA[:200_001]
 
 
 async def test_a_peer_who_asks_too_much_is_refused(tmp_path: Path, spied: Spied) -> None:
@@ -260,25 +234,18 @@ async def test_a_peer_who_asks_too_much_is_refused(tmp_path: Path, spied: Spied)
         await world.make_folder()
         (world.folder / "f.bin").write_bytes(DATA)
         target = f"/download?token={await world.download_token('f.bin')}"
-        async with connected(world) as line:
-            told = [(await line.get(target, "Range: bytes=0-9"))[0] for _ in range(3)]
+        async with Line.open(world) as line:
+            told = [(await get(line, target, "Range: bytes=0-9")).status for _ in range(3)]
     assert told == [206, 429, 429]
     assert spied.answers == [True, False, False]
-
-
-class Tracer:
-    """Makes spans, as far as anybody can see."""
-
-    serving = NoSpans.serving
-    handling = NoSpans.handling
 
 
 async def test_what_goes_the_ordinary_way_counts_once(tmp_path: Path, spied: Spied) -> None:
     async with open_world(tmp_path, peer_rate=10) as world:
         await world.make_folder()
         target = f"/download?token={await world.download_token('nothing')}"
-        async with connected(world) as line:
-            told = [(await line.get(target))[0] for _ in range(20)]
+        async with Line.open(world) as line:
+            told = [(await get(line, target)).status for _ in range(20)]
     assert told.count(429) <= 2  # twice as many as in a second may come at once
     assert spied.answers == [False] * 20
 

@@ -13,6 +13,7 @@ import anyio.lowlevel
 import pytest
 from harness.fields import BODY, metadata
 from harness.line import Line
+from harness.spans import Tracer
 from harness.tus import Collection
 from harness.world import FOLDER, ONCE, Answer, World, open_world
 
@@ -377,13 +378,6 @@ async def test_a_peer_who_asks_too_much_is_refused(tmp_path: Path, spied: Spied)
                 told.append((await line.answer()).status)
     assert told == [201, 429, 429]
     assert spied.answered == [True, False, False]
-
-
-class Tracer:
-    """Makes spans, as far as anybody can see."""
-
-    serving = NoSpans.serving
-    handling = NoSpans.handling
 
 
 async def test_who_traces_hears_of_every_request(tmp_path: Path) -> None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
-import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import anyio
-import jwt
 import pytest
+from harness.fields import TUS
+from harness.line import Line
+from harness.uploads import session_of
 from harness.world import World, digest, open_world
 
 from backends.mounted import staging
@@ -50,67 +50,36 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return found
 
 
-def _session(token: str) -> str:
-    return str(jwt.decode(token, options={"verify_signature": False})["session"])
+class TokenLine(Line):
+    """A connection of somebody who uploads by the URL of a token."""
 
-
-class Line:
-    """One connection, by hand."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader = reader
-        self.writer = writer
-
-    @classmethod
-    async def open(cls, world: World) -> Line:
-        return cls(*await asyncio.open_connection("127.0.0.1", world.client_port))
-
-    def head(self, method: str, token: str, *headers: str) -> None:
-        lines = [f"{method} /upload?token={token} HTTP/1.1", "Host: x", "Tus-Resumable: 1.0.0", *headers, "", ""]
-        self.writer.write("\r\n".join(lines).encode())
+    def ask(self, method: str, token: str, **fields: int) -> None:
+        named = {name.replace("_", "-"): str(value) for name, value in fields.items()}
+        self.head(method, f"/upload?token={token}", {**TUS, **named})
 
     def patch(self, token: str, offset: int, length: int) -> None:
-        self.head("PATCH", token, f"Upload-Offset: {offset}", f"Content-Length: {length}")
+        self.ask("PATCH", token, Upload_Offset=offset, Content_Length=length)
 
-    async def answer(self) -> tuple[int, int | None]:
-        """Status and offset."""
-        with anyio.fail_after(10):
-            head = await self.reader.readuntil(b"\r\n\r\n")
-            length = re.search(rb"(?i)content-length: (\d+)", head)
-            if length and not head.startswith(b"HTTP/1.1 200"):
-                await self.reader.readexactly(int(length[1]))
-        offset = re.search(rb"(?i)upload-offset: (\d+)", head)
-        return int(head.split()[1]), int(offset[1]) if offset else None
-
-    async def has_ended(self) -> bool:
-        """Whether nothing more comes; then it is closed here as well."""
-        with anyio.fail_after(20):
-            try:
-                rest = await self.reader.read()
-            except ConnectionError:
-                rest = b""
-        self.writer.transport.abort()
-        return rest == b""
-
-    async def close(self) -> None:
-        self.writer.close()
-        await self.writer.wait_closed()
+    async def place(self, to: str = "") -> tuple[int, int | None]:
+        """Status and offset of the next answer."""
+        answer = await self.answer(to)
+        offset = answer.headers.get("Upload-Offset")
+        return answer.status, None if offset is None else int(offset)
 
 
 async def test_requests_follow_each_other_on_one_connection(world: World, taken: list[int]) -> None:
     data = os.urandom(20 * MIB + 17)
     token = await world.upload_token("a", len(data))
-    line = await Line.open(world)
-    # The second head comes right behind the first body, before that is answered.
-    line.patch(token, 0, 8 * MIB)
-    line.writer.write(data[: 8 * MIB])
-    line.head("HEAD", token)
-    assert await line.answer() == (204, 8 * MIB)
-    assert await line.answer() == (200, 8 * MIB)
-    line.patch(token, 8 * MIB, len(data) - 8 * MIB)
-    line.writer.write(data[8 * MIB :])
-    assert await line.answer() == (204, len(data))
-    await line.close()
+    async with TokenLine.open(world) as line:
+        # The second head comes right behind the first body, before that is answered.
+        line.patch(token, 0, 8 * MIB)
+        line.send(data[: 8 * MIB])
+        line.ask("HEAD", token)
+        assert await line.place() == (204, 8 * MIB)
+        assert await line.place("HEAD") == (200, 8 * MIB)
+        line.patch(token, 8 * MIB, len(data) - 8 * MIB)
+        line.send(data[8 * MIB :])
+        assert await line.place() == (204, len(data))
     assert len(taken) == 2
     assert digest((world.folder / "a").read_bytes()) == digest(data)
 
@@ -120,14 +89,13 @@ async def test_what_the_library_has_read_already_comes_first(world: World, taken
     token = await world.upload_token("a", len(data))
     session = (await world.client("HEAD", f"/upload?token={token}")).headers
     assert session["Upload-Offset"] == "0"
-    line = await Line.open(world)
-    async with world.gate.bus.leases.hold(f"upload:{_session(token)}", wait_seconds=1):
-        # While somebody else has the upload, the library reads until it holds the sender back.
-        line.patch(token, 0, len(data))
-        line.writer.write(data)
-        await anyio.sleep(0.3)
-    assert await line.answer() == (204, len(data))
-    await line.close()
+    async with TokenLine.open(world) as line:
+        async with world.gate.bus.leases.hold(f"upload:{session_of(token)}", wait_seconds=1):
+            # While somebody else has the upload, the library reads until it holds the sender back.
+            line.patch(token, 0, len(data))
+            line.send(data)
+            await anyio.sleep(0.3)
+        assert await line.place() == (204, len(data))
     assert 0 < taken[0] < len(data)
     assert digest((world.folder / "a").read_bytes()) == digest(data)
 
@@ -135,63 +103,50 @@ async def test_what_the_library_has_read_already_comes_first(world: World, taken
 async def test_a_cut_body_keeps_what_came(world: World, taken: list[int]) -> None:
     data = os.urandom(8 * MIB)
     token = await world.upload_token("a", len(data))
-    line = await Line.open(world)
-    line.patch(token, 0, len(data))
-    line.writer.write(data[: 5 * MIB])
-    await line.writer.drain()
-    await line.close()
-    await _until(world, token, 5 * MIB)
-    line = await Line.open(world)
-    line.patch(token, 5 * MIB, 3 * MIB)
-    line.writer.write(data[5 * MIB :])
-    assert await line.answer() == (204, len(data))
-    await line.close()
+    async with TokenLine.open(world) as line:
+        line.patch(token, 0, len(data))
+        line.send(data[: 5 * MIB])
+        await world.stored(5 * MIB)
+    assert (await world.client("HEAD", f"/upload?token={token}")).headers["Upload-Offset"] == str(5 * MIB)
+    async with TokenLine.open(world) as line:
+        line.patch(token, 5 * MIB, 3 * MIB)
+        line.send(data[5 * MIB :])
+        assert await line.place() == (204, len(data))
     assert len(taken) == 2
     assert digest((world.folder / "a").read_bytes()) == digest(data)
 
 
-async def _until(world: World, token: str, offset: int) -> None:
-    with anyio.fail_after(5):
-        while True:
-            answer = await world.client("HEAD", f"/upload?token={token}")
-            if answer.headers.get("Upload-Offset") == str(offset):
-                return
-            await anyio.sleep(0.05)
-
-
 async def test_bytes_that_trickle_are_stored_soon(world: World, taken: list[int]) -> None:
     token = await world.upload_token("a", 2 * MIB)
-    line = await Line.open(world)
-    line.patch(token, 0, 2 * MIB)
-    await line.writer.drain()
-    for number in range(1, 4):
-        line.writer.write(b"x" * 1000)
-        await world.stored(number * 1000)
-    line.writer.write(b"x" * (2 * MIB - 3000))
-    assert await line.answer() == (204, 2 * MIB)
-    await line.close()
+    async with TokenLine.open(world) as line:
+        line.patch(token, 0, 2 * MIB)
+        await line.drain()
+        for number in range(1, 4):
+            line.send(b"x" * 1000)
+            await world.stored(number * 1000)
+        line.send(b"x" * (2 * MIB - 3000))
+        assert await line.place() == (204, 2 * MIB)
     assert len(taken) == 1
 
 
 async def test_a_silent_sender_of_a_large_body_gives_way(world: World, taken: list[int]) -> None:
     data = os.urandom(4 * MIB)
     token = await world.upload_token("a", len(data))
-    line = await Line.open(world)
-    line.patch(token, 0, len(data))
-    line.writer.write(data[:MIB])
-    await line.writer.drain()
-    await world.stored(MIB)
-    assert (await world.client("HEAD", f"/upload?token={token}")).headers["Upload-Offset"] == str(MIB)
-    other = await Line.open(world)
-    other.patch(token, MIB, 3 * MIB)
-    other.writer.write(data[MIB:])
-    assert await other.answer() == (204, len(data))
-    await other.close()
-    # The evicted one may send the rest of its body; none of it is stored, and its connection ends.
-    assert (await line.answer())[0] == 423
-    line.writer.write(bytes(3 * MIB))
-    assert await line.has_ended()
-    assert digest((world.folder / "a").read_bytes()) == digest(data)
+    async with TokenLine.open(world) as line:
+        line.patch(token, 0, len(data))
+        line.send(data[:MIB])
+        await line.drain()
+        await world.stored(MIB)
+        assert (await world.client("HEAD", f"/upload?token={token}")).headers["Upload-Offset"] == str(MIB)
+        async with TokenLine.open(world) as other:
+            other.patch(token, MIB, 3 * MIB)
+            other.send(data[MIB:])
+            assert await other.place() == (204, len(data))
+        # The evicted one may send the rest of its body; none of it is stored, and its connection ends.
+        assert (await line.answer()).status == 423
+        line.send(bytes(3 * MIB))
+        assert await line.has_ended()
+        assert digest((world.folder / "a").read_bytes()) == digest(data)
 
 
 async def test_a_full_disk_in_the_middle(world: World, taken: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,19 +160,18 @@ async def test_a_full_disk_in_the_middle(world: World, taken: list[int], monkeyp
         return write(fd, [memoryview(buffers[0])[: 2 * MIB - offset]], offset)
 
     monkeypatch.setattr(staging.os, "pwritev", until_full)
-    line = await Line.open(world)
-    line.patch(token, 0, len(data))
-    line.writer.write(data)
-    assert (await line.answer())[0] == 507
-    assert await line.has_ended()
-    monkeypatch.undo()
-    line = await Line.open(world)
-    line.head("HEAD", token)
-    assert await line.answer() == (200, 2 * MIB)
-    line.patch(token, 2 * MIB, 2 * MIB)
-    line.writer.write(data[2 * MIB :])
-    assert await line.answer() == (204, len(data))
-    await line.close()
+    async with TokenLine.open(world) as line:
+        line.patch(token, 0, len(data))
+        line.send(data)
+        assert (await line.answer()).status == 507
+        assert await line.has_ended()
+        monkeypatch.undo()
+    async with TokenLine.open(world) as line:
+        line.ask("HEAD", token)
+        assert await line.place("HEAD") == (200, 2 * MIB)
+        line.patch(token, 2 * MIB, 2 * MIB)
+        line.send(data[2 * MIB :])
+        assert await line.place() == (204, len(data))
     assert digest((world.folder / "a").read_bytes()) == digest(data)
 
 
