@@ -33,3 +33,4 @@ async def second_volume(world: World, path: Path) -> AsyncIterator[Path]:
             yield path / PLACE
         finally:
             del world.gate.volumes[NAME]
+            del world.gate.checksums[NAME]

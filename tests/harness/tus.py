@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from harness.fields import BODY, TUS, metadata
+from harness.line import Line
 from harness.world import FOLDER, Answer, World
 
 
@@ -42,6 +45,15 @@ class Collection:
         assert answer.status == 201, answer.body
         return "/" + answer.headers["Location"]
 
+    async def part(self, length: int | None, data: bytes = b"") -> str:
+        """URL of a new part with what is there of it; None: its length is told later."""
+        deferred = {"Upload_Defer_Length": "1"} if length is None else {}
+        url = await self.begin(length, None, Upload_Concat="partial", **deferred)
+        if data:
+            answer = await self.patch(url, 0, data)
+            assert answer.status == 204, answer.body
+        return url
+
     async def patch(self, url: str, offset: object, data: Any, **headers: str) -> Answer:
         return await self.ask("PATCH", url, {**BODY, "Upload-Offset": str(offset), **_dashed(headers)}, data)
 
@@ -50,6 +62,24 @@ class Collection:
 
     async def delete(self, url: str) -> Answer:
         return await self.ask("DELETE", url, dict(TUS))
+
+
+@asynccontextmanager
+async def sending(
+    files: Collection, method: str, url: str, size: int, sent: int, **fields: str
+) -> AsyncIterator[Line]:
+    """A request of which the head and some bytes were sent, and stored."""
+    head = {"Authorization": f"Bearer {files.token}", "Content-Length": str(size), **_dashed(fields)}
+    async with Line.open(files.world) as line:
+        line.head(method, url, head)
+        line.send(b"x" * sent)
+        await files.world.stored(sent)
+        yield line
+
+
+def is_told_to_try_again(answer: Answer) -> bool:
+    """Whether somebody who has lost an upload is told how to go on."""
+    return (answer.status, answer.json["retry"]) == (423, "later") and int(answer.headers["Retry-After"]) >= 1
 
 
 def _dashed(headers: dict[str, str]) -> dict[str, str]:

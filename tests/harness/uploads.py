@@ -35,6 +35,13 @@ def change(world: World, session: str, due: float = 1.0, **fields: Any) -> None:
     )
 
 
+def reserved(world: World) -> list[int]:
+    """Bytes that unfinished uploads have reserved, of whatever limits."""
+    indexes = world.store.view.indexes
+    members = [member for name, found in indexes.items() if name.startswith("index:uploads:") for member in found]
+    return sorted(int(member.partition(":")[2]) for member in members)
+
+
 def let_pass(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     """Have the bus's clock, and that by which tokens are judged, so far ahead from now on."""
     monkeypatch.setattr(MemoryClock, "now", lambda clock: time.time() + seconds)

@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from harness.line import Line
 from harness.tus import Collection
 from harness.world import Answer, World, open_world
 
@@ -76,28 +75,3 @@ def problem(answer: Answer) -> tuple[int, str]:
     assert answer.headers["Content-Type"].startswith("application/problem+json")
     kind = str(answer.json["type"])
     return answer.status, kind.removeprefix(IANA)
-
-
-async def pieces(*parts: bytes) -> AsyncIterator[bytes]:
-    """A body whose length is not announced."""
-    for part in parts:
-        yield part
-
-
-@asynccontextmanager
-async def sending(
-    files: Collection, method: str, url: str, size: int, sent: int, **fields: str
-) -> AsyncIterator[Line]:
-    """A request of which the head and some bytes were sent, and stored."""
-    head = {"Authorization": f"Bearer {files.token}", "Content-Length": str(size), **dashed(fields)}
-    async with Line.open(files.world) as line:
-        line.head(method, url, head)
-        line.send(b"x" * sent)
-        await stored(files.world, sent)
-        yield line
-
-
-async def stored(world: World, count: int) -> None:
-    """Wait until so many bytes gather."""
-    area = world.folder / ".upload"
-    await world.settled(lambda: area.exists() and any(path.stat().st_size >= count for path in area.iterdir()))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import threading
-import zipfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
+from harness.archives import zip_of
 from harness.around import Around
 from harness.second_volume import second_volume
 from harness.world import FOLDER, Answer, World, open_world
@@ -85,15 +85,8 @@ def hang(world: World) -> tuple[anyio.Event, list[str]]:
     return go_on, waiting
 
 
-def a_zip(data: bytes = b"1") -> bytes:
-    target = io.BytesIO()
-    with zipfile.ZipFile(target, "w") as archive:
-        archive.writestr("a", data)
-    return target.getvalue()
-
-
 async def send(world: World, name: str, volume: str = "disk") -> Answer:
-    data = a_zip()
+    data = zip_of({"a": b"1"})
     body = {"volume": volume, "vfid": FOLDER, "relpath": f"{name}/x.zip", "size": len(data)}
     token = (await world.manager("POST", "/folder/file/upload", body)).json["token"]
     return await world.patch(token, 0, io.BytesIO(data), extract="1")
@@ -138,7 +131,7 @@ async def test_whoever_is_refused_for_want_of_threads_is_served_later(
     monkeypatch.setattr(crew, "_UNPACKED_WAITING", 0)
     monkeypatch.setattr(crew, "_UNPACKED", 1)
     go_on, waiting = hang(world)
-    data = a_zip()
+    data = zip_of({"a": b"1"})
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(send, world, "first")
         await world.settled(lambda: waiting)

@@ -10,6 +10,7 @@ from typing import Any
 
 import anyio
 import pytest
+from harness.bodies import cut_up
 from harness.fields import TUS
 from harness.line import Line
 from harness.uploads import session_of
@@ -179,10 +180,6 @@ async def test_a_body_of_unknown_length_comes_the_ordinary_way(world: World, tak
     data = os.urandom(2 * MIB)
     token = await world.upload_token("a", len(data))
 
-    async def pieces() -> AsyncIterator[bytes]:
-        for start in range(0, len(data), 100_000):
-            yield data[start : start + 100_000]
-
-    assert (await world.patch(token, 0, pieces())).status == 204
+    assert (await world.patch(token, 0, cut_up(data, 100_000))).status == 204
     assert taken == []
     assert digest((world.folder / "a").read_bytes()) == digest(data)

@@ -7,21 +7,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from harness.bodies import pieces
 from harness.line import Line
 from harness.tus import Collection
 from harness.world import World, digest, open_world
-from integration.gateway.resumable_client import (
-    MOST,
-    PARTIAL,
-    append,
-    begin,
-    begun,
-    look,
-    opened,
-    pieces,
-    place,
-    problem,
-)
+from integration.gateway.resumable_client import MOST, PARTIAL, append, begin, begun, look, opened, place, problem
 
 pytestmark = pytest.mark.anyio
 

@@ -9,21 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness.bodies import pieces
 from harness.line import Line
 from harness.tus import Collection
 from harness.world import FOLDER, World, digest
-from integration.gateway.resumable_client import (
-    MOST,
-    PARTIAL,
-    append,
-    begin,
-    begun,
-    look,
-    opened,
-    pieces,
-    place,
-    problem,
-)
+from integration.gateway.resumable_client import MOST, PARTIAL, append, begin, begun, look, opened, place, problem
 
 from domain.errors import BackendUnavailableError
 from gateway.uploads.finishing import Finisher

@@ -10,21 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from harness.tus import Collection
+from harness.bodies import pieces
+from harness.tus import Collection, sending
 from harness.world import World
-from integration.gateway.resumable_client import (
-    PARTIAL,
-    append,
-    begin,
-    begun,
-    dashed,
-    look,
-    opened,
-    pieces,
-    place,
-    problem,
-    sending,
-)
+from integration.gateway.resumable_client import PARTIAL, append, begin, begun, dashed, look, opened, place, problem
 
 pytestmark = pytest.mark.anyio
 

@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from harness.bodies import pieces
 from harness.line import Line
 from harness.tus import Collection
 from harness.world import World
-from integration.gateway.resumable_client import PARTIAL, append, begin, begun, look, opened, pieces, place, stored
+from integration.gateway.resumable_client import PARTIAL, append, begin, begun, look, opened, place
 
 pytestmark = pytest.mark.anyio
 
@@ -197,7 +198,7 @@ async def test_a_creation_nobody_could_come_back_to_leaves_nothing(world: World,
     async with Line.open(world) as line:
         line.head("POST", "/uploads", {**fields, "Authorization": f"Bearer {files.token}", "Content-Length": "100"})
         line.send(b"x" * 50)
-        await stored(world, 50)
+        await world.stored(50)
     await world.settled(lambda: not list(world.folder.iterdir()))
     await world.settled(lambda: not [name for name in world.store.records if name.startswith("upload:")])
     assert (await begin(files, pieces(b"abc"), "?1")).status == 200

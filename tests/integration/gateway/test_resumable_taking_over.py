@@ -7,9 +7,9 @@ from pathlib import Path
 
 import anyio
 import pytest
-from harness.tus import Collection
-from harness.world import Answer, World
-from integration.gateway.resumable_client import append, begin, begun, look, opened, place, problem, sending
+from harness.tus import Collection, is_told_to_try_again, sending
+from harness.world import World
+from integration.gateway.resumable_client import append, begin, begun, look, opened, place, problem
 
 from domain.errors import LockedError
 from gateway.uploads import writer
@@ -32,10 +32,6 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 @pytest.fixture
 async def files(world: World) -> Collection:
     return await Collection.open(world)
-
-
-def is_told_to_try_again(answer: Answer) -> bool:
-    return answer.status == 423 and int(answer.headers["Retry-After"]) >= 1
 
 
 # [R3]
@@ -159,4 +155,5 @@ async def test_who_cannot_get_an_upload_is_told_when_to_come_again(
     answer = await append(files, url, 3, "?0", b"x")
     assert is_told_to_try_again(answer)
     assert answer.headers["Upload-Complete"] == "?0"
-    assert is_told_to_try_again(await look(files, url))
+    seen = await look(files, url)
+    assert (seen.status, int(seen.headers["Retry-After"]) >= 1) == (423, True)

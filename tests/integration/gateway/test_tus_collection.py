@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import os
-import zlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -13,7 +11,8 @@ import anyio
 import anyio.lowlevel
 import jwt
 import pytest
-from harness.fields import BODY, TUS, metadata
+from harness.bodies import pieces
+from harness.fields import BODY, TUS, checksum, metadata
 from harness.line import Line
 from harness.tus import Collection
 from harness.uploads import let_pass
@@ -35,11 +34,6 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 @pytest.fixture
 async def files(world: World) -> Collection:
     return await Collection.open(world)
-
-
-def checksum(algorithm: str, data: bytes) -> str:
-    value = zlib.crc32(data).to_bytes(4, "big") if algorithm == "crc32" else hashlib.new(algorithm, data).digest()
-    return f"{algorithm} {base64.b64encode(value).decode()}"
 
 
 # --- names and owners -----------------------------------------------------------------------------
@@ -290,12 +284,7 @@ async def test_a_deferred_upload_stays_within_the_quota(world: World, files: Col
     url = await files.begin(None, Upload_Defer_Length="1")
     assert (await files.patch(url, 0, b"x" * 8)).status == 204
     assert (await files.patch(url, 8, b"x" * 3)).status == 413
-
-    async def pieces() -> AsyncIterator[bytes]:
-        for _ in range(3):
-            yield b"y"
-
-    answer = await files.patch(url, 8, pieces())
+    answer = await files.patch(url, 8, pieces(b"y", b"y", b"y"))
     assert (answer.status, answer.json["type"]) == (413, "urn:penstock:problem:quota-exceeded")
     assert (await files.head(url)).headers["Upload-Offset"] == "10"
     assert (await files.patch(url, 10, b"", Upload_Length="11")).status == 413
@@ -311,11 +300,11 @@ async def test_a_deferred_upload_stays_within_the_quota(world: World, files: Col
 @pytest.mark.parametrize("algorithm", ["sha1", "sha256", "sha512", "md5", "crc32"])
 async def test_bytes_count_if_they_are_what_was_announced(world: World, files: Collection, algorithm: str) -> None:
     url = await files.begin(6)
-    assert (await files.patch(url, 0, b"abc", Upload_Checksum=checksum(algorithm, b"abc"))).status == 204
-    wrong = await files.patch(url, 3, b"xyz", Upload_Checksum=checksum(algorithm, b"def"))
+    assert (await files.patch(url, 0, b"abc", Upload_Checksum=checksum(b"abc", algorithm))).status == 204
+    wrong = await files.patch(url, 3, b"xyz", Upload_Checksum=checksum(b"def", algorithm))
     assert (wrong.status, wrong.headers["Tus-Resumable"]) == (460, "1.0.0")
     assert (await files.head(url)).headers["Upload-Offset"] == "3"
-    assert (await files.patch(url, 3, b"def", Upload_Checksum=checksum(algorithm, b"def"))).status == 204
+    assert (await files.patch(url, 3, b"def", Upload_Checksum=checksum(b"def", algorithm))).status == 204
     assert (world.folder / "a").read_bytes() == b"abcdef"
     (event,) = world.events("file.uploaded")
     assert event.body["sha256"] == digest(b"abcdef")
@@ -331,7 +320,7 @@ async def test_checksums_that_make_no_sense(files: Collection, value: str) -> No
 
 # [B10] [B12]
 async def test_a_checksum_of_a_creation_with_upload(world: World, files: Collection) -> None:
-    given = checksum("sha1", b"abc")
+    given = checksum(b"abc", "sha1")
     assert (await files.create(6, "a", b"xyz", Upload_Checksum=given)).status == 460
     answer = await files.create(6, "a", b"abc", Upload_Checksum=given)
     assert (answer.status, answer.headers["Upload-Offset"]) == (201, "3")
@@ -341,14 +330,14 @@ async def test_a_checksum_of_a_creation_with_upload(world: World, files: Collect
 async def test_a_broken_off_body_with_a_checksum_counts_for_nothing(world: World, files: Collection) -> None:
     data = os.urandom(600_000)
     url = await files.begin(len(data))
-    fields = {**BODY, "Authorization": f"Bearer {files.token}", "Upload-Checksum": checksum("sha1", data)}
+    fields = {**BODY, "Authorization": f"Bearer {files.token}", "Upload-Checksum": checksum(data, "sha1")}
     async with Line.open(world) as line:
         line.head("PATCH", url, {**fields, "Upload-Offset": "0", "Content-Length": str(len(data))})
         line.send(data[:300_000])
         await world.stored(300_000)
     await world.settled(lambda: world.watching.answers[-1].method == "PATCH")
     assert (await files.head(url)).headers["Upload-Offset"] == "0"
-    assert (await files.patch(url, 0, data, Upload_Checksum=checksum("sha1", data))).status == 204
+    assert (await files.patch(url, 0, data, Upload_Checksum=checksum(data, "sha1"))).status == 204
     assert digest((world.folder / "a").read_bytes()) == digest(data)
 
 
@@ -395,12 +384,6 @@ async def test_what_is_there_already_need_not_be_sent(world: World, files: Colle
 # --- parts ----------------------------------------------------------------------------------------
 
 
-async def part(files: Collection, data: bytes) -> str:
-    url = await files.begin(len(data), None, Upload_Concat="partial")
-    assert (await files.patch(url, 0, data)).status == 204
-    return url
-
-
 def relative(files: Collection, url: str) -> str:
     return url
 
@@ -414,7 +397,7 @@ def absolute(files: Collection, url: str) -> str:
 async def test_a_file_is_put_together_from_parts(
     world: World, files: Collection, spelled: Callable[[Collection, str], str]
 ) -> None:
-    first, second = await part(files, b"abc"), await part(files, b"defg")
+    first, second = await files.part(3, b"abc"), await files.part(4, b"defg")
     assert (await files.head(first)).headers["Upload-Concat"] == "partial"
     concat = f"final;{spelled(files, first)} {spelled(files, second)} {spelled(files, first)}"
     answer = await files.create(None, "whole", Upload_Concat=concat)
@@ -433,7 +416,7 @@ async def test_a_file_is_put_together_from_parts(
 
 # [B16] [B18]
 async def test_parts_may_still_be_on_their_way(world: World, files: Collection) -> None:
-    first = await part(files, b"abc")
+    first = await files.part(3, b"abc")
     second = await files.begin(4, None, Upload_Concat="partial")
     url = await files.begin(None, "whole", Upload_Concat=f"final;{first} {second}")
     head = await files.head(url)
@@ -451,10 +434,10 @@ async def test_parts_may_still_be_on_their_way(world: World, files: Collection) 
 
 # [B17]
 async def test_parts_that_cannot_be_put_together(world: World, files: Collection) -> None:
-    good = await part(files, b"abc")
+    good = await files.part(3, b"abc")
     whole = await files.begin(3, "b")
     other = await Collection.open(world, owner="somebody else")
-    foreign = await part(other, b"xyz")
+    foreign = await other.part(3, b"xyz")
     cases = {
         f"final;{good} {whole}": {},
         f"final;{good} {foreign}": {},
@@ -480,7 +463,7 @@ async def test_parts_that_cannot_be_put_together(world: World, files: Collection
 async def test_a_broken_off_concatenation_goes_on(
     world: World, files: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, second = await part(files, b"a" * 1000), await files.begin(1000, None, Upload_Concat="partial")
+    first, second = await files.part(1000, b"a" * 1000), await files.begin(1000, None, Upload_Concat="partial")
     url = await files.begin(None, "whole", Upload_Concat=f"final;{first} {second}")
     final = await world.gate.uploads.sessions.require(url.rpartition("/")[2])
     staging = await world.volume.files(final.session.folder).open_staging(final.session.id)

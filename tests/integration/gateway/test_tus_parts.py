@@ -27,14 +27,6 @@ async def files(world: World) -> Collection:
     return await Collection.open(world)
 
 
-async def part(files: Collection, length: int | None, data: bytes = b"") -> str:
-    deferred = {"Upload_Defer_Length": "1"} if length is None else {}
-    url = await files.begin(length, None, Upload_Concat="partial", **deferred)
-    if data:
-        assert (await files.patch(url, 0, data)).status == 204
-    return url
-
-
 def waiting_for(world: World) -> list[str]:
     """Which final uploads are recorded with parts."""
     from bus.codec import decode_document
@@ -45,7 +37,7 @@ def waiting_for(world: World) -> list[str]:
 
 # [B7]
 async def test_a_whole_is_no_longer_than_any_upload_may_be(world: World, files: Collection) -> None:
-    first, second = await part(files, 600, b"a" * 600), await part(files, 600)
+    first, second = await files.part(600, b"a" * 600), await files.part(600)
     for urls in (f"{first} {second}", f"{first} {first}"):
         answer = await files.create(None, "whole", Upload_Concat=f"final;{urls}")
         assert answer.status == 413
@@ -58,7 +50,7 @@ async def test_a_whole_is_no_longer_than_any_upload_may_be(world: World, files: 
 # [B7] [B18]
 async def test_a_whole_that_becomes_too_long_is_not_put_together(world: World, files: Collection) -> None:
     """Of a part whose length is told later that is known only then."""
-    first, second = await part(files, 600, b"a" * 600), await part(files, None)
+    first, second = await files.part(600, b"a" * 600), await files.part(None)
     url = await files.begin(None, "whole", Upload_Concat=f"final;{first} {second}")
     answer = await files.patch(second, 0, b"b" * 401, Upload_Length="401")
     assert answer.status == 413
@@ -73,7 +65,7 @@ async def test_a_part_that_comes_many_times_has_to_fit_as_often(world: World, fi
     """It has reserved what it is once."""
     limit = {"volume": "disk", "vfid": FOLDER, "options": {"limit_bytes": 500}}
     assert (await world.manager("PUT", "/folder/quota", limit)).status == 204
-    url = await part(files, 100, b"a" * 100)
+    url = await files.part(100, b"a" * 100)
     answer = await files.create(None, "whole", Upload_Concat="final;" + " ".join([url] * 6))
     assert (answer.status, answer.json["type"]) == (413, "urn:penstock:problem:quota-exceeded")
     assert [path.name for path in world.folder.iterdir()] == [".upload"]
@@ -84,7 +76,7 @@ async def test_a_part_that_comes_many_times_has_to_fit_as_often(world: World, fi
 
 # [B14] [B18]
 async def test_parts_outlive_a_whole_that_was_dropped(world: World, files: Collection) -> None:
-    first, second = await part(files, 3, b"abc"), await part(files, 3)
+    first, second = await files.part(3, b"abc"), await files.part(3)
     url = await files.begin(None, "whole", Upload_Concat=f"final;{first} {second}")
     assert (await files.delete(url)).status == 204
     answer = await files.patch(second, 0, b"def")
@@ -99,7 +91,7 @@ async def test_parts_outlive_a_whole_that_was_dropped(world: World, files: Colle
 
 # [B11] [B18]
 async def test_parts_outlive_a_whole_that_expired(world: World, files: Collection) -> None:
-    first = await part(files, 3)
+    first = await files.part(3)
     url = await files.begin(None, "whole", Upload_Concat=f"final;{first}")
     change(world, url.rpartition("/")[2], expires=1.0)
     await world.gate.uploads.sweep(10)
@@ -111,7 +103,7 @@ async def test_parts_outlive_a_whole_that_expired(world: World, files: Collectio
 
 # [B17]
 async def test_one_whole_waits_for_a_part(world: World, files: Collection) -> None:
-    first, second = await part(files, 3, b"abc"), await part(files, 3)
+    first, second = await files.part(3, b"abc"), await files.part(3)
     url = await files.begin(None, "one", Upload_Concat=f"final;{first} {second}")
     for concat, name in ((f"final;{second}", "two"), (f"final;{first} {second}", "three")):
         answer = await files.create(None, name, Upload_Concat=concat)
@@ -124,7 +116,7 @@ async def test_one_whole_waits_for_a_part(world: World, files: Collection) -> No
 # [B15]
 async def test_a_whole_that_is_asked_for_twice_is_one(world: World, files: Collection) -> None:
     """Its client did not hear of the first one, and knows no other way to have the parts put together."""
-    first, second = await part(files, 3, b"abc"), await part(files, 3)
+    first, second = await files.part(3, b"abc"), await files.part(3)
     concat = f"final;{first} {second}"
     urls = [await files.begin(None, "whole", Upload_Concat=concat) for _ in range(3)]
     assert len(set(urls)) == 1
@@ -135,7 +127,7 @@ async def test_a_whole_that_is_asked_for_twice_is_one(world: World, files: Colle
 
 # [B17]
 async def test_of_many_wholes_at_once_one_gets_the_parts(world: World, files: Collection) -> None:
-    urls = [await part(files, 3, b"abc"), await part(files, 3)]
+    urls = [await files.part(3, b"abc"), await files.part(3)]
     statuses: list[int] = []
 
     async def begin(number: int) -> None:
@@ -154,7 +146,7 @@ async def test_of_many_wholes_at_once_one_gets_the_parts(world: World, files: Co
 
 # [B17]
 async def test_a_whole_that_cannot_be_put_together_leaves_its_parts(world: World, files: Collection) -> None:
-    first = await part(files, 3, b"abc")
+    first = await files.part(3, b"abc")
     (world.folder / "d").mkdir()
     assert (await files.create(None, "d", Upload_Concat=f"final;{first}")).status == 400
     assert not [path for path in (world.folder / ".upload").iterdir() if path.name not in first]
@@ -164,7 +156,7 @@ async def test_a_whole_that_cannot_be_put_together_leaves_its_parts(world: World
 
 # [B16]
 async def test_a_whole_takes_no_bytes_with_its_creation(world: World, files: Collection) -> None:
-    first = await part(files, 3, b"abc")
+    first = await files.part(3, b"abc")
     before = len(world.store.records)
     headers = {"Upload-Concat": f"final;{first}", "Upload-Metadata": metadata(filename="a")}
     fields = {**TUS, **headers, "Content-Type": "application/offset+octet-stream"}

@@ -11,6 +11,7 @@ from typing import Any
 
 import anyio
 import pytest
+from harness.bodies import pieces
 from harness.fields import BODY, TUS, metadata
 from harness.line import Line
 from harness.tus import Collection
@@ -46,11 +47,6 @@ def left(world: World) -> list[object]:
         member for index, found in world.store.view.indexes.items() if ":uploads" in index for member in found
     ]
     return [*records, *counted, *world.folder.iterdir()]
-
-
-async def pieces(*parts: bytes) -> AsyncIterator[bytes]:
-    for part in parts:
-        yield part
 
 
 # --- nothing is left ------------------------------------------------------------------------------

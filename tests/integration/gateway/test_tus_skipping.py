@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import io
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from harness.fields import BODY, TUS, metadata
+from harness.fields import BODY, TUS, checksum, metadata
 from harness.line import Line
 from harness.tus import Collection
 from harness.world import Answer, World, digest, open_world
@@ -40,10 +38,6 @@ async def client(world: World, kind: str, size: int) -> Collection:
 
 async def token(world: World, size: int) -> str:
     return await world.upload_token("a", size)
-
-
-def checksum(data: bytes, algorithm: str = "sha256") -> str:
-    return f"{algorithm} {base64.b64encode(hashlib.new(algorithm, data).digest()).decode()}"
 
 
 async def there(world: World, data: bytes) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +13,8 @@ import anyio
 import pytest
 from harness.fields import BODY, TUS
 from harness.line import Line
-from harness.tus import Collection
-from harness.world import Answer, World, open_world
+from harness.tus import Collection, is_told_to_try_again, sending
+from harness.world import World, open_world
 
 from bus.memory.leases import MemoryLeases
 from domain.errors import BusBrokenError, LockedError
@@ -43,24 +43,11 @@ async def files(world: World) -> Collection:
     return await Collection.open(world)
 
 
-@asynccontextmanager
-async def sending(files: Collection, url: str, size: int, offset: int = 0, **more: str) -> AsyncIterator[Line]:
-    """A PATCH of which the head and some bytes were sent."""
-    fields = {**BODY, "Authorization": f"Bearer {files.token}", "Upload-Offset": str(offset), **more}
-    async with Line.open(files.world) as line:
-        line.head("PATCH", url, {**fields, "Content-Length": str(size)})
-        line.send(b"x" * (size // 2))
-        await stored(files, size // 2)
-        yield line
-
-
-async def stored(files: Collection, count: int) -> None:
-    """Wait until so many bytes gather."""
-
-    def found() -> bool:
-        return any(path.stat().st_size >= count for path in (files.world.folder / ".upload").iterdir())
-
-    await files.world.settled(found)
+def patching(
+    files: Collection, url: str, size: int, offset: int = 0, **more: str
+) -> AbstractAsyncContextManager[Line]:
+    """A PATCH of which half was sent."""
+    return sending(files, "PATCH", url, size, size // 2, **BODY, Upload_Offset=str(offset), **more)
 
 
 @asynccontextmanager
@@ -78,10 +65,6 @@ async def trickling(line: Line) -> AsyncIterator[None]:
         tasks.cancel_scope.cancel()
 
 
-def is_told_to_try_again(answer: Answer) -> bool:
-    return (answer.status, answer.json["retry"]) == (423, "later") and int(answer.headers["Retry-After"]) >= 1
-
-
 # [A13]
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("trickles", [False, True])
@@ -89,7 +72,7 @@ async def test_who_comes_back_is_served_whatever_the_old_connection_does(
     world: World, files: Collection, size: int, trickles: bool
 ) -> None:
     url = await files.begin(size)
-    async with sending(files, url, size) as old:
+    async with patching(files, url, size) as old:
         async with trickling(old) if trickles else nullcontext():
             head = await files.head(url)
         assert head.status == 200
@@ -110,7 +93,7 @@ async def test_who_comes_back_is_served_whatever_the_old_connection_does(
 # [A13]
 async def test_a_patch_takes_over_as_well(world: World, files: Collection) -> None:
     url = await files.begin(1000)
-    async with sending(files, url, 1000) as old:
+    async with patching(files, url, 1000) as old:
         assert (await files.patch(url, 500, b"n" * 500)).status == 204
         assert is_told_to_try_again(await old.answer())
     assert (world.folder / "a").read_bytes() == b"x" * 500 + b"n" * 500
@@ -120,7 +103,7 @@ async def test_a_patch_takes_over_as_well(world: World, files: Collection) -> No
 async def test_a_patch_that_would_be_refused_takes_the_upload_from_nobody(world: World, files: Collection) -> None:
     url = await files.begin(1000)
     other = await Collection.open(world, owner="somebody else")
-    async with sending(files, url, 1000) as old:
+    async with patching(files, url, 1000) as old:
         for offset in (0, 499, 1000):
             answer = await files.patch(url, offset, b"n" * 10)
             assert (answer.status, answer.headers["Upload-Offset"]) == (409, "500")
@@ -137,7 +120,7 @@ async def test_where_bytes_are_compared_at_the_end_the_upload_is_where_they_bega
 ) -> None:
     url = await files.begin(1000)
     checksum = "sha1 AAAAAAAAAAAAAAAAAAAAAAAAAAA="
-    async with sending(files, url, 1000, **{"Upload-Checksum": checksum}) as old:
+    async with patching(files, url, 1000, **{"Upload-Checksum": checksum}) as old:
         assert (await files.patch(url, 500, b"n" * 500)).status == 409
         assert (await files.patch(url, 0, b"n" * 1000)).status == 204
         assert is_told_to_try_again(await old.answer())
@@ -158,7 +141,7 @@ async def test_a_request_that_is_no_tus_disturbs_nobody(
         asked.append(name)
         return hold(leases, name, **more)
 
-    async with sending(files, url, 1000) as old:
+    async with patching(files, url, 1000) as old:
         monkeypatch.setattr(MemoryLeases, "hold", noting)
         for method in ("PATCH", "POST") if "Content-Type" in fields else ("PATCH", "DELETE", "POST"):
             for place in (url, f"/files/{'0' * 32}"):
@@ -180,7 +163,7 @@ async def test_dropping_ends_a_running_request_at_once(
     monkeypatch.setattr(writer, "SILENCE_SECONDS", 30.0)
     monkeypatch.setattr(writer, "YIELD_SECONDS", 30.0)
     url = await files.begin(size)
-    async with sending(files, url, size) as old:
+    async with patching(files, url, size) as old:
         with anyio.fail_after(15):
             if trickles:
                 async with trickling(old):
@@ -209,7 +192,7 @@ async def test_dropping_is_not_held_up_by_who_waits(world: World, files: Collect
     async def wait() -> None:
         waited.append((await files.head(url)).status)
 
-    async with sending(files, url, 1000) as old, trickling(old), anyio.create_task_group() as tasks:
+    async with patching(files, url, 1000) as old, trickling(old), anyio.create_task_group() as tasks:
         tasks.start_soon(wait)
         await world.settled(lambda: world.store.asked)
         assert (await files.delete(url)).status == 204
@@ -290,7 +273,7 @@ async def test_of_four_that_begin_together_one_wins_however_long_it_takes(world:
     async with anyio.create_task_group() as tasks:
         for letter in (b"a", b"b", b"c", b"d"):
             tasks.start_soon(send, letter)
-            await stored(files, 1)
+            await files.world.stored(1)
     assert sorted(found) == [204, 409, 409, 409]
     assert len(set((world.folder / "a").read_bytes())) == 1
 
@@ -305,7 +288,7 @@ async def test_a_bus_that_is_away_while_somebody_waits(
         raise BusBrokenError("away")
 
     monkeypatch.setattr(Sessions, "is_gone", away)
-    async with sending(files, url, 1000) as old:
+    async with patching(files, url, 1000) as old:
         assert (await files.head(url)).headers["Upload-Offset"] == "500"
         assert is_told_to_try_again(await old.answer())
 
@@ -317,7 +300,7 @@ async def test_bytes_that_came_are_kept_by_who_has_to_let_go(world: World, files
     async with Line.open(world) as old:
         old.head("PATCH", url, {**fields, "Content-Length": str(len(data))})
         old.send(data[:MIB])
-        await stored(files, MIB)
+        await files.world.stored(MIB)
         head = await files.ask("HEAD", url, dict(TUS))
         assert head.headers["Upload-Offset"] == str(MIB)
     assert (await files.patch(url, MIB, data[MIB:])).status == 204

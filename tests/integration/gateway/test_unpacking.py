@@ -15,10 +15,11 @@ from typing import IO, Any
 import anyio
 import pytest
 import zstandard
-from harness.archives import tar_of
+from harness.archives import tar_of, zip_of
 from harness.fields import metadata
 from harness.folders import files_below
 from harness.tus import Collection
+from harness.uploads import reserved
 from harness.world import SCOPE, Answer, World, open_world
 
 from backends.contract import SmallFile
@@ -42,12 +43,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 
 
 def a_zip(files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
-    target = io.BytesIO()
-    with zipfile.ZipFile(target, "w", method) as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
-        archive.writestr("nothing/", b"")
-    return target.getvalue()
+    return zip_of(files, method, directory="nothing")
 
 
 def a_tar(files: dict[str, bytes], mode: str = "w") -> bytes:
@@ -268,13 +264,6 @@ async def test_an_archive_is_unpacked_once_whoever_asks_and_whatever_happens_to_
 async def limit(world: World, count: int) -> None:
     body = {"volume": "disk", "qsid": SCOPE, "options": {"limit_bytes": count}}
     assert (await world.manager("PATCH", "/quota-scope", body)).status == 204
-
-
-def reserved(world: World) -> list[int]:
-    """Bytes that uploads have reserved."""
-    indexes = world.store.view.indexes
-    members = [member for name, found in indexes.items() if name.startswith("index:uploads:") for member in found]
-    return sorted(int(member.partition(":")[2]) for member in members)
 
 
 async def test_archives_that_come_together_do_not_pass_a_limit(world: World) -> None:

@@ -14,11 +14,12 @@ from typing import Any
 
 import anyio
 import pytest
+from harness.bodies import pieces
 from harness.fields import BODY, metadata
 from harness.line import Line
 from harness.tus import Collection
 from harness.world import World
-from integration.gateway.resumable_client import opened, pieces
+from integration.gateway.resumable_client import opened
 
 from gateway.uploads import comparing
 

@@ -6,7 +6,6 @@ told of once, and nothing else is left.
 
 from __future__ import annotations
 
-import io
 import os
 import zipfile
 from collections.abc import AsyncIterator, Awaitable, Iterator
@@ -16,6 +15,7 @@ from pathlib import Path
 import aiohttp
 import anyio
 import pytest
+from harness.archives import zip_of
 from harness.around import DyingInCommit, NotingNames, NotingSyncs
 from harness.mortal import Life, Mortal
 from harness.tus import Collection
@@ -32,14 +32,6 @@ DATA = os.urandom(3000)
 FILES = {"a": os.urandom(500), "d/b": os.urandom(200_000), "d/e/c": b""}
 #: More steps than any of this takes.
 MOST = 200
-
-
-def archive() -> bytes:
-    target = io.BytesIO()
-    with zipfile.ZipFile(target, "w") as found:
-        for name, data in FILES.items():
-            found.writestr(name, data)
-    return target.getvalue()
 
 
 def lives(path: Path) -> Iterator[tuple[int, Path, Life]]:
@@ -113,8 +105,8 @@ async def test_parts_are_put_together(tmp_path: Path, waits: bool) -> None:
         store = MemoryStore()
         async with mortal_world(path, store) as world:
             files = await Collection.open(world)
-            first = await part(files, 1000, DATA[:1000])
-            second = await part(files, 2000, b"" if waits else DATA[1000:])
+            first = await files.part(1000, DATA[:1000])
+            second = await files.part(2000, b"" if waits else DATA[1000:])
             concat = f"final;{first} {second}"
             if waits:
                 assert (await files.create(None, "whole", Upload_Concat=concat)).status == 201
@@ -136,16 +128,8 @@ async def test_parts_are_put_together(tmp_path: Path, waits: bool) -> None:
     assert 10 < step < MOST
 
 
-async def part(files: Collection, length: int, data: bytes) -> str:
-    """URL of a part with what is there of it."""
-    url = await files.begin(length, None, Upload_Concat="partial")
-    if data:
-        assert (await files.patch(url, 0, data)).status == 204
-    return url
-
-
 async def test_an_archive_is_unpacked(tmp_path: Path) -> None:
-    data = archive()
+    data = zip_of(FILES, zipfile.ZIP_STORED)
     for step, path, life in lives(tmp_path):
         store = MemoryStore()
         async with mortal_world(path, store) as world:
@@ -243,7 +227,7 @@ async def test_an_upload_whose_end_is_told(tmp_path: Path, before: int, announce
         assert len(uploaded(world, "file.uploaded")) == 1, step
         assert not (world.folder / ".upload").exists(), step
         assert not still_counted(store), step
-    assert 5 < step < MOST
+    assert 3 < step < MOST
     assert completed == sorted(completed), "from some step on its end is known"
     assert {"?0", "?1"} == set(completed)
 
