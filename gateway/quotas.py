@@ -91,14 +91,14 @@ class Quotas:
         return min(rooms, default=None)
 
     async def confirm(self, session: UploadSession) -> None:
-        """Judge an upload that has reserved less than it has become.
+        """Judge an upload that has reserved less than it has become, or whose length was told later.
 
         Raises:
             QuotaExceededError: it does not fit.
         """
-        length = session.length or 0
-        if length > session.reserved_bytes and not session.is_final:
-            await self.judge(session, length - session.reserved_bytes)
+        more = max((session.length or 0) - session.reserved_bytes, 0)
+        if session.length_told or (more and not session.is_final):
+            await self.judge(session, more)
 
     async def _limited(self, session: UploadSession) -> list[tuple[Account, int]]:
         """What an upload counts against and has a limit, with that."""

@@ -8,15 +8,18 @@ what the others wanted, and were refused as well.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Final
+
+import anyio
 
 from bus.contract import Leases
 from domain.errors import BusyError, ConflictError, PenstockError, QuotaExceededError, Subject, TooLargeError
 from gateway.quotas import Quotas
 from gateway.uploads.opened import OpenUpload
 from gateway.uploads.reserved import freed
+from gateway.uploads.session import UploadSession
 from gateway.uploads.sessions import Sessions
 
 #: Most bytes reserved ahead, and which part of what is left at most: others want some of it.
@@ -27,6 +30,8 @@ _TRIES: Final = 3
 #: How long one's turn is waited for, in seconds, and when somebody may come again for whom that was too long.
 _PATIENCE_SECONDS: Final = 10.0
 _RETRY_SECONDS: Final = 1.0
+#: How long taking back what was not judged may take when its request was cancelled, in seconds.
+_UNDO_SECONDS: Final = 10.0
 
 
 class Reservations:
@@ -44,24 +49,33 @@ class Reservations:
     async def change(self, opened: OpenUpload, reserved: int, *, length: int | None = None) -> None:
         """Have an upload reserve so many bytes, and record its length if it is told.
 
+        A process that dies before they are judged leaves them recorded: a length that was told is judged once more
+        when the upload is finished.
+
         Raises:
             QuotaExceededError: they do not fit; all is as it was.
         """
         before = opened.session
-        await self._put(opened, reserved, before.length if length is None else length)
-        if reserved <= before.reserved_bytes:
-            return
+        after = before if length is None else replace(before, length=length, length_told=True)
         try:
-            await self._quotas.judge(opened.session)
-        except QuotaExceededError:
-            await self._put(opened, before.reserved_bytes, before.length)
+            await self._put(opened, replace(after, reserved_bytes=reserved))
+            if reserved > before.reserved_bytes:
+                await self._quotas.judge(opened.session)
+        except BaseException:
+            with suppress(PenstockError), anyio.move_on_after(_UNDO_SECONDS, shield=True):
+                await opened.lease.confirm()
+                await self._put(opened, before)
             raise
 
-    async def _put(self, opened: OpenUpload, reserved: int, length: int | None) -> None:
-        before = opened.session
-        counted = await self._quotas.reservation(replace(before, reserved_bytes=reserved))
-        besides = [*freed(before), *counted]
-        await opened.change(self._sessions, besides, reserved_bytes=reserved, length=length)
+    async def _put(self, opened: OpenUpload, wanted: UploadSession) -> None:
+        besides = [*freed(opened.session), *await self._quotas.reservation(wanted)]
+        await opened.change(
+            self._sessions,
+            besides,
+            reserved_bytes=wanted.reserved_bytes,
+            length=wanted.length,
+            length_told=wanted.length_told,
+        )
 
     @asynccontextmanager
     async def turn(self, opened: OpenUpload) -> AsyncIterator[None]:

@@ -57,6 +57,8 @@ class UploadSession:
     final: str = ""
     #: Bytes stored behind this were not compared with their checksum and count for nothing; None: all count.
     floor: int | None = None
+    #: Whether its length was told after it had begun: whoever recorded that may have died before it was judged.
+    length_told: bool = False
     #: Bytes counted against the owner's quota while it is unfinished.
     reserved_bytes: int = 0
     #: Whether it is an archive to be unpacked where it would be put; and what it became.
@@ -135,6 +137,7 @@ class UploadSession:
             "concat": self.concat,
             "parts": list(self.parts) or None,
             "final": self.final,
+            "length_told": self.length_told,
             "reserved_bytes": self.reserved_bytes,
             "unpack": self.unpack,
             "unpacked_files": self.unpacked_files,
