@@ -7,7 +7,6 @@ it.
 from __future__ import annotations
 
 from functools import partial
-from typing import Final
 
 from aiohttp import web
 
@@ -15,14 +14,11 @@ from domain.errors import InvalidRequestError
 from gateway.client.upload_flow import UploadFlow
 from gateway.gate import Gate
 from gateway.protocol import tus
-from gateway.protocol.metadata import parse_metadata, wants_unpacking
+from gateway.protocol.metadata import wants_unpacking
 from gateway.protocol.tus import Accept, Creation, UploadView
 from gateway.tokens import CollectionClaims, UploadClaims
 from gateway.uploads.comparing import compare
 from gateway.uploads.opened import OpenUpload
-
-#: Length up to which an upload is kept in memory until it is stored: what is buffered of any request anyway.
-_SMALL_BYTES: Final = 64 << 10
 
 
 class CreationFlow:
@@ -74,7 +70,7 @@ class CreationFlow:
         if creation.length != claims.size:
             length = "one that is told later" if creation.length is None else creation.length
             raise InvalidRequestError(f"the token is for {claims.size} bytes, not {length}", field="Upload-Length")
-        await self._beginner.create(claims, creation.metadata, sha256=creation.sha256)
+        await self._beginner.create(claims, creation)
         async with self._uploads.use(claims, claims.session) as opened:
             adopted = opened.offset == 0 and await self._adopted(request, opened, creation, accept)
             if opened.offset == 0 and accept is not None and not adopted:
@@ -110,9 +106,7 @@ class CreationFlow:
 
     @staticmethod
     def _is_small_and_whole(request: web.Request, creation: Creation) -> bool:
-        return tus.brings_all(request.headers, creation, _SMALL_BYTES) and not wants_unpacking(
-            parse_metadata(creation.metadata)
-        )
+        return tus.brings_all(request.headers, creation) and not wants_unpacking(creation.texts)
 
 
 def _waits(request: web.Request) -> bool:

@@ -58,7 +58,7 @@ class ResumableFlow:
 
         Raises:
             InvalidRequestError: the head makes no sense.
-            PenstockError: as `Beginner.create` and `Beginner.create_below`.
+            PenstockError: as `Beginner.create` and `Beginner.begin_below`.
         """
         whole = read_digests(request.headers, WHOLE)
         if isinstance(claims, UploadClaims):
@@ -66,8 +66,9 @@ class ResumableFlow:
             return await self._uploads.beginner.create(claims)
         # One of no bytes would be finished at once: its length is recorded with its body, as one told later.
         length = resumable.length_with(append, None, self._max_bytes) or None
-        named = base64.b64encode(file_name(request.headers).encode()).decode()
-        creation = Creation(length, f"filename {named}", None, _hex(whole, SHA256))
+        name = file_name(request.headers)
+        metadata = f"filename {base64.b64encode(name.encode()).decode()}"
+        creation = Creation(length, metadata, None, _hex(whole, SHA256), {"filename": name})
         session = self._uploads.beginner.unnamed(claims, creation)
         return await self._uploads.beginner.begin_below(replace(session, announced_sha512=_hex(whole, SHA512)))
 

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-#: Longest head and body looked at, in bytes; longer ones are the library's business.
+from gateway.protocol.tus import SMALL_BYTES
+
+#: Longest head looked at, in bytes; longer ones, and longer bodies than small uploads have, are for the library.
 _HEAD_BYTES: Final = 16 << 10
-_BODY_BYTES: Final = 64 << 10
 _HEAD: Final = re.compile(rb"(GET|POST) ([!-~]+) HTTP/1\.1((?:\r\n[!-9;-~]+:[\t -~]*)+)\r\n\r\n")
 _NUMBER: Final = re.compile(r"[0-9]{1,6}")
 #: Fields that make no difference.
@@ -53,7 +54,7 @@ class SimpleRequest:
 def read_simple_request(data: bytes) -> SimpleRequest | None:
     """Read what came from a connection; None unless it is exactly one request of this kind."""
     match = _HEAD.match(data, 0, _HEAD_BYTES)
-    if match is None or len(data) - match.end() > _BODY_BYTES:
+    if match is None or len(data) - match.end() > SMALL_BYTES:
         return None
     method = match[1].decode("ascii")
     fields = _read_fields(match[3].decode("ascii"), _KNOWN[method])

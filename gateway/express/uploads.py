@@ -92,7 +92,7 @@ class ExpressUploads:
         most = self._gate.settings.max_upload_bytes
         creation = tus.read_creation(request.fields, most)
         accept = tus.decide_first_body(request.fields, creation, most)
-        is_whole = isinstance(accept, Accept) and tus.brings_all(request.fields, creation, len(request.body))
+        is_whole = isinstance(accept, Accept) and tus.brings_all(request.fields, creation)
         if not isinstance(claims, CollectionClaims) or not is_whole:
             return None
         session = self._gate.uploads.beginner.unnamed(claims, creation)

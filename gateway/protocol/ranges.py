@@ -17,7 +17,7 @@ _NEAR: Final = 80
 
 @dataclass(frozen=True, slots=True)
 class ByteRange:
-    """Some bytes of a file; never empty."""
+    """Some bytes of a file; none only where one is taken apart, never where it was asked for."""
 
     start: int
     count: int

@@ -33,6 +33,9 @@ EXTENSIONS: Final = (
     "concatenation-unfinished",
 )
 CONTENT_TYPE: Final = "application/offset+octet-stream"
+#: Length up to which an upload that comes with its POST is in memory until it is stored: what is buffered of any
+#: request anyway.
+SMALL_BYTES: Final = 64 << 10
 _NUMBER: Final = re.compile(r"[0-9]{1,19}")
 #: Fields of which there is one: of two that differ nobody knows which one was meant, by us or by a proxy.
 _SINGLE: Final = (
@@ -81,6 +84,8 @@ class Creation:
     concat: Concat | None
     #: SHA-256 the whole of it has, as Upload-Checksum tells it, in hexadecimal digits; empty: it does not.
     sha256: str = ""
+    #: What of `metadata` is text.
+    texts: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @property
     def is_final(self) -> bool:
@@ -160,16 +165,16 @@ def read_creation(request: Mapping[str, str], max_bytes: int) -> Creation:
     """
     concat = parse_concat(request.get("Upload-Concat"))
     metadata = request.get("Upload-Metadata", "")
-    parse_metadata(metadata)
+    texts = parse_metadata(metadata)
     checksum = parse_checksum(request)
     if concat is not None and concat.parts is not None:
         for name in ("Upload-Length", "Upload-Defer-Length"):
             if name in request:
                 raise InvalidRequestError("a final upload is as long as its parts", field=name)
-        return Creation(None, metadata, concat)
+        return Creation(None, metadata, concat, texts=texts)
     length = _announced_length(request, max_bytes)
     whole = concat is None and length is not None and _is_of_whole(request, checksum, length)
-    return Creation(length, metadata, concat, checksum.digest.hex() if whole and checksum else "")
+    return Creation(length, metadata, concat, checksum.digest.hex() if whole and checksum else "", texts)
 
 
 def _is_of_whole(request: Mapping[str, str], checksum: Checksum | None, length: int) -> bool:
@@ -230,12 +235,12 @@ def elsewhere(expected: int | None, given: int) -> Refuse:
     )
 
 
-def brings_all(request: Mapping[str, str], creation: Creation, most_bytes: int) -> bool:
-    """Whether a POST has all bytes of an upload with it, up to so many."""
+def brings_all(request: Mapping[str, str], creation: Creation) -> bool:
+    """Whether a POST has all bytes of a small upload with it."""
     length = creation.length
     return (
         length is not None
-        and 0 < length <= most_bytes
+        and 0 < length <= SMALL_BYTES
         and creation.concat is None
         and request.get("Content-Length") == str(length)
         and "Transfer-Encoding" not in request

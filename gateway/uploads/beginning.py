@@ -25,7 +25,7 @@ from domain.errors import (
     UnauthenticatedError,
 )
 from domain.ids import VolumeName
-from gateway.protocol.metadata import parse_metadata, wants_unpacking, whole_sha256
+from gateway.protocol.metadata import wants_unpacking, whole_sha256
 from gateway.protocol.tus import Creation
 from gateway.quotas import Quotas
 from gateway.settings import GatewaySettings
@@ -41,6 +41,7 @@ from gateway.uploads.staging import Stager
 
 T = TypeVar("T")
 
+_NOTHING_SAID: Final = Creation(None, "", None)
 #: How long taking an upload back may take when its request was cancelled, in seconds.
 _UNDO_SECONDS: Final = 10.0
 
@@ -69,15 +70,13 @@ class Beginner:
         self._clock = bus.clock
         self._admission = Admission(bus.leases, sessions, quotas, settings.uploads_per_owner)
 
-    async def create(
-        self, claims: UploadClaims, metadata: str = "", *, sha256: str = "", new: bool = False
-    ) -> Known:
+    async def create(self, claims: UploadClaims, creation: Creation = _NOTHING_SAID, *, new: bool = False) -> Known:
         """Begin the upload a token stands for; one that was begun before goes on.
 
         An empty file is there at once, for its uploader may never send a request with a body.
 
         Args:
-            sha256: of the whole file, as it is announced besides its metadata.
+            creation: what is said of it besides.
             new: nobody has the token yet, so it has surely not begun.
 
         Raises:
@@ -92,23 +91,20 @@ class Beginner:
                 f"{claims.size} bytes are more than {self._settings.max_upload_bytes}",
                 max_bytes=self._settings.max_upload_bytes,
             )
-        session = self.named(claims, metadata, sha256)
+        session = self.named(claims, creation)
         known = (None if new else await self._sessions.load(session.id)) or await self.begin(session)
         self.check_claims(claims, known.session)
         return await self._finisher.finish(known) if known.session.length == 0 else known
 
-    async def create_below(self, claims: CollectionClaims, creation: Creation) -> Known:
-        """Begin a new upload below the directory a token stands for.
-
-        Raises as `create`, and:
-            InvalidRequestError: no name for the file, or parts that cannot be used.
-            TooManyError: the token's owner has too many unfinished uploads.
-        """
-        session = self.unnamed(claims, creation)
-        return await (self.adopt(session) if await self._finisher.is_there(session) else self.begin_below(session))
-
     async def begin_below(self, session: UploadSession) -> Known:
-        """Begin an upload of `unnamed`; if that fails nothing is left of it. Raises as `create_below`.
+        """Begin an upload of `unnamed`; if that fails nothing is left of it.
+
+        Raises:
+            QuotaExceededError, StorageFullError: no room.
+            NotFoundError: no such folder.
+            TooManyError: the token's owner has too many unfinished uploads.
+            InvalidRequestError, ConflictError, TooLargeError: parts that cannot be used.
+            PenstockError: an upload that is finished at once could not be, as `Finisher.finish`.
 
         Returns:
             It, or the same final upload that was begun before.
@@ -137,7 +133,7 @@ class Beginner:
     async def adopt(self, session: UploadSession) -> Known:
         """Finish an upload of `unnamed` whose file is there already; nothing comes in, so nothing is reserved.
 
-        Raises as `create_below`.
+        Raises as `begin_below`.
         """
         known = await self._record_anew(replace(session, reserved_bytes=0))
         try:
@@ -165,7 +161,7 @@ class Beginner:
         """Begin and finish an upload of `unnamed` of which all bytes are there.
 
         Nobody has heard of it before it is finished, so nobody else is at it, and it is never an unfinished one.
-        Raises as `create_below`, and as `Finisher.finish`.
+        Raises as `begin`, and as `Finisher.finish`.
         """
         known = await self._record_anew(session)
         synced = await self._or_forget(session, self._stager.stage_whole(session, data))
@@ -213,8 +209,13 @@ class Beginner:
             await self._stager.find_folder(session)
             raise
 
-    def named(self, claims: UploadClaims, metadata: str, sha256: str = "") -> UploadSession:
-        """The upload a token stands for, as it is before it has begun."""
+    def named(self, claims: UploadClaims, creation: Creation = _NOTHING_SAID) -> UploadSession:
+        """The upload a token stands for, as it is before it has begun.
+
+        Raises:
+            InvalidPathError: nothing may be uploaded there.
+            InvalidRequestError: what is said of it makes no sense.
+        """
         return UploadSession(
             id=claims.session,
             volume=volume_of(self._volumes, claims.volume).name,
@@ -223,9 +224,9 @@ class Beginner:
             length=claims.size,
             expires=self._sessions.expiry,
             begun=self._clock.now(),
-            metadata=metadata,
+            metadata=creation.metadata,
             reserved_bytes=claims.size,
-            announced_sha256=announced(parse_metadata(metadata), sha256),
+            announced_sha256=announced(creation.texts, creation.sha256),
         )
 
     def check_claims(self, claims: UploadClaims | CollectionClaims, session: UploadSession) -> None:
@@ -250,8 +251,13 @@ class Beginner:
             raise GoneError("expired or dropped", subject=Subject.UPLOAD)
 
     def unnamed(self, claims: CollectionClaims, creation: Creation) -> UploadSession:
-        """A new upload below the directory a token stands for, as it is before it has begun."""
-        metadata = parse_metadata(creation.metadata)
+        """A new upload below the directory a token stands for, as it is before it has begun.
+
+        Raises:
+            InvalidPathError: nothing may be uploaded there.
+            InvalidRequestError: no name for the file, or what is said of it makes no sense.
+        """
+        metadata = creation.texts
         is_part = creation.concat is not None and creation.concat.parts is None
         return UploadSession(
             id=secrets.token_hex(16),

@@ -20,7 +20,6 @@ from domain.ids import VFolderId, VolumeName
 from domain.paths import RelativePath
 from gateway.archive.unpack import UnpackLimits
 from gateway.observer import GatewayObserver
-from gateway.protocol.metadata import parse_metadata
 from gateway.protocol.tus import Accept, Creation
 from gateway.quotas import Quotas
 from gateway.settings import GatewaySettings
@@ -123,7 +122,7 @@ class Uploads:
     async def create_whole(self, session: UploadSession, data: bytes) -> UploadSession:
         """Begin and finish an upload of `Beginner.unnamed` of which all bytes are there.
 
-        Raises as `Beginner.create_below`, and as `Finisher.finish`.
+        Raises as `Placer.place`, and as `Beginner.create_whole`.
         """
         return await self.place_whole(session, data) or (await self.beginner.create_whole(session, data)).session
 
@@ -195,7 +194,7 @@ class Uploads:
         """Make a lost record anew: of what the token says, or of what is noted beside the bytes."""
         noted = await self.noted(VolumeName(claims.volume), claims.vfid, session_id)
         if isinstance(claims, UploadClaims):
-            session = noted or self.beginner.named(claims, "")
+            session = noted or self.beginner.named(claims)
         elif noted is None:
             raise NotFoundError("its record was lost", subject=Subject.UPLOAD)
         else:
@@ -246,7 +245,7 @@ class Uploads:
             FencedError: somebody else has the upload.
         """
         session, changes = opened.session, dict[str, object]()
-        sha256 = announced(parse_metadata(creation.metadata), creation.sha256)
+        sha256 = announced(creation.texts, creation.sha256)
         if creation.metadata and not session.metadata:
             changes["metadata"] = creation.metadata
         if sha256 and not session.announced_sha256:
