@@ -72,8 +72,9 @@ class ResumableRoutes:
         append = resumable.read_append(request.headers, 0)
         known = await self._flow.begin(request, claims, append)
         location = self._access.location(request, "uploads", known.session.id)
-        told = await self._tell_location(request, location, known)
+        told = False
         try:
+            told = await self._tell_location(request, location, known)
             opened = await self._flow.fill(request, claims, known.session.id, append)
         except MismatchingOffsetError as error:
             error.location = location

@@ -59,5 +59,5 @@ def _extended(value: str) -> str:
         return ""
     try:
         return unquote_to_bytes(match["text"]).decode(match["charset"])
-    except UnicodeDecodeError:
+    except UnicodeError:  # of bytes in the field that are no text, too
         return ""
