@@ -188,6 +188,9 @@ class OpenUploads:
         except (FencedError, BusBrokenError):
             await self._close(opened)
             return None
+        except BaseException:
+            await self._close(opened)
+            raise
         return opened
 
     async def _open(self, session_id: str, volume: VolumeName | None) -> OpenUpload:

@@ -1,0 +1,60 @@
+"""Uploads that were only kept open for a moment, and cannot be used again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anyio
+import pytest
+from harness.tus import Collection
+from harness.world import open_world
+
+from gateway.uploads.sessions import Known, Sessions
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_what_is_taken_again_is_given_back_whatever_happens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cancelled: bool
+) -> None:
+    async with open_world(tmp_path) as world:
+        await world.make_folder()
+        files = await Collection.open(world)
+        url = await files.begin(1000)
+        assert (await files.patch(url, 0, b"abc")).status == 204
+        assert world.store.leases, "it is kept open for a moment"
+        (kept,) = world.gate.uploads.opened._idle.values()
+        closed: list[bool] = []
+        close = kept.close
+
+        async def closing() -> None:
+            await close()
+            closed.append(True)
+
+        monkeypatch.setattr(kept, "close", closing)
+        sliding = anyio.Event()
+
+        async def fail(sessions: Sessions, known: Known) -> Known:
+            sliding.set()
+            if cancelled:
+                await anyio.sleep_forever()
+            raise RuntimeError("a defect")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Sessions, "slide", fail)
+            if cancelled:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(_use, world.gate.uploads.opened, url.rpartition("/")[2])
+                    await sliding.wait()
+                    tasks.cancel_scope.cancel()
+            else:
+                assert (await files.head(url)).status == 500
+        assert closed
+        assert not world.store.leases
+        assert (await files.head(url)).headers["Upload-Offset"] == "3"
+
+
+async def _use(opened: object, session: str) -> None:
+    async with opened.use(session):  # type: ignore[attr-defined]
+        raise AssertionError
