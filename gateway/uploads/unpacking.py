@@ -68,8 +68,9 @@ class Unpacker:
         self._expansion = Expansion(sessions, quotas)
         self._findings = Findings(quotas.bus, limits)
         self._running: dict[str, anyio.Event] = {}
-        #: What became of archives, by upload and directory, until their records say so.
-        self._done: OrderedDict[tuple[str, RelativePath], Unpacked] = OrderedDict()
+        #: What became of archives, until their records say so; by upload, when it was begun, for a token's may be
+        #: begun anew when it is forgotten, and directory.
+        self._done: OrderedDict[tuple[str, float, RelativePath], Unpacked] = OrderedDict()
 
     async def unpack(self, session: UploadSession) -> Unpacked:
         """Unpack an upload into the directory it is meant for.
@@ -84,9 +85,10 @@ class Unpacker:
         assert session.destination is not None, "a part is unpacked as a part of the whole"
         directory = session.destination.parent
         async with self._alone(session.id):
-            done = self._done.get((session.id, directory))
+            known = session.id, session.begun, directory
+            done = self._done.get(known)
             if done is None:
-                done = self._done[session.id, directory] = await self._unpack(session, directory)
+                done = self._done[known] = await self._unpack(session, directory)
                 if len(self._done) > _REMEMBERED:
                     self._done.popitem(last=False)
             return done
