@@ -31,7 +31,7 @@ async def clone_and_wait(gate: Gate, volume: VolumeName, command: RequestClone, 
         PenstockError: as `Commander.ask`, or as the clone ended.
         DeadlineExceededError: it takes longer than a request waits, and goes on.
     """
-    seconds = gate.settings.command_seconds
+    end = anyio.current_time() + gate.settings.command_seconds
     async with gate.bus.events.watch(types=_ENDS) as ends:
         answer = await gate.commander.ask(volume, command, asker)
         if "task" not in answer:
@@ -39,7 +39,7 @@ async def clone_and_wait(gate: Gate, volume: VolumeName, command: RequestClone, 
         task = UUID(str(answer["task"]))
         if await _is_over(gate, task):
             return task
-        with anyio.move_on_after(seconds):
+        with anyio.move_on_after(max(end - anyio.current_time(), 0)):
             async for item in ends:
                 if await _is_the_end(gate, task, item):
                     return task
