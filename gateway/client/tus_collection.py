@@ -91,6 +91,9 @@ class CollectionRoutes:
 
     async def head(self, request: web.Request) -> web.Response:
         """Tell how far an upload is."""
+        refused = tus.check_framing(request.headers)
+        if refused is not None:
+            return refusal(refused)
         claims, session_id = self._access.authorised(request)
         view = await self._flow.look(claims, session_id)
         return web.Response(headers=state_headers(view, Dialect.STANDARD))
@@ -105,7 +108,7 @@ class CollectionRoutes:
 
     async def terminate(self, request: web.Request) -> web.Response:
         """Drop an upload (extension termination)."""
-        refused = tus.check_version(request.headers, Dialect.STANDARD)
+        refused = tus.check_version(request.headers, Dialect.STANDARD) or tus.check_framing(request.headers)
         if refused is not None:
             return refusal(refused)
         claims, session_id = self._access.authorised(request)
