@@ -7,15 +7,21 @@ for the checksum alone, and by one of them.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final, TypeAlias
 
 import anyio
+from anyio import to_thread
 
 from gateway.archive.deflate import crc32, crc32_of_both
 
 BLOCK_BYTES: Final = 8 << 20
 
+#: So few that their checksums become one in no time.
+_FEW_BLOCKS: Final = 64
+
+#: Calls something on a thread.
+Work: TypeAlias = Callable[[Callable[[], int | None]], Awaitable[int | None]]
 #: Gives a file's bytes from one offset up to another.
 ReadPieces: TypeAlias = Callable[[int, int], AsyncIterator[bytes]]
 
@@ -37,7 +43,7 @@ class Blocks:
         return len(self._known) == self.count
 
     def whole(self) -> int | None:
-        """The checksum of the file; None: some of it was not read yet."""
+        """The checksum of the file; None: some of it was not read yet. Blocking: it may have very many blocks."""
         if not self.is_complete:
             return None
         crc = 0
@@ -45,16 +51,21 @@ class Blocks:
             crc = crc32_of_both(crc, self._known[block], self._length(block))
         return crc
 
-    async def complete(self, read: ReadPieces) -> int:
+    async def complete(self, read: ReadPieces, work: Work = to_thread.run_sync) -> int:
         """The checksum of the file; what is missing is read, or waited for if somebody else reads it.
+
+        Args:
+            work: calls something that takes long, on a thread.
 
         Raises what `read` raises.
         """
-        while (crc := self.whole()) is None:
+        while not self.is_complete:
             changed = self._changed
             await self.fill(read, self._size)
             if not self.is_complete:
                 await changed.wait()
+        crc = self.whole() if self.count <= _FEW_BLOCKS else await work(self.whole)
+        assert crc is not None, "what is known of a file is not forgotten"
         return crc
 
     async def fill(self, read: ReadPieces, end: int) -> None:

@@ -277,7 +277,7 @@ class Layout:
         if crc is None:
             read = partial(source.contents.pieces, index)
             if source.contents.is_large(index):
-                crc = await source.checksums.blocks(member).complete(read)
+                crc = await source.checksums.blocks(member).complete(read, source.crew.go_on)
             else:
                 crc = 0
                 async for piece in read(0, member.size):
