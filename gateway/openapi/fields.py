@@ -32,8 +32,9 @@ class Field:
         }
 
     def header(self) -> dict[str, Any]:
-        """As a field of an answer."""
-        return {"description": self.words, "schema": self.schema or {"type": "string"}}
+        """As a field of an answer; `required` is told only where it is."""
+        told = {"description": self.words, "schema": self.schema or {"type": "string"}}
+        return {**told, "required": True} if self.required else told
 
     @property
     def always(self) -> Field:
@@ -59,20 +60,28 @@ LAST_EVENT_ID: Final = Field(
     {"type": "string", "pattern": "^[0-9]{1,15}(-[0-9]{1,15})?$"},
 )
 
-#: What decides on a download.
+#: What decides on a download. An archive has a tag and no date.
+TAGS: Final = (
+    Field("If-Match", "entity tags; 412 unless it has one of them, by strong comparison"),
+    Field("If-None-Match", "entity tags; 304 if it has one of them"),
+)
 CONDITIONS: Final = (
-    Field("If-Match", "entity tags; 412 unless the file has one of them, by strong comparison"),
-    Field("If-None-Match", "entity tags; 304 if the file has one of them"),
+    *TAGS,
     Field("If-Modified-Since", "an HTTP date; 304 if the file was not changed since"),
     Field("If-Unmodified-Since", "an HTTP date; 412 if the file was changed since"),
 )
-RANGES: Final = (
-    Field(
-        "Range", "`bytes=` and up to 16 ranges; one that cannot be read, or asks for more than all, is passed over"
-    ),
-    Field("If-Range", "an entity tag or HTTP date; Range holds only for the file that has it"),
+_RANGE: Final = Field(
+    "Range", "`bytes=` and up to 16 ranges; one that cannot be read, or asks for more than all, is passed over"
 )
-WANT_DIGEST: Final = Field("Want-Repr-Digest", "`sha-256=1`: the digest kept with the file comes as Repr-Digest")
+RANGES: Final = (_RANGE, Field("If-Range", "an entity tag or HTTP date; Range holds only for the file that has it"))
+RANGES_BY_TAG: Final = (_RANGE, Field("If-Range", "an entity tag; Range holds only for the archive that has it"))
+WANT_DIGEST: Final = Field(
+    "Want-Repr-Digest", "`sha-256=1`: the digest that is known of the whole file comes as Repr-Digest"
+)
+WANT_CONTENT_DIGEST: Final = Field(
+    "Want-Content-Digest",
+    "`sha-256=1`: that of what is sent comes as Content-Digest, where it is the whole file or up to 256 KiB of it",
+)
 
 TUS_RESUMABLE: Final = Field("Tus-Resumable", "version of tus", {"type": "string", "enum": [tus.VERSION]})
 UPLOAD_OFFSET: Final = Field("Upload-Offset", "where the body goes: behind what is stored", _NUMBER, required=True)
@@ -110,7 +119,14 @@ CONTENT_DIGEST: Final = Field("Content-Digest", "SHA-256, SHA-512 of the body (R
 ANSWERED: Final = {
     field.name: field
     for field in (
-        Field("X-Request-ID", "id of the request, also in the log"),
+        Field("X-Request-ID", "id of the request, also in the log", required=True),
+        Field(
+            "Vary", "by what answers differ beside the URL", {"type": "string", "enum": ["Origin"]}, required=True
+        ),
+        Field("Cache-Control", "who may keep the answer", {"type": "string", "enum": ["no-store", "private"]}),
+        Field("X-Content-Type-Options", "its media type counts", {"type": "string", "enum": ["nosniff"]}),
+        Field("X-Accel-Buffering", "a proxy is to pass all on at once", {"type": "string", "enum": ["no"]}),
+        Field("Content-Security-Policy", "nothing in it may run, or load anything"),
         Field("Retry-After", "seconds after which it may be tried again", _NUMBER),
         Field("WWW-Authenticate", "how a token is brought", {"type": "string", "enum": ["Bearer"]}),
         Field("Allow", "methods there are"),
@@ -125,7 +141,13 @@ ANSWERED: Final = {
         Field("ETag", "a strong entity tag; other bytes have another one"),
         Field("Last-Modified", "when the file was changed last"),
         Field("Repr-Digest", "SHA-256 of the whole file, if it was wanted and is known (RFC 9530)"),
-        Field("Tus-Resumable", "version of tus", {"type": "string", "enum": [tus.VERSION]}),
+        Field("Content-Digest", "SHA-256 of what is sent, if it was wanted and is known (RFC 9530)"),
+        Field(
+            "X-Checksum-Sha256",
+            "SHA-256 of the whole file, if it is known",
+            {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+        ),
+        TUS_RESUMABLE.always,
         Field("Tus-Version", "versions of tus that are spoken here"),
         Field("Tus-Extension", "extensions of tus that are spoken here"),
         Field("Tus-Max-Size", "largest upload, in bytes", _NUMBER),

@@ -16,6 +16,7 @@ from domain.errors import (
     ForbiddenError,
     GoneError,
     InvalidPathError,
+    InvalidRequestError,
     LockedError,
     NotFoundError,
     PenstockError,
@@ -88,12 +89,23 @@ FOLDER_GONE: Final = _told(GoneError("", subject=Subject.VFOLDER))
 LOCKED: Final = _told(LockedError(""))
 NO_TASK: Final = _told(_missing(Subject.TASK))
 CONFLICT: Final = _told(ConflictError(""))
+NO_OPTIONS: Final = _told(InvalidRequestError("", subject=Subject.QUOTA_SCOPE))
 SCOPE_CONFLICT: Final = _told(ConflictError("", subject=Subject.QUOTA_SCOPE))
 FOLDER_CONFLICT: Final = _told(ConflictError("", subject=Subject.VFOLDER))
-FILE: Final = _told(
-    _missing(Subject.FILE),
-    *map(_in_the_way, ("exists", "not-a-directory", "is-a-directory", "not-empty", "not-a-file", "into-itself")),
-)
+
+#: Names in a folder: nothing there; no directory on the way or at its end; a directory where a file should be; what
+#: is neither; something at the new place; a new place below the old one.
+NO_ENTRY: Final = _told(_missing(Subject.FILE))
+NO_DIRECTORY: Final = _told(_in_the_way("not-a-directory"))
+IS_DIRECTORY: Final = _told(_in_the_way("is-a-directory"))
+NOT_A_FILE: Final = _told(_in_the_way("not-a-file"))
+EXISTS: Final = _told(_in_the_way("exists"))
+INTO_ITSELF: Final = _told(_in_the_way("into-itself"))
+#: What listing, reading a file that is there, putting one at its place, and moving can meet.
+LISTING: Final = (*NO_ENTRY, *NO_DIRECTORY)
+READING: Final = (*NO_DIRECTORY, *IS_DIRECTORY, *NOT_A_FILE)
+PLACING: Final = (*NO_DIRECTORY, *IS_DIRECTORY)
+RENAMING: Final = (*NO_ENTRY, *NO_DIRECTORY, *IS_DIRECTORY, *EXISTS)
 
 #: The storage and the bus.
 STORAGE: Final = _told(
@@ -112,7 +124,8 @@ ASKING: Final = (*TELLING, *_told(DeadlineExceededError("")))
 CHANGING: Final = (*ASKING, *STORAGE, *NO_ROOM)
 
 #: Clients.
-NOT_PERMITTED: Final = _told(ForbiddenError(""), ForbiddenError("", token=""))
+NO_PERMISSION: Final = _told(ForbiddenError(""))
+NOT_PERMITTED: Final = (*NO_PERMISSION, *_told(ForbiddenError("", token="")))
 NO_TOKEN: Final = _told(UnauthenticatedError(""))
 NO_FILE: Final = _told(file_not_found())
 NO_SELECTION: Final = _told(GoneError(""))
@@ -134,7 +147,5 @@ OTHER_KIND: Final = (
     Refusal(415, "about:blank", "The content type must be application/partial-upload", ("Accept-Patch",)),
 )
 COMPLETED: Final = (Refusal(400, f"{_IANA}#completed-upload", "The upload is complete"),)
-OTHER_DIGEST: Final = (
-    Refusal(400, f"{_IANA}#digest-mismatching-values", "Mismatching digest values"),
-    Refusal(400, f"{_IANA}#digest-invalid-values", "Invalid digest values"),
-)
+OTHER_DIGEST: Final = (Refusal(400, f"{_IANA}#digest-mismatching-values", "Mismatching digest values"),)
+NO_DIGEST: Final = (Refusal(400, f"{_IANA}#digest-invalid-values", "Invalid digest values"),)

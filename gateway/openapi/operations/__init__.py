@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from gateway.openapi.operations.about import CLIENT as _ABOUT_CLIENT
@@ -37,5 +38,10 @@ MANAGER: Final[Table] = {
     **_KEYED,
     **_VESTIGES,
 }
-#: Those of `/uploads` are there where the settings switch them on.
-CLIENT: Final[Table] = {**_ABOUT_CLIENT, **_DOWNLOADS, **_UPLOADS, **_COLLECTION, **_RESUMABLE}
+_FOR_PAGES: Final[Table] = {**_ABOUT_CLIENT, **_DOWNLOADS, **_COLLECTION, **_RESUMABLE}
+#: Those of `/uploads` are there where the settings switch them on. Answers differ by the page that asks, but on the
+#: token URL.
+CLIENT: Final[Table] = {
+    **{key: replace(one, always=(*one.always, "Vary")) for key, one in _FOR_PAGES.items()},
+    **_UPLOADS,
+}

@@ -10,7 +10,7 @@ from gateway.openapi.operations.operation import Operation, Reply, Table
 from gateway.openapi.refusals import NO_BODY_HERE, TOO_MANY
 
 _MANAGER: Final = Operation((json(ManagerStatus, "who is there"),), NO_BODY_HERE)
-_PAGE: Final = Reply(200, "a page", media=("text/html",))
+_PAGE: Final = Reply(200, "a page", media=("text/html",), fields=("Content-Security-Policy",))
 
 #: Whoever watches over us is never refused.
 MANAGER: Final[Table] = {

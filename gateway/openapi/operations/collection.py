@@ -16,24 +16,27 @@ from gateway.openapi.fields import (
     UPLOAD_LENGTH,
     UPLOAD_METADATA,
     UPLOAD_OFFSET,
+    WANT_CONTENT_DIGEST,
     WANT_DIGEST,
 )
-from gateway.openapi.operations.downloads import FILE_FIELDS, file_replies
+from gateway.openapi.operations.downloads import file_replies
 from gateway.openapi.operations.operation import Operation, Reply, Table
-from gateway.openapi.operations.uploads import ALWAYS, FINISHING, STATE, USING
+from gateway.openapi.operations.uploads import ALWAYS, DROPPING, FINISHING, STATE, USING
 from gateway.openapi.refusals import (
+    BAD_PATH,
     CONFLICT,
     FINAL_UPLOAD,
+    NO_ENTRY,
     NO_TOKEN,
     NOT_PERMITTED,
     OTHER_CODING,
     OTHER_OFFSET,
     OTHER_TYPE,
     OTHER_VERSION,
+    READING,
     TOO_MANY,
     UNFINISHED,
 )
-from gateway.openapi.refusals import FILE as OF_FILE
 from gateway.protocol import tus
 
 #: Either is enough.
@@ -78,10 +81,10 @@ TABLE: Final[Table] = {
         always=ALWAYS,
     ),
     ("GET", "/files/{session}"): Operation(
-        file_replies(*FILE_FIELDS),
-        (*_USING, *UNFINISHED, *OF_FILE),
+        file_replies(),
+        (*_USING, *UNFINISHED, *BAD_PATH, *NO_ENTRY, *READING),
         query=TokenParameters,
-        fields=(*CONDITIONS, *RANGES, WANT_DIGEST),
+        fields=(*CONDITIONS, *RANGES, WANT_DIGEST, WANT_CONTENT_DIGEST),
         security=TOKENS,
         always=ALWAYS,
     ),
@@ -96,7 +99,7 @@ TABLE: Final[Table] = {
     ),
     ("DELETE", "/files/{session}"): Operation(
         (_DROPPED,),
-        (*_USING, *OTHER_VERSION),
+        (*DROPPING, *NO_TOKEN, *NOT_PERMITTED, *OTHER_VERSION),
         query=TokenParameters,
         fields=(_VERSION,),
         security=TOKENS,

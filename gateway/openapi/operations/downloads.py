@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from gateway.client.downloads import ArchiveParameters, DownloadParameters
-from gateway.openapi.fields import CONDITIONS, RANGES, WANT_DIGEST
+from gateway.openapi.fields import CONDITIONS, RANGES, RANGES_BY_TAG, TAGS, WANT_CONTENT_DIGEST, WANT_DIGEST
 from gateway.openapi.operations.operation import Operation, Reply, Table
 from gateway.openapi.refusals import (
     BAD_PATH,
@@ -19,25 +19,34 @@ from gateway.openapi.refusals import (
     NO_TOKEN,
     NO_VOLUME,
     NOT_PERMITTED,
+    READING,
     STORAGE,
     TOO_LARGE,
     TOO_MANY,
+    UNSUPPORTED,
     WRONG,
 )
-from gateway.openapi.refusals import FILE as OF_FILE
 
 _ARCHIVE: Final = ("application/zip", "application/x-tar", "application/gzip", "application/zstd")
 _BYTES: Final = ("application/octet-stream",)
 #: A file that is to be shown has its own media type.
 _FILE: Final = (*_BYTES, *_ARCHIVE, "*/*")
-_TAGS: Final = ("ETag", "Last-Modified")
-_NAMED: Final = "Content-Disposition"
-_HEAD: Final = (*_TAGS, "Accept-Ranges", _NAMED)
-#: Header fields of a file.
-FILE_FIELDS: Final = (*_HEAD, "Repr-Digest")
+#: What the wording of an early end is, wherever files are sent.
+ENDS_EARLY: Final = "the connection ends early if it is written to meanwhile"
+_NAMED: Final = ("Content-Disposition", "Cache-Control", "X-Content-Type-Options")
+_OF_ARCHIVE: Final = ("ETag",)
+_OF_FILE: Final = ("ETag", "Last-Modified")
+#: Header fields of a file, whole.
+FILE_FIELDS: Final = (
+    *_OF_FILE,
+    *_NAMED,
+    "Accept-Ranges",
+    "Repr-Digest",
+    "Content-Digest",
+    "X-Checksum-Sha256",
+)
 
-_UNCHANGED: Final = Reply(304, "it is as the client has it", fields=(*_TAGS, _NAMED))
-_FAILED: Final = Reply(412, "it is not as the client thinks; without a body", fields=(_NAMED,))
+_FAILED: Final = Reply(412, "it is not as the client thinks; without a body", fields=_NAMED)
 _REFUSED: Final = (
     *TOO_MANY,
     *WRONG,
@@ -52,39 +61,69 @@ _REFUSED: Final = (
 )
 
 
-def file_replies(*fields: str, media: tuple[str, ...] = _BYTES) -> tuple[Reply, ...]:
-    """What is sent of bytes that can be asked for in parts."""
-    many = (*media, "multipart/byteranges")
+def file_replies(*more: str, media: tuple[str, ...] = _BYTES) -> tuple[Reply, ...]:
+    """What is sent of a file.
+
+    Args:
+        more: header fields besides those all files have.
+    """
+    fields = (*FILE_FIELDS, *more)
+    part = tuple(name for name in fields if name != "X-Checksum-Sha256")
+    return _replies(Reply(200, f"all of it; {ENDS_EARLY}", media=media, fields=fields), part, (*_OF_FILE, *more))
+
+
+def _replies(whole: Reply, part: tuple[str, ...], tags: tuple[str, ...]) -> tuple[Reply, ...]:
+    """What is sent of bytes that can be asked for in parts.
+
+    Args:
+        part: header fields where some of it is sent.
+        tags: and where nothing is.
+    """
+    many = (*whole.media, "multipart/byteranges")
     return (
-        Reply(200, "all of it; the connection ends early if it changes meanwhile", media=media, fields=fields),
-        Reply(206, "the ranges that were asked for", media=many, fields=(*fields, "Content-Range")),
-        _UNCHANGED,
+        whole,
+        Reply(206, "the ranges that were asked for", media=many, fields=(*part, "Content-Range")),
+        Reply(304, "it is as the client has it", fields=(*tags, *_NAMED)),
         _FAILED,
-        Reply(416, "all ranges begin behind its end; without a body", fields=(*_TAGS, _NAMED, "Content-Range")),
+        Reply(416, "all ranges begin behind its end; without a body", fields=(*tags, *_NAMED, "Content-Range")),
     )
 
 
 _DOWNLOAD: Final = Operation(
-    file_replies(*FILE_FIELDS, media=_FILE),
-    (*_REFUSED, *OF_FILE, *CONFLICT),
+    file_replies("Content-Security-Policy", media=_FILE),
+    (*_REFUSED, *READING, *UNSUPPORTED, *CONFLICT),
     query=DownloadParameters,
-    fields=(*CONDITIONS, *RANGES, WANT_DIGEST),
+    fields=(*CONDITIONS, *RANGES, WANT_DIGEST, WANT_CONTENT_DIGEST),
     security=("token",),
 )
+_PACKED: Final = (*_OF_ARCHIVE, *_NAMED, "Accept-Ranges")
 _SELECTION: Final = Operation(
-    file_replies("ETag", "Accept-Ranges", _NAMED, media=_ARCHIVE),
+    _replies(
+        Reply(
+            200,
+            "all of it; the connection ends early if what is in it changes before it was sent",
+            media=_ARCHIVE,
+            fields=_PACKED,
+        ),
+        _PACKED,
+        _OF_ARCHIVE,
+    ),
     (*_REFUSED, *BAD_PATH, *NO_SELECTION, *BUS, *CONFLICT),
     query=ArchiveParameters,
-    fields=(*CONDITIONS, *RANGES),
+    fields=(*TAGS, *RANGES_BY_TAG),
     security=("token",),
 )
+#: What only those who are sent bytes can ask for.
+_OF_BYTES: Final = (*RANGES, *RANGES_BY_TAG, WANT_CONTENT_DIGEST)
 
 
 def _head(operation: Operation) -> Operation:
     """The same without a body; ranges are for GET alone (RFC 9110 section 14.2)."""
-    told = Reply(200, "what GET would answer", fields=operation.replies[0].fields)
-    fields = tuple(field for field in operation.fields if field not in RANGES)
-    return replace(operation, replies=(told, _UNCHANGED, _FAILED), fields=fields)
+    whole = operation.replies[0]
+    told = Reply(200, "what GET would answer", fields=tuple(n for n in whole.fields if n != "Content-Digest"))
+    others = tuple(reply for reply in operation.replies if reply.status in (304, 412))
+    fields = tuple(field for field in operation.fields if field not in _OF_BYTES)
+    return replace(operation, replies=(told, *others), fields=fields)
 
 
 TABLE: Final[Table] = {

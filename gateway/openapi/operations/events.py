@@ -12,12 +12,20 @@ from gateway.openapi.operations.operation import Reply, Table
 from gateway.openapi.refusals import BUS, BUSY
 
 STREAM: Final = ("text/event-stream",)
+#: Header fields of a stream.
+STREAMED: Final = ("Cache-Control", "X-Accel-Buffering")
 
 TABLE: Final[Table] = {
     ("GET", "/events"): queried(
         EventParameters,
         {"types": "vfolder.*"},
-        Reply(200, "events without an end, and `gap` where some are gone", media=STREAM, event=StreamedEvent),
+        Reply(
+            200,
+            "events without an end, and `gap` where some are gone",
+            media=STREAM,
+            fields=STREAMED,
+            event=StreamedEvent,
+        ),
         refusals=(*BUSY, *BUS),
         fields=(LAST_EVENT_ID,),
     ),

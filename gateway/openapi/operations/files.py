@@ -18,14 +18,29 @@ from gateway.openapi.answers.listing import DirectoryListing
 from gateway.openapi.answers.making import MadeDirectories
 from gateway.openapi.answers.task import AcceptedJob
 from gateway.openapi.examples import DIRECTORY, FILE, IN_FOLDER
-from gateway.openapi.fields import IDEMPOTENCY_KEY, WANT_DIGEST
+from gateway.openapi.fields import IDEMPOTENCY_KEY, WANT_CONTENT_DIGEST, WANT_DIGEST
 from gateway.openapi.operations.common import asked, done, json
+from gateway.openapi.operations.downloads import ENDS_EARLY, FILE_FIELDS
 from gateway.openapi.operations.operation import Reply, Table
-from gateway.openapi.refusals import BAD_PATH, BUS, LOCKED, NO_FILE, NO_FOLDER, NO_ROOM, STORAGE, TELLING
-from gateway.openapi.refusals import FILE as OF_FILE
+from gateway.openapi.refusals import (
+    BAD_PATH,
+    BUS,
+    INTO_ITSELF,
+    LISTING,
+    LOCKED,
+    NO_DIRECTORY,
+    NO_ENTRY,
+    NO_FILE,
+    NO_FOLDER,
+    NO_ROOM,
+    READING,
+    RENAMING,
+    STORAGE,
+    TELLING,
+)
 
-_READING: Final = (*NO_FOLDER, *LOCKED, *BAD_PATH, *OF_FILE, *STORAGE)
-_CHANGING: Final = (*_READING, *NO_ROOM, *BUS)
+_LOOKING: Final = (*NO_FOLDER, *LOCKED, *BAD_PATH, *STORAGE)
+_CHANGING: Final = (*_LOOKING, *NO_ROOM, *BUS)
 _FILE: Final = {**IN_FOLDER, "relpath": FILE}
 _REMOVED: Final = {**IN_FOLDER, "relpaths": [FILE]}
 
@@ -42,40 +57,49 @@ TABLE: Final[Table] = {
         PathParameters,
         {**IN_FOLDER, "relpath": "."},
         json(DirectoryListing, "its entries", fields=("X-Penstock-Truncated",)),
-        refusals=_READING,
+        refusals=(*_LOOKING, *LISTING),
     ),
     ("POST", "/folder/file/rename"): asked(
-        RenameParameters, {**_FILE, "new_name": "b.txt"}, done("it has the name"), refusals=_CHANGING
+        RenameParameters,
+        {**_FILE, "new_name": "b.txt"},
+        done("it has the name"),
+        refusals=(*_CHANGING, *RENAMING),
     ),
     ("POST", "/folder/file/move"): asked(
         MoveParameters,
         {**IN_FOLDER, "src_relpath": FILE, "dst_relpath": "b.txt"},
         done("it is there"),
-        refusals=_CHANGING,
+        refusals=(*_CHANGING, *RENAMING, *INTO_ITSELF),
     ),
     ("POST", "/folder/file/fetch"): asked(
         PathParameters,
         _FILE,
         Reply(
             200,
-            "the file, whole; the connection ends early if it gets shorter meanwhile",
+            f"the file, whole; {ENDS_EARLY}",
             media=("application/octet-stream",),
-            fields=("Content-Disposition", "Accept-Ranges", "ETag", "Last-Modified", "Repr-Digest"),
+            fields=(*FILE_FIELDS, "Vary"),
         ),
-        refusals=(*_READING, *NO_FILE),
-        fields=(WANT_DIGEST,),
+        refusals=(*_LOOKING, *READING, *NO_FILE),
+        fields=(WANT_DIGEST, WANT_CONTENT_DIGEST),
     ),
     ("POST", "/folder/file/copy"): asked(
-        CopyParameters, {**_FILE, "dst_relpath": "b.txt"}, json(CopiedFile, "it is there"), refusals=_CHANGING
+        CopyParameters,
+        {**_FILE, "dst_relpath": "b.txt"},
+        json(CopiedFile, "it is there"),
+        refusals=(*_CHANGING, *NO_ENTRY, *READING),
     ),
     ("POST", "/folder/file/verify"): asked(
-        VerifyParameters, _FILE, json(VerifiedFile, "what was found"), refusals=(*_READING, *NO_ROOM, *BUS)
+        VerifyParameters,
+        _FILE,
+        json(VerifiedFile, "what was found"),
+        refusals=(*_CHANGING, *NO_ENTRY, *READING),
     ),
     ("POST", "/folder/file/delete"): asked(
         DeleteParameters,
         _REMOVED,
         json(RemovedFiles, "they are gone, but for what was passed over"),
-        refusals=_CHANGING,
+        refusals=(*_CHANGING, *NO_DIRECTORY),
     ),
     ("POST", "/folder/file/delete-async"): asked(
         DeleteAsyncParameters,

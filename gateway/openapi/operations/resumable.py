@@ -14,12 +14,14 @@ from gateway.openapi.fields import (
     UPLOAD_COMPLETE,
     UPLOAD_LENGTH,
     UPLOAD_OFFSET,
+    WANT_DIGEST,
 )
 from gateway.openapi.operations.collection import TOKENS
 from gateway.openapi.operations.operation import Operation, Reply, Table
-from gateway.openapi.operations.uploads import FINISHING, USING
+from gateway.openapi.operations.uploads import DROPPING, FINISHING, USING
 from gateway.openapi.refusals import (
     COMPLETED,
+    NO_DIGEST,
     NO_TOKEN,
     NOT_PERMITTED,
     OTHER_BYTES,
@@ -43,27 +45,38 @@ def _telling(refusals: Refusals) -> Refusals:
     )
 
 
+#: How far an upload is, where it is not refused.
+_STATE: Final = (*PLACE, "Cache-Control", "Repr-Digest")
 _USING: Final = (*USING, *NO_TOKEN, *NOT_PERMITTED)
 _FINISHING: Final = (*(one for one in FINISHING if one not in OTHER_BYTES), *OTHER_DIGEST)
 _STORING: Final = _telling(
-    (*_USING, *_FINISHING, *OTHER_LENGTH, *OTHER_PLACE, *OTHER_CODING, *COMPLETED, *OTHER_KIND)
+    (*_USING, *_FINISHING, *NO_DIGEST, *OTHER_LENGTH, *OTHER_PLACE, *OTHER_CODING, *COMPLETED, *OTHER_KIND)
 )
 _CREATING: Final = tuple(one for one in _STORING if one.status != 415)
 _OPTIONS: Final = Operation((Reply(200, "the limits", fields=("Accept-Patch", "Upload-Limit")),), TOO_MANY)
 _LOOK: Final = Operation(
-    (Reply(204, "how far it is", fields=PLACE),),
+    (Reply(204, "how far it is", fields=_STATE),),
     _telling((*_USING, *_FINISHING)),
     query=TokenParameters,
+    fields=(WANT_DIGEST,),
     security=TOKENS,
 )
 _CREATE: Final = Operation(
     (
-        Reply(200, "all of it is stored, and the file is there", fields=(*PLACE, "Location")),
-        Reply(201, "it has begun, with what the body had", fields=(*PLACE, "Location")),
+        Reply(200, "all of it is stored, and the file is there", fields=(*_STATE, "Location")),
+        Reply(201, "it has begun, with what the body had", fields=(*_STATE, "Location")),
     ),
     _CREATING,
     query=TokenParameters,
-    fields=(UPLOAD_COMPLETE, UPLOAD_LENGTH, CONTENT_DISPOSITION, REPR_DIGEST, CONTENT_DIGEST, INTEROP_VERSION),
+    fields=(
+        UPLOAD_COMPLETE,
+        UPLOAD_LENGTH,
+        CONTENT_DISPOSITION,
+        REPR_DIGEST,
+        CONTENT_DIGEST,
+        WANT_DIGEST,
+        INTEROP_VERSION,
+    ),
     bytes=("application/octet-stream",),
     security=TOKENS,
 )
@@ -84,16 +97,19 @@ TABLE: Final[Table] = {
     ("HEAD", "/uploads/{session}"): _LOOK,
     ("PATCH", "/uploads/{session}"): Operation(
         (
-            Reply(200, "all of it is stored, and the file is there", fields=PLACE),
-            Reply(204, "the bytes are stored", fields=PLACE),
+            Reply(200, "all of it is stored, and the file is there", fields=_STATE),
+            Reply(204, "the bytes are stored", fields=_STATE),
         ),
         _STORING,
         query=TokenParameters,
-        fields=(UPLOAD_COMPLETE, UPLOAD_OFFSET, UPLOAD_LENGTH, CONTENT_DIGEST),
+        fields=(UPLOAD_COMPLETE, UPLOAD_OFFSET, UPLOAD_LENGTH, CONTENT_DIGEST, WANT_DIGEST),
         bytes=(resumable.CONTENT_TYPE,),
         security=TOKENS,
     ),
     ("DELETE", "/uploads/{session}"): replace(
-        _LOOK, replies=(Reply(204, "there is no such upload any more"),), refusals=_USING
+        _LOOK,
+        replies=(Reply(204, "there is no such upload any more"),),
+        refusals=(*DROPPING, *NO_TOKEN, *NOT_PERMITTED),
+        fields=(),
     ),
 }

@@ -10,7 +10,7 @@ from gateway.openapi.answers.task import StartedTask, Task, TaskPage
 from gateway.openapi.examples import IN_VOLUME
 from gateway.openapi.fields import IDEMPOTENCY_KEY
 from gateway.openapi.operations.common import asked, bare, json, queried
-from gateway.openapi.operations.events import STREAM
+from gateway.openapi.operations.events import STREAM, STREAMED
 from gateway.openapi.operations.operation import Reply, Table
 from gateway.openapi.refusals import (
     ASKING,
@@ -44,6 +44,7 @@ TABLE: Final[Table] = {
             200,
             "how far it is (`task`, in the form of `GET /tasks/{task}`) and what happens with it, until it is over",
             media=STREAM,
+            fields=STREAMED,
             event=StreamedEvent,
         ),
         refusals=(*NO_TASK, *BUSY, *BUS),

@@ -19,12 +19,12 @@ from gateway.openapi.refusals import (
     BUS,
     LOCKED,
     NO_FOLDER,
+    NO_PERMISSION,
     NO_ROOM,
-    NOT_PERMITTED,
+    PLACING,
     STORAGE,
     UNSUPPORTED,
 )
-from gateway.openapi.refusals import FILE as OF_FILE
 
 _FILE: Final = {**IN_FOLDER, "relpath": FILE}
 
@@ -33,24 +33,34 @@ TABLE: Final[Table] = {
         UploadParameters,
         {**_FILE, "size": 5},
         json(Token, "the upload has begun; one of no bytes is finished"),
-        refusals=(*NOT_PERMITTED, *NO_FOLDER, *LOCKED, *BAD_PATH, *OF_FILE, *STORAGE, *NO_ROOM, *BUS),
+        refusals=(
+            *NO_PERMISSION,
+            *NO_FOLDER,
+            *LOCKED,
+            *BAD_PATH,
+            *PLACING,
+            *STORAGE,
+            *NO_ROOM,
+            *BUS,
+            *UNSUPPORTED,
+        ),
     ),
     ("POST", "/folder/file/upload-below"): asked(
         UploadBelowParameters,
         {**IN_FOLDER, "relpath": ".", "owner": "somebody"},
         json(Token, "good for any number of uploads"),
-        refusals=(*NOT_PERMITTED, *NO_FOLDER, *LOCKED, *BAD_PATH, *STORAGE),
+        refusals=(*NO_PERMISSION, *NO_FOLDER, *LOCKED, *BAD_PATH, *STORAGE),
     ),
     ("POST", "/folder/file/download"): asked(
         DownloadParameters,
         _FILE,
         json(Token, "whether the file is there shows when it is used"),
-        refusals=(*NOT_PERMITTED, *UNSUPPORTED),
+        refusals=UNSUPPORTED,
     ),
     ("POST", "/folder/file/archive-download-token"): asked(
         ArchiveParameters,
         {**IN_VOLUME, "virtual_folder_id": FOLDER, "files": [FILE]},
         json(Token, "which of them are there shows when it is used"),
-        refusals=(*NOT_PERMITTED, *BAD_PATH, *BUS),
+        refusals=(*BAD_PATH, *BUS),
     ),
 }

@@ -20,26 +20,29 @@ from gateway.openapi.refusals import (
     OTHER_BYTES,
     OTHER_CODING,
     OTHER_OFFSET,
+    PLACING,
     STORAGE,
     TOO_LARGE,
     TOO_MANY,
     WRONG,
 )
-from gateway.openapi.refusals import FILE as OF_FILE
 from gateway.protocol import tus
 
 #: What each answer of tus has.
-ALWAYS: Final = ("Tus-Resumable",)
+ALWAYS: Final = ("Tus-Resumable", "Cache-Control")
 #: How far an upload is.
 STATE: Final = ("Upload-Offset", "Upload-Length", "Upload-Defer-Length")
-#: What any request may meet that uses an upload.
-USING: Final = (*TOO_MANY, *WRONG, *NO_VOLUME, *NO_FOLDER, *LOCKED, *NO_UPLOAD, *STORAGE, *BUS)
+#: What any request may meet that uses an upload, if only to drop it.
+DROPPING: Final = (*TOO_MANY, *WRONG, *NO_VOLUME, *LOCKED, *NO_UPLOAD, *STORAGE, *BUS)
+USING: Final = (*DROPPING, *NO_FOLDER)
 #: And one that stores its last byte, or finds that it is stored.
-FINISHING: Final = (*OF_FILE, *BAD_PATH, *TOO_LARGE, *NO_ROOM, *OTHER_BYTES)
+FINISHING: Final = (*PLACING, *BAD_PATH, *TOO_LARGE, *NO_ROOM, *OTHER_BYTES)
 
 TABLE: Final[Table] = {
     ("OPTIONS", "/upload"): Operation(
-        (Reply(200, "what can be done", fields=("Tus-Version", "Tus-Max-Size")),), TOO_MANY, always=ALWAYS
+        (Reply(200, "what can be done", fields=("Tus-Version", "Tus-Max-Size", "X-Content-Type-Options")),),
+        TOO_MANY,
+        always=ALWAYS,
     ),
     ("HEAD", "/upload"): Operation(
         (Reply(200, "how far it is", fields=STATE),),

@@ -7,7 +7,7 @@ from typing import Final
 from gateway.manager.vestiges import MetadataParameters, QuotaParameters
 from gateway.openapi.answers.status import Done
 from gateway.openapi.examples import IN_FOLDER
-from gateway.openapi.operations.common import GUARDED, SECRET, asked, json
+from gateway.openapi.operations.common import GUARDED, SECRET, json
 from gateway.openapi.operations.operation import Operation, Reply, Table
 from gateway.openapi.refusals import TOO_LARGE, WRONG
 from gateway.parameters import FolderParameters
@@ -23,8 +23,13 @@ _QUOTA: Final = Operation(
 )
 
 TABLE: Final[Table] = {
-    ("GET", "/folder/metadata"): asked(
-        FolderParameters, IN_FOLDER, json(Done, "always: nothing is kept"), deprecated=True
+    ("GET", "/folder/metadata"): Operation(
+        (json(Done, "always: nothing is kept"),),
+        _REFUSED,
+        body=FolderParameters,
+        example=IN_FOLDER,
+        security=SECRET,
+        deprecated=True,
     ),
     ("POST", "/folder/metadata"): Operation(
         (), _REFUSED, body=MetadataParameters, example=IN_FOLDER, security=SECRET, deprecated=True

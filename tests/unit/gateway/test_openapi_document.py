@@ -153,11 +153,15 @@ async def test_who_may_ask_is_told(gate: Gate, port: str) -> None:
     ("port", "method", "path", "names"),
     [
         ("client", "GET", "/download", "Range If-Range If-Match If-None-Match If-Modified-Since Want-Repr-Digest"),
+        ("client", "GET", "/download", "Want-Content-Digest"),
+        ("client", "GET", "/download-archive", "Range If-Range If-Match If-None-Match"),
         ("client", "HEAD", "/download", "If-Match If-None-Match If-Modified-Since If-Unmodified-Since"),
         ("client", "POST", "/files", "Tus-Resumable Upload-Length Upload-Metadata Upload-Concat Upload-Checksum"),
         ("client", "PATCH", "/upload", "Tus-Resumable Upload-Offset Upload-Checksum"),
         ("client", "POST", "/files/{session}", "X-HTTP-Method-Override Upload-Offset Tus-Resumable"),
         ("client", "POST", "/uploads", "Upload-Complete Upload-Length Repr-Digest Content-Disposition"),
+        ("client", "PATCH", "/uploads/{session}", "Upload-Complete Upload-Offset Content-Digest Want-Repr-Digest"),
+        ("manager", "POST", "/folder/file/fetch", "Want-Repr-Digest Want-Content-Digest"),
         ("manager", "POST", "/folder/create", "Idempotency-Key"),
         ("manager", "DELETE", "/tasks/{task}", "Idempotency-Key"),
         ("manager", "GET", "/events", "Last-Event-ID"),
@@ -168,6 +172,21 @@ async def test_header_fields_are_told(gate: Gate, port: str, method: str, path: 
     item = document["paths"][path]
     assert set(names.split()) <= set(parameters_of(item[method.lower()], "header"))
     assert {"$ref": "#/components/parameters/X-Request-ID"} in item["parameters"]
+
+
+async def test_an_archive_has_no_date(gate: Gate) -> None:
+    for operation in document_of("client", gate)["paths"]["/download-archive"].values():
+        if "responses" in operation:
+            told = set(parameters_of(operation, "header"))
+            told |= {name for response in operation["responses"].values() for name in response["headers"]}
+            assert not told & {"If-Modified-Since", "If-Unmodified-Since", "Last-Modified"}
+            assert "date" not in json.dumps(operation["parameters"])
+
+
+async def test_header_fields_that_are_always_there_are_told_to_be(gate: Gate) -> None:
+    document = document_of("client", gate)
+    required = {name for name, told in document["components"]["headers"].items() if told.get("required")}
+    assert required == {"X-Request-ID", "Vary", "Tus-Resumable"}
 
 
 async def test_what_always_refuses_promises_nothing_else(gate: Gate) -> None:

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+from harness.openapi_requests import OPERATIONS, Key
 from harness.world import Answer, open_world
-from unit.gateway.openapi_requests import Key
 
-from gateway.openapi.fields import ANSWERED
+#: Fields of HTTP itself, which a document tells in other ways or not at all, as those of access control.
+OF_HTTP = {"connection", "content-length", "content-type", "date", "server", "transfer-encoding"}
 
 
 def strict(schema: Any) -> Any:
@@ -29,6 +30,7 @@ class Told:
     def __init__(self, document: dict[str, Any]) -> None:
         self.paths = document["paths"]
         schemas = document["components"]["schemas"]
+        self._headers = document["components"]["headers"]
         self._components = {"schemas": {**strict(schemas), "Problem": schemas["Problem"]}}
 
     def statuses(self, key: Key) -> set[int]:
@@ -39,8 +41,7 @@ class Told:
         where = f"{key}: {answer.status} {answer.body[:300]!r}"
         assert answer.status in self.statuses(key), where
         response = self.paths[key[2]][key[1].lower()]["responses"][str(answer.status)]
-        known = {name for name in ANSWERED if name in answer.headers}
-        assert {"X-Request-ID"} <= known <= set(response["headers"]), where
+        self._check_fields({name.lower() for name in answer.headers}, key, response["headers"], where)
         if not answer.body:
             return
         media = answer.headers["Content-Type"].partition(";")[0]
@@ -49,6 +50,14 @@ class Told:
             self.validate(response["content"][media]["schema"], answer.json)
         if media == "application/problem+json":
             assert f"`{answer.json['type']}`" in response["description"], where
+
+    def _check_fields(self, found: set[str], key: Key, told: Mapping[str, Any], where: str) -> None:
+        """See that an answer has no header fields but those that are told, and those it always has."""
+        found = {name for name in found if not name.startswith("access-control-")} - OF_HTTP
+        required = {name for name in told if self._headers[name].get("required")}
+        always = {name.lower() for name in required.union(OPERATIONS[key].always)}
+        assert found <= {name.lower() for name in told}, f"{where}: {found}"
+        assert always <= found, f"{where}: {found}"
 
     def validate(self, schema: Mapping[str, Any], found: Any) -> None:
         checker = jsonschema.Draft202012Validator.FORMAT_CHECKER

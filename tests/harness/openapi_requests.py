@@ -102,10 +102,10 @@ class Begun:
     session: str
 
 
-def claim(world: World, exp: int | None = None) -> Begun:
+def claim(world: World, relpath: str = "up", size: int = len(HELLO), session: str = "") -> Begun:
     """An upload nobody has heard of, with a token for it."""
-    session, exp = uuid4().hex, exp or world.gate.tokens.expiry()
-    claims = UploadClaims(volume="disk", vfid=FOLDER, relpath="up", size=5, session=session, exp=exp)
+    session, exp = session or uuid4().hex, world.gate.tokens.expiry()
+    claims = UploadClaims(volume="disk", vfid=FOLDER, relpath=relpath, size=size, session=session, exp=exp)
     return Begun(world.gate.tokens.sign(claims), session)
 
 
@@ -117,15 +117,19 @@ async def begin(world: World, **announced: str) -> Begun:
     return made
 
 
-async def rightly(world: World, key: Key, upload: Begun | None = None) -> Request:
-    """An operation asked as it should be, in a world that is `filled`; its upload has begun, or is finished."""
+async def rightly(world: World, key: Key, upload: Begun | None = None, data: bytes = HELLO) -> Request:
+    """An operation asked as it should be, in a world that is `filled`; its upload has begun, or is finished.
+
+    Args:
+        data: what is uploaded.
+    """
     request, operation, path = barely(world, key), OPERATIONS[key], key[2]
     if key[0] == "manager" or not operation.security:
         return request
     if path in DOWNLOADS:
         return request.but(query={"token": await token(world, DOWNLOADS[path])})
     if operation.bytes:
-        request = request.but(HELLO, Content_Type=operation.bytes[0])
+        request = request.but(data, Content_Type=operation.bytes[0], Upload_Length=str(len(data)))
     if key[1] == "PUT" and upload is None:
         return request.but(Authorization=f"Bearer {await world.upload_token('up', len(HELLO))}")
     if path in ("/files", "/uploads") and upload is None:
@@ -133,7 +137,7 @@ async def rightly(world: World, key: Key, upload: Begun | None = None) -> Reques
     upload = upload or await begin(world)
     if not operation.bytes and key[1] != "DELETE":
         # All of it is there, so that it is finished by who looks.
-        (world.folder / ".upload" / upload.session).write_bytes(HELLO)
+        (world.folder / ".upload" / upload.session).write_bytes(data)
         if path.startswith("/uploads"):
             async with world.gate.uploads.opened.use(upload.session) as held:
                 await world.gate.uploads.end(held)

@@ -9,8 +9,7 @@ from uuid import uuid4
 
 import anyio
 import pytest
-from harness.world import MANAGER_SECRET, TOKEN_SECRET, World, open_world
-from unit.gateway.openapi_requests import (
+from harness.openapi_requests import (
     FOLDER_PATH,
     OPERATIONS,
     SCOPE_PATH,
@@ -22,7 +21,8 @@ from unit.gateway.openapi_requests import (
     filled,
     rightly,
 )
-from unit.gateway.openapi_told import Told, told_by
+from harness.openapi_told import Told, told_by
+from harness.world import MANAGER_SECRET, TOKEN_SECRET, World, open_world
 
 from gateway.openapi.examples import FILE, NEW_FOLDER
 
