@@ -22,6 +22,8 @@ _TIERS = ("unit", "integration", "e2e", "fault", "wire")
 def pytest_configure(config: pytest.Config) -> None:
     for tier in _TIERS:
         config.addinivalue_line("markers", f"{tier}: every test in the folder tests/{tier}")
+    config.addinivalue_line("markers", "gateway(**settings): what the gateway of `world` is set to")
+    config.addinivalue_line("markers", "folder: the gateway of `world` has its folder")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -8,11 +8,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from harness.tus import Collection
 from harness.world import Answer, World, open_world
 
 PARTIAL = {"Content-Type": "application/partial-upload"}
 MOST = 10_000_000
+#: A gateway in which these uploads are switched on.
+SETTINGS: dict[str, Any] = {"resumable_uploads": True, "max_upload_bytes": MOST}
+RESUMABLE = pytest.mark.gateway(**SETTINGS)
 #: Where the draft's problems are registered.
 IANA = "https://iana.org/assignments/http-problem-types#"
 
@@ -20,7 +24,7 @@ IANA = "https://iana.org/assignments/http-problem-types#"
 @asynccontextmanager
 async def opened(path: Path, **settings: Any) -> AsyncIterator[World]:
     """A world in which these uploads are switched on, with a folder."""
-    async with open_world(path, resumable_uploads=True, max_upload_bytes=MOST, **settings) as world:
+    async with open_world(path, **SETTINGS, **settings) as world:
         await world.make_folder()
         yield world
 

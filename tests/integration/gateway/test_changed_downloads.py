@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import anyio
 import pytest
 from anyio import to_thread
-from harness.world import FOLDER, World, open_world
+from harness.world import FOLDER, World
 
 from domain.errors import BackendUnavailableError, BusyError
 from domain.ids import VFolderId
@@ -19,19 +19,12 @@ from domain.paths import RelativePath
 from gateway.transfer.send import Outlet
 from gateway.transfer.tail import TAIL_BYTES
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.folder]
 
 MIB = 1 << 20
 PATH = RelativePath.parse("f")
 #: Long before any test: whatever is written is another time, however coarse the file system's clock is.
 LONG_AGO = (10**9, 10**9)
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with open_world(tmp_path) as opened:
-        await opened.make_folder()
-        yield opened
 
 
 def make(world: World, size: int) -> Path:

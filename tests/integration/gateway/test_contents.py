@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
-from harness.world import FOLDER, OTHER, Answer, World, digest, open_world
+from harness.world import FOLDER, OTHER, Answer, World, digest
 
 from backends.mounted.helping import extents
 
-pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with open_world(tmp_path) as opened:
-        await opened.make_folder()
-        yield opened
+pytestmark = [pytest.mark.anyio, pytest.mark.folder]
 
 
 async def copy(world: World, source: str, target: str, **more: str) -> Answer:

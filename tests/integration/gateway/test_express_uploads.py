@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from domain.spans import NoSpans
 from gateway.express.request import SimpleRequest
 from gateway.express.uploads import ExpressUploads
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.folder]
 
 DATA = os.urandom(4096)
 #: A field that nobody heeds, but makes a request no simple one.
@@ -56,18 +56,6 @@ class Spied:
 @pytest.fixture
 def spied(monkeypatch: pytest.MonkeyPatch) -> Spied:
     return Spied(monkeypatch)
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with open_world(tmp_path) as found:
-        await found.make_folder()
-        yield found
-
-
-@pytest.fixture
-async def files(world: World) -> Collection:
-    return await Collection.open(world)
 
 
 def fields_of(data: bytes, name: str, more: Fields) -> dict[str, str]:

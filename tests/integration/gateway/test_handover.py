@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -14,12 +12,12 @@ from harness.bodies import cut_up
 from harness.fields import TUS
 from harness.line import Line
 from harness.uploads import session_of
-from harness.world import World, digest, open_world
+from harness.world import World, digest
 
 from backends.mounted import staging
 from gateway.transfer.handover import Handover
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.folder]
 
 MIB = 1 << 20
 
@@ -27,13 +25,6 @@ MIB = 1 << 20
 @pytest.fixture(params=["asyncio", "uvloop"])
 def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
     return "asyncio", {"use_uvloop": request.param == "uvloop"}
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with open_world(tmp_path) as opened:
-        await opened.make_folder()
-        yield opened
 
 
 @pytest.fixture

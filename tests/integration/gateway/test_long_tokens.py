@@ -4,30 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import anyio
 import jwt
 import pytest
 from harness.fields import BODY, TUS
-from harness.world import FOLDER, TOKEN_SECRET, World, open_world
+from harness.world import FOLDER, TOKEN_SECRET, World
 
 from gateway.tokens import MAX_TOKEN_BYTES
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.folder]
 
 DATA = b"0123456789"
 #: 510 letters of three bytes each.
 LONG = "/".join(["한" * 85] * 6)
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with open_world(tmp_path) as opened:
-        await opened.make_folder()
-        yield opened
 
 
 async def made(world: World, kind: str, **body: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -11,20 +10,19 @@ from harness.bodies import pieces
 from harness.line import Line
 from harness.tus import Collection
 from harness.world import World, digest, open_world
-from integration.gateway.resumable_client import MOST, PARTIAL, append, begin, begun, look, opened, place, problem
+from integration.gateway.resumable_client import (
+    MOST,
+    PARTIAL,
+    RESUMABLE,
+    append,
+    begin,
+    begun,
+    look,
+    place,
+    problem,
+)
 
-pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with opened(tmp_path) as found:
-        yield found
-
-
-@pytest.fixture
-async def files(world: World) -> Collection:
-    return await Collection.open(world)
+pytestmark = [pytest.mark.anyio, pytest.mark.folder, RESUMABLE]
 
 
 def creation(files: Collection, size: int, **fields: str) -> dict[str, str]:

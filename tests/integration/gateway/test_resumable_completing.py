@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,26 +12,25 @@ from harness.bodies import pieces
 from harness.line import Line
 from harness.tus import Collection
 from harness.world import FOLDER, World, digest
-from integration.gateway.resumable_client import MOST, PARTIAL, append, begin, begun, look, opened, place, problem
+from integration.gateway.resumable_client import (
+    MOST,
+    PARTIAL,
+    RESUMABLE,
+    append,
+    begin,
+    begun,
+    look,
+    place,
+    problem,
+)
 
 from domain.errors import BackendUnavailableError
 from gateway.uploads.finishing import Finisher
 from gateway.uploads.session import UploadSession
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.folder, RESUMABLE]
 
 LARGE = os.urandom(2_000_000)
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with opened(tmp_path) as found:
-        yield found
-
-
-@pytest.fixture
-async def files(world: World) -> Collection:
-    return await Collection.open(world)
 
 
 def is_nothing_there(world: World) -> bool:

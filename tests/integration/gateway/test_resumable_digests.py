@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,22 +12,22 @@ import pytest
 from harness.bodies import pieces
 from harness.tus import Collection, sending
 from harness.world import World
-from integration.gateway.resumable_client import PARTIAL, append, begin, begun, dashed, look, opened, place, problem
+from integration.gateway.resumable_client import (
+    PARTIAL,
+    RESUMABLE,
+    append,
+    begin,
+    begun,
+    dashed,
+    look,
+    opened,
+    place,
+    problem,
+)
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.folder, RESUMABLE]
 
 LARGE = os.urandom(2_000_000)
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with opened(tmp_path) as found:
-        yield found
-
-
-@pytest.fixture
-async def files(world: World) -> Collection:
-    return await Collection.open(world)
 
 
 def of(data: bytes, *names: str) -> str:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from harness.tus import Collection
 from harness.world import Answer, World, open_world
-from integration.gateway.resumable_client import MOST, append, begin, begun, look, opened
+from integration.gateway.resumable_client import MOST, RESUMABLE, append, begin, begun, look, opened
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.folder, RESUMABLE]
 
 ORIGIN = "https://app.example"
 UPLOAD = f"/uploads/{'0' * 32}"
@@ -23,17 +22,6 @@ READ = {
     *("upload-complete", "upload-offset", "upload-length", "upload-limit", "upload-draft-interop-version"),
     *("location", "accept-patch", "retry-after", "repr-digest", "x-request-id"),
 }
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with opened(tmp_path) as found:
-        yield found
-
-
-@pytest.fixture
-async def files(world: World) -> Collection:
-    return await Collection.open(world)
 
 
 def listed(answer: Answer, name: str) -> set[str]:

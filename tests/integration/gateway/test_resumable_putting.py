@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -11,18 +10,12 @@ from harness.bodies import pieces
 from harness.line import Line
 from harness.tus import Collection
 from harness.world import World
-from integration.gateway.resumable_client import append, begin, look, opened, place, problem
+from integration.gateway.resumable_client import RESUMABLE, append, begin, look, opened, place, problem
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.folder, RESUMABLE]
 
 METHODS = pytest.mark.parametrize("method", ["POST", "PUT"])
 LARGE = os.urandom(300_000)
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with opened(tmp_path) as found:
-        yield found
 
 
 async def one(world: World, size: int = 3) -> Collection:

@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 from harness.bodies import pieces
 from harness.line import Line
 from harness.tus import Collection
 from harness.world import World
-from integration.gateway.resumable_client import PARTIAL, append, begin, begun, look, opened, place
+from integration.gateway.resumable_client import PARTIAL, RESUMABLE, append, begin, begun, look, place
 
-pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with opened(tmp_path) as found:
-        yield found
-
-
-@pytest.fixture
-async def files(world: World) -> Collection:
-    return await Collection.open(world)
+pytestmark = [pytest.mark.anyio, pytest.mark.folder, RESUMABLE]
 
 
 async def test_fields_with_parameters(world: World, files: Collection) -> None:

@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import anyio
 import pytest
 from harness.tus import Collection, is_told_to_try_again, sending
 from harness.world import World
-from integration.gateway.resumable_client import append, begin, begun, look, opened, place, problem
+from integration.gateway.resumable_client import RESUMABLE, append, begin, begun, look, place, problem
 
 from domain.errors import LockedError
 from gateway.uploads import writer
 from gateway.uploads.opened import OpenUploads
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.folder, RESUMABLE]
 
 MIB = 1 << 20
 #: A body that comes in pieces, and one that is taken from its socket.
 SIZES = [1000, 4 * MIB]
 PATCH = {"Content_Type": "application/partial-upload", "Upload_Offset": "0", "Upload_Complete": "?0"}
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with opened(tmp_path) as found:
-        yield found
-
-
-@pytest.fixture
-async def files(world: World) -> Collection:
-    return await Collection.open(world)
 
 
 # [R3]

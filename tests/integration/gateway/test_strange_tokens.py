@@ -5,22 +5,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import anyio
 import jwt
 import pytest
-from harness.world import TOKEN_SECRET, World, open_world
+from harness.world import TOKEN_SECRET, World
 
-pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with open_world(tmp_path) as opened:
-        await opened.make_folder()
-        yield opened
+pytestmark = [pytest.mark.anyio, pytest.mark.folder]
 
 
 async def status(world: World, head: bytes) -> tuple[int, str, bytes]:

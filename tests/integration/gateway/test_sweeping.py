@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -11,7 +9,7 @@ import pytest
 from harness.fields import TUS
 from harness.tus import Collection
 from harness.uploads import change
-from harness.world import World, open_world
+from harness.world import World
 
 from bus.codec import decode_document, encode_document
 from bus.memory.store import StoredRecord
@@ -21,14 +19,7 @@ from gateway.uploads.session import UploadSession
 from gateway.uploads.sweeper import sweep_for_ever
 from gateway.uploads.uploads import Uploads
 
-pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with open_world(tmp_path) as opened:
-        await opened.make_folder()
-        yield opened
+pytestmark = [pytest.mark.anyio, pytest.mark.folder]
 
 
 async def expired(world: World, name: str) -> str:

@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import AsyncIterator
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 from harness.fields import BODY, TUS
 from harness.line import Line
-from harness.world import Answer, World, open_world
+from harness.world import Answer, World
 
 from domain.errors import BusBrokenError
 from gateway.uploads.sessions import Sessions
 
-pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with open_world(tmp_path) as opened:
-        await opened.make_folder()
-        yield opened
+pytestmark = [pytest.mark.anyio, pytest.mark.folder]
 
 
 async def create(world: World, token: str, length: object, **headers: str) -> Answer:

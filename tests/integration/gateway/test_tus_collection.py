@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import anyio
@@ -21,19 +21,11 @@ from harness.world import FOLDER, OTHER, TOKEN_SECRET, Answer, World, digest, op
 from bus.memory.leases import MemoryLeases
 from gateway.uploads import admission
 
-pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with open_world(tmp_path, uploads_per_owner=5, max_upload_bytes=1 << 20) as opened:
-        await opened.make_folder()
-        yield opened
-
-
-@pytest.fixture
-async def files(world: World) -> Collection:
-    return await Collection.open(world)
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.folder,
+    pytest.mark.gateway(uploads_per_owner=5, max_upload_bytes=1 << 20),
+]
 
 
 # --- names and owners -----------------------------------------------------------------------------

@@ -96,11 +96,6 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         yield opened
 
 
-@pytest.fixture
-async def files(world: World) -> Collection:
-    return await Collection.open(world)
-
-
 # [A3] [C4]
 @settings(max_examples=1000, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(requests, heads, framings, st.binary(max_size=6))

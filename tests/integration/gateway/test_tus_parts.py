@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import anyio
 import pytest
 from harness.fields import TUS, metadata
 from harness.tus import Collection
 from harness.uploads import change
-from harness.world import FOLDER, World, open_world
+from harness.world import FOLDER, World
 
-pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with open_world(tmp_path, max_upload_bytes=1000) as opened:
-        await opened.make_folder()
-        yield opened
-
-
-@pytest.fixture
-async def files(world: World) -> Collection:
-    return await Collection.open(world)
+pytestmark = [pytest.mark.anyio, pytest.mark.folder, pytest.mark.gateway(max_upload_bytes=1000)]
 
 
 def waiting_for(world: World) -> list[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from urllib.parse import quote
 
 import jwt
@@ -11,23 +9,11 @@ import pytest
 from harness.archives import tar_of
 from harness.fields import BODY, TUS, metadata
 from harness.tus import Collection
-from harness.world import TOKEN_SECRET, World, open_world
+from harness.world import TOKEN_SECRET, World
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.folder]
 
 DATA = bytes(range(256)) * 20
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with open_world(tmp_path) as opened:
-        await opened.make_folder()
-        yield opened
-
-
-@pytest.fixture
-async def files(world: World) -> Collection:
-    return await Collection.open(world)
 
 
 async def uploaded(files: Collection, name: str = "a", data: bytes = DATA) -> str:

@@ -35,11 +35,6 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         yield opened
 
 
-@pytest.fixture
-async def files(world: World) -> Collection:
-    return await Collection.open(world)
-
-
 def left(world: World) -> list[object]:
     """Everything there is of uploads: records, bytes, what is counted."""
     records = [name for name in world.store.records if name.startswith("upload:")]

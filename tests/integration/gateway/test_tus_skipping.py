@@ -4,26 +4,17 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from harness.fields import BODY, TUS, checksum, metadata
 from harness.line import Line
 from harness.tus import Collection
-from harness.world import Answer, World, digest, open_world
+from harness.world import Answer, World, digest
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.folder]
 
 SMALL = b"the very same"
 LARGE = os.urandom(300_000)
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with open_world(tmp_path) as opened:
-        await opened.make_folder()
-        yield opened
 
 
 @pytest.fixture(params=["upload-below", "upload"])

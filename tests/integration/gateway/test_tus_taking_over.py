@@ -7,14 +7,13 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import replace
-from pathlib import Path
 
 import anyio
 import pytest
 from harness.fields import BODY, TUS
 from harness.line import Line
 from harness.tus import Collection, is_told_to_try_again, sending
-from harness.world import World, open_world
+from harness.world import World
 
 from bus.memory.leases import MemoryLeases
 from domain.errors import BusBrokenError, LockedError
@@ -24,23 +23,11 @@ from gateway.uploads import writer
 from gateway.uploads.session import UploadState
 from gateway.uploads.sessions import Sessions
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.folder]
 
 MIB = 1 << 20
 #: What is sent of a body, and of how many bytes: one that comes in pieces, and one that is taken from its socket.
 SIZES = [1000, 4 * MIB]
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with open_world(tmp_path) as opened:
-        await opened.make_folder()
-        yield opened
-
-
-@pytest.fixture
-async def files(world: World) -> Collection:
-    return await Collection.open(world)
 
 
 def patching(

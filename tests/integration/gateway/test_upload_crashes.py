@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -12,7 +10,7 @@ import pytest
 from harness.archives import tar_of
 from harness.folders import files_below
 from harness.tus import Collection
-from harness.world import World, open_world
+from harness.world import World
 
 from backends.mounted.files import MountedFiles
 from bus.contract import Records
@@ -21,14 +19,7 @@ from gateway.tokens import UploadClaims
 from gateway.uploads.session import UploadSession, UploadState
 from gateway.uploads.sessions import Known
 
-pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with open_world(tmp_path) as opened:
-        await opened.make_folder()
-        yield opened
+pytestmark = [pytest.mark.anyio, pytest.mark.folder]
 
 
 async def test_an_archive_that_several_unpack_at_once_is_unpacked_once(world: World) -> None:

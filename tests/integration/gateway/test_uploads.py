@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import anyio
@@ -16,14 +15,7 @@ from harness.world import FOLDER, SCOPE, TOKEN_SECRET, World, open_world
 from bus.memory.leases import MemoryLease
 from domain.errors import FencedError
 
-pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with open_world(tmp_path) as opened:
-        await opened.make_folder()
-        yield opened
+pytestmark = [pytest.mark.anyio, pytest.mark.folder]
 
 
 def forged(token: str, **changes: object) -> str:

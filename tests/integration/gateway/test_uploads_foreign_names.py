@@ -44,11 +44,6 @@ async def world(
         yield found
 
 
-@pytest.fixture
-async def files(world: World) -> Collection:
-    return await Collection.open(world)
-
-
 def found(world: World) -> dict[bytes, bytes]:
     """All files there are, by their paths as the system has them."""
     root = os.fsencode(world.folder)

@@ -35,11 +35,6 @@ async def world(
         yield found
 
 
-@pytest.fixture
-async def files(world: World) -> Collection:
-    return await Collection.open(world)
-
-
 async def send(files: Collection, data: bytes, name: str = "a", **more: str) -> Answer:
     return await files.create(len(data), name, data, **more)
 
