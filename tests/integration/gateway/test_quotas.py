@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
-from harness.bodies import cut_up
+from harness.bodies import cut_up, pieces
 from harness.fields import BODY
 from harness.line import Line
 from harness.tus import Collection
@@ -329,3 +329,20 @@ async def test_without_a_limit_nothing_is_reserved(world: World) -> None:
     assert (await files.patch(url, 0, cut_up(bytes(300_000)))).status == 204
     assert sum(reserved(world)) == 0
     assert (await files.patch(url, 300_000, b"", Upload_Length="300000")).status == 204
+
+
+# [B8]
+@pytest.mark.folder
+async def test_a_deferred_upload_stays_within_the_quota(world: World, files: Collection) -> None:
+    scope = {"volume": "disk", "qsid": FOLDER.partition("/")[0], "options": {"limit_bytes": 10}}
+    assert (await world.manager("PATCH", "/quota-scope", scope)).status == 204
+    url = await files.begin(None, Upload_Defer_Length="1")
+    assert (await files.patch(url, 0, b"x" * 8)).status == 204
+    assert (await files.patch(url, 8, b"x" * 3)).status == 413
+    answer = await files.patch(url, 8, pieces(b"y", b"y", b"y"))
+    assert (answer.status, answer.json["type"]) == (413, "urn:penstock:problem:quota-exceeded")
+    assert (await files.head(url)).headers["Upload-Offset"] == "10"
+    assert (await files.patch(url, 10, b"", Upload_Length="11")).status == 413
+    assert (await files.patch(url, 10, b"", Upload_Length="10")).status == 204
+    assert (world.folder / "a").read_bytes() == b"x" * 8 + b"yy"
+    assert (await files.create(1, "b")).status == 413

@@ -8,7 +8,7 @@ import anyio
 import pytest
 from harness.fields import TUS
 from harness.tus import Collection
-from harness.uploads import change
+from harness.uploads import change, let_pass
 from harness.world import World
 
 from bus.codec import decode_document, encode_document
@@ -143,3 +143,19 @@ async def test_no_defect_ends_the_sweeping(world: World, monkeypatch: pytest.Mon
         tasks.start_soon(sweep_for_ever, world.gate.uploads, 0.01)
         await world.settled(lambda: len(rounds) > 5)
         tasks.cancel_scope.cancel()
+
+
+# [B11]
+async def test_what_expired_is_gone(world: World, files: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = await files.begin(6)
+    answer = await files.patch(url, 0, b"abc")
+    assert "Upload-Expires" in answer.headers
+    keep_seconds = world.gate.settings.upload_seconds
+    for ahead, status in ((keep_seconds - 60, 200), (2 * keep_seconds, 410)):
+        await world.let_go(url)
+        let_pass(monkeypatch, ahead)
+        await world.gate.uploads.sweep(10)
+        later = await Collection.open(world)
+        assert (await later.head(url)).status == status
+    assert (await later.patch(url, 3, b"def")).status == 410
+    assert list(world.folder.iterdir()) == []

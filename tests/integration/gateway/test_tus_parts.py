@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import anyio
 import pytest
 from harness.fields import TUS, metadata
 from harness.tus import Collection
 from harness.uploads import change
-from harness.world import FOLDER, World
+from harness.world import FOLDER, World, digest
 
 pytestmark = [pytest.mark.anyio, pytest.mark.folder, pytest.mark.gateway(max_upload_bytes=1000)]
 
@@ -148,3 +150,93 @@ async def test_a_whole_takes_no_bytes_with_its_creation(world: World, files: Col
     assert (await files.ask("POST", "/files", fields, b"x")).status == 403
     assert len(world.store.records) == before
     assert not (world.folder / "a").exists()
+
+
+def relative(files: Collection, url: str) -> str:
+    return url
+
+
+def absolute(files: Collection, url: str) -> str:
+    return f"http://127.0.0.1:{files.world.client_port}{url}?x=y"
+
+
+# [B15] [B16] [B17]
+@pytest.mark.parametrize("spelled", [relative, absolute])
+async def test_a_file_is_put_together_from_parts(
+    world: World, files: Collection, spelled: Callable[[Collection, str], str]
+) -> None:
+    first, second = await files.part(3, b"abc"), await files.part(4, b"defg")
+    assert (await files.head(first)).headers["Upload-Concat"] == "partial"
+    concat = f"final;{spelled(files, first)} {spelled(files, second)} {spelled(files, first)}"
+    answer = await files.create(None, "whole", Upload_Concat=concat)
+    assert answer.status == 201, answer.body
+    url = "/" + answer.headers["Location"]
+    head = await files.head(url)
+    assert (head.headers["Upload-Offset"], head.headers["Upload-Length"]) == ("10", "10")
+    assert head.headers["Upload-Concat"] == concat
+    assert (world.folder / "whole").read_bytes() == b"abcdefgabc"
+    (event,) = world.events("file.uploaded")
+    assert event.body["sha256"] == digest(b"abcdefgabc")
+    assert (await files.patch(url, 10, b"")).status == 403
+    assert (await files.head(first)).status == 410
+    assert [path.name for path in world.folder.iterdir()] == ["whole"]
+
+
+# [B16] [B18]
+async def test_parts_may_still_be_on_their_way(world: World, files: Collection) -> None:
+    first = await files.part(3, b"abc")
+    second = await files.begin(4, None, Upload_Concat="partial")
+    url = await files.begin(None, "whole", Upload_Concat=f"final;{first} {second}")
+    head = await files.head(url)
+    assert head.status == 200
+    assert "Upload-Offset" not in head.headers
+    assert head.headers["Upload-Length"] == "7"
+    assert (await files.patch(url, 0, b"x")).status == 403
+    assert (await files.patch(second, 0, b"de")).status == 204
+    assert not (world.folder / "whole").exists()
+    assert (await files.patch(second, 2, b"fg")).status == 204
+    assert (world.folder / "whole").read_bytes() == b"abcdefg"
+    assert (await files.head(url)).headers["Upload-Offset"] == "7"
+    assert len(world.events("file.uploaded")) == 1
+
+
+# [B17]
+async def test_parts_that_cannot_be_put_together(world: World, files: Collection) -> None:
+    good = await files.part(3, b"abc")
+    whole = await files.begin(3, "b")
+    other = await Collection.open(world, owner="somebody else")
+    foreign = await other.part(3, b"xyz")
+    cases = {
+        f"final;{good} {whole}": {},
+        f"final;{good} {foreign}": {},
+        f"final;{good} /files/{'0' * 32}": {},
+        "final;": {},
+        "final": {},
+        f"final;{good} http://[": {},
+        "partly": {},
+        f"final;{good}": {"Upload_Length": "3"},
+        f"final;{good} ": {"Upload_Defer_Length": "1"},
+    }
+    for concat, more in cases.items():
+        answer = await files.create(None, "c", Upload_Concat=concat, **more)
+        assert answer.status == 400, concat
+        assert "Upload-Concat" in answer.body.decode() or more
+    assert (await files.head(good)).headers["Upload-Offset"] == "3"
+    single = await world.upload_token("d", 3)
+    headers = {**TUS, "Upload-Concat": "partial", "Upload-Length": "3", "Authorization": f"Bearer {single}"}
+    assert (await world.client("POST", "/files", headers=headers)).status == 400
+
+
+# [A16] [B15]
+@pytest.mark.gateway(max_upload_bytes=2000)
+async def test_a_broken_off_concatenation_goes_on(
+    world: World, files: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = await files.part(1000, b"a" * 1000), await files.begin(1000, None, Upload_Concat="partial")
+    url = await files.begin(None, "whole", Upload_Concat=f"final;{first} {second}")
+    final = await world.gate.uploads.sessions.require(url.rpartition("/")[2])
+    staging = await world.volume.files(final.session.folder).open_staging(final.session.id)
+    await staging.append([b"a" * 700])
+    await staging.close()
+    assert (await files.patch(second, 0, b"b" * 1000)).status == 204
+    assert (world.folder / "whole").read_bytes() == b"a" * 1000 + b"b" * 1000

@@ -174,3 +174,15 @@ async def test_what_is_said_of_the_upload_of_a_token_is_repeated(world: World) -
     answer = await files.ask("POST", "/files", {**TUS, "Upload-Length": "3", "Upload-Metadata": text})
     assert answer.headers["Upload-Metadata"] == text
     assert (await files.head("/" + answer.headers["Location"])).headers["Upload-Metadata"] == text
+
+
+async def test_what_is_there_already_need_not_be_sent(world: World, files: Collection) -> None:
+    text = metadata(filename="a", sha256=digest(b"abc"))
+    url = await files.begin(3, None, Upload_Metadata=text)
+    await files.patch(url, 0, b"abc")
+    again = await files.create(3, None, Upload_Metadata=text)
+    assert (again.status, again.headers["Upload-Offset"]) == (201, "3")
+    assert [event.body.get("replaced_bytes") for event in world.events("file.uploaded")] == [None, 3]
+    (world.folder / "a").write_bytes(b"xyz")
+    again = await files.create(3, None, Upload_Metadata=text)
+    assert (again.status, again.headers["Upload-Offset"]) == (201, "0")

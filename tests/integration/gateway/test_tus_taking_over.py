@@ -292,3 +292,30 @@ async def test_bytes_that_came_are_kept_by_who_has_to_let_go(world: World, files
         assert head.headers["Upload-Offset"] == str(MIB)
     assert (await files.patch(url, MIB, data[MIB:])).status == 204
     assert (world.folder / "a").read_bytes() == data
+
+
+# [A14]
+async def test_of_four_at_the_same_offset_one_is_stored(world: World, files: Collection) -> None:
+    url = await files.begin(1000)
+    found: list[int] = []
+
+    async def send(letter: bytes) -> None:
+        found.append((await files.patch(url, 0, letter * 1000)).status)
+
+    async with anyio.create_task_group() as tasks:
+        for letter in (b"a", b"b", b"c", b"d"):
+            tasks.start_soon(send, letter)
+    assert found.count(204) == 1
+    assert set(found) <= {204, 409, 423}, "the others may be wrong, or late, and never too long"
+    assert len(set((world.folder / "a").read_bytes())) == 1
+
+
+async def test_an_upload_is_given_back_and_taken_again_many_times(world: World, files: Collection) -> None:
+    url = await files.begin(200)
+    for offset in range(0, 200, 2):
+        assert (await files.head(url)).headers["Upload-Offset"] == str(offset)
+        assert (await files.patch(url, offset, b"ab")).status == 204
+        if offset % 50 == 0:
+            await anyio.lowlevel.checkpoint()
+    assert (world.folder / "a").read_bytes() == b"ab" * 100
+    await world.settled(lambda: not world.store.leases)

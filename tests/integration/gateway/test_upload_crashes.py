@@ -218,3 +218,19 @@ async def test_an_answer_of_the_bus_is_lost(
         if records.left > 0:
             break
     assert 3 <= lost < 29
+
+
+# [A16]
+async def test_an_upload_whose_record_was_lost_goes_on(world: World, files: Collection) -> None:
+    url = await files.begin(6, "d/x")
+    await files.patch(url, 0, b"abc")
+    await world.let_go(url)
+    world.store.records.clear()
+    other = await Collection.open(world, owner="somebody else")
+    assert (await other.head(url)).status == 404
+    assert (await files.head(url)).headers["Upload-Offset"] == "3"
+    assert (await files.patch(url, 3, b"def")).status == 204
+    assert (world.folder / "d" / "x").read_bytes() == b"abcdef"
+    assert os.listxattr(world.folder / "d" / "x") == ["user.penstock.sha256"]
+    world.store.records.clear()
+    assert (await files.head(url)).status == 404

@@ -1,0 +1,85 @@
+"""Bytes, and files, that count only if they are what was announced."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+import pytest
+from harness.fields import BODY, checksum, metadata
+from harness.line import Line
+from harness.tus import Collection
+from harness.world import World, digest
+
+pytestmark = [pytest.mark.anyio, pytest.mark.folder]
+
+
+# [B12]
+@pytest.mark.parametrize("algorithm", ["sha1", "sha256", "sha512", "md5", "crc32"])
+async def test_bytes_count_if_they_are_what_was_announced(world: World, files: Collection, algorithm: str) -> None:
+    url = await files.begin(6)
+    assert (await files.patch(url, 0, b"abc", Upload_Checksum=checksum(b"abc", algorithm))).status == 204
+    wrong = await files.patch(url, 3, b"xyz", Upload_Checksum=checksum(b"def", algorithm))
+    assert (wrong.status, wrong.headers["Tus-Resumable"]) == (460, "1.0.0")
+    assert (await files.head(url)).headers["Upload-Offset"] == "3"
+    assert (await files.patch(url, 3, b"def", Upload_Checksum=checksum(b"def", algorithm))).status == 204
+    assert (world.folder / "a").read_bytes() == b"abcdef"
+    (event,) = world.events("file.uploaded")
+    assert event.body["sha256"] == digest(b"abcdef")
+
+
+# [B12]
+@pytest.mark.parametrize("value", ["sha3 YQ==", "sha1", "sha1 ###", "sha1 YQ==", "", "crc32 AAAAAAA="])
+async def test_checksums_that_make_no_sense(files: Collection, value: str) -> None:
+    url = await files.begin(3)
+    assert (await files.patch(url, 0, b"abc", Upload_Checksum=value)).status == 400
+    assert (await files.head(url)).headers["Upload-Offset"] == "0"
+
+
+# [B10] [B12]
+async def test_a_checksum_of_a_creation_with_upload(world: World, files: Collection) -> None:
+    given = checksum(b"abc", "sha1")
+    assert (await files.create(6, "a", b"xyz", Upload_Checksum=given)).status == 460
+    answer = await files.create(6, "a", b"abc", Upload_Checksum=given)
+    assert (answer.status, answer.headers["Upload-Offset"]) == (201, "3")
+
+
+# [B12]
+async def test_a_broken_off_body_with_a_checksum_counts_for_nothing(world: World, files: Collection) -> None:
+    data = os.urandom(600_000)
+    url = await files.begin(len(data))
+    fields = {**BODY, "Authorization": f"Bearer {files.token}", "Upload-Checksum": checksum(data, "sha1")}
+    async with Line.open(world) as line:
+        line.head("PATCH", url, {**fields, "Upload-Offset": "0", "Content-Length": str(len(data))})
+        line.send(data[:300_000])
+        await world.stored(300_000)
+    await world.settled(lambda: world.watching.answers[-1].method == "PATCH")
+    assert (await files.head(url)).headers["Upload-Offset"] == "0"
+    assert (await files.patch(url, 0, data, Upload_Checksum=checksum(data, "sha1"))).status == 204
+    assert digest((world.folder / "a").read_bytes()) == digest(data)
+
+
+# [A16] [B12]
+async def test_bytes_not_compared_before_a_crash_do_not_count(world: World, files: Collection) -> None:
+    url = await files.begin(6)
+    await files.patch(url, 0, b"abc")
+    await world.let_go(url)
+    known = await world.gate.uploads.sessions.require(url.rpartition("/")[2])
+    assert await world.gate.uploads.sessions.replace(known, replace(known.session, floor=3))
+    staging = await world.volume.files(known.session.folder).open_staging(known.session.id)
+    await staging.append([b"xy"])
+    await staging.close()
+    assert (await files.head(url)).headers["Upload-Offset"] == "3"
+    assert (await files.patch(url, 3, b"def")).status == 204
+    assert (world.folder / "a").read_bytes() == b"abcdef"
+
+
+async def test_a_whole_file_is_compared_with_its_digest(world: World, files: Collection) -> None:
+    good = metadata(filename="a", sha256=digest(b"abc"))
+    url = await files.begin(3, None, Upload_Metadata=good)
+    assert (await files.patch(url, 0, b"xyz")).status == 460
+    assert (await files.head(url)).status == 410
+    assert not (world.folder / "a").exists()
+    url = await files.begin(3, None, Upload_Metadata=good)
+    assert (await files.patch(url, 0, b"abc")).status == 204
+    assert os.getxattr(world.folder / "a", "user.penstock.sha256").startswith(digest(b"abc").encode())
