@@ -14,7 +14,6 @@ import anyio
 from aiohttp import web
 
 from domain.errors import ConflictError, PenstockError
-from domain.ids import VFolderId
 from gateway.archive.composition import Composition, tag
 from gateway.archive.contents import Contents
 from gateway.archive.crew import packers
@@ -31,6 +30,7 @@ from gateway.protocol.download import DownloadPlan, Representation, plan_downloa
 from gateway.protocol.fields import field_value
 from gateway.protocol.ranges import ByteRange
 from gateway.protocol.validators import EntityTag
+from gateway.stock import Stock
 from gateway.transfer.pace import UNLIMITED, Pace
 from gateway.transfer.send import Outlet
 
@@ -80,8 +80,7 @@ class ArchiveOf:
         no_cache: nobody is to keep it.
     """
 
-    volume: str
-    folder: VFolderId
+    stock: Stock
     manifest: Manifest
     packing: Packing
     #: Without its ending.
@@ -101,16 +100,15 @@ async def send_archive(gate: Gate, request: web.Request, archive: ArchiveOf) -> 
     headers = offered(f"{archive.name}{archive.packing.suffix}")
     if archive.no_cache:
         headers["Cache-Control"] = "no-store"
-    crew = packers(gate.volume(archive.volume).name)
+    crew = packers(archive.stock.volume)
     composition = await crew.run(partial(Composition.of, archive.manifest, portable=archive.packing.is_portable))
     if archive.strict and composition.errors:
         raise _incomplete(composition)
-    out = Outlet(request, archive.volume, archive.pace)
+    out = Outlet(request, archive.stock.volume, archive.pace)
     if archive.packing in _SIZED:
         laid_out = await crew.run(_laid_out, composition, archive.packing)
         return await _sized(gate, request, archive, laid_out, out, headers)
-    files = gate.files(archive.volume, archive.folder)
-    flow = Flow(composition, Contents(files, composition.members), crew, archive.strict)
+    flow = Flow(composition, Contents(archive.stock.files, composition.members), crew, archive.strict)
     return await _flowing(gate, request, _compressed(flow, archive.packing), archive.packing, out, headers)
 
 
@@ -146,12 +144,11 @@ async def _sized(
     out: Outlet,
     headers: dict[str, str],
 ) -> web.StreamResponse:
-    layout, volume = laid_out.layout, gate.volume(archive.volume).name
-    files = gate.files(archive.volume, archive.folder)
+    layout, stock = laid_out.layout, archive.stock
 
     def source() -> Source:
-        contents = Contents(files, laid_out.members, exact=True)
-        return Source(contents, gate.checksums[volume], packers(volume))
+        contents = Contents(stock.files, laid_out.members, exact=True)
+        return Source(contents, gate.checksums[stock.volume], packers(stock.volume))
 
     async def send(response: web.StreamResponse, part: ByteRange, out: Outlet) -> None:
         failure: Exception | None = None

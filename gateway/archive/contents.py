@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final, TypeVar
 
-from backends.contract import FileAccess, FileStat, ReadHandle, SmallRead
+from backends.contract import FileStat, ReadAccess, ReadHandle, SmallRead
 from domain.errors import (
     BackendFaultError,
     ConflictError,
@@ -48,7 +48,7 @@ class Contents:
             parts, which have to fit.
     """
 
-    def __init__(self, files: FileAccess, members: Sequence[Member], *, exact: bool = False) -> None:
+    def __init__(self, files: ReadAccess, members: Sequence[Member], *, exact: bool = False) -> None:
         self._files = files
         self._members = members
         self._is_same = _is_equal if exact else _is_same

@@ -9,6 +9,7 @@ from typing import Literal
 
 from aiohttp import web
 
+from backends.outside import place_of
 from domain.errors import (
     ConflictError,
     ForbiddenError,
@@ -16,7 +17,6 @@ from domain.errors import (
     InvalidRequestError,
     NotFoundError,
     Subject,
-    UnsupportedError,
 )
 from domain.foreign_names import read_path
 from domain.paths import RelativePath
@@ -144,29 +144,26 @@ class DownloadRoutes:
         how: DownloadParameters,
     ) -> web.StreamResponse:
         """Send a directory; a file is what it would be without the wish for an archive."""
-        if claims.unmanaged_path is not None:
-            raise UnsupportedError("directories outside of all volumes are not packed")
-        volume, folder = claims.volume, claims.vfid
         try:
-            manifest = await Gatherer(self._gate.files(volume, folder), self._most).directory(path)
+            manifest = await Gatherer(stock.files, self._most).directory(path)
         except ConflictError as error:
             if error.facts.get("reason") != "not-a-directory":
                 raise
             return await self._file(request, claims, stock, path, how)
-        name = how.filename or (folder.uuid.hex if path.is_root else path.name)
-        return await self._packed(request, ArchiveOf(volume, folder, manifest, how.packing, name), claims.rate, how)
+        name = how.filename or path.name or _name_of_root(claims)
+        return await self._packed(request, ArchiveOf(stock, manifest, how.packing, name), claims.rate, how)
 
     async def selection(self, request: web.Request) -> web.StreamResponse:
         """Send several files and directories."""
         parameters = read_query(request, ArchiveParameters)
         claims = self._gate.tokens.read(parameters.token, ArchiveClaims)
-        folder = claims.virtual_folder_id
+        volume, folder = claims.volume, claims.virtual_folder_id
         names = await self._selections.names(claims)
-        manifest = await Selecting(self._gate.files(claims.volume, folder), self._most).manifest(names)
+        manifest = await Selecting(self._gate.files(volume, folder), self._most).manifest(names)
         if not manifest.members:
             return file_not_found().response()
         name = (parameters.filename or claims.filename or "download").removesuffix(".zip")
-        archive = ArchiveOf(claims.volume, folder, manifest, parameters.packing, name)
+        archive = ArchiveOf(self._gate.stock(volume, folder), manifest, parameters.packing, name)
         return await self._packed(request, archive, claims.rate, parameters)
 
     async def _packed(
@@ -181,3 +178,9 @@ class DownloadRoutes:
     def _most(self) -> int:
         """Members an archive may have."""
         return self._gate.settings.archive_limit
+
+
+def _name_of_root(claims: DownloadClaims) -> str:
+    """What an archive of all there is is called: as the directory, or as the folder, which has no name."""
+    outside = place_of(claims.unmanaged_path) if claims.unmanaged_path is not None else None
+    return outside.name if outside is not None and outside.name else claims.vfid.uuid.hex
