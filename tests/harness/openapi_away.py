@@ -96,14 +96,14 @@ async def no_power(path: Path, provoked: Provoked) -> None:
 async def outside(path: Path, provoked: Provoked) -> None:
     """What lies outside of all volumes, and what may be read of it."""
     readable = path / "outside"
-    (readable / "box").mkdir(parents=True)
+    readable.mkdir(parents=True)
     async with filled(path / "world", unmanaged_paths=[readable]) as world:
         upload, download = (barely(world, ("manager", "POST", f"/folder/file/{n}")) for n in ("upload", "download"))
         await provoked.send(upload.but({"volume": NOWHERE}), download.but({"unmanaged_path": "/"}))
         claims = DownloadClaims(
             volume=NOWHERE,
             vfid=FOLDER,
-            relpath="box",
+            relpath="nope",
             archive=True,
             unmanaged_path=str(readable),
             exp=world.gate.tokens.expiry(),

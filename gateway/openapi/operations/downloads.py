@@ -23,7 +23,6 @@ from gateway.openapi.refusals import (
     STORAGE,
     TOO_LARGE,
     TOO_MANY,
-    UNSUPPORTED,
     WRONG,
 )
 
@@ -91,7 +90,7 @@ def _replies(whole: Reply, part: tuple[str, ...], tags: tuple[str, ...]) -> tupl
 
 _DOWNLOAD: Final = Operation(
     file_replies("Content-Security-Policy", media=_FILE),
-    (*_REFUSED, *READING, *UNSUPPORTED, *CONFLICT),
+    (*_REFUSED, *READING, *CONFLICT),
     query=DownloadParameters,
     fields=(*CONDITIONS, *RANGES, WANT_DIGEST, WANT_CONTENT_DIGEST),
     security=("token",),
