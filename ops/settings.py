@@ -189,6 +189,8 @@ def resolve_secret(text: str, base: Path) -> str:
         content = (base / name).read_text(encoding="utf-8")
     except OSError as error:
         raise ValueError(f"cannot read the secret in {name}: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise ValueError(f"the secret in {name} is no UTF-8") from None  # the error has the secret's bytes
     if not key:
         return content.strip()
     for line in content.splitlines():

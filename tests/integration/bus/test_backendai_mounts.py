@@ -317,6 +317,27 @@ async def test_more_wishes_than_can_be_seen_to_are_refused(
         assert told == answer(volume, "too many wishes at once", "elsewhere")
 
 
+#: A process that ends while it looks at such a place.
+ENDS = """
+import os, time
+from pathlib import Path
+import anyio
+os.path.ismount = lambda path: time.sleep(600)
+from bus.backendai.mounts import _is_mounted
+
+async def run():
+    with anyio.move_on_after(0.2):
+        await _is_mounted(Path("/"))
+
+anyio.run(run)
+"""
+
+
+async def test_a_place_that_does_not_answer_holds_up_no_end_of_the_process() -> None:
+    with anyio.fail_after(20):
+        assert (await anyio.run_process([sys.executable, "-c", ENDS])).returncode == 0
+
+
 async def test_nothing_is_said_of_what_is_not_its_affair(
     server: RedisServer, volume: Path, manager: Manager
 ) -> None:

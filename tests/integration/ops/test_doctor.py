@@ -289,6 +289,18 @@ def test_a_weak_secret_is_told_and_not_shown(config: Path) -> None:
     assert "short" not in json.dumps(findings)
 
 
+def test_secrets_in_files_are_utf_8_whatever_the_locale_says(config: Path, tmp_path: Path) -> None:
+    change(config, f'manager_secret = "{SECRET}"', 'manager_secret = "file:key"')
+    (tmp_path / "key").write_text(f"ä{SECRET}\n", encoding="utf-8")
+    _, findings = examine(config)
+    assert findings["gateway.manager_secret"][0]["seen"] == "33 characters"
+    (tmp_path / "key").write_bytes(b"\xff" + SECRET.encode())
+    code, findings = examine(config)
+    assert code == 1
+    assert "the secret in key is no UTF-8" in findings["settings"][0]["seen"]
+    assert SECRET not in json.dumps(findings)
+
+
 def test_people_get_a_table(config: Path) -> None:
     result = CliRunner().invoke(main, ["doctor", "--config", str(config)])
     assert result.exit_code == 0
