@@ -82,11 +82,12 @@ async def test_what_the_library_has_read_already_comes_first(world: World, taken
     session = (await world.client("HEAD", f"/upload?token={token}")).headers
     assert session["Upload-Offset"] == "0"
     async with TokenLine.open(world) as line:
-        async with world.gate.bus.leases.hold(f"upload:{session_of(token)}", wait_seconds=1):
+        async with world.gate.bus.leases.hold(f"upload:{session_of(token)}", wait_seconds=1) as lease:
             # While somebody else has the upload, the library reads until it holds the sender back.
             line.patch(token, 0, len(data))
             line.send(data)
-            await anyio.sleep(0.3)
+            await lease.wait_asked()
+            await anyio.sleep(0.1)
         assert await line.place() == (204, len(data))
     assert 0 < taken[0] < len(data)
     assert digest((world.folder / "a").read_bytes()) == digest(data)
