@@ -63,7 +63,6 @@ class Reservations:
                 await self._quotas.judge(opened.session)
         except BaseException:
             with suppress(PenstockError), anyio.move_on_after(_UNDO_SECONDS, shield=True):
-                await opened.lease.confirm()
                 await self._put(opened, before)
             raise
 
@@ -158,5 +157,4 @@ class Growing:
     async def settle(self, offset: int) -> None:
         """Give back what was reserved ahead and not used."""
         if self._opened.session.length is None and self._reserved > offset:
-            await self._opened.lease.confirm()  # whoever has it now reserves for itself
             await self._reservations.change(self._opened, offset)

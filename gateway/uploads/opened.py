@@ -76,8 +76,9 @@ class OpenUpload:
         Others change fields of their own without the lease, e.g. which upload waits for this part.
 
         Raises:
-            FencedError: it is not open any more.
+            FencedError: it is not open any more, or somebody else has it.
         """
+        await self.lease.confirm()
         while (
             changed := await sessions.replace(self.known, replace(self.session, **fields), changes=besides)
         ) is None:

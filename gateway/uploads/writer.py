@@ -132,6 +132,7 @@ class Writer:
     @asynccontextmanager
     async def _verified(self, opened: OpenUpload, staging: Staging, checksum: Checksum) -> AsyncIterator[None]:
         """What is stored meanwhile counts if it is what the checksum says, also after a crash."""
+        await _confirm(opened, staging)
         start = staging.offset
         digest = opened.digest.copy() if opened.digest is not None else None
         hasher = checksum.hasher()

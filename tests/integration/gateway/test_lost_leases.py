@@ -16,6 +16,9 @@ from harness.tus import Collection
 from harness.world import World, open_world
 
 from backends.mounted.appending import MountedStaging
+from domain.errors import FencedError
+from gateway.protocol.checksum import parse_checksum
+from gateway.protocol.tus import Accept
 
 pytestmark = pytest.mark.anyio
 
@@ -94,6 +97,48 @@ async def test_who_lost_an_upload_leaves_word_of_what_its_new_owner_has_to_compa
             new.send(b"b" * 700)
             assert (await new.answer()).status == 204
     assert (world.folder / "a").read_bytes() == b"b" * SIZE
+
+
+class Small:
+    """A body that has come."""
+
+    idle_seconds = 1.0
+    length = 1
+
+    def at_hand(self, most: int) -> bytes:
+        del most
+        return b"a"
+
+    def handover(self) -> None:
+        """It has nothing left to come."""
+
+    async def read(self) -> bytes:
+        return b""
+
+
+@pytest.mark.parametrize("length", [SIZE, None])
+async def test_who_lost_an_upload_before_its_first_byte_records_nothing_of_it(
+    world: World, files: Collection, losing: Losing, length: int | None
+) -> None:
+    """What its new owner has stored would count for nothing, or something else would be reserved for it."""
+    told = {} if length else {"Upload_Defer_Length": "1"}
+    url = await files.begin(length, **told)
+    session, uploads = url.rpartition("/")[2], world.gate.uploads
+    known = parse_checksum(checksum(b"a"))
+
+    async def store_late() -> None:
+        async with uploads.opened.use(session) as opened:
+            await losing.lose(session)
+            assert (await files.patch(url, 0, b"n" * 600)).status == 204
+            await uploads.store(opened, Small(), Accept(0, SIZE, None if length else SIZE, known))
+
+    with pytest.raises(FencedError):
+        await store_late()
+    recorded = (await uploads.sessions.require(session)).session
+    assert (recorded.floor, recorded.length) == (None, length)
+    await world.settled(lambda: not world.store.leases)
+    assert (await files.head(url)).headers["Upload-Offset"] == "600"
+    assert staged(world, session) == b"n" * 600
 
 
 async def test_who_lost_an_upload_at_its_last_byte_does_not_say_that_it_was_compared(
