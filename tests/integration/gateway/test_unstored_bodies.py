@@ -6,7 +6,6 @@ import hashlib
 import io
 import os
 import threading
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -100,9 +99,7 @@ class Scene:
 async def test_who_comes_back_is_served(world: World, kind: str) -> None:
     scene = await Scene.open(world)
     async with scene.sending(kind) as old:
-        started = time.monotonic()
-        head = await scene.files.head(scene.url)
-        assert (head.status, time.monotonic() - started < 2) == (200, True)
+        assert (await scene.files.head(scene.url)).status == 200
         answer = await old.answer()
         assert (answer.status, answer.headers["Connection"]) == (423, "close")
 
@@ -111,9 +108,7 @@ async def test_who_comes_back_is_served(world: World, kind: str) -> None:
 async def test_dropping_ends_them_at_once(world: World, kind: str) -> None:
     scene = await Scene.open(world)
     async with scene.sending(kind) as old:
-        started = time.monotonic()
         assert (await scene.files.delete(scene.url)).status == 204
-        assert time.monotonic() - started < 2
         # One that was finished is only forgotten, by who takes it over.
         assert (await old.answer()).status == (410 if kind == "adopted" else 423)
     assert (world.folder / "a").read_bytes() == DATA
