@@ -226,11 +226,6 @@ class Relays:
         if relay := self._relays.get(volume):
             await relay.settle()
 
-    async def settle_all(self) -> None:
-        """Settle all of them. Raises as `Relay.settle`."""
-        for relay in self._relays.values():
-            await relay.settle()
-
 
 def _opened(emission: Emission) -> Emission:
     """With the event read from its body, so that it is not read again where it is projected."""

@@ -373,7 +373,6 @@ async def test_a_volume_without_an_outbox_is_always_settled() -> None:
     async with opened() as bus:
         relays = Relays(bus.outboxes, {})
         await relays.settle(VOLUME)
-        await relays.settle_all()
 
 
 # --- what this process has written itself ---------------------------------------------------------------
