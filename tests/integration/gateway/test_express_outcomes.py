@@ -85,7 +85,7 @@ async def test_a_file_that_may_be_at_its_place_is_not_put_there_again(
     assert comparable(told[0]) == comparable(told[1])
     assert told[0].status == (503 if isinstance(error, BackendUnavailableError) else 507)
     assert len(tried) == 2
-    await world.gate.relays.settle_all()
+    await world.take_over()
     assert sessions(world) == set(tried)
     counted = [(one.status, one.domain, one.detail) for one in world.watching.answers if one.endpoint == "/files"]
     assert len(counted) == 2

@@ -108,7 +108,7 @@ async def both_ways(world: World, target: str, data: bytes, name: str, **more: s
         told = await line.answer()
         post(other, target, data, f"{name}", **more, **ORDINARY)
         ordinary = await other.answer()
-    await world.gate.relays.settle_all()
+    await world.take_over()
     return told, ordinary
 
 
@@ -144,7 +144,7 @@ async def test_many_on_one_connection(world: World, files: Collection, spied: Sp
             assert (await line.answer()).status == 201
     assert spied.answered == [True] * 20
     assert [(world.folder / f"f{n}").read_bytes() for n in range(20)] == [b"%d" % n for n in range(20)]
-    await world.gate.relays.settle_all()
+    await world.take_over()
     assert [event.body["path"] for event in world.events("file.uploaded")] == [f"f{n}" for n in range(20)]
 
 

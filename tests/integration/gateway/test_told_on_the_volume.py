@@ -162,7 +162,7 @@ async def test_one_request_tells_of_what_it_did_and_of_nothing_else(world: World
     assert [item["item"] for item in answer.json["results"]["failed"]] == ["there", "../x"]
     body["relpath"] = ["there", "../x"]
     assert (await world.manager("POST", "/folder/file/mkdir", body)).status == 422
-    await world.gate.relays.settle_all()
+    await world.take_over()
     assert [event.body["paths"] for event in world.events("directory.created")] == [["new", "new/er"]]
 
 
@@ -192,7 +192,7 @@ async def test_a_file_of_a_gateway_that_died_is_told_of_once(world: World) -> No
     arriving = left_behind(world, "a", placed=True)
     for _ in range(2):
         await world.gate.uploads.recover()
-        await world.gate.relays.settle_all()
+        await world.take_over()
         assert not arriving.exists()
         (event,) = world.events("file.uploaded")
         assert event.id == derived_id(UUID(SESSION), 0)
@@ -207,12 +207,12 @@ async def test_what_it_had_told_of_already_is_not_told_again(world: World) -> No
     files = await Collection.open(world)
     answer = await files.create(len(DATA), "a", DATA)
     session = answer.headers["Location"].rpartition("/")[2]
-    await world.gate.relays.settle_all()
+    await world.take_over()
     note = Brief(VFolderId.parse(FOLDER), RelativePath.parse("a")).encode()
     arriving = world.path / ".penstock/arriving" / f"{session}.{arrivals._text(note)}"
     os.link(world.folder / "a", arriving)
     await world.gate.uploads.recover()
-    await world.gate.relays.settle_all()
+    await world.take_over()
     assert not arriving.exists()
     assert len(world.events("file.uploaded")) == 1
     assert world.events("file.uploaded")[0].body["sha256"] == digest(DATA)
@@ -222,7 +222,7 @@ async def test_what_it_had_told_of_already_is_not_told_again(world: World) -> No
 async def test_what_was_not_at_its_place_yet_is_gone(world: World) -> None:
     arriving = left_behind(world, "a", placed=False)
     await world.gate.uploads.recover()
-    await world.gate.relays.settle_all()
+    await world.take_over()
     assert not arriving.exists()
     assert not (world.folder / "a").exists()
     assert kinds(world) == []
@@ -235,7 +235,7 @@ async def test_what_nobody_can_explain_is_taken_away_and_nothing_else(world: Wor
         stray.write_bytes(b"x")
         os.link(stray, world.folder / f"of {name}")
     await world.gate.uploads.recover()
-    await world.gate.relays.settle_all()
+    await world.take_over()
     assert not list((world.path / ".penstock/arriving").iterdir())
     assert len(list(world.folder.iterdir())) == 4
     assert kinds(world) == []
@@ -262,7 +262,7 @@ async def test_an_upload_is_known_whenever_it_is_asked_for(world: World, monkeyp
 
     async def load_before(name: str) -> object:
         found = await load(name)
-        await world.gate.relays.settle_all()
+        await world.take_over()
         return found
 
     monkeypatch.setattr(records, "load", load_before)

@@ -214,7 +214,7 @@ async def test_a_small_one_of_a_gateway_that_died_is_told_of(world: World, monke
     arriving.write_bytes(DATA)
     os.link(arriving, world.folder / os.fsdecode(DIRECTORY) / os.fsdecode(NAME))
     await world.gate.uploads.recover()
-    await world.gate.relays.settle_all()
+    await world.take_over()
     assert not arriving.exists()
     assert told(world) == [f"{TOLD}/{NAME_TOLD}"]
 
