@@ -36,7 +36,7 @@ class BackendAiSettings(BaseModel):
         description="program that mounts what `do_volume_mount` asks for, with its arguments; `{path}`, "
         "`{location}`, `{type}`, `{options}`, `{scope}` (the quota scope), `{edit_fstab}` (`true` or `false`) and "
         "`{fstab_path}` stand for what is asked, `{{` and `}}` for braces; not run where something is mounted "
-        "already; empty: it has to be",
+        "already; several may run at once, each for another directory; empty: it has to be",
     )
     unmount_program: list[str] = Field(
         default_factory=list,
