@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import anyio
 import pytest
 from harness.tus import Collection
-from harness.world import FOLDER, Answer, World, open_world
+from harness.uploads import reserved
+from harness.world import FOLDER, Answer, World
 
 from backends.mounted.appending import MountedStaging
 from backends.mounted.files import MountedFiles
@@ -20,21 +20,9 @@ from gateway.uploads import dropping, parts
 from gateway.uploads.finishing import Finisher
 from gateway.uploads.session import UploadSession
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.folder]
 
 PART = b"p" * 64
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with open_world(tmp_path) as opened:
-        await opened.make_folder()
-        yield opened
-
-
-@pytest.fixture
-async def files(world: World) -> Collection:
-    return await Collection.open(world)
 
 
 class Copying:
@@ -192,16 +180,6 @@ async def test_parts_of_another_whole_are_left_to_it(
     assert (world.folder / "other").read_bytes() == PART * 2
 
 
-def reserved(world: World) -> int:
-    """Bytes that uploads have reserved against the folder."""
-    return sum(
-        int(member.partition(":")[2])
-        for name, found in world.store.view.indexes.items()
-        if name.startswith("index:uploads:")
-        for member in found
-    )
-
-
 async def test_what_a_part_takes_that_comes_many_times_is_reserved_meanwhile(
     world: World, files: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -212,7 +190,7 @@ async def test_what_a_part_takes_that_comes_many_times_is_reserved_meanwhile(
     append = MountedStaging.append
 
     async def looking(staging: MountedStaging, chunks: Sequence[Any]) -> None:
-        seen.append(reserved(world))
+        seen.append(sum(reserved(world)))
         await append(staging, chunks)
 
     with monkeypatch.context() as patched:
@@ -220,7 +198,7 @@ async def test_what_a_part_takes_that_comes_many_times_is_reserved_meanwhile(
         answer = await files.create(None, "whole", Upload_Concat="final;" + " ".join([url] * 4))
     assert answer.status == 201
     assert seen == [400] * 4
-    assert reserved(world) == 0
+    assert not any(reserved(world))
 
 
 async def test_two_wholes_of_parts_that_come_many_times_do_not_pass_a_limit_together(

@@ -2,43 +2,34 @@
 
 from __future__ import annotations
 
-import io
 import os
 import zipfile
-from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import anyio
 import pytest
+from harness.archives import zip_of
 from harness.fields import BODY, TUS, metadata
 from harness.line import Line
 from harness.tus import Collection
-from harness.world import SCOPE, World, open_world
+from harness.world import SCOPE, World
 
 from backends.contract import SmallFile
 from backends.mounted.appending import MountedStaging
 from backends.mounted.files import MountedFiles
 from gateway.uploads import dropping
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.folder]
 
 #: More than is stored together.
 MANY = {f"{number:04}": b"x" for number in range(1000)}
 LARGE = {"large": os.urandom(20 << 20)}
 
 
-@pytest.fixture
-async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+@pytest.fixture(autouse=True)
+def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dropping, "LOOK_SECONDS", 0.02)
-    async with open_world(tmp_path) as opened:
-        await opened.make_folder()
-        yield opened
-
-
-@pytest.fixture
-async def files(world: World) -> Collection:
-    return await Collection.open(world)
 
 
 @pytest.fixture
@@ -63,21 +54,13 @@ def stored(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return steps
 
 
-def a_zip(members: dict[str, bytes]) -> bytes:
-    target = io.BytesIO()
-    with zipfile.ZipFile(target, "w") as archive:
-        for name, data in members.items():
-            archive.writestr(name, data)
-    return target.getvalue()
-
-
 @pytest.mark.parametrize("members", [MANY, LARGE])
 async def test_nothing_more_is_unpacked_of_an_archive_that_was_dropped(
     world: World, files: Collection, stored: list[int], members: dict[str, bytes]
 ) -> None:
     body = {"volume": "disk", "qsid": SCOPE, "options": {"limit_bytes": 1 << 30}}
     assert (await world.manager("PATCH", "/quota-scope", body)).status == 204
-    data = a_zip(members)
+    data = zip_of(members, zipfile.ZIP_STORED)
     fields = {"Upload-Length": str(len(data)), "Upload-Metadata": metadata(filename="in/archive", extract="1")}
     url = "/" + (await files.ask("POST", "/files", {**TUS, **fields})).headers["Location"]
     sent = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -17,23 +16,11 @@ from harness.world import Answer, World, open_world
 from backends.mounted.files import MountedFiles
 from domain.errors import BackendFaultError, BackendUnavailableError, PenstockError, StorageFullError
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.folder]
 
 DATA = b"d" * 4096
 #: Peers may begin two requests at once, and the next one much later.
 RATE = 0.001
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with open_world(tmp_path) as found:
-        await found.make_folder()
-        yield found
-
-
-@pytest.fixture
-async def files(world: World) -> Collection:
-    return await Collection.open(world)
 
 
 def post(line: Line, files: Collection, name: str, **more: str) -> None:

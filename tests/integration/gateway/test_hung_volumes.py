@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import anyio
 import pytest
 from harness.fields import BODY
 from harness.tus import Collection
-from harness.world import World, open_world
+from harness.world import World
 
 from bus.relay import Relay
 from domain.errors import BackendUnavailableError
 from domain.ids import VolumeName
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.gateway(relays=False), pytest.mark.folder]
 
 #: An id nobody gave out.
 UNKNOWN = "/files/" + "0" * 32
@@ -31,18 +28,6 @@ class Hung(Relay):
         self.asked += 1
         await anyio.sleep(60)
         raise BackendUnavailableError("hung")
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with open_world(tmp_path, relays=False) as opened:
-        await opened.make_folder()
-        yield opened
-
-
-@pytest.fixture
-async def files(world: World) -> Collection:
-    return await Collection.open(world)
 
 
 @pytest.fixture

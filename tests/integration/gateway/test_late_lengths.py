@@ -9,6 +9,7 @@ from typing import Any
 import anyio
 import pytest
 from harness.tus import Collection
+from harness.uploads import reserved
 from harness.world import FOLDER, World, open_world
 
 from bus.codec import decode_document
@@ -28,18 +29,6 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         limit = {"volume": "disk", "vfid": FOLDER, "options": {"limit_bytes": LIMIT}}
         assert (await opened.manager("PUT", "/folder/quota", limit)).status == 204
         yield opened
-
-
-@pytest.fixture
-async def files(world: World) -> Collection:
-    return await Collection.open(world)
-
-
-def reserved(world: World) -> list[int]:
-    """Bytes that unfinished uploads have reserved."""
-    indexes = world.store.view.indexes
-    members = [member for name, found in indexes.items() if name.startswith("index:uploads:") for member in found]
-    return sorted(int(member.partition(":")[2]) for member in members)
 
 
 def recorded(world: World) -> dict[str, Any]:

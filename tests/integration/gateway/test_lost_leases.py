@@ -2,39 +2,25 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
-from harness.fields import BODY
+from harness.fields import BODY, checksum
 from harness.line import Line
 from harness.losing import Losing
 from harness.tus import Collection
-from harness.world import World, open_world
+from harness.world import World
 
 from backends.mounted.appending import MountedStaging
 from domain.errors import FencedError
 from gateway.protocol.checksum import parse_checksum
 from gateway.protocol.tus import Accept
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.folder]
 
 SIZE = 1000
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with open_world(tmp_path) as opened:
-        await opened.make_folder()
-        yield opened
-
-
-@pytest.fixture
-async def files(world: World) -> Collection:
-    return await Collection.open(world)
 
 
 @pytest.fixture
@@ -42,21 +28,22 @@ def losing(world: World, monkeypatch: pytest.MonkeyPatch) -> Losing:
     return Losing(world.store, monkeypatch)
 
 
-def checksum(data: bytes) -> dict[str, str]:
-    return {"Upload-Checksum": f"sha1 {base64.b64encode(hashlib.sha1(data).digest()).decode()}"}
-
-
 def staged(world: World, session: str) -> bytes:
     return (world.folder / ".upload" / session).read_bytes()
 
 
 @asynccontextmanager
-async def sending(
+async def comparing(
     files: Collection, url: str, offset: int, size: int, sent: bytes, body: bytes
 ) -> AsyncIterator[Line]:
     """A PATCH with a checksum of which the head and some bytes were sent, and stored."""
     world, session = files.world, url.rpartition("/")[2]
-    fields = {**BODY, "Authorization": f"Bearer {files.token}", "Upload-Offset": str(offset), **checksum(body)}
+    fields = {
+        **BODY,
+        "Authorization": f"Bearer {files.token}",
+        "Upload-Offset": str(offset),
+        "Upload-Checksum": checksum(body),
+    }
     async with Line.open(world) as line:
         line.head("PATCH", url, {**fields, "Content-Length": str(size)})
         line.send(sent)
@@ -68,7 +55,7 @@ async def test_who_lost_an_upload_takes_nothing_back_of_it(world: World, files: 
     """Its bytes were to be compared, and went when somebody else came; what lies there now is not its own."""
     url = await files.begin(SIZE)
     session = url.rpartition("/")[2]
-    async with sending(files, url, 0, SIZE, b"a" * 500, b"a" * SIZE) as old:
+    async with comparing(files, url, 0, SIZE, b"a" * 500, b"a" * SIZE) as old:
         await losing.lose(session)
         assert (await files.patch(url, 0, b"n" * 600)).status == 204
         old.send(b"a" * 500)
@@ -86,9 +73,9 @@ async def test_who_lost_an_upload_leaves_word_of_what_its_new_owner_has_to_compa
 ) -> None:
     url = await files.begin(SIZE)
     session = url.rpartition("/")[2]
-    async with sending(files, url, 0, SIZE, b"a" * 500, b"a" * SIZE) as old:
+    async with comparing(files, url, 0, SIZE, b"a" * 500, b"a" * SIZE) as old:
         await losing.lose(session)
-        async with sending(files, url, 0, SIZE, b"b" * 300, b"b" * SIZE) as new:
+        async with comparing(files, url, 0, SIZE, b"b" * 300, b"b" * SIZE) as new:
             old.send(b"a" * 500)
             assert (await old.answer()).status == 423
             known = await world.gate.uploads.sessions.require(session)
@@ -124,7 +111,7 @@ async def test_who_lost_an_upload_before_its_first_byte_records_nothing_of_it(
     told = {} if length else {"Upload_Defer_Length": "1"}
     url = await files.begin(length, **told)
     session, uploads = url.rpartition("/")[2], world.gate.uploads
-    known = parse_checksum(checksum(b"a"))
+    known = parse_checksum({"Upload-Checksum": checksum(b"a")})
 
     async def store_late() -> None:
         async with uploads.opened.use(session) as opened:
@@ -157,6 +144,6 @@ async def test_who_lost_an_upload_at_its_last_byte_does_not_say_that_it_was_comp
 
     monkeypatch.setattr(MountedStaging, "append", slow)
     body = b"a" * 500
-    answer = await files.patch(url, 0, body, **checksum(body))
+    answer = await files.patch(url, 0, body, Upload_Checksum=checksum(body))
     assert answer.status == 423
     assert staged(world, session) == b"n" * 600

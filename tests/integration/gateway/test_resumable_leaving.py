@@ -23,11 +23,6 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         yield world
 
 
-@pytest.fixture
-async def files(world: World) -> Collection:
-    return await Collection.open(world)
-
-
 def head(line: Line, files: Collection, **fields: str) -> None:
     said = {"Authorization": f"Bearer {files.token}", "Content-Length": "3", "Upload-Complete": "?0"}
     line.head("POST", "/uploads", {**said, **{name.replace("_", "-"): value for name, value in fields.items()}})

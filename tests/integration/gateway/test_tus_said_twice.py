@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 from harness.fields import TUS
 from harness.line import Line
 from harness.tus import Collection
-from harness.world import World, open_world
+from harness.world import World
 
-pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with open_world(tmp_path) as opened:
-        await opened.make_folder()
-        yield opened
-
-
-@pytest.fixture
-async def files(world: World) -> Collection:
-    return await Collection.open(world)
+pytestmark = [pytest.mark.anyio, pytest.mark.folder]
 
 
 @pytest.mark.parametrize("method", ["HEAD", "DELETE"])
