@@ -36,8 +36,8 @@ class Access:
             UnauthenticatedError: none, or one that does not hold.
             ForbiddenError: one for something else.
         """
-        kind, _, token = request.headers.get("Authorization", "").partition(" ")
-        if kind.lower() != "bearer":
+        token = _bearer(request)
+        if token is None:
             if "token" not in request.query:
                 raise UnauthenticatedError("is required")
             token = read_query(request, TokenParameters).token
@@ -60,7 +60,16 @@ class Access:
 
     @staticmethod
     def location(request: web.Request, collection: str, session_id: str) -> str:
-        """Relative, so that it is right behind any proxy; with the token if that came in the query."""
-        token = request.query.get("token", "").strip()
+        """Relative, so that it is right behind any proxy; with the token if that came in the query.
+
+        Nobody has looked at what stands in the query beside a Bearer token: it could be anything.
+        """
+        token = request.query.get("token", "").strip() if _bearer(request) is None else ""
         path = session_id if request.path.endswith("/") else f"{collection}/{session_id}"
         return path + (f"?token={token}" if token else "")
+
+
+def _bearer(request: web.Request) -> str | None:
+    """What is said to be a Bearer token; None: nothing is."""
+    kind, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token if kind.lower() == "bearer" else None

@@ -142,3 +142,19 @@ async def test_what_a_port_says_of_itself_needs_no_secret(tmp_path: Path) -> Non
             assert TOKEN_SECRET not in text
         async with world.session.get(f"http://127.0.0.1:{world.manager_port}/volumes") as answer:
             assert answer.status == 403
+
+
+@pytest.mark.parametrize(
+    "key", [("client", "POST", "/files"), ("client", "POST", "/uploads"), ("client", "PUT", "/uploads")]
+)
+async def test_what_stands_in_the_query_beside_a_token_is_not_repeated(
+    tmp_path: Path, documents: dict[str, Told], key: Key
+) -> None:
+    async with filled(tmp_path) as world:
+        for told in ("x%0d%0aSet-Cookie:%20a=b", "x%26y", "%c3%a4"):
+            right = (await rightly(world, key)).but(query={"token": told}, Upload_Draft_Interop_Version="8")
+            answer = await right.send()
+            documents["client"].check(key, answer)
+            assert answer.status < 300
+            assert "?" not in answer.headers["Location"]
+            assert "Set-Cookie" not in answer.headers
