@@ -68,7 +68,8 @@ class Failover:
         config.write_text(
             f"port {port}\nbind 127.0.0.1\ndir {folder}\n"
             f"sentinel monitor {SERVICE} 127.0.0.1 {primary} 2\n"
-            f"sentinel down-after-milliseconds {SERVICE} 500\n"
+            # Not less: a server that gets no processor for a moment is not to be taken for dead.
+            f"sentinel down-after-milliseconds {SERVICE} 1500\n"
             f"sentinel failover-timeout {SERVICE} 3000\n"
         )
         with (folder / "log").open("ab") as log:
