@@ -47,6 +47,8 @@ def safe_names(names: Iterable[str]) -> Mapping[str, str]:
     if not unsafe:
         return {}
     made = _Names(safe)
+    for name in unsafe:
+        made.keep_directories(name)
     return {name: made.safe(name) for name in unsafe}
 
 
@@ -66,6 +68,13 @@ class _Names:
             if directory != above:
                 above = directory
                 self._take(directory)
+
+    def keep_directories(self, name: str) -> None:
+        """Have the directories above a name stay as they are, as far as they are safe, though it is not."""
+        directory = name.rstrip("/").rpartition("/")[0]
+        while directory and not _is_safe(f"{directory}/"):
+            directory = directory.rpartition("/")[0]
+        self._take(directory)
 
     def _take(self, directory: str) -> None:
         while directory and directory not in self._taken:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.archive.names import safe_names, shown
@@ -27,6 +27,7 @@ def members(paths: list[list[str]]) -> list[str]:
 
 
 @given(trees, st.sets(st.integers(0, 20)))
+@example([["a:b", "x"], ["a%3Ab", '"']], set())
 def test_names_are_safe_and_no_two_alike(paths: list[list[str]], empty: set[int]) -> None:
     names = [name + ("/" if number in empty else "") for number, name in enumerate(members(paths))]
     changed = safe_names(names)
