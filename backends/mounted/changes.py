@@ -5,16 +5,15 @@ when they are on their way, so that others may have theirs on the way as well, a
 arrived. Then it does what it has to do and yields what is to be told of it; when it goes on, it is told where that
 was written down, durably, and everything before it with it.
 
-What changes make and what is written of them is one after the other, so that it is read in the order in which it
-was made; only the waiting for the disk is not.
+One lot is made after the other, so what is written of them is read in the order in which it was made. Two at once
+would have one begin while the other waits for the disk, but are slower: their threads are in each other's way, and
+each has half as many to share its sync with.
 """
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from contextlib import ExitStack
 from functools import partial
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -32,9 +31,8 @@ T = TypeVar("T")
 #: A change on its way; empty words: there is nothing to tell.
 Change: TypeAlias = Generator[bytes | None, Place | None, T]
 
-#: Changes made together, and how many such lots at once: while one waits for the disk, the next one begins.
+#: Changes made together.
 _TOGETHER: Final = 64
-_LOTS: Final = 2
 #: How often a change that prepares yields before it changes anything.
 _PREPARATIONS: Final = 2
 
@@ -110,9 +108,7 @@ class Changes:
         self._threads = threads
         self._parts = parts
         self._waiting: deque[_Making[Any]] = deque()
-        self._lots = 0
-        #: Held from what the changes of a lot make until all of it is written down.
-        self._order = threading.Lock()
+        self._is_making = False
 
     async def make(self, name: str, begin: Callable[[], Change[T]], *, prepares: bool = False) -> T:
         """Make a change. Raises as `VolumeThreads.run`, and what it raises.
@@ -128,10 +124,10 @@ class Changes:
         return await self._threads.outcome(making, name)
 
     def _go_on(self) -> None:
-        while self._waiting and self._lots < _LOTS:
+        while self._waiting and not self._is_making:
             count = min(len(self._waiting), _TOGETHER)
             lot = [making for making in [self._waiting.popleft() for _ in range(count)] if not making.is_dropped]
-            self._lots += 1
+            self._is_making = True
             try:
                 self._threads.begin(partial(self._make, lot), partial(self._made, lot))
             except BackendUnavailableError as error:
@@ -140,7 +136,7 @@ class Changes:
                 self._made(lot)
 
     def _made(self, lot: Sequence[_Making[Any]]) -> None:
-        self._lots -= 1
+        self._is_making = False
         for making in lot:
             if not (making.is_done or making.error):
                 making.error = BackendUnavailableError("the volume is being closed")
@@ -162,15 +158,11 @@ class Changes:
             for making in lot:
                 if making.prepares:
                     self._step(making)
-        with ExitStack() as stack:
-            with self._order:
-                for making in lot:
-                    self._step(making)
-                words = [making.words if not making.is_done else b"" for making in lot]
-                appended = stack.enter_context(self._parts.appended(words))
-            appended.sync()
-            for making, place in zip(lot, appended.places, strict=True):
-                making.step(place)
+        for making in lot:
+            self._step(making)
+        places = self._parts.put_all([b"" if making.is_done else making.words for making in lot])
+        for making, place in zip(lot, places, strict=True):
+            making.step(place)
 
     @staticmethod
     def _step(making: _Making[Any]) -> None:

@@ -25,9 +25,8 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from functools import partial
 from typing import Final, NamedTuple
 
 from loguru import logger
@@ -63,15 +62,6 @@ class _Part(NamedTuple):
 
     name: str
     descriptor: SharedDescriptor
-
-
-class Appended(NamedTuple):
-    """Entries that were written down."""
-
-    #: Where each is; None: it is empty, or was not taken.
-    places: Sequence[Place | None]
-    #: Makes them durable. Raises as `OutboxParts.put`.
-    sync: Callable[[], None]
 
 
 class OutboxParts:
@@ -133,38 +123,25 @@ class OutboxParts:
 
         Raises as `put`.
         """
-        with self.appended(entries, again=again) as appended:
-            appended.sync()
-            return appended.places
-
-    @contextmanager
-    def appended(self, entries: Sequence[bytes], *, again: bool = False) -> Iterator[Appended]:
-        """Write entries down, of which none counts before they are synced, within the block."""
         kind = _AGAIN if again else _ONCE
         taken = [marked(kind + words) if 0 < len(words) < _ENTRY_BYTES else b"" for words in entries]
         data = b"".join(taken)
-        with ExitStack() as stack:
-            appended = Appended([None] * len(taken), _nothing)
-            try:
-                if data:
-                    part, fd = stack.enter_context(self._writing())
-                    appended = self._appended(part, fd, data, taken)
-            except OSError as error:
-                self._complain(error)
-            yield appended
+        try:
+            if data:
+                with self._writing() as (part, fd):
+                    start, written = self._append(fd, data)
+                    if written:
+                        self._sync(part, fd, start + written)
+                    return _places(part.name, start, start + written, taken)
+        except OSError as error:
+            self._complain(error)
+        return [None] * len(taken)
 
     def _complain(self, error: OSError) -> None:
         """Have it in the log that nothing is taken; now and then, for it may be so for long."""
         if time.monotonic() > self._next_complaint:
             self._next_complaint = time.monotonic() + _COMPLAIN_SECONDS
             logger.warning("the outbox takes nothing: {}", error)
-
-    def _appended(self, part: _Part, fd: int, data: bytes, taken: Sequence[bytes]) -> Appended:
-        start, written = self._append(fd, data)
-        end = start + written
-        return Appended(
-            _places(part.name, start, end, taken), partial(self._sync, part, fd, end) if written else _nothing
-        )
 
     def _append(self, fd: int, data: bytes) -> tuple[int, int]:
         """Write behind what others have written; tells where that was, and how much."""
@@ -330,10 +307,6 @@ class OutboxParts:
 
     def _names(self) -> list[str]:
         return sorted(name for name in os.listdir(self._directory) if _NAME.fullmatch(name))
-
-
-def _nothing() -> None:
-    """There is nothing to sync."""
 
 
 def _places(part: str, start: int, end: int, taken: Sequence[bytes]) -> list[Place | None]:

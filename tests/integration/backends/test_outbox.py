@@ -8,7 +8,6 @@ import signal
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -23,7 +22,7 @@ from backends.mounted.arrivals import Arrivals
 from backends.mounted.beneath import open_root
 from backends.mounted.changes import Change
 from backends.mounted.mountinfo import MountedAs
-from backends.mounted.outbox_parts import Appended, OutboxParts
+from backends.mounted.outbox_parts import OutboxParts
 from backends.observer import SilentObserver
 from backends.powers import Arrival, WholeUpload
 from backends.registry import Site
@@ -303,14 +302,19 @@ def test_nobody_reads_what_a_power_failure_could_still_take(area: Area, monkeypa
     syncs: list[str] = []
     fdatasync = os.fdatasync
     (name,) = names_of(reader)
-    with writer.appended([b"1", b"2"]) as appended:
-        assert appended.places[1] is not None
+
+    def sync(fd: int) -> None:
+        """Somebody reads while the writer waits for the disk."""
+        syncs.append("writer")
         monkeypatch.setattr(os, "fdatasync", lambda fd: (syncs.append("reader"), fdatasync(fd))[1])
         assert [entry.data for entry in reader.read(name, 0)] == [b"1", b"2"]
-        assert syncs == ["reader"], "what is not known to be durable is made so"
+        assert syncs == ["writer", "reader"], "what is not known to be durable is made so"
         reader.read(name, 0)
-        assert syncs == ["reader"]
-        appended.sync()
+        assert syncs == ["writer", "reader"]
+        fdatasync(fd)
+
+    monkeypatch.setattr(os, "fdatasync", sync)
+    writer.put_all([b"1", b"2"])
     syncs.clear()
     assert [entry.data for entry in writer.read(name, 0)] == [b"1", b"2"]
     assert syncs == [], "its own sync was enough"
@@ -432,11 +436,10 @@ async def test_of_nothing_nothing_is_told(volume: VfsVolume) -> None:
 def nothing_is_taken(patch: pytest.MonkeyPatch, volume: VfsVolume) -> None:
     assert volume.outbox is not None
 
-    @contextmanager
-    def appended(entries: Sequence[bytes], *, again: bool = False) -> Iterator[Appended]:
-        yield Appended([None] * len(entries), lambda: None)
+    def put_all(entries: Sequence[bytes], *, again: bool = False) -> Sequence[None]:
+        return [None] * len(entries)
 
-    patch.setattr(volume.outbox.written, "appended", appended)
+    patch.setattr(volume.outbox.written, "put_all", put_all)
 
 
 def upload(destination: str = "d/a", data: bytes = b"bytes", session: str = "ab12") -> WholeUpload:

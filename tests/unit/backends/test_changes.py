@@ -12,9 +12,7 @@ import anyio
 import pytest
 
 from backends.contract import Tell
-from backends.mounted import changes as changes_module
 from backends.mounted.changes import Change, Changes, alone, settled
-from backends.mounted.outbox_parts import Appended
 from backends.observer import SilentObserver
 from backends.pool import Pool
 from backends.threads import VolumeThreads
@@ -35,16 +33,12 @@ class Parts:
         self.error: Exception | None = None
         self.refused: set[bytes] = set()
 
-    @contextmanager
-    def appended(self, entries: Sequence[bytes]) -> Iterator[Appended]:
+    def put_all(self, entries: Sequence[bytes]) -> Sequence[Place | None]:
         self.lots.append(list(entries))
-        taken = [Place("1", 0, len(entry)) if entry and entry not in self.refused else None for entry in entries]
-        yield Appended(taken, self._sync)
-
-    def _sync(self) -> None:
         assert self.open.wait(10)
         if self.error is not None:
             raise self.error
+        return [Place("1", 0, len(entry)) if entry and entry not in self.refused else None for entry in entries]
 
 
 def threads(**more: float) -> VolumeThreads:
@@ -82,8 +76,8 @@ async def test_what_comes_while_others_are_synced_shares_the_next_sync() -> None
         await anyio.sleep(0.05)
         parts.open.set()
     assert sorted(entry for lot in parts.lots for entry in lot) == sorted(b"%d" % number for number in range(100))
-    # Two lots began with what was there; the rest came together, 64 at most.
-    assert len(parts.lots) == 4
+    # One began with what was there; the rest came together, 64 at most.
+    assert len(parts.lots) == 3
     assert max(map(len, parts.lots)) == 64
 
 
@@ -92,8 +86,7 @@ async def test_all_have_their_bytes_on_their_way_before_one_waits() -> None:
     changes = Changes(threads(), parts)
     parts.open.clear()
     async with anyio.create_task_group() as tasks:
-        for first in (b"a", b"b"):  # they keep both lots busy
-            tasks.start_soon(changes.make, "x", lambda first=first: a_change(first))
+        tasks.start_soon(changes.make, "x", partial(a_change, b"it is being synced"))
         await anyio.sleep(0.02)
         for words in (b"1", b"2"):
             begin = partial(a_change, words, steps, waits=True)
@@ -179,7 +172,6 @@ async def test_what_is_not_taken_is_synced_by_who_made_it() -> None:
 
 
 async def test_they_are_written_down_in_the_order_in_which_they_were_made() -> None:
-    """Also of two lots: what one has made, and not yet written down, the other one must not overtake."""
     parts, made = Parts(), list[bytes]()
     changes = Changes(threads(), parts)
 
@@ -230,10 +222,7 @@ async def test_a_defect_is_told_to_all_whose_change_it_ends() -> None:
     assert closed == ["closed"] * 3
 
 
-async def test_what_nobody_waits_for_any_more_is_not_begun_though_its_lot_was(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(changes_module, "_LOTS", 1)
+async def test_what_nobody_waits_for_any_more_is_not_begun_though_its_lot_was() -> None:
     parts, began = Parts(), list[int]()
     changes = Changes(threads(timeout_seconds=0.2), parts)
     hangs = threading.Event()
@@ -285,13 +274,13 @@ async def test_a_volume_that_hangs_keeps_nobody_for_ever() -> None:
     async with anyio.create_task_group() as tasks:
         for number in range(10):
             tasks.start_soon(make, number)
-    assert outcomes.count("BackendUnavailableError") == 8
-    assert outcomes.count("BusyError") == 2
+    assert outcomes.count("BackendUnavailableError") == 7
+    assert outcomes.count("BusyError") == 3
     parts.open.set()
     await anyio.sleep(0.1)
     await changes.make("x", lambda: change(99))
     # What nobody waited for any more was not begun.
-    assert began == [0, 1, 99]
+    assert began == [0, 99]
 
 
 async def test_a_volume_that_is_closed_makes_no_more_changes() -> None:
