@@ -21,6 +21,7 @@ from loguru import logger
 
 from gateway.client.connection import ClientHandler, unreadable
 from gateway.cors import Cors
+from gateway.express.answer import send
 from gateway.express.downloads import ExpressDownloads
 from gateway.express.request import SimpleRequest, read_simple_request
 from gateway.express.uploads import ExpressUploads
@@ -136,7 +137,7 @@ class ExpressHandler(ClientHandler):
             super().data_received(data)
         else:
             self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
-            transport.write(found)
+            send(transport, found)
         self._go_on(transport)
 
     def _go_on(self, transport: asyncio.Transport) -> None:
