@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import itertools
+import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -181,9 +182,25 @@ def _whole_upload(uploader: Uploader, count: int, connections: int) -> Compariso
         return {"Upload-Metadata": f"filename {name}"}
 
     to_ours = partial(send, ours.client_port, f"/files?token={token}", ours_named)
+
+    def synced(number: int) -> None:
+        for _ in range(number):
+            _write_synced(uploader.source.with_name(f"synced-{next(uploader.numbers)}"), data)
+
     to_peer = partial(send, uploader.peer.port, "/files", dict)
     name = f"the same, each in one request, by {connections} connection(s)"
-    return _against_peer(name, count, connections, to_ours, "@tus/server", to_peer)
+    least = {"written and synced, without HTTP": synced}
+    return _against_peer(name, count, connections, to_ours, "@tus/server", to_peer, least)
+
+
+def _write_synced(path: Path, data: bytes) -> None:
+    """What at least has to be done for a file that is to be there after a power failure."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+    try:
+        os.write(fd, data)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def _archive_upload(uploader: Uploader, count: int, connections: int) -> Comparison:
@@ -220,6 +237,7 @@ def _against_peer(
     ours: Callable[[int], None],
     peer: str,
     theirs: Callable[[int], None],
+    more: Mapping[str, Callable[[int], None]] | None = None,
 ) -> Comparison:
     """Small files sent to us in some way, against some way of the peer's."""
     return Comparison(
@@ -228,6 +246,7 @@ def _against_peer(
         {
             "Penstock": lambda: throughput(count, connections, ours),
             peer: lambda: throughput(count, connections, theirs),
+            **{name: partial(throughput, count, connections, some) for name, some in (more or {}).items()},
         },
         [Aim(peer, 3.0)],
     )

@@ -27,8 +27,10 @@ from domain.registry import open_event
 
 #: How long is waited before looking for what others have written and not taken over, in seconds.
 _LOOK_SECONDS: Final = 1.0
-#: How long events are gathered for that were just written, in seconds: many in one step cost little more than one.
+#: How long events are gathered for that were just written, and how often those of a busy volume are taken over, in
+#: seconds: many in one step cost little more than one.
 _LULL_SECONDS: Final = 0.005
+_BUSY_SECONDS: Final = 0.025
 #: How often parts that were read are removed, and it is asked anew how far they are: a failover may have forgotten.
 _TIDY_SECONDS: Final = 10.0
 #: How long a part that was read to its end is kept, in seconds: should the bus forget what it was told last.
@@ -162,13 +164,14 @@ class Relay:
         try:
             while True:
                 await self._look()
+                looked = anyio.current_time()
                 if anyio.current_time() - tidied > _TIDY_SECONDS:
                     await self._tidy()
                     tidied = anyio.current_time()
                 with anyio.move_on_after(_LOOK_SECONDS):
                     await self._woken.wait()
                     self._woken = anyio.Event()
-                    await anyio.sleep(_LULL_SECONDS)
+                    await anyio.sleep(max(_LULL_SECONDS, looked + _BUSY_SECONDS - anyio.current_time()))
         finally:
             with anyio.move_on_after(_LAST_SECONDS, shield=True):
                 await self._look()
