@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-import signal
 import threading
 import time
 from collections import defaultdict
@@ -18,7 +16,7 @@ import msgpack
 import pytest
 import redis
 from harness.folders import has_begun, over, worker_of
-from harness.processes import FOLDER, SCOPE, Site, open_site, until
+from harness.processes import FOLDER, SCOPE, Site, open_site, stopped, until
 from harness.redis_server import RedisServer, debian_redis
 
 from domain.ids import VFolderId
@@ -160,15 +158,6 @@ def test_how_far_a_task_is(site: Site, peer: redis.Redis) -> None:
         assert 0 < done <= total
         assert message.endswith(f"of {files} entries")
     assert kept(peer, task) == ("bgtask_done", (DONE,))
-
-
-@contextmanager
-def stopped(pid: int) -> Iterator[None]:
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 def test_a_task_that_is_cancelled(site: Site, peer: redis.Redis) -> None:

@@ -41,6 +41,16 @@ PATIENCE = float(os.environ.get("PATIENCE", "1"))
 _REVIVALS = 5
 
 
+@contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """Have a process stand still during the block."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
 def until(holds: Callable[[], Any], what: str, seconds: float = 30) -> Any:
     """Wait for something; returns what `holds` returned when it was true."""
     give_up = time.monotonic() + seconds * PATIENCE

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import threading
 import time
@@ -19,7 +18,7 @@ from typing import Any
 
 import pytest
 from harness.folders import has_begun, worker_of
-from harness.processes import FOLDER, SCOPE, Site, open_site, until
+from harness.processes import FOLDER, SCOPE, Site, open_site, stopped, until
 from harness.redis_server import RedisServer, debian_redis
 
 from domain.ids import VFolderId
@@ -183,10 +182,8 @@ def test_how_far_it_is(site: Site, listener: Listener) -> None:
         task = clone(site, number=number)
         place = site.volume.joinpath(*VFolderId.parse(numbered(number)).directory)
         until(lambda place=place: has_begun(builds) or place.exists(), "it has begun")
-        worker = worker_of(site).process.pid
-        os.kill(worker, signal.SIGSTOP)
-        time.sleep(1.2)  # it says how far it is once a second
-        os.kill(worker, signal.SIGCONT)
+        with stopped(worker_of(site).process.pid):
+            time.sleep(1.2)  # it says how far it is once a second
         _, *between, _ = listener.ended(task, "bgtask_done")
         if between:
             break

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import signal
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
@@ -15,9 +14,10 @@ from uuid import UUID
 
 import pytest
 import schemathesis
-from harness.fields import TUS, metadata
+from harness.fields import TUS
 from harness.folders import worker_of
-from harness.processes import FOLDER, SCOPE, SECRET, Site, ask, is_ready, open_site, until
+from harness.openapi_requests import SOUND
+from harness.processes import FOLDER, SCOPE, SECRET, Site, ask, is_ready, open_site, stopped, until
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
@@ -54,16 +54,6 @@ TOKENS = {
     ),
     "upload-below": ("upload-below", {**IN_FOLDER, "owner": "somebody"}),
 }
-#: Header fields that are right where an operation looks at them.
-SOUND = {
-    **TUS,
-    "Upload-Offset": "0",
-    "Upload-Length": "5",
-    "Upload-Metadata": metadata(filename="up"),
-    "Upload-Complete": "?1",
-    "Content-Disposition": "attachment; filename=up",
-    "X-HTTP-Method-Override": "PATCH",
-}
 
 
 @pytest.fixture(scope="module")
@@ -77,15 +67,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         found.api.make_folder()
         found.api.upload("a.txt", HELLO)
         yield found
-
-
-@contextmanager
-def stopped(pid: int) -> Iterator[None]:
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 class Chance:
