@@ -36,9 +36,9 @@ class Quotas:
     def __init__(
         self, bus: Bus, volumes: Mapping[VolumeName, Volume], relays: Relays, max_age_seconds: float
     ) -> None:
-        self.bus = bus
+        self._bus = bus
         self._volumes = volumes
-        self.relays = relays
+        self._relays = relays
         self._max_age = max_age_seconds
         self.limits = Limits(bus, volumes)
 
@@ -82,7 +82,7 @@ class Quotas:
         Raises:
             TooManyError: the owner has `most` unfinished ones already.
         """
-        if await self.bus.catalogue.count(owner_index(owner)) >= most:
+        if await self._bus.catalogue.count(owner_index(owner)) >= most:
             raise TooManyError(f"{most} uploads are unfinished already", retry_after_seconds=_RETRY_SECONDS)
 
     async def room(self, session: UploadSession) -> int | None:
@@ -108,17 +108,17 @@ class Quotas:
     async def _taken(self, account: Account) -> int:
         """What an account uses, with everything reserved."""
         # What was told of and is not counted yet counts, too.
-        await self.relays.settle(account.volume)
+        await self._relays.settle(account.volume)
         return await account.used_bytes(self._usage(account.volume)) + await self._reserved(account)
 
     def _usage(self, volume: VolumeName) -> ScopeUsage:
         count = counter(self._volumes[volume])
-        return ScopeUsage(self.bus.catalogue, self.bus.clock, volume, count, self._max_age)
+        return ScopeUsage(self._bus.catalogue, self._bus.clock, volume, count, self._max_age)
 
     async def _reserved(self, account: Account) -> int:
         """Sum of what unfinished uploads have reserved."""
         index, after, total = account_index(account), "", 0
-        while members := await self.bus.catalogue.page(index, after=after, limit=_PAGE):
+        while members := await self._bus.catalogue.page(index, after=after, limit=_PAGE):
             after = members[-1]
             total += sum(bytes_of(member) for member in members)
         return total

@@ -14,6 +14,7 @@ import anyio
 from anyio import from_thread
 
 from backends.contract import Committed, FileAccess, ReadHandle, SmallFile, Staging
+from bus.contract import Bus
 from domain.errors import InvalidRequestError, NotFoundError, QuotaExceededError, TooLargeError
 from domain.paths import RelativePath
 from gateway.archive.crew import unpackers
@@ -48,25 +49,21 @@ class Unpacker:
     """Unpacks stored archives. Done again it does the same again.
 
     It is not done again for who asks at the same time, or because the upload's record was changed meanwhile.
-
-    Args:
-        sessions: records of uploads; some of the same bus's if none are given.
     """
 
     def __init__(
         self,
         files: Callable[[UploadSession], FileAccess],
+        bus: Bus,
         quotas: Quotas,
         limits: UnpackLimits,
-        sessions: Sessions | None = None,
+        sessions: Sessions,
     ) -> None:
         self._files = files
         self._limits = limits
-        # Uploads that are open keep their own times: neither of these counts for them.
-        sessions = sessions or Sessions(quotas.bus, quotas.relays, open_seconds=0, finished_seconds=0)
         self._sessions = sessions
         self._expansion = Expansion(sessions, quotas)
-        self._findings = Findings(quotas.bus, limits)
+        self._findings = Findings(bus, limits)
         self._running: dict[str, anyio.Event] = {}
         #: What became of archives, until their records say so; by upload, when it was begun, for a token's may be
         #: begun anew when it is forgotten, and directory.

@@ -75,7 +75,7 @@ class Uploads:
         self._volumes = volumes
         self.sessions = Sessions(bus, relays, settings.upload_seconds, settings.finished_seconds)
         limits = UnpackLimits(settings.unpack_entries, settings.unpack_bytes, settings.unpack_ratio)
-        unpacker = Unpacker(self._files, quotas, limits, self.sessions)
+        unpacker = Unpacker(self._files, bus, quotas, limits, self.sessions)
         self.finisher = Finisher(
             self.sessions, self._files, quotas, unpacker, bus.clock, observer, digests=settings.upload_digests
         )
