@@ -165,9 +165,9 @@ class Relay:
             while True:
                 await self._look()
                 looked = anyio.current_time()
-                if anyio.current_time() - tidied > _TIDY_SECONDS:
+                if looked - tidied > _TIDY_SECONDS:
                     await self._tidy()
-                    tidied = anyio.current_time()
+                    tidied = looked
                 with anyio.move_on_after(_LOOK_SECONDS):
                     await self._woken.wait()
                     self._woken = anyio.Event()
@@ -187,7 +187,10 @@ class Relay:
         async with self._lock:
             at, self._at, self._settled = self._at, {}, None
             try:
-                for part, _ in (await self._source.parts())[:-1]:
+                former = [part for part, _ in (await self._source.parts())[:-1]]
+                # Others remove parts as well.
+                self._ends = {part: end for part, end in self._ends.items() if part in former}
+                for part in former:
                     if part in at and self._is_over(part, at[part]) and await self._source.drop(part, at[part]):
                         self._ends.pop(part)
                         await self._outboxes.forget(self._volume, part)

@@ -216,7 +216,8 @@ class OutboxParts:
             elif (part := self._taken(names[-1])) is not None:
                 # What is changed within the same tick of the kernel's clock does not show.
                 self._changed_ns = changed_ns if now_ns - changed_ns > _TICK_NS else 0
-                self._durable = {name: end for name, end in self._durable.items() if name in names}
+                # Of a copy: others add to it meanwhile.
+                self._durable = {name: end for name, end in self._durable.copy().items() if name in names}
                 return part
             else:
                 refused = names[-1]

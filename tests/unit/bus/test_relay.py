@@ -328,6 +328,25 @@ async def test_a_part_is_kept_for_a_while_after_all_of_it_was_taken_over(monkeyp
         assert await heard(bus) == events
 
 
+async def test_what_is_known_of_parts_ends_with_them_whoever_removes_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay_module, "_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(relay_module, "_TIDY_SECONDS", 0.0)
+    async with opened() as bus:
+        box = Box()
+        box.put(*uploads(bus, 1))
+        box.written["2"] = []
+        relay = Relay(VOLUME, box, bus.outboxes)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(relay.run)
+            with anyio.fail_after(5):
+                while "1" not in relay._ends:
+                    await anyio.sleep(0.01)
+                del box.written["1"]
+                while relay._ends:
+                    await anyio.sleep(0.01)
+            tasks.cancel_scope.cancel()
+
+
 async def test_who_settles_waits_for_nothing_that_is_written_meanwhile() -> None:
     async with opened() as bus:
         box, events = Box(), uploads(bus, 1000)
