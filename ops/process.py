@@ -57,7 +57,6 @@ def _keep_freed_memory() -> None:
 
 def _spare_what_is_imported() -> None:
     """Have Python not search modules for cycles: they stay, and each full search takes 55 ms for them."""
-    gc.collect()
     gc.freeze()
 
 

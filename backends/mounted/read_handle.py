@@ -58,8 +58,11 @@ class MountedReadHandle:
             self._look(fd)
             return parts[0] if len(parts) == 1 else b"".join(parts)
 
+    def _is_as_opened(self, fd: int) -> bool:
+        return not self._is_watched or is_unchanged(fd, self.stat)
+
     def _look(self, fd: int) -> None:
-        if self._is_watched and not is_unchanged(fd, self.stat):
+        if not self._is_as_opened(fd):
             raise BackendFaultError("the file was changed while it was sent", subject=Subject.FILE)
 
     async def sha256(self) -> bytes | None:
@@ -69,7 +72,7 @@ class MountedReadHandle:
     def _sha256(self) -> bytes | None:
         with self.descriptor.use() as fd, translated("reading"):
             found = digests.kept(self._mount, fd)
-            return found if not self._is_watched or is_unchanged(fd, self.stat) else None
+            return found if self._is_as_opened(fd) else None
 
     async def keep_sha256(self, digest: bytes) -> None:
         """Keep a digest with the file."""
