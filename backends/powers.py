@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -329,13 +330,17 @@ class Outbox(Protocol):
     async def drop(self, part: str, offset: int) -> bool:
         """Remove a part that was read up to an offset, for good; False: not yet."""
 
-    async def recover(self, words: Callable[[Arrival], bytes]) -> int:
-        """Tell of files that are at their places (`PlacesWhole`) and not told of, because a process died.
+    async def arriving(self) -> Sequence[str]:
+        """Ids of uploads on their way to their places (`PlacesWhole`): now, or when their process died."""
+
+    async def recover(self, session: str, words: Callable[[Arrival], bytes]) -> bool:
+        """Tell of an upload that is at its place and not told of, because a process died.
 
         Args:
-            words: what is to be written down of one; empty: nothing. May be called on another thread.
+            words: what is to be written down of it; empty: nothing. May be called on another thread.
 
-        Returns how many were found. What was not at its place yet is removed. Repeat-safe.
+        Returns False if it is still on its way, or cannot be told of now. If it was not at its place yet what is
+        there of it is removed. Repeat-safe.
         """
 
 
@@ -364,6 +369,10 @@ class WholeUpload:
     #: What `Outbox.recover` needs to tell of it, up to 160 bytes.
     note: bytes
     sha256: bytes | None = None
+    #: Whether somebody may be storing it in the ordinary way; then it is left to them.
+    begun: bool = False
+    #: Monotonic time until which it may begin, in seconds: what is known of it is not so for ever.
+    until: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -388,6 +397,12 @@ class PlacesWhole(Protocol):
         Durable, whole or not at all, and told of, when this returns; if the process dies meanwhile,
         `Outbox.recover` tells of it or removes it. Raises StorageFullError, NotFoundError (subject vfolder).
         """
+
+    async def expect_whole(self, size_bytes: int) -> None:
+        """See that there is room for a file to come. Raises StorageFullError, NotFoundError (subject vfolder)."""
+
+    async def is_untouched(self, session: str) -> bool:
+        """Whether nothing is there of an upload: no staging, and nothing on its way. Raises NotFoundError."""
 
 
 @runtime_checkable

@@ -309,7 +309,7 @@ class Outboxes(Protocol):
         """Up to which byte a part was taken over; None: that was never told, or is forgotten."""
 
     async def take(self, volume: VolumeName, part: str, start: int, end: int, emissions: Sequence[Emitted]) -> int:
-        """Append the events between two positions of a part, each once, and make their records, in one step.
+        """Append the events between two positions of a part, each once, with their records, in one step.
 
         Returns the position after that. If the part was not at `start` nothing is done, and where it is is told: 0
         if nothing was ever taken of it, or that is forgotten; then only events are appended that are not there.

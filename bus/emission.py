@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 
 from bus.codec import (
     decode_document,
@@ -17,17 +17,38 @@ from bus.codec import (
     seconds,
     unpack,
 )
+from domain.catalogue import Unindex
 from domain.envelope import Envelope
 from domain.errors import MalformedEventError
 
 
 @dataclass(frozen=True, slots=True)
-class NewRecord:
-    """A shared record that is made in the step that appends an event, unless it is there."""
+class EmittedRecord:
+    """What a shared record is from the step on that appends an event."""
 
     name: str
     document: Mapping[str, object]
     keep_seconds: float
+    #: At which whoever changes it has known it; it is not due any more then. 0: it is made, unless it is there.
+    revision: int = 0
+    #: What is counted no more from then on.
+    changes: Sequence[Unindex] = ()
+
+    def told(self) -> list[object]:
+        """As `parse` reads it."""
+        counted_out = [[change.index, change.member] for change in self.changes]
+        document = encode_document(self.document)
+        return [self.name, document, milliseconds(self.keep_seconds), self.revision, counted_out]
+
+    @classmethod
+    def parse(cls, told: Sequence[Any]) -> Self:
+        """Read what `told` has written. Raises ValueError, TypeError, LookupError, MalformedEventError."""
+        name, document, keep, *more = told
+        record = cls(str(name), decode_document(document), seconds(keep))
+        if len(more) < 2:  # as it was written once
+            return record
+        changes = tuple(Unindex(str(index), str(member)) for index, member in more[1])
+        return replace(record, revision=int(more[0]), changes=changes)
 
 
 @dataclass(frozen=True)
@@ -35,7 +56,7 @@ class Emission:
     """An event no command led to, and what else becomes known with it."""
 
     event: Envelope
-    record: NewRecord | None = None
+    record: EmittedRecord | None = None
 
     @cached_property
     def event_data(self) -> bytes:
@@ -44,9 +65,7 @@ class Emission:
 
     def encode(self) -> bytes:
         """As bytes."""
-        record = self.record
-        told = record and [record.name, encode_document(record.document), milliseconds(record.keep_seconds)]
-        return pack([self.event_data, told])
+        return pack([self.event_data, self.record and self.record.told()])
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
@@ -57,7 +76,6 @@ class Emission:
         """
         try:
             event, told = unpack(data)[:2]
-            record = told and NewRecord(str(told[0]), decode_document(told[1]), seconds(told[2]))
-            return cls(decode_envelope(event), record)
+            return cls(decode_envelope(event), told and EmittedRecord.parse(told))
         except (ValueError, TypeError, LookupError) as error:
             raise MalformedEventError(f"not an emission: {error}") from error

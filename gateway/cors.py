@@ -82,7 +82,7 @@ _ALLOWED: Final = ", ".join(ALLOWED)
 _EXPOSED: Final = ", ".join(EXPOSED)
 _EXPOSED_RESUMABLE: Final = ", ".join((*EXPOSED, *RESUMABLE))
 #: What is said on Backend.AI's upload URL, whoever asks; there access is never given to credentials.
-_PEER_UPLOAD: Final = {
+PEER_UPLOAD: Final = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Headers": _ALLOWED,
     "Access-Control-Expose-Headers": _EXPOSED,
@@ -100,7 +100,7 @@ class Cors:
     async def sign(self, request: web.Request, response: web.StreamResponse) -> None:
         """Signal handler: every answer, errors included, can be read by the page that asked."""
         if request.path == "/upload":
-            response.headers.update(_PEER_UPLOAD)
+            response.headers.update(PEER_UPLOAD)
             return
         # Whether there was an origin or not: a cache has to tell the answers apart (RFC 9110 section 12.5.5).
         response.headers["Vary"] = "Origin"

@@ -127,9 +127,9 @@ _REMEMBERED_BYTES: Final = 4096
 class _Known:
     """A token whose signature is good."""
 
-    def __init__(self, payload: Mapping[str, Any]) -> None:
+    def __init__(self, payload: Mapping[str, Any], claims: Claims | None = None) -> None:
         self._payload = payload
-        self._claims: Claims | None = None
+        self._claims = claims
 
     def is_read_as(self, model: type[Claims]) -> bool:
         """Whether it was read as such a token last."""
@@ -174,10 +174,12 @@ class Tokens:
             TooLargeError: it would be longer than any that is taken.
         """
         self._check_permission(claims)
-        payload = claims.model_dump(mode="json", exclude_none=True)
-        token = self._keys.sign({**payload, "perm": claims.perm or claims.needs})
+        permitted = claims if claims.perm is not None else claims.model_copy(update={"perm": claims.needs})
+        payload = permitted.model_dump(mode="json", exclude_none=True)
+        token = self._keys.sign(payload)
         if len(token) > MAX_TOKEN_BYTES:
             raise TooLargeError(f"a token of {len(token)} bytes would be needed", max_bytes=MAX_TOKEN_BYTES)
+        self._remember(token, _Known(payload, permitted))  # it will come back soon, and most likely here
         return token
 
     def read(self, token: str, model: type[C], *, even_expired: bool = False) -> C:

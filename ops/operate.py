@@ -14,11 +14,13 @@ from actors.comparison import Comparison
 from actors.scrub import Scrub
 from backends.contract import Volume
 from backends.observer import SilentObserver
+from backends.powers import outboxes
 from backends.registry import open_volumes
 from backends.settings import VolumeSettings
 from bus.contract import Bus, Gap, Position
 from bus.filters import Filter
 from bus.folder_pages import ListedFolder, list_folders
+from bus.relay import Relays
 from bus.streams import open_streams_bus
 from domain.catalogue import FolderStatus
 from domain.errors import NotFoundError, Subject
@@ -85,13 +87,18 @@ async def rebuild(
     """
     chosen = _chosen(settings, volume)
     async with open_volumes(chosen, SilentObserver()) as volumes, open_streams_bus(settings.bus, _NODE) as bus:
+        relays = Relays(bus.outboxes, outboxes(volumes))
+        if not dry_run:
+            # What was told of before the catalogue says what it is would be counted in once more afterwards.
+            for name in volumes:
+                await relays.settle(name)
         view = await view_of(bus, Range("events", Filter(volume=volume or ""), list(chosen), archive=archive))
         comparison = Comparison(bus, view, dry_run=dry_run, count=count)
         for opened in volumes.values():
             async for difference in comparison.differences(opened):
                 show(difference)
         lease = settings.bus.upload_lease_seconds
-        uploads = UploadsBack(bus, volumes, settings.gateway, lease, dry_run=dry_run)
+        uploads = UploadsBack(bus, volumes, relays, settings.gateway, lease, dry_run=dry_run)
         for opened in volumes.values():
             async for difference in uploads.differences(opened):
                 show(difference)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from actors.strays import uploads_without_record
 from backends.contract import Volume
-from backends.powers import StagedUpload, outboxes
+from backends.powers import StagedUpload
 from bus.contract import Bus
 from bus.relay import Relays
 from domain.errors import QuotaExceededError
@@ -30,12 +30,12 @@ class UploadsBack:
         self,
         bus: Bus,
         volumes: Mapping[VolumeName, Volume],
+        relays: Relays,
         settings: GatewaySettings,
         lease_seconds: float,
         *,
         dry_run: bool,
     ) -> None:
-        relays = Relays(bus.outboxes, outboxes(volumes))
         quotas = Quotas(bus, volumes, relays, settings.usage_max_age_seconds)
         self._bus = bus
         self._uploads = Uploads(bus, volumes, quotas, relays, settings, lease_seconds, SilentObserver())

@@ -29,7 +29,7 @@ from backends.mounted.durable import make_parents, start_writeback, write_out
 from backends.mounted.errors import translated
 from backends.mounted.names import DIRECTORY_MODE, parent_of
 from backends.mounted.outbox_parts import OutboxParts
-from backends.mounted.staging import FILE_MODE, check_room, write
+from backends.mounted.staging import FILE_MODE, check_room, exists, write
 from backends.powers import Arrival, WholeUpload
 from domain.errors import StorageFullError, Subject
 from domain.paths import RelativePath
@@ -40,7 +40,7 @@ _LOOK: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 #: Something is there, or the place is no part of the same file system, or hard links are not for it.
 _NOT_THIS_WAY: Final = (errno.EEXIST, errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP)
 #: How old a file is before somebody else looks at it, in seconds: between its making and its lock it has none.
-_LEAST_SECONDS: Final = 5.0
+_LEAST_SECONDS: Final = 1.0
 
 
 class Arrivals:
@@ -66,7 +66,7 @@ class Arrivals:
     def place(self, root: Beneath, upload: WholeUpload, tell: Tell[None]) -> Change[bool]:
         """Put a file at its place and tell of it; False if it cannot be done this way."""
         name = f"{upload.session}.{_text(upload.note)}"
-        if len(name) > _NAME_BYTES:
+        if len(name) > _NAME_BYTES or time.monotonic() > upload.until:
             return False
         with translated(upload.session, Subject.UPLOAD):
             check_room(root, len(upload.data))
@@ -77,7 +77,9 @@ class Arrivals:
                     yield None
                     write_out(fd)
                     yield None
-                    is_placed = self._link(root, name, upload.destination)
+                    # Who stages it looks for this file behind that, so one of the two sees the other.
+                    is_elsewhere = upload.begun and exists(root, upload.session)
+                    is_placed = not is_elsewhere and self._link(root, name, upload.destination)
                 finally:
                     if not is_placed:
                         os.unlink(name, dir_fd=self._directory)
@@ -115,10 +117,17 @@ class Arrivals:
                 raise
         return True
 
-    def recover(self, words: Callable[[Arrival], bytes]) -> int:
-        """Tell of files nobody is at any more; tells how many were found."""
+    def arriving(self) -> list[str]:
+        """Uploads that have a file here."""
         with translated(ARRIVING, Subject.VOLUME):
-            return sum(self._recover(name, words) for name in sorted(os.listdir(self._directory)))
+            return [_session_of(name) for name in os.listdir(self._directory)]
+
+    def recover(self, session: str, words: Callable[[Arrival], bytes]) -> bool:
+        """Tell of a file nobody is at any more; False if somebody is, or it cannot be told now."""
+        with translated(ARRIVING, Subject.VOLUME):
+            names = [name for name in os.listdir(self._directory) if _session_of(name) == session]
+            done = [self._recover(name, words) for name in names]
+        return all(done)
 
     def _recover(self, name: str, words: Callable[[Arrival], bytes]) -> bool:
         with suppress(FileNotFoundError), opened(os.open(name, _LOOK, dir_fd=self._directory)) as fd:
@@ -133,14 +142,16 @@ class Arrivals:
             if told and not self._parts.put(told, again=True):
                 return False
             os.unlink(name, dir_fd=self._directory)
-            return True
-        return False
+        return True
 
     def _arrival(self, fd: int, name: str) -> Arrival:
-        session, _, text = name.partition(".")
         known = os.fstat(fd)
         sha256 = digests.kept(self._area.mount, fd)
-        return Arrival(session, _note(text), known.st_size, sha256, known.st_mtime)
+        return Arrival(_session_of(name), _note(name.partition(".")[2]), known.st_size, sha256, known.st_mtime)
+
+
+def _session_of(name: str) -> str:
+    return name.partition(".")[0]
 
 
 def _text(note: bytes) -> str:

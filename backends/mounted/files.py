@@ -136,6 +136,19 @@ class MountedFiles(MountedReadAccess):
         begin = self._begin(self._outbox.arrivals.place, upload, tell)
         return await self._outbox.changes.make("place_whole", begin, prepares=True)
 
+    async def expect_whole(self, size_bytes: int) -> None:
+        """See that there is room for a small file, and a folder."""
+        await self._run(staging.check_room, size_bytes)
+
+    async def is_untouched(self, session: str) -> bool:
+        """Whether nothing is there of an upload."""
+        is_staged = await self._run(self._is_there, session)
+        return not is_staged
+
+    def _is_there(self, root: Beneath, session: str) -> bool:
+        is_arriving = self._outbox is not None and session in self._outbox.arrivals.arriving()
+        return is_arriving or staging.exists(root, session)
+
     async def stage_whole(self, session: str, data: bytes, destination: RelativePath) -> Synced:
         """Make a staging file of all its bytes, and sync it; all on one thread."""
         return await self._run(staging.create_whole, session, data, destination)

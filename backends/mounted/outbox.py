@@ -49,6 +49,10 @@ class MountedOutbox:
         """Remove a part that was read."""
         return await self._threads.run(self.written.drop, part, offset)
 
-    async def recover(self, words: Callable[[Arrival], bytes]) -> int:
-        """Tell of files nobody is at any more."""
-        return await self._threads.run(self.arrivals.recover, words)
+    async def arriving(self) -> Sequence[str]:
+        """Uploads on their way to their places."""
+        return await self._threads.run(self.arrivals.arriving)
+
+    async def recover(self, session: str, words: Callable[[Arrival], bytes]) -> bool:
+        """Tell of a file nobody is at any more."""
+        return await self._threads.run(self.arrivals.recover, session, words)

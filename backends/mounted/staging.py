@@ -143,6 +143,14 @@ def check_room(root: Beneath, length: int | None) -> None:
         )
 
 
+def exists(root: Beneath, session: str) -> bool:
+    """Whether there is a staging file."""
+    with translated(session, Subject.UPLOAD), suppress(FileNotFoundError), existing_area(root) as area:
+        os.stat(_name(session), dir_fd=area.fd, follow_symlinks=False)
+        return True
+    return False
+
+
 def stagings(root: Beneath) -> list[StagedUpload]:
     """The staging files there are."""
     with translated(STAGING_NAME, Subject.UPLOAD):

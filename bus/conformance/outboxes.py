@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from bus.conformance.opening import OpensBus
 from bus.conformance.words import VOLUME, a_folder, an_upload, read
-from bus.contract import FIRST_REVISION, Bus, Emitted, Position
-from bus.emission import Emission, NewRecord
+from bus.contract import FIRST_REVISION, Bus, Emitted, Position, Record
+from bus.emission import Emission, EmittedRecord
+from domain.catalogue import Index, Unindex
 from domain.envelope import Envelope
 
 _PART = "000000000001-aa"
@@ -66,7 +68,7 @@ class Outboxes(OpensBus):
         async with self.open_bus("a") as bus:
             folder = a_folder()
             event = an_upload(bus, folder, 5)
-            record = NewRecord("upload:1", {"n": 1}, 60)
+            record = EmittedRecord("upload:1", {"n": 1}, 60)
             for start in (0, 5, 0):
                 await bus.outboxes.take(VOLUME, _PART, start, 10, [Emitted(Emission(event, record))])
             found = await bus.records.load("upload:1")
@@ -78,6 +80,41 @@ class Outboxes(OpensBus):
             changed = await bus.records.load("upload:1")
             assert changed is not None
             assert changed.document == {"n": 2}, "a record that is there stays as it is"
+
+    async def test_a_record_is_changed_in_one_step_with_its_event(self) -> None:
+        async with self.open_bus("a") as bus:
+            counted = [Index("index:mine", "upload:1"), Index("index:mine", "upload:2")]
+            await bus.records.create("upload:1", {"n": 1}, keep_seconds=60, due=bus.clock.now(), changes=counted)
+            event = an_upload(bus, a_folder(), 5)
+            changes = (Unindex("index:mine", "upload:1"),)
+            told = Emitted(Emission(event, EmittedRecord("upload:1", {"n": 2}, 60, 1, changes)))
+            for start in (0, 5, 0):
+                await bus.outboxes.take(VOLUME, _PART, start, 10, [told])
+            assert await bus.records.load("upload:1") == Record({"n": 2}, 2)
+            assert await bus.records.due("upload", before=math.inf, limit=10) == []
+            assert await bus.catalogue.page("index:mine", limit=10) == ["upload:2"]
+            assert await self._count(bus) == 1
+            # Written down a second time by somebody who knew of the first as little as of its record.
+            await bus.catalogue.apply([Index("index:mine", "upload:1")])
+            late = EmittedRecord("upload:1", {"n": 3}, 60, 1, changes)
+            await bus.outboxes.take(VOLUME, _PART, 10, 20, [Emitted(Emission(event, late))])
+            assert await bus.records.load("upload:1") == Record({"n": 2}, 2)
+            assert await bus.catalogue.count("index:mine") == 2
+            assert await self._count(bus) == 1
+
+    async def test_a_record_others_have_changed_is_what_its_event_tells(self) -> None:
+        """Dropped, or lost and made anew, while it was written down: what is told of has happened."""
+        async with self.open_bus("a") as bus:
+            await bus.records.create("upload:1", {"n": 1}, keep_seconds=60, due=bus.clock.now())
+            await bus.records.replace("upload:1", {"n": 0}, revision=1, keep_seconds=60, due=bus.clock.now())
+            at = 0
+            for name, revision in (("upload:1", 3), ("upload:2", 1)):
+                emission = Emission(an_upload(bus, a_folder(), 5), EmittedRecord(name, {"n": 2}, 60, 1))
+                assert await bus.outboxes.take(VOLUME, _PART, at, at + 10, [Emitted(emission)]) == at + 10
+                assert await bus.records.load(name) == Record({"n": 2}, revision)
+                at += 10
+            assert await bus.records.due("upload", before=math.inf, limit=10) == []
+            assert await self._count(bus) == 2
 
     @staticmethod
     async def _count(bus: Bus) -> int:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import anyio
 
 from bus.codec import decode_envelope, encode_document
-from bus.contract import FIRST_REVISION, Emitted
-from bus.emission import Emission
+from bus.contract import Emitted
+from bus.emission import Emission, EmittedRecord
 from bus.memory.store import MemoryStore, StoredRecord, now
 from domain.ids import VolumeName
 
@@ -31,7 +31,10 @@ class MemoryOutboxes:
         if (at or 0) != start:
             return at or 0
         for emission, again in emissions:
-            if emission is not None and not ((again or at is None) and self._is_there(emission)):
+            if emission is None:
+                continue
+            unsure = again or at is None or self._has_changed(emission.record)
+            if not (unsure and self._is_there(emission)):
                 self._append(emission)
         self._store.outboxes[volume, part] = end
         self._store.ring()
@@ -46,11 +49,22 @@ class MemoryOutboxes:
         event = emission.event
         return any(decode_envelope(data).id == event.id for data in self._store.lanes[event.volume].events)
 
+    def _has_changed(self, record: EmittedRecord | None) -> bool:
+        """Whether somebody else may have told the same."""
+        if record is None or not record.revision:
+            return False
+        stored = self._store.record(record.name)
+        return stored is None or stored.revision != record.revision
+
     def _append(self, emission: Emission) -> None:
-        record = emission.record
-        if record is not None and self._store.record(record.name) is None:
-            stored = StoredRecord(
-                encode_document(record.document), FIRST_REVISION, now() + record.keep_seconds, None
-            )
-            self._store.records[record.name] = stored
+        if emission.record is not None:
+            self._tell(emission.record)
         self._store.append(emission.event)
+
+    def _tell(self, record: EmittedRecord) -> None:
+        present = self._store.record(record.name)
+        if record.revision or present is None:
+            revision = (present.revision if present else 0) + 1
+            keep = now() + record.keep_seconds
+            self._store.records[record.name] = StoredRecord(encode_document(record.document), revision, keep, None)
+        self._store.apply(record.changes)

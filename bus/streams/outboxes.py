@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from bus.codec import encode_document, milliseconds
 from bus.contract import Emitted
-from bus.emission import NewRecord
+from bus.emission import EmittedRecord
 from bus.streams import keys
 from bus.streams.changes import Call
+from bus.streams.records import due_index
 from bus.streams.wiring import CLOCKS_SECONDS, Wiring
 from domain.ids import VolumeName
 
@@ -39,6 +40,8 @@ class StreamOutboxes:
             call.args.append(int(again))
             _record(call, emission.record)
             call.event(emission.event, emission.event_data)
+            if emission.record is not None:
+                call.changes(emission.record.changes)
         taken = int(await self._wiring.scripts.call("outbox_take", call.keys, call.args))
         if taken == end and readable:
             self._wiring.observer.taken_over(volume, len(readable), max(now - oldest, 0.0))
@@ -49,9 +52,10 @@ class StreamOutboxes:
         await self._wiring.link.execute("HDEL", keys.outbox(volume), part)
 
 
-def _record(call: Call, record: NewRecord | None) -> None:
+def _record(call: Call, record: EmittedRecord | None) -> None:
     if record is None:
         call.args.append(0)
         return
-    call.keys.append(record.name)
-    call.args += (1, encode_document(record.document), milliseconds(record.keep_seconds))
+    call.keys += (record.name, due_index(record.name))
+    document = encode_document(record.document)
+    call.args += (1, document, milliseconds(record.keep_seconds), record.revision, record.name)

@@ -32,7 +32,7 @@ class StreamRecords:
     ) -> bool:
         """Make a document and apply changes in one step; False if it is there."""
         call = Call(
-            (name, _due_index(name)),
+            (name, due_index(name)),
             (encode_document(document), milliseconds(keep_seconds), "" if due is None else milliseconds(due), name),
         )
         call.changes(changes)
@@ -57,7 +57,7 @@ class StreamRecords:
         """Change a document, append an event and apply changes in one step; False if it is not at this revision."""
         own = keys.events(event.volume) if event else keys.BROADCAST
         call = Call(
-            (name, _due_index(name), own, keys.BROADCAST),
+            (name, due_index(name), own, keys.BROADCAST),
             (
                 revision,
                 encode_document(document),
@@ -72,7 +72,7 @@ class StreamRecords:
 
     async def remove(self, name: str, changes: Sequence[Change] = ()) -> None:
         """Drop a document, if it is there, and apply changes in one step."""
-        call = Call((name, _due_index(name)), (name,))
+        call = Call((name, due_index(name)), (name,))
         call.changes(changes)
         await self._wiring.scripts.call("record_remove", call.keys, call.args)
 
@@ -120,5 +120,6 @@ class StreamCatalogue:
         await self._wiring.scripts.call("apply", call.keys, call.args)
 
 
-def _due_index(name: str) -> str:
+def due_index(name: str) -> str:
+    """Key of the index of the records of a name's kind that are due."""
     return keys.due(name.partition(":")[0])

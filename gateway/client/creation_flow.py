@@ -52,7 +52,7 @@ class CreationFlow:
         if creation.length == 0:
             await self._pass_over(request, accept, "")
             accept = None
-        known = await self._beginner.begin_below(session)
+        known = await self._beginner.begin_below(session, bodiless=accept is None)
         if accept is None:
             return known.session.id, await self._flow.new(known)
         try:

@@ -13,9 +13,10 @@ from domain.paths import RelativePath
 from gateway.client.tus_answers import refusal, state_headers
 from gateway.gate import Gate
 from gateway.protocol import tus
+from gateway.protocol.checksum import parse_checksum
 from gateway.protocol.tus import Accept, Dialect, Refuse, UploadView
 from gateway.tokens import CollectionClaims, UploadClaims
-from gateway.transfer.receive import RequestBody, ask_for_body
+from gateway.transfer.receive import Body, BodyAtHand, RequestBody, ask_for_body
 from gateway.uploads.opened import OpenUpload
 from gateway.uploads.session import UploadSession, UploadState
 from gateway.uploads.sessions import Known
@@ -43,6 +44,8 @@ class UploadFlow:
         self, claims: UploadClaims | CollectionClaims, session_id: str, ending: Ending = _AS_BEGUN
     ) -> UploadView:
         """How far an upload is; one whose last byte is stored is finished first."""
+        if ending == _AS_BEGUN and (known := await self._uploads.untouched(claims, session_id)) is not None:
+            return await self.new(known)
         session = await self._uploads.elsewhere(claims, session_id)
         if session is not None and session.is_final:
             return await self._view(session, None)  # it is being put together
@@ -60,6 +63,11 @@ class UploadFlow:
         ending: Ending = _AS_BEGUN,
     ) -> web.Response:
         """Answer a PATCH whose head was checked."""
+        data: bytes | None = None
+        if ending == _AS_BEGUN and (size := tus.brings_size(request.headers)) is not None:
+            done, data = await self._put_at_once(request, claims, session_id, size)
+            if done is not None:
+                return web.Response(status=204, headers=state_headers(finished_view(done), dialect))
         # A request that would be refused for its offset takes the upload from nobody who is writing to it.
         expected = await self._uploads.busy_at(claims, session_id)
         if expected is not None and (offset := tus.read_offset(request.headers)) != expected:
@@ -70,10 +78,31 @@ class UploadFlow:
             if isinstance(decision, Refuse):
                 return refusal(decision)
             await self._uploads.intend(opened, ending.destination, unpack=ending.unpack)
-            await self.receive(request, opened, decision)
+            await self.receive(request, opened, decision, data)
         await self._uploads.finish(opened, ending.destination, unpack=ending.unpack)
         view = await self.view(opened)
         return web.Response(status=204, headers=state_headers(view, dialect))
+
+    async def _put_at_once(
+        self, request: web.Request, claims: UploadClaims | CollectionClaims, session_id: str, size: int
+    ) -> tuple[UploadSession | None, bytes | None]:
+        """Make a file of an upload all of which has come with a PATCH.
+
+        Returns:
+            It, if that could be done; and the body, if it was read.
+        """
+        expected = await self._uploads.expected(claims, session_id, size)
+        if expected is None:
+            return None, None
+        data = RequestBody(request, self._gate.settings.idle_seconds).at_hand(tus.SMALL_BYTES)
+        checksum = parse_checksum(request.headers)
+        if data is None or (checksum is not None and not checksum.matches(data)):
+            return None, data
+        async with self.receiving(request, data):
+            done = await self._uploads.at_once.place(expected, data)
+        if done is not None:
+            self._gate.observer.received(done.volume, size)
+        return done, data
 
     async def store_first(
         self, request: web.Request, claims: CollectionClaims, session_id: str, accept: Accept
@@ -121,18 +150,23 @@ class UploadFlow:
             is_final=session.is_final,
         )
 
-    async def receive(self, request: web.Request, opened: OpenUpload, accept: Accept) -> None:
-        """Store the body of a request. Raises as `Uploads.store`."""
-        async with self.receiving(request) as body:
+    async def receive(
+        self, request: web.Request, opened: OpenUpload, accept: Accept, data: bytes | None = None
+    ) -> None:
+        """Store the body of a request, which may have been read already. Raises as `Uploads.store`."""
+        async with self.receiving(request, data) as body:
             await self._uploads.store(opened, body, accept)
 
     @asynccontextmanager
-    async def receiving(self, request: web.Request) -> AsyncIterator[RequestBody]:
-        """The body of a request, asked for and counted as a transfer."""
+    async def receiving(self, request: web.Request, data: bytes | None = None) -> AsyncIterator[Body]:
+        """The body of a request, asked for unless it is there already, and counted as a transfer."""
         self._gate.observer.transferring("upload", 1)
         try:
-            await ask_for_body(request)
-            yield RequestBody(request, self._gate.settings.idle_seconds)
+            if data is None:
+                await ask_for_body(request)
+                yield RequestBody(request, self._gate.settings.idle_seconds)
+            else:
+                yield BodyAtHand(data)
         finally:
             self._gate.observer.transferring("upload", -1)
 

@@ -66,8 +66,9 @@ def head(status: int, request: SimpleRequest, fields: Mapping[str, str], length:
     """
     lines = [_STATUS_LINES[status]]
     lines += [f"{name}: {value}" for name, value in fields.items()]
-    lines += [f"Content-Length: {length}", f"Date: {http_date(time.time())}"]
-    lines += [f"X-Request-ID: {request_id_of(request.fields)}", ""]
+    if status != HTTPStatus.NO_CONTENT:
+        lines += [f"Content-Length: {length}"]
+    lines += [f"Date: {http_date(time.time())}", f"X-Request-ID: {request_id_of(request.fields)}", ""]
     return "\r\n".join(lines).encode("latin-1") + same
 
 

@@ -11,7 +11,7 @@ from gateway.protocol.tus import SMALL_BYTES
 
 #: Longest head looked at, in bytes; longer ones, and longer bodies than small uploads have, are for the library.
 _HEAD_BYTES: Final = 16 << 10
-_HEAD: Final = re.compile(rb"(GET|POST) ([!-~]+) HTTP/1\.1((?:\r\n[!-9;-~]+:[\t -~]*)+)\r\n\r\n")
+_HEAD: Final = re.compile(rb"(GET|POST|PATCH) ([!-~]+) HTTP/1\.1((?:\r\n[!-9;-~]+:[\t -~]*)+)\r\n\r\n")
 _NUMBER: Final = re.compile(r"[0-9]{1,6}")
 #: Fields that make no difference.
 _IGNORED: Final = frozenset(
@@ -35,6 +35,13 @@ _DECIDING: Final = {
         "Tus-Resumable",
         "Upload-Length",
         "Upload-Metadata",
+    ),
+    "PATCH": (
+        "Authorization",
+        "Content-Length",
+        "Content-Type",
+        "Tus-Resumable",
+        "Upload-Offset",
     ),
 }
 _KNOWN: Final = {method: {name.lower(): name for name in (*_ALWAYS, *names)} for method, names in _DECIDING.items()}

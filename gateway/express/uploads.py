@@ -1,11 +1,14 @@
-"""`POST /files`: small files that come whole and are put at their places in one step of the volume."""
+"""Small uploads that come whole, and are put at their places in one step of the volume.
+
+`POST /files` with all bytes; or a PATCH with all bytes of an upload that was begun, there or by a token.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import re
 import time
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,6 +18,7 @@ from domain.errors import BackendUnavailableError, PenstockError, StorageFullErr
 from domain.spans import NoSpans
 from gateway.client.tus_answers import state_headers
 from gateway.client.upload_flow import finished_view
+from gateway.cors import PEER_UPLOAD
 from gateway.express.answer import admitted, hand_back, head, written
 from gateway.express.request import SimpleRequest
 from gateway.gate import Gate
@@ -26,10 +30,14 @@ from gateway.protocol.tus import Accept, Dialect
 from gateway.tokens import CollectionClaims, UploadClaims
 from gateway.uploads.session import UploadSession
 
-_ENDPOINT: Final = "/files"
 #: Long tokens are left to who does not remember them.
-_TARGET: Final = re.compile(r"/files(?:\?token=([A-Za-z0-9_.-]{1,4096}))?")
+_QUERY: Final = r"token=([A-Za-z0-9_.-]{1,4096})"
+_COLLECTION: Final = re.compile(rf"/files(?:\?{_QUERY})?")
+_UPLOAD: Final = re.compile(rf"/files/([0-9a-f]{{32}})(?:\?{_QUERY})?")
+_NAMED: Final = re.compile(rf"/upload\?{_QUERY}")
 _BEARER: Final = re.compile(r"Bearer ([A-Za-z0-9_.-]{1,4096})")
+
+Claims = UploadClaims | CollectionClaims
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +45,17 @@ class _Wish:
     """A request that was understood."""
 
     request: SimpleRequest
-    session: UploadSession
-    #: Where the upload can be asked for: this, and between them its id.
-    location: tuple[str, str]
+    endpoint: str
+    dialect: Dialect
+    #: Puts the file at its place; None: nothing is there.
+    place: Callable[[], Awaitable[UploadSession | None]]
+    #: Where an upload that is made by this can be asked for: this, and between them its id.
+    location: tuple[str, str] | None = None
+
+    @property
+    def status(self) -> int:
+        """That of an answer to what was done."""
+        return 204 if self.location is None else 201
 
 
 class ExpressUploads:
@@ -47,14 +63,16 @@ class ExpressUploads:
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
-        self._same = written(
-            {
-                "Server": server_name(gate.version),
-                "Tus-Resumable": tus.VERSION,
-                "Cache-Control": "no-store",
-                "Vary": "Origin",
-            }
-        )
+        always = {
+            "Server": server_name(gate.version),
+            "Tus-Resumable": tus.VERSION,
+            "Cache-Control": "no-store",
+        }
+        #: What all answers say.
+        self._same = {
+            Dialect.STANDARD: written({**always, "Vary": "Origin"}),
+            Dialect.BACKEND_AI: written({**always, **PEER_UPLOAD}),
+        }
 
     @classmethod
     def offered(cls, gate: Gate) -> ExpressUploads | None:
@@ -70,25 +88,22 @@ class ExpressUploads:
             What gives the answer; None if the request needs more than this after all, and nothing is at its place.
         """
         try:
-            wish = self._wish(request)
+            wish = self._creation(request) if request.method == "POST" else self._append(request)
         except PenstockError:
             return None  # said again, in the right words, on the ordinary way
         return None if wish is None else self._answer(wish, transport)
 
-    def _wish(self, request: SimpleRequest) -> _Wish | None:
-        """What is wanted; None if it is no upload of this kind.
+    def _creation(self, request: SimpleRequest) -> _Wish | None:
+        """A new upload; None if it is none of this kind.
 
         Raises:
             PenstockError: it would be refused.
         """
-        target = _TARGET.fullmatch(request.target)
-        bearer = _BEARER.fullmatch(request.fields.get("Authorization", ""))
-        if target is None or request.fields.get("Tus-Resumable") != tus.VERSION:
+        target = _COLLECTION.fullmatch(request.target)
+        token = _token(request, target[1]) if target is not None else None
+        if target is None or token is None or tus.check_version(request.fields, Dialect.STANDARD) is not None:
             return None
-        if (bearer is None) is (target[1] is None):
-            return None
-        token = target[1] or (bearer and bearer[1]) or ""
-        claims = self._gate.tokens.read_any(token, UploadClaims, CollectionClaims)
+        claims = self._claims(token)
         most = self._gate.settings.max_upload_bytes
         creation = tus.read_creation(request.fields, most)
         accept = tus.decide_first_body(request.fields, creation, most)
@@ -98,31 +113,68 @@ class ExpressUploads:
         session = self._gate.uploads.beginner.unnamed(claims, creation)
         if session.unpack or session.announced_sha256:
             return None
-        return _Wish(request, session, ("files/", f"?token={token}" if target[1] else ""))
+        location = ("files/", f"?token={token}" if target[1] else "")
+
+        def place() -> Awaitable[UploadSession | None]:
+            return self._gate.uploads.place_whole(session, request.body)
+
+        return _Wish(request, "/files", Dialect.STANDARD, place, location)
+
+    def _append(self, request: SimpleRequest) -> _Wish | None:
+        """All bytes of an upload that was begun. Raises as `_creation`, and returns None likewise."""
+        if tus.brings_size(request.fields) is None:
+            return None
+        if (target := _UPLOAD.fullmatch(request.target)) is not None:
+            token, endpoint, dialect = _token(request, target[2]), "/files/{session}", Dialect.STANDARD
+        elif (target := _NAMED.fullmatch(request.target)) is not None:
+            token, endpoint, dialect = target[1], "/upload", Dialect.BACKEND_AI
+        else:
+            return None
+        if token is None or tus.check_head(request.fields, dialect) is not None:
+            return None
+        claims = self._claims(token)
+        session_id = claims.session if isinstance(claims, UploadClaims) else target[1]
+        is_other = dialect is Dialect.STANDARD and session_id != target[1]
+        if is_other or (dialect is Dialect.BACKEND_AI and not isinstance(claims, UploadClaims)):
+            return None
+
+        def place() -> Awaitable[UploadSession | None]:
+            return self._placed(claims, session_id, request.body)
+
+        return _Wish(request, endpoint, dialect, place)
+
+    def _claims(self, token: str) -> Claims:
+        return self._gate.tokens.read_any(token, UploadClaims, CollectionClaims)
+
+    async def _placed(self, claims: Claims, session_id: str, body: bytes) -> UploadSession | None:
+        uploads = self._gate.uploads
+        expected = await uploads.expected(claims, session_id, len(body))
+        return None if expected is None else await uploads.at_once.place(expected, body)
 
     async def _answer(self, wish: _Wish, transport: asyncio.Transport) -> bytes | None:
         started = time.monotonic()
         try:
             with admitted(self._gate, transport):
-                answer, problem = await self._placed(wish)
+                answer, problem = await self._done(wish)
         except TooManyError:
             return None
         if answer is None:
             hand_back(self._gate, transport)
             return None
-        status, labels = (201, ("", "", "")) if problem is None else (problem.status, problem.labels)
-        self._gate.observer.answered(Answered("POST", _ENDPOINT, status, time.monotonic() - started, *labels))
+        status, labels = (wish.status, ("", "", "")) if problem is None else (problem.status, problem.labels)
+        seconds = time.monotonic() - started
+        self._gate.observer.answered(Answered(wish.request.method, wish.endpoint, status, seconds, *labels))
         return answer
 
-    async def _placed(self, wish: _Wish) -> tuple[bytes | None, Problem | None]:
+    async def _done(self, wish: _Wish) -> tuple[bytes | None, Problem | None]:
         """Put a file at its place; the answer, and what is wrong. No answer: nothing is at its place."""
-        observer, body = self._gate.observer, wish.request.body
+        observer = self._gate.observer
         observer.transferring("upload", 1)
         try:
-            done = await self._gate.uploads.place_whole(wish.session, body)
+            done = await wish.place()
         except (BackendUnavailableError, StorageFullError) as error:
             # It may be at its place all the same; a second one would replace it, and be told of as well.
-            logger.warning("POST {}: {}", _ENDPOINT, error)
+            logger.warning("{} {}: {}", wish.request.method, wish.endpoint, error)
             problem = problem_of(error)
             return self._told(wish, problem), problem
         except PenstockError:
@@ -131,14 +183,24 @@ class ExpressUploads:
             observer.transferring("upload", -1)
         if done is None:
             return None, None
-        observer.received(done.volume, len(body))
-        before, behind = wish.location
-        fields = state_headers(finished_view(done), Dialect.STANDARD)
-        fields["Location"] = f"{before}{done.id}{behind}"
-        return head(201, wish.request, fields, 0, self._same), None
+        observer.received(done.volume, len(wish.request.body))
+        fields = state_headers(finished_view(done), wish.dialect)
+        if wish.location is not None:
+            before, behind = wish.location
+            fields["Location"] = f"{before}{done.id}{behind}"
+        return head(wish.status, wish.request, fields, 0, self._same[wish.dialect]), None
 
     def _told(self, wish: _Wish, problem: Problem) -> bytes:
         """The answer of the ordinary way to what is wrong."""
         fields = {"Content-Type": f"{CONTENT_TYPE}; charset=utf-8", **problem.headers}
         body = problem.text().encode()
-        return head(problem.status, wish.request, fields, len(body), self._same) + body
+        return head(problem.status, wish.request, fields, len(body), self._same[wish.dialect]) + body
+
+
+def _token(request: SimpleRequest, in_query: str | None) -> str | None:
+    """The token of a request; None if it has none, or two."""
+    given = request.fields.get("Authorization")
+    if given is None:
+        return in_query
+    bearer = _BEARER.fullmatch(given)
+    return bearer[1] if bearer is not None and in_query is None else None

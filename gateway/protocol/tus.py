@@ -247,6 +247,14 @@ def brings_all(request: Mapping[str, str], creation: Creation) -> bool:
     )
 
 
+def brings_size(request: Mapping[str, str]) -> int | None:
+    """Length of a PATCH's body that may be all bytes of a small upload; None if it is not, or more is said."""
+    size = request.get("Content-Length", "")
+    is_small = _NUMBER.fullmatch(size) is not None and 0 < int(size) <= SMALL_BYTES
+    is_first = request.get("Upload-Offset") == "0" and "Upload-Length" not in request
+    return int(size) if is_small and is_first and "Transfer-Encoding" not in request else None
+
+
 def brings_body(request: Mapping[str, str]) -> bool:
     """Whether a POST has bytes of an upload with it."""
     return request.get("Content-Length", "0") != "0" or "Transfer-Encoding" in request

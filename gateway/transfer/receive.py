@@ -83,6 +83,29 @@ class RequestBody:
             raise ConnectionAbortedError(f"the connection was lost: {type(error).__name__}") from error
 
 
+class BodyAtHand:
+    """A body that has been read already."""
+
+    #: Nobody is waited for.
+    idle_seconds: Final = 0.0
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.length: Final = len(data)
+
+    def at_hand(self, most: int) -> bytes | None:
+        """All of it, if it has no more than so many bytes."""
+        return self._data if self.length <= most else None
+
+    def handover(self) -> None:
+        """Nothing is still to come."""
+
+    async def read(self) -> bytes:
+        """All of it, then nothing."""
+        data, self._data = self._data, b""
+        return data
+
+
 async def ask_for_body(request: web.Request) -> None:
     """Tell a sender that waits for it (`Expect: 100-continue`) to send the body; call when it is wanted."""
     if request.headers.get("Expect", "").lower() == "100-continue" and request.version >= (1, 1):

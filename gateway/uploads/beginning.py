@@ -12,6 +12,7 @@ import anyio
 from loguru import logger
 
 from backends.contract import Volume
+from backends.powers import outboxes
 from bus.contract import Bus
 from domain.catalogue import Change
 from domain.errors import (
@@ -68,6 +69,8 @@ class Beginner:
         self._finisher = finisher
         self._parts = parts
         self._clock = bus.clock
+        #: Where uploads can be put at their places at once.
+        self._at_once = frozenset(outboxes(volumes))
         self._admission = Admission(bus.leases, sessions, quotas, settings.uploads_per_owner)
 
     async def create(self, claims: UploadClaims, creation: Creation = _NOTHING_SAID, *, new: bool = False) -> Known:
@@ -92,12 +95,16 @@ class Beginner:
                 max_bytes=self._settings.max_upload_bytes,
             )
         session = self.named(claims, creation)
-        known = (None if new else await self._sessions.load(session.id)) or await self.begin(session)
+        known = None if new else await self._sessions.load(session.id)
+        known = known or await self.begin(self._expected(session))
         self.check_claims(claims, known.session)
         return await self._finisher.finish(known) if known.session.length == 0 else known
 
-    async def begin_below(self, session: UploadSession) -> Known:
+    async def begin_below(self, session: UploadSession, *, bodiless: bool = False) -> Known:
         """Begin an upload of `unnamed`; if that fails nothing is left of it.
+
+        Args:
+            bodiless: nothing of it has come yet.
 
         Raises:
             QuotaExceededError, StorageFullError: no room.
@@ -113,9 +120,10 @@ class Beginner:
             await self._stager.find_folder(session)
             if (begun := await self._parts.check(session)) is not None:
                 return await self._assembled(begun)
+        session = self._expected(session) if bodiless else session
         known = await self._admission.record(session, partial(self._record_anew, session, [owned(session)]))
         try:
-            await self._stager.stage(session)
+            await self._stager.begin(session)
             if session.is_final:
                 return await self._assembled(known)
             return await self._finisher.finish(known) if session.length == 0 and not session.is_part else known
@@ -172,7 +180,7 @@ class Beginner:
             raise
 
     async def begin(self, session: UploadSession) -> Known:
-        """Record an upload, with what it reserves, and make its staging file; one that is recorded already goes on.
+        """Record an upload, with what it reserves, and make its place; one that is recorded already goes on.
 
         Raises:
             QuotaExceededError, StorageFullError: no room.
@@ -182,8 +190,12 @@ class Beginner:
         known = await self._record(session)
         if known is None:
             return await self._sessions.require(session.id)
-        await self._or_forget(session, self._stager.stage(session))
+        await self._or_forget(session, self._stager.begin(session))
         return known
+
+    def _expected(self, session: UploadSession) -> UploadSession:
+        """An upload nothing has come of yet: it gets its place later, if all of it may come at once."""
+        return replace(session, unstaged=session.may_come_whole and session.volume in self._at_once)
 
     async def _record(self, session: UploadSession, besides: Sequence[Change] = ()) -> Known | None:
         """Record an upload with what it reserves; None if it is recorded already."""

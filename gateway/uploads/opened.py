@@ -98,9 +98,9 @@ class OpenUploads:
 
     Args:
         stage: makes the place of an upload's bytes.
+        at_once: sees that nobody else puts one at its place that has such a place.
         settle: finishes an upload whose commit somebody began.
         patience_seconds: how long another holder is waited for.
-        keep_seconds: after which an upload may be dropped; none stays open for nearly as long.
     """
 
     def __init__(
@@ -110,18 +110,20 @@ class OpenUploads:
         digests: Digests,
         files: Callable[[UploadSession], FileAccess],
         stage: Callable[[UploadSession], Awaitable[None]],
+        at_once: Callable[[Known], Awaitable[Known]],
         settle: Callable[[Known], Awaitable[Known]],
         patience_seconds: float,
-        keep_seconds: float,
     ) -> None:
         self._leases = leases
         self._sessions = sessions
         self._digests = digests
         self._files = files
         self._stage = stage
+        self._at_once = at_once
         self._settle = settle
         self._patience = patience_seconds
-        self._linger_seconds = min(_LINGER_SECONDS, keep_seconds / 4)
+        # None stays open for nearly as long as an upload is kept.
+        self._linger_seconds = min(_LINGER_SECONDS, sessions.open_seconds / 4)
         self._idle: dict[str, OpenUpload] = {}
         self._tasks: TaskGroup | None = None
 
@@ -216,13 +218,30 @@ class OpenUploads:
                 return known, None
             staging = await self._staging(known.session)
             if staging is not None:
-                return known, staging
-            now = await self._sessions.require(known.session.id)
-            if now.revision == known.revision:
+                now = await self._without_others(known, staging)
+                if now.revision == known.revision:
+                    return known, staging
+            elif (now := await self._sessions.require(known.session.id)).revision == known.revision:
                 # Nobody is finishing it, or that would be recorded: who began it died before its bytes had a place,
                 # or they were lost with the machine that had not written them to its disk.
                 await self._stage(known.session)
             known = now
+
+    async def _without_others(self, known: Known, staging: Staging) -> Known:
+        """An upload as it is once nobody can put it at its place but who has its staging.
+
+        One that was put there has no use for a staging any more.
+        """
+        try:
+            now = await self._at_once(known) if staging.offset == 0 else known
+        except BaseException:
+            await staging.close()
+            raise
+        if now.revision != known.revision:
+            await staging.close()
+        if now.session.state is UploadState.COMMITTED:
+            await self._files(now.session).discard_staging(now.session.id)
+        return now
 
     async def _staging(self, session: UploadSession) -> Staging | None:
         try:

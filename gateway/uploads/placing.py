@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -18,15 +19,12 @@ from gateway.observer import GatewayObserver
 from gateway.quotas import Quotas
 from gateway.uploads.brief import Brief
 from gateway.uploads.session import UploadSession, UploadState
-from gateway.uploads.sessions import Sessions
+from gateway.uploads.sessions import Known, Sessions
 from gateway.uploads.uploaded import uploaded
 
 
 class Placer:
-    """Puts uploads at their places without a record of their beginning: nobody hears of them before their end.
-
-    What a process that dies leaves half done, `words_of` tells of.
-    """
+    """Puts uploads at their places. What a process that dies leaves half done, `words_of` tells of."""
 
     def __init__(
         self,
@@ -55,16 +53,37 @@ class Placer:
             StorageFullError, BackendUnavailableError: no room, or no answer in time. It may be at its place all the
                 same, and is told of later.
         """
-        files, path = self._files(session), session.destination
-        if not isinstance(files, PlacesWhole) or path is None or await self._is_limited(session):
+        if await self._is_limited(session):
             return None
-        note = Brief(session.folder, path).encode()
-        done = replace(session, state=UploadState.COMMITTED, sha256=self._digest(session, data), reserved_bytes=0)
+        return await self._place(replace(session, reserved_bytes=0), data)
 
-        told = Emission(uploaded(done, self._clock.now()), self._sessions.finished(done))
+    async def place_begun(self, known: Known, data: bytes, until: float) -> UploadSession | None:
+        """The same with an upload that was begun, and has reserved its room.
+
+        Args:
+            until: monotonic time until which it may begin.
+        """
+        return await self._place(known.session, data, known, until)
+
+    async def _place(
+        self, session: UploadSession, data: bytes, known: Known | None = None, until: float = math.inf
+    ) -> UploadSession | None:
+        files, path = self._files(session), session.destination
+        if not isinstance(files, PlacesWhole) or path is None:
+            return None
+        done = replace(session, state=UploadState.COMMITTED, sha256=self._digest(session, data))
+        told = Emission(uploaded(done, self._clock.now()), self._sessions.finished(done, known))
         tell: Tell[None] = Tell(lambda _: told.encode())
-        sha256 = bytes.fromhex(done.sha256) if done.sha256 else None
-        if not await files.place_whole(WholeUpload(session.id, data, path, note, sha256), tell):
+        upload = WholeUpload(
+            session.id,
+            data,
+            path,
+            note=Brief(session.folder, path).encode(),
+            sha256=bytes.fromhex(done.sha256) if done.sha256 else None,
+            begun=known is not None,
+            until=until,
+        )
+        if not await files.place_whole(upload, tell):
             return None
         assert tell.place is not None, "what is placed is told of"
         self._relays.wake(session.volume, tell.place, told)
@@ -86,19 +105,29 @@ class Placer:
             raise ChecksumMismatchError("the file is not the one its sha256 was announced of; it was dropped")
         return found
 
-    def words_of(self, volume: VolumeName, arrival: Arrival) -> bytes:
-        """What is told of a file of which its uploader never heard; empty if nobody can say what it was."""
+    def words_of(self, volume: VolumeName, arrival: Arrival, known: Known | None) -> bytes:
+        """What is told of a file of which its uploader never heard; empty if nobody can say what it was.
+
+        Args:
+            known: as it was begun; None: nobody has heard of it.
+        """
         brief = Brief.decode(arrival.note)
         if brief is None:
             return b""
-        session = UploadSession(
-            id=arrival.session,
-            volume=volume,
-            folder=brief.folder,
-            destination=brief.path,
-            length=arrival.size_bytes,
-            expires=arrival.time,
-            sha256=arrival.sha256.hex() if arrival.sha256 else "",
+        begun = (
+            known.session
+            if known is not None
+            else UploadSession(
+                id=arrival.session,
+                volume=volume,
+                folder=brief.folder,
+                destination=brief.path,
+                length=arrival.size_bytes,
+                expires=arrival.time,
+            )
         )
+        sha256 = arrival.sha256.hex() if arrival.sha256 else ""
+        done = replace(begun, state=UploadState.COMMITTED, destination=brief.path, sha256=sha256)
+        record = self._sessions.finished(done, known) if known is not None else None
         # The host's clock, by which files have their times, may be ahead.
-        return Emission(uploaded(session, min(arrival.time, self._clock.now()))).encode()
+        return Emission(uploaded(done, min(arrival.time, self._clock.now())), record).encode()

@@ -46,12 +46,12 @@ def owned(session: UploadSession) -> Change:
     return Index(owner_index(session.owner), session.id)
 
 
-def freed(session: UploadSession) -> list[Change]:
+def freed(session: UploadSession) -> list[Unindex]:
     """Count the bytes of an upload no more."""
     return [Unindex(account_index(account), _member(session)) for account in accounts(session)]
 
 
-def counted_out(session: UploadSession) -> list[Change]:
+def counted_out(session: UploadSession) -> list[Unindex]:
     """Count an upload no more, neither its bytes nor among those of its owner."""
     changes = freed(session)
     if session.owner:

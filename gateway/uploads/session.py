@@ -12,6 +12,7 @@ from domain.errors import PenstockError
 from domain.foreign_names import read_path
 from domain.ids import VFolderId, VolumeName
 from domain.paths import RelativePath
+from gateway.protocol.tus import SMALL_BYTES
 
 #: Longest note, in bytes: file systems keep some 4 KiB of attributes with a file.
 _NOTE_BYTES: Final = 3000
@@ -73,6 +74,8 @@ class UploadSession:
     #: Whether its client has said that it ends where its bytes do, and all of them came; for protocols in which
     #: its length alone does not tell.
     ended: bool = False
+    #: Whether it was begun without a place for its bytes, because all of it may come at once.
+    unstaged: bool = False
     #: Whether it is being dropped: whoever writes to it stops, and nobody finds it any more.
     dropped: bool = False
 
@@ -90,6 +93,12 @@ class UploadSession:
     def is_final(self) -> bool:
         """Whether it is put together from parts."""
         return bool(self.parts)
+
+    @property
+    def may_come_whole(self) -> bool:
+        """Whether one small request may bring all of it, to be put at its place as it is."""
+        is_small = self.length is not None and 0 < self.length <= SMALL_BYTES
+        return is_small and not (self.is_part or self.is_final or self.unpack)
 
     @property
     def is_gone(self) -> bool:
@@ -146,6 +155,7 @@ class UploadSession:
             "sha256": self.sha256,
             "announced_sha512": self.announced_sha512,
             "ended": self.ended,
+            "unstaged": self.unstaged,
             "dropped": self.dropped,
         }
 

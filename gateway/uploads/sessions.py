@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from bus.contract import FIRST_REVISION, Bus, Record
-from bus.emission import NewRecord
+from bus.emission import EmittedRecord
 from bus.relay import Relays
 from domain.catalogue import Change
 from domain.envelope import Envelope
@@ -48,13 +48,14 @@ class Sessions:
         self._records = bus.records
         self._relays = relays
         self._clock = bus.clock
-        self._open_seconds = open_seconds
+        #: How long an upload is kept after its last byte.
+        self.open_seconds = open_seconds
         self._finished_seconds = finished_seconds
 
     @property
     def expiry(self) -> float:
         """When an upload that was just written to may be dropped (Unix time)."""
-        return self._clock.now() + self._open_seconds
+        return self._clock.now() + self.open_seconds
 
     async def create(self, session: UploadSession, changes: Sequence[Change] = ()) -> Known | None:
         """Record a new upload, and in the same step other changes; None if there is another one of its id."""
@@ -70,17 +71,16 @@ class Sessions:
         """Look one up.
 
         Args:
-            volume: where it is, if it may be one that was whole at once: that is recorded when it is told of, and
-                may have been a moment ago. None: it was recorded when it was begun, as all others are.
+            volume: where it is, if it may have been put at its place at once: that is recorded when what the volume
+                has of it is taken over. None: what is recorded is enough.
 
         Raises:
             UnreadableRecordError: a later release has recorded it, and knows what it means.
             PenstockError: the volume's storage failed.
         """
-        record = await self._record(session_id)
-        if record is None and volume is not None:
+        if volume is not None:
             await self._relays.settle(volume)
-            record = await self._record(session_id)
+        record = await self._record(session_id)
         if record is None:
             return None
         try:
@@ -135,16 +135,30 @@ class Sessions:
         )
         return Known(session, known.revision + 1) if replaced else None
 
-    def finished(self, session: UploadSession) -> NewRecord:
-        """The record of an upload that was whole at once."""
-        return NewRecord(session.record, session.document(), self._finished_seconds)
+    def finished(self, session: UploadSession, before: Known | None = None) -> EmittedRecord:
+        """The record of an upload that was whole at once.
+
+        Args:
+            before: as it was begun; None: nobody has heard of it.
+        """
+        return EmittedRecord(
+            session.record,
+            session.document(),
+            self._finished_seconds,
+            before.revision if before is not None else 0,
+            counted_out(before.session) if before is not None else (),
+        )
 
     async def slide(self, known: Known) -> Known:
         """Keep an open upload for longer, if its record is clearly behind."""
-        session = known.session
-        if session.state is not UploadState.OPEN or self.expiry - session.expires <= _SLIDE_SECONDS:
+        if not self.is_behind(known):
             return known
-        return await self.replace(known, replace(session, expires=self.expiry)) or known
+        return await self.replace(known, replace(known.session, expires=self.expiry)) or known
+
+    def is_behind(self, known: Known) -> bool:
+        """Whether an upload that is used now would clearly be dropped too early."""
+        is_open = known.session.state is UploadState.OPEN
+        return is_open and self.expiry - known.session.expires > _SLIDE_SECONDS
 
     async def condemn(self, session_id: str) -> bool:
         """Record that an upload is being dropped, while somebody may still write to it; False if it is not open.

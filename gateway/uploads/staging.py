@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from backends.contract import FileAccess, Synced
+from backends.powers import PlacesWhole
 from domain.paths import ROOT
 from gateway.quotas import Quotas
 from gateway.uploads.session import UploadSession
@@ -20,6 +21,15 @@ class Stager:
     async def find_folder(self, session: UploadSession) -> None:
         """See that the folder is there. Raises NotFoundError."""
         await self._files(session).stat(ROOT)
+
+    async def begin(self, session: UploadSession) -> None:
+        """See that an upload fits, and make its place, unless it is to get that later. Raises as `stage`."""
+        files = self._files(session)
+        if session.unstaged and isinstance(files, PlacesWhole):
+            await self._quotas.judge(session)
+            await files.expect_whole(session.length or 0)
+        else:
+            await self.stage(session)
 
     async def stage(self, session: UploadSession) -> None:
         """See that an upload fits, and make its place.

@@ -18,7 +18,7 @@ _BATCH: Final = 1000
 async def sweep_for_ever(uploads: Uploads, interval_seconds: float) -> None:
     """Sweep at intervals. Whatever goes wrong in one round, the next one comes."""
     while True:
-        await _guarded(uploads.recover())
+        await _guarded(uploads.at_once.recover())
         await anyio.sleep(interval_seconds)
         await _guarded(uploads.sweep(_BATCH))
 

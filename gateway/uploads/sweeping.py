@@ -66,7 +66,7 @@ class Sweep:
         try:
             # Not waiting also means not asking: a writer that is at work keeps its upload.
             async with self._bus.leases.hold(f"upload:{session.id}", wait_seconds=0):
-                known = await self._sessions.load(session.id)
+                known = await self._sessions.load(session.id, session.volume)
                 if known is not None:
                     await self._look_after(known)
             return True

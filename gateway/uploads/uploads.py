@@ -6,13 +6,11 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Final, TypeVar
 
 from loguru import logger
 
 from backends.contract import FileAccess, Volume
-from backends.powers import outboxes
 from bus.contract import Bus
 from bus.relay import Relays
 from domain.errors import FencedError, GoneError, LockedError, NotFoundError, PenstockError, Subject
@@ -25,6 +23,7 @@ from gateway.quotas import Quotas
 from gateway.settings import GatewaySettings
 from gateway.tokens import CollectionClaims, UploadClaims
 from gateway.transfer.receive import Body
+from gateway.uploads.at_once import AtOnce, Expected
 from gateway.uploads.beginning import Beginner, announced
 from gateway.uploads.comparing import ReadBody
 from gateway.uploads.copying import Copier
@@ -84,15 +83,17 @@ class Uploads:
         )
         stager = Stager(self._files, quotas)
         digests = Digests(enabled=settings.upload_digests)
+        patience = max(2 * lease_seconds, YIELD_SECONDS + _GIVING_WAY_SECONDS)
+        self.at_once = AtOnce(volumes, self._files, self.sessions, self._placer, bus.clock, patience)
         self.opened = OpenUploads(
             bus.leases,
             self.sessions,
             digests,
             self._files,
             stager.stage,
+            self.at_once.settled,
             self.finisher.finish,
-            max(2 * lease_seconds, YIELD_SECONDS + _GIVING_WAY_SECONDS),
-            settings.upload_seconds,
+            patience,
         )
         reservations = Reservations(bus.leases, self.sessions, quotas)
         self._parts = Parts(
@@ -157,6 +158,25 @@ class Uploads:
                 yield opened
             except FencedError as error:
                 raise taken_over() from error
+
+    async def expected(
+        self, claims: UploadClaims | CollectionClaims, session_id: str, size: int
+    ) -> Expected | None:
+        """An upload a token may use, and all of which a request brings; None: that has to be found out by `use`."""
+        try:
+            expected = await self.at_once.expected(session_id, size)
+            if expected is not None:
+                self.beginner.check_claims(claims, expected.known.session)
+        except PenstockError:
+            return None  # said again, in the right words, where it is used
+        return expected
+
+    async def untouched(self, claims: UploadClaims | CollectionClaims, session_id: str) -> Known | None:
+        """An upload a token may use, of which no byte has come; None: it may be another. Raises as `look_up`."""
+        known = await self.at_once.untouched(session_id, volume_of(self._volumes, claims.volume).name)
+        if known is not None:
+            self.beginner.check_claims(claims, known.session)
+        return known
 
     async def elsewhere(self, claims: UploadClaims | CollectionClaims, session_id: str) -> UploadSession | None:
         """An unfinished upload that another request has in hand; None: none has. Raises as `look_up`."""
@@ -354,17 +374,6 @@ class Uploads:
     async def sweep(self, limit: int) -> None:
         """Finish commits that were interrupted and drop uploads that expired, up to `limit` of them."""
         await self._sweep.sweep(limit)
-
-    async def recover(self) -> None:
-        """Tell of small uploads whose gateway died when they were at their places, or remove what was not."""
-        for volume, outbox in outboxes(self._volumes).items():
-            try:
-                found = await outbox.recover(partial(self._placer.words_of, volume))
-            except PenstockError as error:
-                logger.warning("looking for uploads nobody told of on {}: {}", volume, error)
-                continue
-            if found:
-                logger.info("{} uploads of a gateway that died were found on {}", found, volume)
 
     def _files(self, session: UploadSession) -> FileAccess:
         return self._volumes[session.volume].files(session.folder)

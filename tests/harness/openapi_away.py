@@ -27,7 +27,7 @@ AWAY = errors.BusBrokenError("Redis is away")
 MANY = {"files": [f"{number:0100}" for number in range(100)]}
 #: What changes a volume's files.
 WRITING = {
-    *("make_directories", "move", "delete", "sync_names", "place_whole"),
+    *("make_directories", "move", "delete", "sync_names", "place_whole", "expect_whole"),
     *("create_staging", "stage_whole", "sync_staging", "commit_staging"),
 }
 #: What asks for limits, or counts.

@@ -11,6 +11,9 @@ from harness.fields import BODY, TUS, metadata
 from harness.line import Line
 from harness.world import FOLDER, Answer, World
 
+#: Bytes of an upload that cannot come whole in one small request.
+LARGE = 100_000
+
 
 @dataclass
 class Collection:

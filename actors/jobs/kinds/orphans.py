@@ -78,8 +78,9 @@ class _Search:
                 continue
             document: dict[str, Any] = dict(record.document)
             await self._doing.passed(0)
-            if document["state"] != "open" or float(document["begun"]) > self._before:
-                continue
+            has_bytes = document["state"] == "open" and not document.get("unstaged")
+            if not has_bytes or float(document["begun"]) > self._before:
+                continue  # it is not said to have any
             folder, session = VFolderId.parse(document["folder"]), str(document["id"])
             try:
                 await self._volume.files(folder).staged_bytes(session)

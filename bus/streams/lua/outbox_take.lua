@@ -1,10 +1,12 @@
--- KEYS outbox events broadcast, then for each event: [record] (changed records)*
--- ARGV part start end since_ms old(0|1) n, then for each: again(0|1) makes(0|1) [document keep_ms] event-id event-bytes
---      n_changes (change)*
+-- KEYS outbox events broadcast, then for each event: [record due] (changed records)*
+-- ARGV part start end since_ms old(0|1) n, then for each:
+--      again(0|1) tells(0|1) [document keep_ms revision name] event-id event-bytes n_changes (change)*
+--      [n_changes (change)*]
 -- -> where the part is after that; nothing is done if it was not at its start. Where all positions are forgotten, an
 --    event may have been written twice, or a part has none whose events are old, so that a backup may have brought it
 --    back, only what was not appended since `since` is appended. Any other part without a position is new: positions
---    and events come and go together.
+--    and events come and go together. A record of revision 0 is made unless it is there. Any other becomes what is
+--    told; if it is at another revision, somebody else may have told the same.
 local outbox, own, all = key(), key(), key()
 local part, start, finish, since, old = arg(), arg(), arg(), arg(), arg()
 local at = redis.call('HGET', outbox, part)
@@ -17,16 +19,26 @@ local function is_there(id)
   return seen[id]
 end
 
+local function tell(record, due, document, keep, revision, present, name)
+  if revision == '0' and present then return end
+  redis.call('HSET', record, 'r', tonumber(present or 0) + 1, 'd', document)
+  redis.call('PEXPIRE', record, keep)
+  redis.call('ZREM', due, name)
+end
+
 for _ = 1, tonumber(arg()) do
-  local again, makes = arg(), arg()
-  local record, document, keep
-  if makes == '1' then record, document, keep = key(), arg(), arg() end
-  local live = not ((again == '1' or forgotten) and is_there(ARGV[a + 1]))
-  if live and record and redis.call('EXISTS', record) == 0 then
-    redis.call('HSET', record, 'r', 1, 'd', document)
-    redis.call('PEXPIRE', record, keep)
+  local again, tells = arg() == '1', arg() == '1'
+  local record, due, document, keep, revision, name, present
+  if tells then
+    record, due = key(), key()
+    document, keep, revision, name = arg(), arg(), arg(), arg()
+    present = redis.call('HGET', record, 'r')
+    again = again or (revision ~= '0' and present ~= revision)
   end
+  local live = not ((again or forgotten) and is_there(ARGV[a + 1]))
+  if live and tells then tell(record, due, document, keep, revision, present, name) end
   append(live, own, all, '')
+  if tells then changes(live) end
 end
 redis.call('HSET', outbox, part, finish)
 return finish

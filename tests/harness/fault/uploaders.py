@@ -68,7 +68,7 @@ class Uploader:
         """Upload until it is over; what was begun is brought to its end."""
         kinds = (
             *(self._by_token, self._by_pieces, self._by_pieces, self._whole, self._in_parts, self._dropped),
-            *(self._resumable, self._resumable),
+            *(self._resumable, self._resumable, self._small, self._small),
         )
         try:
             self._token = str(self._manager("upload-below", relpath=".", owner=f"o{self._number}")["token"])
@@ -103,6 +103,22 @@ class Uploader:
             url = "/" + answer.headers["location"]
             self._send(url, upload.data, checked=True, acked=int(answer.headers["upload-offset"]))
             upload.is_there = True
+
+    def _small(self) -> None:
+        """A small file, begun and then sent in one request, as most clients do; some ask first how far it is."""
+        upload = self._new(self._chance.choice((1, 4096, 60_000)))
+        url: str | None
+        if by_token := self._chance.random() < 0.5:
+            url = f"/upload?token={self._manager('upload', relpath=upload.name, size=len(upload.data))['token']}"
+        else:
+            url = self._create(upload, {"Upload-Length": str(len(upload.data))})
+        if url is None:
+            return
+        acked = 0
+        if self._chance.random() < 0.7 and self._patch(url, 0, upload.data, checked=not by_token) is not None:
+            acked = len(upload.data)
+        self._send(url, upload.data, checked=not by_token, acked=acked)
+        upload.is_there = True
 
     def _in_parts(self) -> None:
         """Parts that are put together."""

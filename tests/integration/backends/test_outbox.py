@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -19,7 +20,7 @@ from backends.contract import Operation, Tell
 from backends.mounted import arrivals, beneath, outbox_parts
 from backends.mounted.area import Area
 from backends.mounted.arrivals import Arrivals
-from backends.mounted.beneath import open_root
+from backends.mounted.beneath import Beneath, open_root
 from backends.mounted.changes import Change
 from backends.mounted.mountinfo import MountedAs
 from backends.mounted.outbox_parts import OutboxParts
@@ -29,7 +30,7 @@ from backends.registry import Site
 from backends.settings import ThreadSettings
 from backends.vfs import open_volume
 from backends.vfs.volume import VfsVolume
-from domain.errors import BackendFaultError, PenstockError, StorageFullError
+from domain.errors import BackendFaultError, NotFoundError, PenstockError, StorageFullError
 from domain.ids import QuotaScopeId, VFolderId, VolumeName
 from domain.paths import RelativePath
 
@@ -504,6 +505,50 @@ async def test_what_leads_nowhere_or_out(volume: VfsVolume, tmp_path: Path, dest
     assert arriving(tmp_path) == await told(volume) == []
 
 
+async def test_what_is_being_stored_is_left_to_who_stores_it(volume: VfsVolume, tmp_path: Path) -> None:
+    files = volume.files(FOLDER)
+    assert await files.is_untouched("ab12")
+    await files.create_staging("ab12", destination=path("a"), length=5)
+    assert not await files.is_untouched("ab12")
+    for begun, placed in ((True, False), (False, True)):
+        whole = replace(upload("a"), begun=begun)
+        assert await files.place_whole(whole, Tell(lambda _: b"x")) == placed
+    await files.discard_staging("ab12")
+    assert await files.is_untouched("ab12")
+    assert await files.place_whole(replace(upload("b"), begun=True), Tell(lambda _: b"x"))
+
+
+async def test_who_stores_it_sees_who_puts_it_at_its_place(
+    volume: VfsVolume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each makes its own first, and looks for the other's then."""
+    files, seen = volume.files(FOLDER), list[object]()
+
+    def look(root: Beneath, session: str) -> bool:
+        seen.append(volume.outbox.arrivals.arriving() if volume.outbox else None)
+        return False
+
+    monkeypatch.setattr(arrivals, "exists", look)
+    assert await files.place_whole(replace(upload("a"), begun=True), Tell(lambda _: b"x"))
+    assert seen == [["ab12"]]
+
+
+async def test_what_is_known_of_it_is_not_so_for_ever(volume: VfsVolume, tmp_path: Path) -> None:
+    late = replace(upload("a"), until=time.monotonic() - 1)
+    assert not await volume.files(FOLDER).place_whole(late, Tell(lambda _: b"x"))
+    assert arriving(tmp_path) == await told(volume) == []
+    assert await volume.files(FOLDER).place_whole(replace(late, until=time.monotonic() + 9), Tell(lambda _: b"x"))
+
+
+async def test_a_file_to_come_is_expected_where_there_is_room(volume: VfsVolume, tmp_path: Path) -> None:
+    await volume.files(FOLDER).expect_whole(5)
+    with pytest.raises(StorageFullError):
+        await volume.files(FOLDER).expect_whole(1 << 60)
+    with pytest.raises(NotFoundError):
+        await volume.files(VFolderId(SCOPE, uuid4())).expect_whole(5)
+    assert not tmp_path.joinpath(*FOLDER.directory, ".upload").exists()
+
+
 async def test_a_note_that_is_too_long(volume: VfsVolume, tmp_path: Path) -> None:
     too_long = WholeUpload("ab12", b"x", path("a"), bytes(200))
     assert not await volume.files(FOLDER).place_whole(too_long, Tell(lambda _: b"x"))
@@ -536,9 +581,12 @@ async def test_what_cannot_be_told_of_now_is_told_of_later(
         nothing_is_taken(patch, volume)
         with pytest.raises(StorageFullError):
             await volume.files(FOLDER).place_whole(upload(), Tell(lambda _: b"it is there"))
-        assert await volume.outbox.recover(lambda arrival: arrival.note) == 0
+        assert not await volume.outbox.recover("ab12", lambda arrival: arrival.note)
     assert len(arriving(tmp_path)) == 1
-    assert await volume.outbox.recover(lambda arrival: arrival.note) == 1
+    assert await volume.outbox.arriving() == ["ab12"]
+    assert await volume.outbox.recover("ab", lambda arrival: arrival.note), "it is another one's"
+    assert await told(volume) == []
+    assert await volume.outbox.recover("ab12", lambda arrival: arrival.note)
     assert await told(volume) == [b"note \xff\0"]
     assert arriving(tmp_path) == []
 
@@ -561,7 +609,7 @@ def test_whenever_its_process_dies_a_small_file_is_told_of_or_not_there(
         died = dies_at(call, CALLS, put)
         found: list[Arrival] = []
         for _ in range(2):
-            mine.recover(lambda arrival, found=found: (found.append(arrival), b"told later")[1])
+            assert mine.recover("ab12", lambda arrival, found=found: (found.append(arrival), b"told later")[1])
         words = entries(parts)[before:]
         assert arriving(tmp_path) == []
         if place.exists():
@@ -589,7 +637,7 @@ def test_who_says_it_may_be_the_second_time_is_known(
     parts = opened(area)
     (tmp_path / ".penstock/arriving" / "ab12.bm90ZQ").write_bytes(b"x")
     os.link(tmp_path / ".penstock/arriving" / "ab12.bm90ZQ", tmp_path / "a")
-    assert arrivals_of(area, parts).recover(lambda arrival: arrival.note) == 1
+    assert arrivals_of(area, parts).recover("ab12", lambda arrival: arrival.note)
     (part,) = names_of(parts)
     assert [(entry.data, entry.again) for entry in parts.read(part, 0)] == [(b"note", True)]
 
@@ -598,18 +646,18 @@ def test_a_file_somebody_is_at_is_left_alone(area: Area, tmp_path: Path, monkeyp
     """Also in the moment before its maker has locked it."""
     parts = opened(area)
     mine = arrivals_of(area, parts)
-    found: list[int] = []
+    found: list[bool] = []
 
     def look(fd: int) -> None:
         monkeypatch.setattr(arrivals, "_LEAST_SECONDS", 0)
-        found.append(arrivals_of(area, parts).recover(lambda _: b"x"))
+        found.append(arrivals_of(area, parts).recover("ab12", lambda _: b"x"))
 
     monkeypatch.setattr(arrivals, "write_out", look)
     with area.mount.below(()) as root:
         assert made(parts, mine.place(root, upload("a"), Tell(lambda _: b"told")))
-    assert found == [0]
+    assert found == [False]
     assert entries(parts) == [b"told"]
     monkeypatch.undo()
     (tmp_path / ".penstock/arriving/cd34.").write_bytes(b"")
-    assert mine.recover(lambda _: b"x") == 0
+    assert not mine.recover("cd34", lambda _: b"x")
     assert arriving(tmp_path) == ["cd34."]

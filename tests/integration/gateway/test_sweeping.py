@@ -14,6 +14,8 @@ from harness.world import World
 from bus.codec import decode_document, encode_document
 from bus.memory.store import StoredRecord
 from domain.errors import BackendUnavailableError
+from domain.ids import VolumeName
+from gateway.uploads.at_once import AtOnce
 from gateway.uploads.finishing import Finisher
 from gateway.uploads.session import UploadSession
 from gateway.uploads.sweeper import sweep_for_ever
@@ -72,9 +74,9 @@ async def test_uploads_of_volumes_of_others_take_nobodys_place(world: World) -> 
     loaded: list[str] = []
     load = world.gate.uploads.sessions.load
 
-    async def noting(session_id: str) -> Any:
+    async def noting(session_id: str, *volume: VolumeName) -> Any:
         loaded.append(session_id)
-        return await load(session_id)
+        return await load(session_id, *volume)
 
     world.gate.uploads.sessions.load = noting  # type: ignore[method-assign]
     await world.gate.uploads.sweep(5)
@@ -132,13 +134,13 @@ async def test_a_volume_that_is_away_is_asked_once(world: World, monkeypatch: py
 async def test_no_defect_ends_the_sweeping(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     rounds: list[str] = []
 
-    async def failing(uploads: Uploads, *_: object) -> None:
+    async def failing(*_: object) -> None:
         rounds.append("")
         if len(rounds) % 2:
             raise RuntimeError("a defect")
 
     monkeypatch.setattr(Uploads, "sweep", failing)
-    monkeypatch.setattr(Uploads, "recover", failing)
+    monkeypatch.setattr(AtOnce, "recover", failing)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(sweep_for_ever, world.gate.uploads, 0.01)
         await world.settled(lambda: len(rounds) > 5)

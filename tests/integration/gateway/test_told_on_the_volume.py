@@ -191,7 +191,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_file_of_a_gateway_that_died_is_told_of_once(world: World) -> None:
     arriving = left_behind(world, "a", placed=True)
     for _ in range(2):
-        await world.gate.uploads.recover()
+        await world.gate.uploads.at_once.recover()
         await world.take_over()
         assert not arriving.exists()
         (event,) = world.events("file.uploaded")
@@ -211,7 +211,7 @@ async def test_what_it_had_told_of_already_is_not_told_again(world: World) -> No
     note = Brief(VFolderId.parse(FOLDER), RelativePath.parse("a")).encode()
     arriving = world.path / ".penstock/arriving" / f"{session}.{arrivals._text(note)}"
     os.link(world.folder / "a", arriving)
-    await world.gate.uploads.recover()
+    await world.gate.uploads.at_once.recover()
     await world.take_over()
     assert not arriving.exists()
     assert len(world.events("file.uploaded")) == 1
@@ -221,7 +221,7 @@ async def test_what_it_had_told_of_already_is_not_told_again(world: World) -> No
 @pytest.mark.usefixtures("at_once")
 async def test_what_was_not_at_its_place_yet_is_gone(world: World) -> None:
     arriving = left_behind(world, "a", placed=False)
-    await world.gate.uploads.recover()
+    await world.gate.uploads.at_once.recover()
     await world.take_over()
     assert not arriving.exists()
     assert not (world.folder / "a").exists()
@@ -234,7 +234,7 @@ async def test_what_nobody_can_explain_is_taken_away_and_nothing_else(world: Wor
         stray = world.path / ".penstock/arriving" / name
         stray.write_bytes(b"x")
         os.link(stray, world.folder / f"of {name}")
-    await world.gate.uploads.recover()
+    await world.gate.uploads.at_once.recover()
     await world.take_over()
     assert not list((world.path / ".penstock/arriving").iterdir())
     assert len(list(world.folder.iterdir())) == 4

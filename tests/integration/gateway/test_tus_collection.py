@@ -10,7 +10,7 @@ import anyio.lowlevel
 import jwt
 import pytest
 from harness.fields import BODY, TUS, metadata
-from harness.tus import Collection
+from harness.tus import LARGE, Collection
 from harness.uploads import let_pass
 from harness.world import OTHER, TOKEN_SECRET, Answer, World, digest, open_world
 
@@ -94,7 +94,7 @@ async def test_of_many_that_are_begun_together_as_many_get_in_as_may(tmp_path: P
         answers: list[Answer] = []
 
         async def begin(number: int) -> None:
-            answers.append(await files.create(3, f"f{number}"))
+            answers.append(await files.create(LARGE, f"f{number}"))
 
         async with anyio.create_task_group() as tasks:
             for number in range(30):

@@ -12,7 +12,7 @@ import anyio
 import pytest
 from harness.fields import BODY, TUS
 from harness.line import Line
-from harness.tus import Collection, is_told_to_try_again, sending
+from harness.tus import LARGE, Collection, is_told_to_try_again, sending
 from harness.world import World
 
 from bus.memory.leases import MemoryLeases
@@ -220,7 +220,7 @@ async def test_dropping_what_is_only_kept_open(world: World, files: Collection) 
 # [A13]
 async def test_who_cannot_have_the_upload_is_told_to_come_back(world: World, files: Collection) -> None:
     """Somebody has it who does not let go, e.g. because its storage stands still."""
-    url = await files.begin(1000)
+    url = await files.begin(LARGE)
     async with world.gate.bus.leases.hold(f"upload:{url.rpartition('/')[2]}", wait_seconds=1):
         assert is_told_to_try_again(await files.patch(url, 0, b"abc"))
         head = await files.head(url)

@@ -15,6 +15,7 @@ from harness.world import World
 from backends.mounted.files import MountedFiles
 from bus.contract import Records
 from domain.errors import BusBrokenError
+from domain.paths import ROOT
 from gateway.tokens import UploadClaims
 from gateway.uploads.session import UploadSession, UploadState
 from gateway.uploads.sessions import Known
@@ -75,7 +76,9 @@ async def staged(world: World, data: bytes) -> tuple[str, UploadSession]:
     token = await world.upload_token("a", len(data))
     claims = world.gate.tokens.read(token, UploadClaims)
     session = (await world.gate.uploads.beginner.create(claims)).session
-    staging = await world.volume.files(session.folder).open_staging(session.id)
+    files = world.volume.files(session.folder)
+    await files.create_staging(session.id, destination=ROOT, length=len(data), note=session.note())
+    staging = await files.open_staging(session.id)
     await staging.append([data])
     await staging.close()
     return token, session

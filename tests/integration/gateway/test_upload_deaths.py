@@ -29,6 +29,8 @@ from domain.ids import VFolderId
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
 DATA = os.urandom(3000)
+#: More than is put at its place in one step.
+LONG = os.urandom(100_000)
 FILES = {"a": os.urandom(500), "d/b": os.urandom(200_000), "d/e/c": b""}
 #: More steps than any of this takes.
 MOST = 200
@@ -240,10 +242,10 @@ async def test_the_power_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     for step, path, life in lives(tmp_path):
         store, durable = MemoryStore(), set[str]()
         async with mortal_world(path, store) as world:
-            token = await world.upload_token("a", len(DATA))
+            token = await world.upload_token("a", len(LONG))
             files = world.volume.files
             world.volume.files = lambda folder, files=files, durable=durable: NotingSyncs(files(folder), durable)
-            await until_death(world, life, world.patch(token, 0, DATA))
+            await until_death(world, life, world.patch(token, 0, LONG))
         for staging in path.rglob(".upload/*"):
             if staging.name not in durable and zeroed:
                 staging.write_bytes(bytes(staging.stat().st_size))
@@ -253,29 +255,29 @@ async def test_the_power_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
         async with next_world(path, store) as world:
             offset = int((await world.client("HEAD", f"/upload?token={token}")).headers["Upload-Offset"])
             offsets.add(offset)
-            assert (offset == len(DATA)) == (world.folder / "a").exists(), step
-            assert (await world.patch(token, offset, DATA[offset:])).status == 204
-            assert (world.folder / "a").read_bytes() == DATA
+            assert (offset == len(LONG)) == (world.folder / "a").exists(), step
+            assert (await world.patch(token, offset, LONG[offset:])).status == 204
+            assert (world.folder / "a").read_bytes() == LONG
         assert len(uploaded(world, "file.uploaded")) == 1, step
         assert not (world.folder / ".upload").exists(), step
         assert not still_counted(store), step
-    assert offsets == {0, len(DATA)}
+    assert offsets == {0, len(LONG)}
 
 
 async def test_what_another_one_has_renamed_is_durable_before_it_is_told_of(tmp_path: Path) -> None:
     store, synced = MemoryStore(), list[tuple[list[str], int]]()
     async with mortal_world(tmp_path, store) as world:
-        token = await world.upload_token("d/a", len(DATA))
+        token = await world.upload_token("d/a", len(LONG))
         files = world.volume.files
         world.volume.files = lambda folder: DyingInCommit(files(folder))
-        assert (await world.patch(token, 0, DATA)).status >= 500
+        assert (await world.patch(token, 0, LONG)).status >= 500
         assert (world.folder / "d" / "a").exists()
         assert not uploaded(world, "file.uploaded")
     async with open_world(tmp_path, store=store) as world:
         files = world.volume.files
         world.volume.files = lambda folder: NotingNames(files(folder), world, "file.uploaded", synced)
         answer = await world.client("HEAD", f"/upload?token={token}")
-        assert answer.headers["Upload-Offset"] == str(len(DATA))
+        assert answer.headers["Upload-Offset"] == str(len(LONG))
         assert len(uploaded(world, "file.uploaded")) == 1
     assert synced == [(["d/a"], 0)]
 

@@ -191,13 +191,14 @@ async def test_a_commit_that_was_broken_off_is_finished(
 ) -> None:
     """A gateway dies when it has put a file at its place; the sweeper of another one tells of it."""
     url = await files.begin(6, None, Upload_Metadata=named(f"{TOLD}/{NAME_TOLD}"))
+    assert (await files.patch(url, 0, b"abc")).status == 204
 
     async def dies(*args: object) -> None:
         raise anyio.ClosedResourceError
 
     with monkeypatch.context() as patch:
         patch.setattr(world.gate.uploads.finisher, "_commit", dies)
-        assert (await files.patch(url, 0, b"abcdef")).status == 500
+        assert (await files.patch(url, 3, b"def")).status == 500
     assert told(world) == []
     for record in world.store.records.values():
         record.due = 0.0 if record.due is not None else None
@@ -213,7 +214,7 @@ async def test_a_small_one_of_a_gateway_that_died_is_told_of(world: World, monke
     arriving = world.path / ".penstock/arriving" / f"{SESSION}.{arrivals._text(note)}"
     arriving.write_bytes(DATA)
     os.link(arriving, world.folder / os.fsdecode(DIRECTORY) / os.fsdecode(NAME))
-    await world.gate.uploads.recover()
+    await world.gate.uploads.at_once.recover()
     await world.take_over()
     assert not arriving.exists()
     assert told(world) == [f"{TOLD}/{NAME_TOLD}"]

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 import anyio
 import pytest
+from harness.tus import LARGE
 from harness.world import FOLDER, OTHER, World, digest
 
 from actors.jobs.contract import WorkJob
@@ -128,10 +129,11 @@ async def orphans(world: World) -> None:
     record = folder_record(VFolderId.parse(member.rpartition("@")[0]), DISK)
     world.store.view.records[record] = {"created": "1"}
     # Bytes of an upload without a record, and the reverse.
-    session = await world.upload_token("x.bin", 10)
+    session = await world.upload_token("x.bin", LARGE)
     await world.client("HEAD", f"/upload?token={session}", headers={"Tus-Resumable": "1.0.0"})
     for path in (world.folder / ".upload").iterdir():
         path.unlink()
+    await world.upload_token("y.bin", 10)  # it has none before all of it comes
     bytes_of_nobody = world.folder / ".upload" / ("0" * 32)
     bytes_of_nobody.write_bytes(b"12345")
     # In the area, what no note speaks of.

@@ -24,7 +24,10 @@ def test_what_a_download_needs_is_read() -> None:
     "lines",
     [
         ("POST /download HTTP/1.1", HOST),
-        ("PATCH /files HTTP/1.1", HOST, "Content-Length: 0"),
+        ("PUT /files HTTP/1.1", HOST, "Content-Length: 0"),
+        ("PATCH /upload?token=x HTTP/1.1", HOST, "Content-Length: 0", "Upload-Length: 0"),
+        ("PATCH /upload?token=x HTTP/1.1", HOST, "Content-Length: 0", "Upload-Checksum: md5 a"),
+        ("PATCH /upload?token=x HTTP/1.1", HOST, "Upload-Offset: 0"),
         (FIRST, HOST, "Upload-Length: 1"),
         (POST, HOST, "Content-Length: 1"),
         (POST, HOST, "Content-Length: +0"),
@@ -92,3 +95,13 @@ def test_bodies_are_small(count: int, is_read: bool) -> None:
 @pytest.mark.parametrize("end", ["\r\n\r\n", "\r\n\r\n12", "\r\n\r\n1234"])
 def test_a_body_in_pieces_or_with_something_behind_it_is_left(end: str) -> None:
     assert read(POST, HOST, "Content-Length: 3", end=end) is None
+
+
+def test_what_the_bytes_of_one_that_was_begun_need_is_read() -> None:
+    fields = ["Content-Length: 1", "Upload-Offset: 0", "Content-Type: application/offset+octet-stream"]
+    assert read("PATCH /upload?token=a.b HTTP/1.1", HOST, *fields, end="\r\n\r\nx") == SimpleRequest(
+        "PATCH",
+        "/upload?token=a.b",
+        {"Content-Length": "1", "Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"},
+        b"x",
+    )

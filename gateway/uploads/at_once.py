@@ -1,0 +1,174 @@
+"""Small uploads that were begun, and all of which one request brings: put at their places in one step.
+
+Such an upload has no staging and nobody takes its lease. What keeps two from it lies on the volume, which no
+other host has: whoever puts it at its place shows that there first and looks for a staging then; whoever stores it
+in the ordinary way makes its staging first and looks then (`settled`). So one of the two sees the other, and lets
+it go on.
+
+It is recorded as finished when the bus takes over what was written of it, a moment later; `Sessions.load` has that
+done first where it matters.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import anyio
+from loguru import logger
+
+from backends.contract import FileAccess, Volume
+from backends.powers import Arrival, Outbox, PlacesWhole, outboxes
+from bus.contract import Clock
+from domain.errors import BackendUnavailableError, LockedError, PenstockError, StorageFullError, Subject
+from domain.ids import VolumeName
+from gateway.uploads.placing import Placer
+from gateway.uploads.session import UploadSession, UploadState
+from gateway.uploads.sessions import Known, Sessions
+
+#: For how long what is recorded of an upload is relied on, in seconds.
+_FRESH_SECONDS: Final = 1.0
+#: Uploads remembered at most that are left to the usual steps.
+_REMEMBERED: Final = 1000
+#: How often it is looked whether somebody who is at it has come to an end, in seconds.
+_LOOK_SECONDS: Final = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """An upload of which no byte has come."""
+
+    known: Known
+    #: Monotonic time until which that may be relied on, in seconds.
+    until: float
+
+
+class AtOnce:
+    """Uploads that come in one piece.
+
+    Args:
+        patience_seconds: how long somebody else who is at one is waited for.
+    """
+
+    def __init__(
+        self,
+        volumes: Mapping[VolumeName, Volume],
+        files: Callable[[UploadSession], FileAccess],
+        sessions: Sessions,
+        placer: Placer,
+        clock: Clock,
+        patience_seconds: float,
+    ) -> None:
+        self._outboxes: dict[VolumeName, Outbox] = outboxes(volumes)
+        self._files = files
+        self._sessions = sessions
+        self._placer = placer
+        self._clock = clock
+        self._patience = patience_seconds
+        #: Those that could not be put at their places: most likely something stands there.
+        self._left: OrderedDict[str, None] = OrderedDict()
+
+    async def expected(self, session_id: str, size: int) -> Expected | None:
+        """An upload all of which a request brings; None if it is not known to be one.
+
+        Raises:
+            UnreadableRecordError: a later release has recorded it.
+        """
+        if session_id in self._left:
+            return None
+        until = time.monotonic() + _FRESH_SECONDS
+        known = await self._sessions.load(session_id)
+        is_one = known is not None and self._is_expected(known.session) and known.session.length == size
+        return Expected(known, until) if known is not None and is_one else None
+
+    async def untouched(self, session_id: str, volume: VolumeName) -> Known | None:
+        """An upload of which surely no byte has come, and that need not be recorded anew; None: it may be another.
+
+        Raises as `expected`, and PenstockError: the storage failed.
+        """
+        known = await self._sessions.load(session_id, volume) if volume in self._outboxes else None
+        if known is None or not self._is_expected(known.session) or self._sessions.is_behind(known):
+            return None
+        files = self._files(known.session)
+        return known if isinstance(files, PlacesWhole) and await files.is_untouched(session_id) else None
+
+    def _is_expected(self, session: UploadSession) -> bool:
+        """Whether it could be put at its place at once, going by its record."""
+        return (
+            session.unstaged
+            and session.may_come_whole
+            and session.volume in self._outboxes
+            and session.state is UploadState.OPEN
+            and not (session.dropped or session.ended or session.announced_sha512)
+            and session.floor is None
+            and session.expires > self._clock.now()
+        )
+
+    async def place(self, expected: Expected, data: bytes) -> UploadSession | None:
+        """Make a file of an upload; None if that has to be done in the usual steps, and nothing is at its place.
+
+        Raises:
+            StorageFullError, BackendUnavailableError: no room, or no answer in time. It may be at its place all the
+                same, and is told of later.
+        """
+        try:
+            done = await self._placer.place_begun(expected.known, data, expected.until)
+        except (StorageFullError, BackendUnavailableError):
+            raise
+        except PenstockError:
+            done = None  # said again, in the right words, where it is done in the usual steps
+        if done is None:
+            self._leave(expected.known.session.id)
+        return done
+
+    def _leave(self, session_id: str) -> None:
+        """Remember not to try it again."""
+        self._left[session_id] = None
+        while len(self._left) > _REMEMBERED:
+            self._left.popitem(last=False)
+
+    async def settled(self, known: Known) -> Known:
+        """An upload that has a staging, as it is now that nobody puts it at its place at once any more.
+
+        What somebody who died has put there is told of.
+
+        Raises:
+            LockedError: somebody is still at it.
+            NotFoundError (subject upload), GoneError: it is not there any more.
+        """
+        session = known.session
+        outbox = self._outboxes.get(session.volume)
+        if outbox is None or not session.unstaged:
+            return known
+        with anyio.move_on_after(self._patience) as waiting:
+            while not await outbox.recover(session.id, partial(self._words, session.volume, known)):
+                await anyio.sleep(_LOOK_SECONDS)
+        if waiting.cancelled_caught:
+            raise LockedError("another request is bringing the upload", subject=Subject.UPLOAD)
+        return await self._sessions.require(session.id, session.volume)
+
+    async def recover(self) -> None:
+        """Tell of all uploads whose gateway died when they were at their places, or remove what was not."""
+        for volume, outbox in self._outboxes.items():
+            try:
+                found = [one for one in await outbox.arriving() if await self._told(volume, outbox, one)]
+            except PenstockError as error:
+                logger.warning("looking for uploads nobody told of on {}: {}", volume, error)
+                continue
+            if found:
+                logger.info("{} uploads of a gateway that died were found on {}", len(found), volume)
+
+    async def _told(self, volume: VolumeName, outbox: Outbox, session_id: str) -> bool:
+        known = await self._sessions.load(session_id)
+        return await outbox.recover(session_id, partial(self._words, volume, known))
+
+    def _words(self, volume: VolumeName, known: Known | None, arrival: Arrival) -> bytes:
+        """What is told of a file of which its uploader never heard; empty if nothing is to be."""
+        if known is not None and known.session.state is UploadState.COMMITTED:
+            return b""
+        is_live = known is not None and known.session.is_live
+        return self._placer.words_of(volume, arrival, known if is_live else None)

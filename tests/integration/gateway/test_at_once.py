@@ -1,0 +1,543 @@
+"""Small uploads that were begun, and come whole in one request: they are put at their places in one step.
+
+Each is told of once and counted no more, however many bring it, ask for it, drop it or die meanwhile.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+import pytest
+from harness.dying import dies_at
+from harness.fields import BODY, checksum
+from harness.line import Line
+from harness.tus import LARGE, Collection
+from harness.uploads import change, let_pass, reserved, session_of
+from harness.world import FOLDER, Answer, World, digest, open_world
+
+from backends.contract import Tell
+from backends.mounted import arrivals, beneath
+from backends.mounted.changes import Change
+from backends.mounted.files import MountedFiles
+from backends.mounted.mountinfo import MountedAs
+from backends.powers import WholeUpload
+from bus import relay
+from domain.errors import BackendUnavailableError
+from gateway.uploads.at_once import AtOnce, Expected
+from gateway.uploads.reserved import owner_index
+from gateway.uploads.session import UploadSession
+
+pytestmark = [pytest.mark.anyio, pytest.mark.folder]
+
+DATA = random.Random(1).randbytes(4096)
+BODIES = {"all": DATA, "rest": DATA[1:], "first": DATA[:1], "nothing": b"", "more": DATA + b"x"}
+FRONTS = ("token", "named", "bearer", "query")
+#: A field that nobody heeds, but makes a request no simple one.
+ORDINARY = {"X-Unheard-Of": "1"}
+#: Calls between which a process may die while it puts a file at its place.
+CALLS = ("open", "write", "pwritev", "setxattr", "link", "mkdir", "fdatasync", "unlink", "close")
+
+
+@pytest.fixture(autouse=True)
+def ordered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the tests run on is taken for a file system that keeps the order of changes."""
+    monkeypatch.setattr(beneath, "mounted_as", lambda path: MountedAs("/", "direct", "", "", "ext4"))
+
+
+@pytest.fixture
+def placed(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """What came of each try to put one at its place."""
+    found: list[bool] = []
+    place = AtOnce.place
+
+    async def noting(at_once: AtOnce, expected: Expected, data: bytes) -> UploadSession | None:
+        done = await place(at_once, expected, data)
+        found.append(done is not None)
+        return done
+
+    monkeypatch.setattr(AtOnce, "place", noting)
+    return found
+
+
+@dataclass
+class Begun:
+    """An upload of which no byte has come."""
+
+    session: str
+    target: str
+    #: Fields of who may use it.
+    fields: dict[str, str]
+
+
+async def begin(world: World, front: str, name: str = "new/a", size: int = len(DATA)) -> Begun:
+    """Begin one by one of the ways there are."""
+    if front in ("token", "named"):
+        token = await world.upload_token(name, size)
+        session = session_of(token)
+        if front == "token":
+            return Begun(session, f"/upload?token={token}", {})
+        return Begun(session, f"/files/{session}", {"Authorization": f"Bearer {token}"})
+    collection = await Collection.open(world)
+    url = await collection.begin(size, name)
+    session = url.rpartition("/")[2]
+    if front == "bearer":
+        return Begun(session, url, {"Authorization": f"Bearer {collection.token}"})
+    return Begun(session, f"{url}?token={collection.token}", {})
+
+
+async def send(world: World, begun: Begun, data: bytes = DATA, *, method: str = "PATCH", **more: str) -> Answer:
+    """A request in one piece, on a connection of its own; a field that is empty is left out."""
+    dashed = {name.replace("_", "-"): value for name, value in more.items()}
+    told = {"Content-Length": str(len(data)), **BODY, "Upload-Offset": "0", **begun.fields, **dashed}
+    lines = [f"{name}: {value}" for name, value in told.items() if value]
+    head = [f"{method} {begun.target} HTTP/1.1", "Host: x", *lines]
+    async with Line.open(world) as line:
+        line.head("GET", "/", {})
+        assert (await line.answer()).status == 200
+        line.send("\r\n".join([*head, "", ""]).encode() + data)
+        answer = await line.answer(method)
+    if world.relays:
+        await world.take_over()
+    return answer
+
+
+async def look(world: World, begun: Begun) -> tuple[int, str | None]:
+    answer = await send(world, begun, b"", method="HEAD", Content_Type="", Upload_Offset="", Content_Length="")
+    return answer.status, answer.headers.get("Upload-Offset")
+
+
+def comparable(answer: Answer) -> tuple[int, dict[str, str], bytes]:
+    passing = {"Date", "X-Request-ID", "Upload-Expires", "Upload-Metadata"}
+    return answer.status, {name: told for name, told in answer.headers.items() if name not in passing}, answer.body
+
+
+def owned(world: World) -> set[str]:
+    """Unfinished uploads, as they count among those of their owners."""
+    indexes = world.store.view.indexes
+    return set().union(*(found for name, found in indexes.items() if name.startswith(owner_index(""))))
+
+
+def told(world: World) -> list[str]:
+    """Which uploads were told of."""
+    return [str(event.body["session"]) for event in world.events("file.uploaded")]
+
+
+# --- the same, whoever takes it -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("front", FRONTS)
+async def test_it_makes_no_difference_who_takes_it(
+    world: World, placed: list[bool], front: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once, by the HTTP library, and in the ordinary steps."""
+    answers = []
+    for turn in range(3):
+        begun = await begin(world, front, f"new/{turn}")
+        assert await look(world, begun) == (200, "0")
+        assert not (world.folder / ".upload").exists()
+        with monkeypatch.context() as patch:
+            if turn == 2:
+                patch.setattr(AtOnce, "_is_expected", lambda *_: False)
+            answers.append(await send(world, begun, **(ORDINARY if turn else {})))
+        assert (world.folder / f"new/{turn}").read_bytes() == DATA
+        assert await look(world, begun) == (200, str(len(DATA)))
+        assert (await send(world, begun)).status == 409
+        if front != "token":
+            assert (await send(world, begun, b"", method="GET", Content_Length="")).body == DATA
+    assert placed == [True, True]
+    assert answers[0].status == 204
+    assert comparable(answers[0]) == comparable(answers[1]) == comparable(answers[2])
+    events = [{**event.body, "session": "", "path": ""} for event in world.events("file.uploaded")]
+    assert events == [events[0]] * 3
+    assert events[0]["sha256"] == digest(DATA)
+    assert "replaced_bytes" not in events[0]
+    counts = [(one.method, one.endpoint, one.status) for one in world.watching.answers if one.method == "PATCH"]
+    assert len(set(counts[::2])) == 1
+    assert not (world.folder / ".upload").exists()
+    assert not owned(world)
+
+
+@pytest.mark.parametrize("front", FRONTS)
+@pytest.mark.parametrize(
+    ("more", "sent", "status"),
+    [
+        ({"Upload-Offset": "1"}, "rest", 409),
+        ({"Upload-Offset": ""}, "all", 400),
+        ({"Upload-Offset": "x"}, "all", 400),
+        ({"Upload-Length": "4096"}, "all", 204),
+        ({"Upload-Length": "4097"}, "all", 400),
+        ({"Upload-Checksum": checksum(DATA)}, "all", 204),
+        ({"Upload-Checksum": checksum(b"others")}, "all", 460),
+        ({"Upload-Checksum": "nonsense"}, "all", 400),
+        ({"Origin": "https://a.example"}, "all", 204),
+        ({}, "first", 204),
+        ({}, "nothing", 204),
+        ({}, "more", 413),
+        ({"Tus-Resumable": ""}, "all", {"token": 204}),
+        ({"Content-Type": "text/plain"}, "all", {"token": 204}),
+        ({"Authorization": "Bearer nonsense"}, "all", {"token": 204}),
+    ],
+)
+async def test_everything_else_is_answered_as_ever(
+    world: World,
+    front: str,
+    more: dict[str, str],
+    sent: str,
+    status: int | dict[str, int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = BODIES[sent]
+    dashed = {name.replace("-", "_"): value for name, value in more.items()}
+    seen = []
+    for turn in range(3):
+        begun = await begin(world, front, f"new/{turn}")
+        with monkeypatch.context() as patch:
+            if turn == 2:
+                patch.setattr(AtOnce, "_is_expected", lambda *_: False)
+            answer = await send(world, begun, data, **dashed, **(ORDINARY if turn else {}))
+        place = world.folder / f"new/{turn}"
+        found = place.read_bytes() if place.exists() else None
+        seen.append((comparable(answer), await look(world, begun), found, told(world).count(begun.session)))
+    expected = status if isinstance(status, int) else status.get(front)
+    assert seen[0] == seen[1] == seen[2]
+    answered = seen[0][0][0]
+    assert answered == expected if expected is not None else answered >= 400
+    assert seen[0][2:] == ((DATA, 1) if data == DATA and answered == 204 else (None, 0))
+
+
+@pytest.mark.parametrize("front", ["token", "bearer"])
+@pytest.mark.parametrize("there", ["file", "directory", "parent", "link", "nothing"])
+async def test_what_is_in_its_way(world: World, front: str, there: str) -> None:
+    """Where nothing stands it is put there; a file that stands there is replaced; the rest is refused."""
+    seen, away = [], world.path / "away"
+    away.mkdir()
+    for turn, more in enumerate(({}, ORDINARY)):
+        name = f"{turn}/a"
+        begun = await begin(world, front, name)
+        (world.folder / str(turn)).mkdir()
+        if there == "file":
+            (world.folder / name).write_bytes(b"old")
+        elif there == "directory":
+            (world.folder / name).mkdir()
+        elif there == "parent":
+            (world.folder / str(turn)).rmdir()
+            (world.folder / str(turn)).write_bytes(b"no directory")
+        elif there == "link":
+            (world.folder / str(turn)).rmdir()
+            (world.folder / str(turn)).symlink_to(away)
+        answer = await send(world, begun, **more)
+        replaced = [event.body.get("replaced_bytes") for event in world.events("file.uploaded")]
+        seen.append((answer.status, await look(world, begun), replaced[turn:]))
+        if answer.status == 204:
+            assert (world.folder / name).read_bytes() == DATA
+    assert seen[0] == seen[1]
+    assert (seen[0][0] == 204) == (there in ("file", "nothing"))
+    assert seen[0][2] == {"file": [3], "nothing": [None]}.get(there, [])
+    assert sorted(place.name for place in away.iterdir()) == []
+
+
+@pytest.mark.parametrize("front", ["token", "bearer"])
+async def test_one_that_comes_in_pieces(world: World, placed: list[bool], front: str) -> None:
+    begun = await begin(world, front)
+    assert (await send(world, begun, DATA[:100])).status == 204
+    assert await look(world, begun) == (200, "100")
+    assert (await send(world, begun, DATA)).status == 409
+    assert (await send(world, begun, DATA[100:], Upload_Offset="100")).status == 204
+    assert (world.folder / "new/a").read_bytes() == DATA
+    assert (told(world), any(placed)) == ([begun.session], False)
+
+
+async def test_a_body_that_comes_behind_its_head(world: World) -> None:
+    begun = await begin(world, "token")
+    async with Line.open(world) as line:
+        line.head("PATCH", begun.target, {**BODY, "Upload-Offset": "0", "Content-Length": str(len(DATA))})
+        await anyio.sleep(0.05)
+        line.send(DATA[:1000])
+        await anyio.sleep(0.05)
+        assert (await look(world, begun))[0] == 200
+        line.send(DATA[1000:])
+        await line.answer()
+    _, offset = await look(world, begun)
+    if offset != str(len(DATA)):
+        assert (await send(world, begun, DATA[int(offset or 0) :], Upload_Offset=str(offset))).status == 204
+    assert (world.folder / "new/a").read_bytes() == DATA
+    assert told(world) == [begun.session]
+
+
+# --- limits ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("front", ["token", "bearer"])
+async def test_limits_hold_and_nothing_stays_reserved(world: World, placed: list[bool], front: str) -> None:
+    body = {"volume": "disk", "vfid": FOLDER, "options": {"limit_bytes": 10_000}}
+    assert (await world.manager("PUT", "/folder/quota", body)).status == 204
+    first, second = await begin(world, front, "a"), await begin(world, front, "b")
+    too_much = {"volume": "disk", "vfid": FOLDER, "relpath": "c", "size": 4096}
+    for begun, left in ((first, [4096]), (second, [])):
+        assert (await world.manager("POST", "/folder/file/upload", too_much)).status == 413
+        assert (await send(world, begun)).status == 204
+        assert reserved(world) == left
+    assert (await world.manager("POST", "/folder/file/upload", too_much)).status == 413
+    assert (
+        await world.manager("POST", "/folder/file/upload", {**too_much, "size": 10_000 - 2 * 4096})
+    ).status == 200
+    assert placed == [True, True]
+
+
+@pytest.mark.gateway(uploads_per_owner=2)
+async def test_owners_may_begin_as_many_as_before(world: World) -> None:
+    """Though what is finished is only known to be when it was taken over."""
+    for number in range(6):
+        begun = await begin(world, "bearer", f"f{number}")
+        assert (await send(world, begun)).status == 204
+
+
+# --- many at once, and the moment before it is known ----------------------------------------------------
+
+
+@pytest.fixture
+async def halted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+    """A gateway that says nothing to the bus of what it has written down."""
+    monkeypatch.setattr(relay, "_LOOK_SECONDS", 1000.0)
+    monkeypatch.setattr(relay, "_LULL_SECONDS", 1000.0)
+    async with open_world(tmp_path, relays=False) as found:
+        await found.make_folder()
+        yield found
+
+
+@pytest.mark.parametrize("front", ["token", "bearer"])
+async def test_whoever_asks_for_it_is_told_that_it_is_finished(halted: World, front: str) -> None:
+    begun = await begin(halted, front)
+    assert (await send(halted, begun)).status == 204
+    assert told(halted) == []
+    assert await look(halted, begun) == (200, str(len(DATA)))
+    assert told(halted) == [begun.session]
+
+
+async def test_whoever_drops_it_then_drops_one_that_is_finished(halted: World) -> None:
+    begun = await begin(halted, "bearer")
+    assert (await send(halted, begun)).status == 204
+    assert (await send(halted, begun, b"", method="DELETE", Content_Type="", Upload_Offset="")).status == 204
+    await halted.take_over()
+    assert (await look(halted, begun))[0] == 410
+    assert (told(halted), (halted.folder / "new/a").read_bytes()) == ([begun.session], DATA)
+    assert not owned(halted)
+
+
+async def test_the_sweeper_knows_that_it_is_finished(halted: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = await begin(halted, "bearer")
+    assert (await send(halted, begun)).status == 204
+    let_pass(monkeypatch, 3 * 24 * 3600)
+    await halted.gate.uploads.sweep(10)
+    assert told(halted) == [begun.session]
+    let_pass(monkeypatch, 0)
+    assert await look(halted, begun) == (200, str(len(DATA)))
+
+
+@pytest.mark.parametrize("front", ["token", "bearer"])
+async def test_where_its_record_is_lost_meanwhile_it_is_finished_all_the_same(halted: World, front: str) -> None:
+    begun = await begin(halted, front)
+    assert (await send(halted, begun)).status == 204
+    halted.store.records.clear()
+    assert await look(halted, begun) == (200, str(len(DATA)))
+    assert told(halted) == [begun.session]
+
+
+async def test_one_that_expired_is_not_put_at_its_place(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = await begin(world, "bearer")
+    change(world, begun.session, expires=1.0)
+    await world.gate.uploads.sweep(10)
+    assert (await send(world, begun)).status == 410
+    assert not (world.folder / "new").exists()
+
+
+@pytest.mark.parametrize("front", ["token", "bearer"])
+@pytest.mark.parametrize("gateways", [1, 2])
+async def test_many_bring_the_same_at_once(world: World, front: str, gateways: int) -> None:
+    """Also by several gateways, some in one piece and some not."""
+    async with other_gateways(world, gateways - 1) as worlds:
+        for turn in range(10):
+            begun = await begin(world, front, f"f{turn}")
+            answers: list[Answer] = []
+
+            async def bring(where: World, data: bytes, begun: Begun = begun, to: list[Answer] = answers) -> None:
+                to.append(await send(where, begun, data, **(ORDINARY if len(data) % 2 else {})))
+
+            async with anyio.create_task_group() as tasks:
+                for number in range(4):
+                    tasks.start_soon(bring, worlds[number % gateways], DATA)
+                tasks.start_soon(bring, worlds[-1], DATA[: turn * 100 + 1])
+            assert {answer.status for answer in answers} <= {204, 409, 413, 423}
+            status, offset = await look(world, begun)
+            assert status == 200
+            if offset != str(len(DATA)):
+                rest = DATA[int(offset or 0) :]
+                assert (await send(world, begun, rest, Upload_Offset=str(offset))).status == 204
+            assert (world.folder / f"f{turn}").read_bytes() == DATA
+            assert told(world).count(begun.session) == 1
+    assert not (world.folder / ".upload").exists()
+    assert not owned(world)
+
+
+@asynccontextmanager
+async def other_gateways(world: World, count: int) -> AsyncIterator[list[World]]:
+    if count == 0:
+        yield [world]
+        return
+    async with open_world(world.path, store=world.store) as other:
+        yield [world, other]
+
+
+# --- somebody stands still, or dies, in the middle of it ------------------------------------------------
+
+
+class Standing:
+    """Has whoever comes to one step stand still there until it is let go on."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, name: str) -> None:
+        self.reached = threading.Event()
+        self.may_go = threading.Event()
+        real = getattr(arrivals, name)
+
+        def stand(*args: object) -> object:
+            self.reached.set()
+            assert self.may_go.wait(20)
+            return real(*args)
+
+        patch.setattr(arrivals, name, stand)
+
+
+@pytest.mark.parametrize("front", ["token", "bearer"])
+@pytest.mark.parametrize("asked", ["HEAD", "PATCH", "DELETE"])
+@pytest.mark.parametrize("step", ["write_out", "parent_of"])
+async def test_who_comes_while_it_is_put_there(
+    world: World, monkeypatch: pytest.MonkeyPatch, front: str, asked: str, step: str
+) -> None:
+    """Before or after it was seen that nobody has a staging of it."""
+    if (front, asked) == ("token", "DELETE"):
+        return  # there is none
+    begun, answers = await begin(world, front, "a"), dict[str, Answer | tuple[int, str | None]]()
+
+    async def first() -> None:
+        answers["first"] = await send(world, begun)
+
+    async def second() -> None:
+        if asked == "HEAD":
+            answers["second"] = await look(world, begun)
+        else:
+            body = DATA if asked == "PATCH" else b""
+            more = {} if asked == "PATCH" else {"Content_Type": "", "Upload_Offset": ""}
+            answers["second"] = await send(world, begun, body, method=asked, **more)
+
+    with monkeypatch.context() as patch:
+        standing = Standing(patch, step)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(first)
+            await world.settled(standing.reached.is_set)
+            tasks.start_soon(second)
+            await anyio.sleep(0.3)
+            standing.may_go.set()
+    last = answers["first"]
+    assert isinstance(last, Answer)
+    status, offset = await look(world, begun)
+    is_there = (world.folder / "a").exists()
+    assert told(world).count(begun.session) == int(is_there)
+    assert not (world.folder / ".upload").exists() or offset == "0"
+    if asked == "DELETE":
+        assert last.status in (204, 410, 423)
+        return
+    assert last.status in (204, 409, 423)
+    assert status == 200
+    if offset != str(len(DATA)):
+        assert (await send(world, begun)).status == 204
+    assert (world.folder / "a").read_bytes() == DATA
+    assert told(world) == [begun.session]
+
+
+def made(mounted: MountedFiles, change: Change[bool]) -> None:
+    """Make a change, as a volume's thread does, but here."""
+    assert mounted._outbox is not None
+    try:
+        words = next(change)
+        while words is None:
+            words = next(change)
+        change.send(mounted._outbox.written.put_all([words])[0])
+    except StopIteration:
+        return
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("front", ["token", "bearer"])
+@pytest.mark.parametrize("next_comes", ["HEAD", "PATCH", "nobody"])
+async def test_whenever_its_gateway_dies_it_is_told_of_once(
+    world: World, monkeypatch: pytest.MonkeyPatch, front: str, next_comes: str
+) -> None:
+    """Before any call of the system; and whoever comes next finds it at its place, or not begun."""
+    monkeypatch.setattr(arrivals, "_LEAST_SECONDS", 0)
+    outcomes = set()
+    for call in range(1, 100):
+        name, died = f"d{call}/a", list[bool]()
+        begun = await begin(world, front, name)
+
+        async def place(
+            mounted: MountedFiles, upload: WholeUpload, tell: Tell[None], call: int = call, died: list[bool] = died
+        ) -> bool:
+            assert mounted._outbox is not None
+            change = mounted._begin(mounted._outbox.arrivals.place, upload, tell)
+            died.append(dies_at(call, CALLS, lambda: made(mounted, change())))
+            raise BackendUnavailableError("its gateway is dead")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(MountedFiles, "place_whole", place)
+            assert (await send(world, begun)).status == 503
+        if next_comes == "PATCH":
+            await send(world, begun)
+        elif next_comes == "nobody":
+            await world.gate.uploads.at_once.recover()
+            await world.take_over()
+        status, offset = await look(world, begun)
+        path = world.folder / name
+        assert status == 200
+        assert (offset, path.exists()) in (("0", False), (str(len(DATA)), True)), call
+        assert told(world).count(begun.session) == int(path.exists())
+        outcomes.add(path.exists())
+        if not path.exists():
+            assert (await send(world, begun)).status == 204
+        assert path.read_bytes() == DATA
+        assert told(world).count(begun.session) == 1
+        await world.gate.uploads.at_once.recover()
+        assert not list((world.path / ".penstock/arriving").iterdir())
+        assert told(world).count(begun.session) == 1
+        if not died[0]:
+            break
+    assert not died[0]
+    assert outcomes == ({True} if next_comes == "PATCH" else {True, False})
+    assert not (world.folder / ".upload").exists()
+    assert not owned(world)
+
+
+async def test_one_that_is_too_long_for_this_has_a_staging(world: World, placed: list[bool]) -> None:
+    data = os.urandom(LARGE)
+    begun = await begin(world, "bearer", size=LARGE)
+    assert len(list((world.folder / ".upload").iterdir())) == 1
+    assert (await send(world, begun, data)).status == 204
+    assert (world.folder / "new/a").read_bytes() == data
+    assert placed == []
+
+
+async def test_a_file_that_was_announced_and_is_another_one_is_dropped(world: World, placed: list[bool]) -> None:
+    collection = await Collection.open(world)
+    announced = checksum(b"x" * len(DATA))
+    url = await collection.begin(len(DATA), Upload_Checksum=announced)
+    begun = Begun(url.rpartition("/")[2], url, {"Authorization": f"Bearer {collection.token}"})
+    assert (await send(world, begun)).status == 460
+    assert (await look(world, begun))[0] == 410
+    assert placed == [False]
+    assert list(world.folder.iterdir()) == []
