@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Any, Final, Protocol, runtime_checkable
 from uuid import UUID
 
@@ -333,14 +332,13 @@ class Outbox(Protocol):
     async def arriving(self) -> Sequence[str]:
         """Ids of uploads on their way to their places (`PlacesWhole`): now, or when their process died."""
 
-    async def recover(self, session: str, words: Callable[[Arrival], bytes]) -> bool:
+    async def recover(self, session: str, words: Callable[[Arrival], bytes]) -> Recovered:
         """Tell of an upload that is at its place and not told of, because a process died.
 
         Args:
             words: what is to be written down of it; empty: nothing. May be called on another thread.
 
-        Returns False if it is still on its way, or cannot be told of now. If it was not at its place yet what is
-        there of it is removed. Repeat-safe.
+        If it was not at its place yet what is there of it is removed. Repeat-safe.
         """
 
 
@@ -369,10 +367,9 @@ class WholeUpload:
     #: What `Outbox.recover` needs to tell of it, up to 160 bytes.
     note: bytes
     sha256: bytes | None = None
-    #: Whether somebody may be storing it in the ordinary way; then it is left to them.
-    begun: bool = False
-    #: Monotonic time until which it may begin, in seconds: what is known of it is not so for ever.
-    until: float = math.inf
+    #: Of one that was begun, so that others may be at it: whether it is still to be put at its place. Asked right
+    #: before, on another thread. None: nobody has heard of it.
+    claim: Callable[[], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,6 +382,16 @@ class Arrival:
     sha256: bytes | None
     #: Unix time of its last byte.
     time: float
+
+
+class Recovered(IntEnum):
+    """What was found of an upload on its way to its place, the weightiest last."""
+
+    NOTHING = 0
+    #: Its process had died. It is told of now, or nothing is left of it.
+    ENDED = 1
+    #: It is still on its way, or cannot be told of now.
+    BUSY = 2
 
 
 @runtime_checkable
@@ -400,6 +407,12 @@ class PlacesWhole(Protocol):
 
     async def expect_whole(self, size_bytes: int) -> None:
         """See that there is room for a file to come. Raises StorageFullError, NotFoundError (subject vfolder)."""
+
+    async def bar_whole(self, session: str) -> None:
+        """Have nobody put a begun upload at its place like this any more who had begun to before.
+
+        Holds for a second; to be called before its staging goes, which has held so far.
+        """
 
     async def is_untouched(self, session: str) -> bool:
         """Whether nothing is there of an upload: no staging, and nothing on its way. Raises NotFoundError."""

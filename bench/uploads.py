@@ -7,18 +7,21 @@ import itertools
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from bench.comparison import Aim, Comparison
 from bench.material import MIB, Usage, copy, make_archive, make_source, rate, throughput
-from bench.servers import Peer, Penstock, penstock, tus_server
+from bench.servers import Peer, Penstock, least_server, penstock, tus_server
 from bench.wire import Connection, header
 
 _TUS = {"Tus-Resumable": "1.0.0"}
 _BODY = {**_TUS, "Content-Type": "application/offset+octet-stream"}
 _SMALL = 4096
+#: What the least server in Python does, and how that mode is called.
+_LEAST = {"least in Python, synced": "stores", "least in Python, not stored": "answers"}
 
 
 @dataclass
@@ -138,12 +141,14 @@ def _up_peer(uploader: Uploader, usage: Usage, size: int, piece: int) -> None:
 def small_uploads(folder: Path, count: int, rounds: int) -> Iterator[Comparison]:
     """Many files of 4 KiB, by one connection and by eight."""
     source = make_source(folder, _SMALL)
-    with penstock(folder) as ours, tus_server(folder) as peer:
+    with ExitStack() as stack:
+        ours, peer = stack.enter_context(penstock(folder)), stack.enter_context(tus_server(folder))
+        least = {words: stack.enter_context(least_server(folder, mode)) for words, mode in _LEAST.items()}
         uploader = Uploader(ours, peer, source)
         for connections in (1, 8):
             for comparison in (
                 _small_upload(uploader, count, connections),
-                _whole_upload(uploader, count, connections),
+                _whole_upload(uploader, least, count, connections),
                 _archive_upload(uploader, count, connections),
             ):
                 # What was uploaded stays until the end: ext4 without a journal looks at each inode that was freed
@@ -163,7 +168,7 @@ def _small_upload(uploader: Uploader, count: int, connections: int) -> Compariso
     return _against_peer(name, count, connections, many_ours, "@tus/server", partial(_one_by_one, uploader))
 
 
-def _whole_upload(uploader: Uploader, count: int, connections: int) -> Comparison:
+def _whole_upload(uploader: Uploader, least: Mapping[str, Peer], count: int, connections: int) -> Comparison:
     """The same files, each in the one request that creates it."""
     ours, data = uploader.penstock, uploader.source.read_bytes()
     headers = {**_BODY, "Upload-Length": str(len(data))}
@@ -189,8 +194,10 @@ def _whole_upload(uploader: Uploader, count: int, connections: int) -> Compariso
 
     to_peer = partial(send, uploader.peer.port, "/files", dict)
     name = f"the same, each in one request, by {connections} connection(s)"
-    least = {"written and synced, without HTTP": synced}
-    return _against_peer(name, count, connections, to_ours, "@tus/server", to_peer, least)
+    more: dict[str, Callable[[int], None]] = {"written and synced, without HTTP": synced}
+    for words, server in least.items():
+        more[words] = partial(send, server.port, "/files", dict)
+    return _against_peer(name, count, connections, to_ours, "@tus/server", to_peer, more)
 
 
 def _write_synced(path: Path, data: bytes) -> None:

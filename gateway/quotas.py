@@ -76,13 +76,17 @@ class Quotas:
             if taken > limit:
                 raise account.exceeded(limit, taken)
 
-    async def admit(self, owner: str, most: int) -> None:
-        """See that a token's owner may begin one more upload.
+    async def admit(self, session: UploadSession, most: int) -> None:
+        """See that the owner of a new upload may begin one more.
 
         Raises:
             TooManyError: the owner has `most` unfinished ones already.
         """
-        if await self._bus.catalogue.count(owner_index(owner)) >= most:
+        index = owner_index(session.owner)
+        if await self._bus.catalogue.count(index) < most:
+            return
+        await self._relays.settle(session.volume)  # some may be finished, and not taken over yet
+        if await self._bus.catalogue.count(index) >= most:
             raise TooManyError(f"{most} uploads are unfinished already", retry_after_seconds=_RETRY_SECONDS)
 
     async def room(self, session: UploadSession) -> int | None:

@@ -30,16 +30,19 @@ from backends.mounted.errors import translated
 from backends.mounted.names import DIRECTORY_MODE, parent_of
 from backends.mounted.outbox_parts import OutboxParts
 from backends.mounted.staging import FILE_MODE, check_room, exists, write
-from backends.powers import Arrival, WholeUpload
-from domain.errors import StorageFullError, Subject
+from backends.powers import Arrival, Recovered, WholeUpload
+from domain.errors import BackendUnavailableError, PenstockError, StorageFullError, Subject
+from domain.outbox import Place
 from domain.paths import RelativePath
 
 _NAME_BYTES: Final = 255
 _MAKE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_BAR: Final = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _LOOK: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 #: Something is there, or the place is no part of the same file system, or hard links are not for it.
 _NOT_THIS_WAY: Final = (errno.EEXIST, errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP)
-#: How old a file is before somebody else looks at it, in seconds: between its making and its lock it has none.
+#: How old a file is before somebody else looks at it, in seconds: between its making and its lock it has none. And
+#: how long a bar stands at least.
 _LEAST_SECONDS: Final = 1.0
 
 
@@ -66,33 +69,64 @@ class Arrivals:
     def place(self, root: Beneath, upload: WholeUpload, tell: Tell[None]) -> Change[bool]:
         """Put a file at its place and tell of it; False if it cannot be done this way."""
         name = f"{upload.session}.{_text(upload.note)}"
-        if len(name) > _NAME_BYTES or time.monotonic() > upload.until:
+        if len(name) > _NAME_BYTES:
             return False
         with translated(upload.session, Subject.UPLOAD):
             check_room(root, len(upload.data))
             with opened(os.open(name, _MAKE, FILE_MODE, dir_fd=self._directory)) as fd:
+                if not _locked(fd):
+                    return False
                 is_placed = False
                 try:
                     self._fill(fd, upload)
                     yield None
                     write_out(fd)
                     yield None
-                    # Who stages it looks for this file behind that, so one of the two sees the other.
-                    is_elsewhere = upload.begun and exists(root, upload.session)
-                    is_placed = not is_elsewhere and self._link(root, name, upload.destination)
+                    is_placed = self._is_wanted(root, upload) and self._link(root, name, upload.destination)
                 finally:
                     if not is_placed:
                         os.unlink(name, dir_fd=self._directory)
                 if is_placed:
-                    tell.place = yield tell.words(None)
-                    if tell.place is None:
-                        # It is there. Who looks for such files tells of it as soon as that can be written down.
-                        raise StorageFullError("there is no room to tell of it", subject=Subject.UPLOAD)
+                    tell.place = yield from self._told(tell)
                     os.unlink(name, dir_fd=self._directory)
         return is_placed
 
+    @staticmethod
+    def _told(tell: Tell[None]) -> Change[Place]:
+        """Tell of a file that is at its place; if that fails, who looks for such files tells of it later."""
+        try:
+            place = yield tell.words(None)
+        except PenstockError as error:
+            raise BackendUnavailableError("it may be at its place", subject=Subject.UPLOAD) from error
+        if place is None:
+            raise StorageFullError("there is no room to tell of it", subject=Subject.UPLOAD)
+        return place
+
+    def bar(self, session: str) -> None:
+        """Have nobody put a begun upload at its place who has begun to; for a second at least."""
+        with (
+            translated(session, Subject.UPLOAD),
+            opened(os.open(_bar(session), _BAR, FILE_MODE, dir_fd=self._directory)) as fd,
+        ):
+            os.utime(fd)
+
+    def _is_wanted(self, root: Beneath, upload: WholeUpload) -> bool:
+        """Whether nobody else has an upload of which a file is here.
+
+        Who makes a staging of it looks for that file behind that, so one of the two sees the other. There is a bar
+        before the staging goes.
+        """
+        if upload.claim is None:
+            return True
+        return not (exists(root, upload.session) or self._is_barred(upload.session)) and upload.claim()
+
+    def _is_barred(self, session: str) -> bool:
+        with suppress(FileNotFoundError):
+            os.stat(_bar(session), dir_fd=self._directory, follow_symlinks=False)
+            return True
+        return False
+
     def _fill(self, fd: int, upload: WholeUpload) -> None:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         write(fd, [upload.data], 0)
         if upload.sha256 is not None:
             digests.keep(self._area.mount, fd, upload.sha256)
@@ -120,29 +154,43 @@ class Arrivals:
     def arriving(self) -> list[str]:
         """Uploads that have a file here."""
         with translated(ARRIVING, Subject.VOLUME):
-            return [_session_of(name) for name in os.listdir(self._directory)]
+            return [_session_of(name) for name in self._names()]
 
-    def recover(self, session: str, words: Callable[[Arrival], bytes]) -> bool:
-        """Tell of a file nobody is at any more; False if somebody is, or it cannot be told now."""
+    def _names(self) -> list[str]:
+        # By a descriptor of its own: those who share one share its position, and miss what others have read.
+        with opened(readable(self._directory)) as fd:
+            return os.listdir(fd)
+
+    def recover(self, session: str, words: Callable[[Arrival], bytes]) -> Recovered:
+        """Tell of a file nobody is at any more."""
         with translated(ARRIVING, Subject.VOLUME):
-            names = [name for name in os.listdir(self._directory) if _session_of(name) == session]
-            done = [self._recover(name, words) for name in names]
-        return all(done)
+            names = [name for name in self._names() if _session_of(name) == session]
+            found = {self._recover(name, words) for name in names if name != _bar(session)}
+            if Recovered.BUSY not in found and _bar(session) in names:
+                self._lift(session)
+        return max(found, default=Recovered.NOTHING)
 
-    def _recover(self, name: str, words: Callable[[Arrival], bytes]) -> bool:
+    def _recover(self, name: str, words: Callable[[Arrival], bytes]) -> Recovered:
         with suppress(FileNotFoundError), opened(os.open(name, _LOOK, dir_fd=self._directory)) as fd:
-            if abs(time.time() - os.fstat(fd).st_mtime) < _LEAST_SECONDS:
-                return False
+            if not _is_old(fd):
+                return Recovered.BUSY
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                return False
+                return Recovered.BUSY
             os.stat(name, dir_fd=self._directory, follow_symlinks=False)  # nobody else was quicker
             told = words(self._arrival(fd, name)) if os.fstat(fd).st_nlink > 1 else b""
             if told and not self._parts.put(told, again=True):
-                return False
+                return Recovered.BUSY
             os.unlink(name, dir_fd=self._directory)
-        return True
+            return Recovered.ENDED
+        return Recovered.NOTHING
+
+    def _lift(self, session: str) -> None:
+        """Take away a bar that has stood for long enough: nobody relies any more on what was so before."""
+        with suppress(FileNotFoundError), opened(os.open(_bar(session), _LOOK, dir_fd=self._directory)) as fd:
+            if _is_old(fd):
+                os.unlink(_bar(session), dir_fd=self._directory)
 
     def _arrival(self, fd: int, name: str) -> Arrival:
         known = os.fstat(fd)
@@ -152,6 +200,24 @@ class Arrivals:
 
 def _session_of(name: str) -> str:
     return name.partition(".")[0]
+
+
+def _bar(session: str) -> str:
+    """Name of a file that says that an upload is not to be put at its place."""
+    return f"{session}."
+
+
+def _locked(fd: int) -> bool:
+    """Lock a file that was just made; False if somebody took it for one of a process that died."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return os.fstat(fd).st_nlink == 1
+
+
+def _is_old(fd: int) -> bool:
+    return abs(time.time() - os.fstat(fd).st_mtime) >= _LEAST_SECONDS
 
 
 def _text(note: bytes) -> str:

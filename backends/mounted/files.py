@@ -138,7 +138,12 @@ class MountedFiles(MountedReadAccess):
 
     async def expect_whole(self, size_bytes: int) -> None:
         """See that there is room for a small file, and a folder."""
-        await self._run(staging.check_room, size_bytes)
+        await self._run(staging.expect, size_bytes)
+
+    async def bar_whole(self, session: str) -> None:
+        """Have nobody put a begun upload at its place."""
+        if self._outbox is not None:
+            await self._threads.run(self._outbox.arrivals.bar, session)
 
     async def is_untouched(self, session: str) -> bool:
         """Whether nothing is there of an upload."""

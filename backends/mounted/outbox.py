@@ -8,7 +8,7 @@ from backends.mounted.area import Area
 from backends.mounted.arrivals import Arrivals
 from backends.mounted.changes import Changes
 from backends.mounted.outbox_parts import OutboxParts
-from backends.powers import Arrival
+from backends.powers import Arrival, Recovered
 from backends.threads import VolumeThreads
 from domain.outbox import Mark, Written
 
@@ -53,6 +53,6 @@ class MountedOutbox:
         """Uploads on their way to their places."""
         return await self._threads.run(self.arrivals.arriving)
 
-    async def recover(self, session: str, words: Callable[[Arrival], bytes]) -> bool:
+    async def recover(self, session: str, words: Callable[[Arrival], bytes]) -> Recovered:
         """Tell of a file nobody is at any more."""
         return await self._threads.run(self.arrivals.recover, session, words)

@@ -143,11 +143,19 @@ def check_room(root: Beneath, length: int | None) -> None:
         )
 
 
+def expect(root: Beneath, length: int) -> None:
+    """See that the volume could hold so many bytes of an upload. Raises StorageFullError."""
+    with translated("", Subject.UPLOAD):
+        check_room(root, length)
+
+
 def exists(root: Beneath, session: str) -> bool:
     """Whether there is a staging file."""
-    with translated(session, Subject.UPLOAD), suppress(FileNotFoundError), existing_area(root) as area:
-        os.stat(_name(session), dir_fd=area.fd, follow_symlinks=False)
-        return True
+    with translated(session, Subject.UPLOAD), suppress(FileNotFoundError):
+        os.stat(STAGING_NAME, dir_fd=root.fd, follow_symlinks=False)  # mostly there is none, which is quick
+        with existing_area(root) as area:
+            os.stat(_name(session), dir_fd=area.fd, follow_symlinks=False)
+            return True
     return False
 
 

@@ -64,6 +64,14 @@ class Outboxes(OpensBus):
             assert await read(subscription, 2) == [first, second]
             assert await self._count(bus) == 2
 
+    async def test_what_is_written_down_twice_in_one_go_is_appended_once(self) -> None:
+        async with self.open_bus("a") as bus, bus.events.follow("gateway") as subscription:
+            first, second = (an_upload(bus, a_folder(), size) for size in range(2))
+            taken = [*_emitted(first, again=True), *_emitted(second), *_emitted(second, first, again=True)]
+            assert await bus.outboxes.take(VOLUME, _PART, 0, 40, taken) == 40
+            assert await read(subscription, 2) == [first, second]
+            assert await self._count(bus) == 2
+
     async def test_what_follows_from_an_event_is_one_step_with_it(self) -> None:
         async with self.open_bus("a") as bus:
             folder = a_folder()

@@ -27,8 +27,10 @@ class MemoryLeases:
         while name in self._store.leases:
             if time.monotonic() >= give_up:
                 raise ConflictError(f"{name} is in use", lease=name)
-            self._store.asked.add(self._store.leases[name][0])
-            self._store.ring()
+            present = self._store.leases[name][0]
+            if present not in self._store.asked:  # or those who wait would wake each other all the time
+                self._store.asked.add(present)
+                self._store.ring()
             await self._store.changed(0.02)
         self._store.leases[name] = (holder, now())
         try:

@@ -27,6 +27,8 @@ from gateway.express.request import SimpleRequest, read_simple_request
 from gateway.express.uploads import ExpressUploads
 from gateway.gate import Gate
 
+#: How long the rest of a small body is waited for, in seconds: many clients send a head, and then its body.
+_REST_SECONDS: Final = 0.01
 #: Options that are the server's, and not the connections'.
 _SERVERS: Final = ("handler_cancellation", "shutdown_timeout")
 _USED: Final = ("_waiter", "_messages", "_next_keepalive_close_time", "_keepalive_timeout", "_loop", "_close")
@@ -57,7 +59,7 @@ def express(gate: Gate, options: Mapping[str, Any]) -> Callable[[web.Server], Pr
 class ExpressHandler(ClientHandler):
     """One connection."""
 
-    __slots__ = ("_answering", "_downloads", "_held", "_is_closing", "_is_simple", "_uploads")
+    __slots__ = ("_answering", "_downloads", "_held", "_is_closing", "_is_simple", "_part", "_uploads", "_waiting")
 
     def __init__(
         self,
@@ -73,6 +75,9 @@ class ExpressHandler(ClientHandler):
         self._uploads = uploads
         #: Whether all that came so far were whole requests: then the library waits for none.
         self._is_simple = True
+        #: The beginning of a request, and what ends the wait for its rest.
+        self._part = b""
+        self._waiting: asyncio.TimerHandle | None = None
         #: An answer on its way, and what came behind its request.
         self._answering: asyncio.Task[None] | None = None
         self._held = b""
@@ -81,6 +86,10 @@ class ExpressHandler(ClientHandler):
 
     def data_received(self, data: bytes) -> None:
         """Answer, or hand over."""
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
+            data, self._part = self._part + data, b""
         if self._answering is not None:
             self._hold(data)
         elif not (data and self._is_simple and self._answered(data)):  # the library calls this with nothing as well
@@ -94,13 +103,45 @@ class ExpressHandler(ClientHandler):
 
     def _answered(self, data: bytes) -> bool:
         request = read_simple_request(data)
-        if request is None:
+        if request is not None and request.missing and self._waits(request, data):
+            return True
+        if request is None or request.missing:
             self._is_simple = False
             return False
         if not self._is_idle() or not self._tried(request, data):
             return False
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
         return True
+
+    def _waits(self, request: SimpleRequest, data: bytes) -> bool:
+        """Wait a moment for the rest of a request, if it may be answered then."""
+        if self._uploads is None or not self._is_idle() or not self._uploads.may_take(request):
+            return False
+        self._part = data
+        self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        self._waiting = self._loop.call_later(_REST_SECONDS, self._leave_part)
+        return True
+
+    def _leave_part(self) -> None:
+        """Leave a request to the library of which the rest did not come in time."""
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
+            self._is_simple = False
+            data, self._part = self._part, b""
+            super().data_received(data)
+
+    def eof_received(self) -> None:
+        """No more comes."""
+        self._leave_part()
+        super().eof_received()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Nothing can be answered any more; of what came a moment ago nobody has taken note yet."""
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting, self._part = None, b""
+        super().connection_lost(exc)
 
     def _tried(self, request: SimpleRequest, data: bytes) -> bool:
         try:
@@ -150,6 +191,7 @@ class ExpressHandler(ClientHandler):
 
     def close(self) -> None:
         """Take no more requests, and end once those that came are answered; who stops the server waits for that."""
+        self._leave_part()
         if self._answering is None:
             super().close()
         else:
@@ -160,6 +202,7 @@ class ExpressHandler(ClientHandler):
 
         The library takes no more from then on, also not what turns out to be its business only now.
         """
+        self._leave_part()
         end = None if timeout is None else self._loop.time() + timeout
         while self._answering is not None and (left := _left(end, self._loop.time())) != 0:
             await asyncio.wait([self._answering], timeout=left)

@@ -56,10 +56,12 @@ class SimpleRequest:
     #: Header fields, by the names of `_DECIDING`.
     fields: Mapping[str, str]
     body: bytes = b""
+    #: Bytes of the body that have not come yet.
+    missing: int = 0
 
 
 def read_simple_request(data: bytes) -> SimpleRequest | None:
-    """Read what came from a connection; None unless it is exactly one request of this kind."""
+    """Read what came from a connection; None unless it is one request of this kind, or its head and some bytes."""
     match = _HEAD.match(data, 0, _HEAD_BYTES)
     if match is None or len(data) - match.end() > SMALL_BYTES:
         return None
@@ -69,8 +71,10 @@ def read_simple_request(data: bytes) -> SimpleRequest | None:
         return None
     if fields.pop("Connection", "keep-alive").lower() != "keep-alive":
         return None
-    request = SimpleRequest(method, match[2].decode("ascii"), fields, data[match.end() :])
-    return request if _is_whole(request) else None
+    missing = _missing(method, fields, len(data) - match.end())
+    if missing is None:
+        return None
+    return SimpleRequest(method, match[2].decode("ascii"), fields, data[match.end() :], missing)
 
 
 def _read_fields(text: str, known: Mapping[str, str]) -> dict[str, str] | None:
@@ -88,9 +92,9 @@ def _read_fields(text: str, known: Mapping[str, str]) -> dict[str, str] | None:
     return fields
 
 
-def _is_whole(request: SimpleRequest) -> bool:
-    """Whether it ends where its body is said to."""
-    if request.method == "GET":
-        return not request.body
-    length = request.fields.get("Content-Length", "")
-    return _NUMBER.fullmatch(length) is not None and int(length) == len(request.body)
+def _missing(method: str, fields: Mapping[str, str], come: int) -> int | None:
+    """Bytes of a body that have not come yet; None if more has come than it has, or that cannot be known."""
+    length = "0" if method == "GET" else fields.get("Content-Length", "")
+    if _NUMBER.fullmatch(length) is None or not come <= int(length) <= SMALL_BYTES:
+        return None
+    return int(length) - come

@@ -79,6 +79,14 @@ class ExpressUploads:
         """Offer to take them, unless every request has to pass a tracer."""
         return cls(gate) if isinstance(gate.spans, NoSpans) else None
 
+    @staticmethod
+    def may_take(request: SimpleRequest) -> bool:
+        """Whether it is worth waiting for the rest of a request that comes in pieces."""
+        if request.method == "POST":
+            return _COLLECTION.fullmatch(request.target) is not None
+        is_known = (pattern.fullmatch(request.target) is not None for pattern in (_NAMED, _UPLOAD))
+        return tus.brings_size(request.fields) is not None and any(is_known)
+
     def begin(
         self, request: SimpleRequest, transport: asyncio.Transport
     ) -> Coroutine[None, None, bytes | None] | None:

@@ -39,9 +39,9 @@ class Admission:
         Raises:
             TooManyError: its owner has as many as may be.
         """
-        if await self._has_room(session.owner, _NEAR):
+        if await self._has_room(session, _NEAR):
             known = await record()
-            if await self._has_room(session.owner, 0):
+            if await self._has_room(session, 0):
                 return known
             await self._sessions.forget(session)
         try:
@@ -51,20 +51,20 @@ class Admission:
             raise TooManyError("too many uploads are begun at once", retry_after_seconds=_RETRY_SECONDS) from error
 
     async def _in_turn(self, session: UploadSession, record: Callable[[], Awaitable[Known]]) -> Known:
-        await self._quotas.admit(session.owner, self._most)
+        await self._quotas.admit(session, self._most)
         known = await record()
         try:
-            await self._quotas.admit(session.owner, self._most + 1)
+            await self._quotas.admit(session, self._most + 1)
         except TooManyError:
             # One that was far from the limit when it looked has come in between.
             await self._sessions.forget(session)
             raise
         return known
 
-    async def _has_room(self, owner: str, besides: int) -> bool:
-        """Whether an owner has no more uploads than may be, and would not have with so many more."""
+    async def _has_room(self, session: UploadSession, besides: int) -> bool:
+        """Whether an upload's owner has no more than may be, and would not have with so many more."""
         try:
-            await self._quotas.admit(owner, self._most + 1 - besides)
+            await self._quotas.admit(session, self._most + 1 - besides)
         except TooManyError:
             return False
         return True

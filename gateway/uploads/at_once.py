@@ -22,7 +22,7 @@ import anyio
 from loguru import logger
 
 from backends.contract import FileAccess, Volume
-from backends.powers import Arrival, Outbox, PlacesWhole, outboxes
+from backends.powers import Arrival, Outbox, PlacesWhole, Recovered, outboxes
 from bus.contract import Clock
 from domain.errors import BackendUnavailableError, LockedError, PenstockError, StorageFullError, Subject
 from domain.ids import VolumeName
@@ -30,10 +30,10 @@ from gateway.uploads.placing import Placer
 from gateway.uploads.session import UploadSession, UploadState
 from gateway.uploads.sessions import Known, Sessions
 
-#: For how long what is recorded of an upload is relied on, in seconds.
-_FRESH_SECONDS: Final = 1.0
-#: Uploads remembered at most that are left to the usual steps.
-_REMEMBERED: Final = 1000
+#: For how long what is recorded of an upload is relied on, in seconds; less than a bar stands (`bar_whole`).
+_FRESH_SECONDS: Final = 0.5
+#: Uploads remembered at most; more than can be put at their places while one is relied on.
+_REMEMBERED: Final = 10_000
 #: How often it is looked whether somebody who is at it has come to an end, in seconds.
 _LOOK_SECONDS: Final = 0.02
 
@@ -69,8 +69,8 @@ class AtOnce:
         self._placer = placer
         self._clock = clock
         self._patience = patience_seconds
-        #: Those that could not be put at their places: most likely something stands there.
-        self._left: OrderedDict[str, None] = OrderedDict()
+        #: Those that were to be put at their places, whatever came of it: it is not tried again.
+        self._claimed: OrderedDict[str, None] = OrderedDict()
 
     async def expected(self, session_id: str, size: int) -> Expected | None:
         """An upload all of which a request brings; None if it is not known to be one.
@@ -78,7 +78,7 @@ class AtOnce:
         Raises:
             UnreadableRecordError: a later release has recorded it.
         """
-        if session_id in self._left:
+        if session_id in self._claimed:
             return None
         until = time.monotonic() + _FRESH_SECONDS
         known = await self._sessions.load(session_id)
@@ -116,20 +116,22 @@ class AtOnce:
                 same, and is told of later.
         """
         try:
-            done = await self._placer.place_begun(expected.known, data, expected.until)
+            return await self._placer.place_begun(expected.known, data, partial(self._claim, expected))
         except (StorageFullError, BackendUnavailableError):
             raise
         except PenstockError:
-            done = None  # said again, in the right words, where it is done in the usual steps
-        if done is None:
-            self._leave(expected.known.session.id)
-        return done
+            return None  # said again, in the right words, where it is done in the usual steps
+        finally:
+            self._claimed[expected.known.session.id] = None
+            while len(self._claimed) > _REMEMBERED:
+                self._claimed.popitem(last=False)
 
-    def _leave(self, session_id: str) -> None:
-        """Remember not to try it again."""
-        self._left[session_id] = None
-        while len(self._left) > _REMEMBERED:
-            self._left.popitem(last=False)
+    def _claim(self, expected: Expected) -> bool:
+        """Whether an upload is still as it was expected, as far as that is known here; from then on it is not."""
+        session_id = expected.known.session.id
+        is_free = time.monotonic() <= expected.until and session_id not in self._claimed
+        self._claimed[session_id] = None
+        return is_free
 
     async def settled(self, known: Known) -> Known:
         """An upload that has a staging, as it is now that nobody puts it at its place at once any more.
@@ -144,27 +146,56 @@ class AtOnce:
         outbox = self._outboxes.get(session.volume)
         if outbox is None or not session.unstaged:
             return known
+        await self._ended(outbox, session, known)
+        return await self._sessions.require(session.id, session.volume)
+
+    async def _ended(self, outbox: Outbox, session: UploadSession, known: Known | None) -> None:
+        """Return when nobody is at an upload any more. Raises LockedError: somebody still is."""
+        words = partial(self._words, session.volume, known)
         with anyio.move_on_after(self._patience) as waiting:
-            while not await outbox.recover(session.id, partial(self._words, session.volume, known)):
+            while await outbox.recover(session.id, words) is Recovered.BUSY:
                 await anyio.sleep(_LOOK_SECONDS)
         if waiting.cancelled_caught:
             raise LockedError("another request is bringing the upload", subject=Subject.UPLOAD)
-        return await self._sessions.require(session.id, session.volume)
+
+    async def bar(self, session: UploadSession) -> None:
+        """Have nobody put an upload at its place at once; to be called before its staging goes."""
+        files = self._files(session)
+        if session.unstaged and session.volume in self._outboxes and isinstance(files, PlacesWhole):
+            await files.bar_whole(session.id)
+
+    async def end(self, session: UploadSession) -> None:
+        """The same, and wait for who is at it; what that comes to is recorded then.
+
+        Raises:
+            LockedError: somebody is still at it.
+        """
+        outbox = self._outboxes.get(session.volume)
+        if outbox is not None and session.unstaged:
+            await self.bar(session)
+            await self._ended(outbox, session, await self._sessions.load(session.id))
+            await self._sessions.settle(session.volume)
 
     async def recover(self) -> None:
         """Tell of all uploads whose gateway died when they were at their places, or remove what was not."""
         for volume, outbox in self._outboxes.items():
             try:
-                found = [one for one in await outbox.arriving() if await self._told(volume, outbox, one)]
+                arriving = dict.fromkeys(await outbox.arriving())
             except PenstockError as error:
                 logger.warning("looking for uploads nobody told of on {}: {}", volume, error)
                 continue
-            if found:
-                logger.info("{} uploads of a gateway that died were found on {}", len(found), volume)
+            found = [await self._recovered(volume, outbox, session_id) for session_id in arriving]
+            if count := found.count(Recovered.ENDED):
+                logger.info("{} uploads of a gateway that died were found on {}", count, volume)
 
-    async def _told(self, volume: VolumeName, outbox: Outbox, session_id: str) -> bool:
-        known = await self._sessions.load(session_id)
-        return await outbox.recover(session_id, partial(self._words, volume, known))
+    async def _recovered(self, volume: VolumeName, outbox: Outbox, session_id: str) -> Recovered:
+        try:
+            known = await self._sessions.load(session_id)
+            return await outbox.recover(session_id, partial(self._words, volume, known))
+        except PenstockError as error:
+            # What is wrong with one is nothing to the others.
+            logger.warning("looking for upload {} on {}: {}", session_id, volume, error)
+            return Recovered.BUSY
 
     def _words(self, volume: VolumeName, known: Known | None, arrival: Arrival) -> bytes:
         """What is told of a file of which its uploader never heard; empty if nothing is to be."""

@@ -22,6 +22,7 @@ from domain.errors import ChecksumMismatchError, ConflictError, LockedError, Not
 from domain.paths import RelativePath
 from gateway.observer import GatewayObserver
 from gateway.quotas import Quotas
+from gateway.uploads.at_once import AtOnce
 from gateway.uploads.reserved import counted_out
 from gateway.uploads.session import UploadSession, UploadState
 from gateway.uploads.sessions import Known, Sessions
@@ -39,6 +40,7 @@ class Finisher:
         self,
         sessions: Sessions,
         files: Callable[[UploadSession], FileAccess],
+        at_once: AtOnce,
         quotas: Quotas,
         unpacker: Unpacker,
         clock: Clock,
@@ -48,6 +50,7 @@ class Finisher:
     ) -> None:
         self._sessions = sessions
         self._files = files
+        self._at_once = at_once
         self._quotas = quotas
         self._unpacker = unpacker
         self._clock = clock
@@ -147,6 +150,7 @@ class Finisher:
         )
         if begun is None:
             return None
+        await self._at_once.bar(session)
         await self._files(session).discard_staging(session.id)
         return await self._commit(begun, begun.session)
 
@@ -227,6 +231,7 @@ class Finisher:
     async def _rename(self, begun: Known, target: RelativePath) -> Known | None:
         session = begun.session
         digest = bytes.fromhex(session.sha256) if session.sha256 else None
+        await self._at_once.bar(session)
         try:
             done = await self._files(session).commit_staging(session.id, target, sha256=digest)
         except ConflictError:
@@ -274,17 +279,30 @@ class Finisher:
         session = known.session
         if not await self.is_there(session):
             return None
+        await self._at_once.bar(session)
         await self._files(session).discard_staging(session.id)
         found = replace(session, sha256=session.announced_sha256, replaced_bytes=session.length)
         return await self._commit_renamed(known, found)
 
     async def discard(self, session: UploadSession) -> None:
-        """Free an unfinished upload's bytes, and remember that it is gone. Repeat-safe."""
+        """Free an unfinished upload's bytes, and remember that it is gone. Repeat-safe. Raises as `free`."""
         await self.free(session)
         await self._sessions.bury(session)
 
+    async def expire(self, session: UploadSession) -> None:
+        """The same, unless somebody has finished it in the end. Raises as `free`."""
+        await self.free(session)
+        known = await self._sessions.load(session.id)
+        if known is not None and known.session.state is UploadState.OPEN:
+            await self._sessions.bury(session)
+
     async def free(self, session: UploadSession) -> None:
-        """Free an unfinished upload's bytes. Repeat-safe."""
+        """Free an unfinished upload's bytes. Repeat-safe.
+
+        Raises:
+            LockedError: somebody is putting it at its place, and came to no end in time.
+        """
+        await self._at_once.end(session)
         try:
             await self._files(session).discard_staging(session.id)
         except NotFoundError as error:

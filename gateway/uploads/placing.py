@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -57,16 +56,20 @@ class Placer:
             return None
         return await self._place(replace(session, reserved_bytes=0), data)
 
-    async def place_begun(self, known: Known, data: bytes, until: float) -> UploadSession | None:
+    async def place_begun(self, known: Known, data: bytes, claim: Callable[[], bool]) -> UploadSession | None:
         """The same with an upload that was begun, and has reserved its room.
 
         Args:
-            until: monotonic time until which it may begin.
+            claim: asked right before it is put at its place, on another thread; False: it is not to be any more.
         """
-        return await self._place(known.session, data, known, until)
+        return await self._place(known.session, data, known, claim)
 
     async def _place(
-        self, session: UploadSession, data: bytes, known: Known | None = None, until: float = math.inf
+        self,
+        session: UploadSession,
+        data: bytes,
+        known: Known | None = None,
+        claim: Callable[[], bool] | None = None,
     ) -> UploadSession | None:
         files, path = self._files(session), session.destination
         if not isinstance(files, PlacesWhole) or path is None:
@@ -80,8 +83,7 @@ class Placer:
             path,
             note=Brief(session.folder, path).encode(),
             sha256=bytes.fromhex(done.sha256) if done.sha256 else None,
-            begun=known is not None,
-            until=until,
+            claim=claim,
         )
         if not await files.place_whole(upload, tell):
             return None

@@ -79,7 +79,7 @@ class Sessions:
             PenstockError: the volume's storage failed.
         """
         if volume is not None:
-            await self._relays.settle(volume)
+            await self.settle(volume)
         record = await self._record(session_id)
         if record is None:
             return None
@@ -87,6 +87,10 @@ class Sessions:
             return Known(UploadSession.parse(record.document), record.revision)
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise UnreadableRecordError(session_id) from error
+
+    async def settle(self, volume: VolumeName) -> None:
+        """Have everything recorded that was told on a volume before. Raises as `Relays.settle`."""
+        await self._relays.settle(volume)
 
     async def _record(self, session_id: str) -> Record | None:
         try:
@@ -123,7 +127,7 @@ class Sessions:
         """Record a change, and in the same step an event and other changes; None if somebody else was faster."""
         keep, due = self._times(session)
         if event is not None:
-            await self._relays.settle(session.volume)
+            await self.settle(session.volume)
         replaced = await self._records.replace(
             session.record,
             session.document(),

@@ -88,4 +88,4 @@ class Sweep:
             await self._finisher.finish(known)
         elif session.state is UploadState.OPEN and session.expires <= self._bus.clock.now():
             logger.info("upload {} {}", session.id, "was dropped" if session.dropped else "expired")
-            await self._finisher.discard(session)
+            await self._finisher.expire(session)

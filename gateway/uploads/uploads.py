@@ -75,16 +75,23 @@ class Uploads:
         self.sessions = Sessions(bus, relays, settings.upload_seconds, settings.finished_seconds)
         limits = UnpackLimits(settings.unpack_entries, settings.unpack_bytes, settings.unpack_ratio)
         unpacker = Unpacker(self._files, bus, quotas, limits, self.sessions)
-        self.finisher = Finisher(
-            self.sessions, self._files, quotas, unpacker, bus.clock, observer, digests=settings.upload_digests
-        )
         self._placer = Placer(
             self._files, self.sessions, quotas, relays, bus.clock, observer, digests=settings.upload_digests
         )
-        stager = Stager(self._files, quotas)
-        digests = Digests(enabled=settings.upload_digests)
         patience = max(2 * lease_seconds, YIELD_SECONDS + _GIVING_WAY_SECONDS)
         self.at_once = AtOnce(volumes, self._files, self.sessions, self._placer, bus.clock, patience)
+        self.finisher = Finisher(
+            self.sessions,
+            self._files,
+            self.at_once,
+            quotas,
+            unpacker,
+            bus.clock,
+            observer,
+            digests=settings.upload_digests,
+        )
+        stager = Stager(self._files, quotas)
+        digests = Digests(enabled=settings.upload_digests)
         self.opened = OpenUploads(
             bus.leases,
             self.sessions,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Protocol, Self
@@ -50,6 +52,16 @@ class Line:
     def send(self, data: bytes) -> None:
         """Send some bytes."""
         self._writer.write(data)
+
+    def end(self) -> None:
+        """Say that nothing more comes; answers can still be read."""
+        self._writer.write_eof()
+
+    def reset(self) -> None:
+        """Break the connection off, as a process that is killed with bytes unread."""
+        sock = self._writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._writer.transport.abort()
 
     async def drain(self) -> None:
         """Wait until nearly all that was sent is the system's."""

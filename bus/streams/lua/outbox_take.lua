@@ -35,9 +35,11 @@ for _ = 1, tonumber(arg()) do
     present = redis.call('HGET', record, 'r')
     again = again or (revision ~= '0' and present ~= revision)
   end
-  local live = not ((again or forgotten) and is_there(ARGV[a + 1]))
+  local id = ARGV[a + 1]
+  local live = not ((again or forgotten) and is_there(id))
   if live and tells then tell(record, due, document, keep, revision, present, name) end
   append(live, own, all, '')
+  if live and seen then seen[id] = true end
   if tells then changes(live) end
 end
 redis.call('HSET', outbox, part, finish)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import signal
 import threading
@@ -25,12 +26,12 @@ from backends.mounted.changes import Change
 from backends.mounted.mountinfo import MountedAs
 from backends.mounted.outbox_parts import OutboxParts
 from backends.observer import SilentObserver
-from backends.powers import Arrival, WholeUpload
+from backends.powers import Arrival, Recovered, WholeUpload
 from backends.registry import Site
 from backends.settings import ThreadSettings
 from backends.vfs import open_volume
 from backends.vfs.volume import VfsVolume
-from domain.errors import BackendFaultError, NotFoundError, PenstockError, StorageFullError
+from domain.errors import BackendFaultError, BackendUnavailableError, NotFoundError, PenstockError, StorageFullError
 from domain.ids import QuotaScopeId, VFolderId, VolumeName
 from domain.paths import RelativePath
 
@@ -510,12 +511,12 @@ async def test_what_is_being_stored_is_left_to_who_stores_it(volume: VfsVolume, 
     assert await files.is_untouched("ab12")
     await files.create_staging("ab12", destination=path("a"), length=5)
     assert not await files.is_untouched("ab12")
-    for begun, placed in ((True, False), (False, True)):
-        whole = replace(upload("a"), begun=begun)
+    for claim, placed in ((lambda: True, False), (None, True)):
+        whole = replace(upload("a"), claim=claim)
         assert await files.place_whole(whole, Tell(lambda _: b"x")) == placed
     await files.discard_staging("ab12")
     assert await files.is_untouched("ab12")
-    assert await files.place_whole(replace(upload("b"), begun=True), Tell(lambda _: b"x"))
+    assert await files.place_whole(replace(upload("b"), claim=lambda: True), Tell(lambda _: b"x"))
 
 
 async def test_who_stores_it_sees_who_puts_it_at_its_place(
@@ -529,15 +530,114 @@ async def test_who_stores_it_sees_who_puts_it_at_its_place(
         return False
 
     monkeypatch.setattr(arrivals, "exists", look)
-    assert await files.place_whole(replace(upload("a"), begun=True), Tell(lambda _: b"x"))
+    assert await files.place_whole(replace(upload("a"), claim=lambda: True), Tell(lambda _: b"x"))
     assert seen == [["ab12"]]
 
 
-async def test_what_is_known_of_it_is_not_so_for_ever(volume: VfsVolume, tmp_path: Path) -> None:
-    late = replace(upload("a"), until=time.monotonic() - 1)
-    assert not await volume.files(FOLDER).place_whole(late, Tell(lambda _: b"x"))
-    assert arriving(tmp_path) == await told(volume) == []
-    assert await volume.files(FOLDER).place_whole(replace(late, until=time.monotonic() + 9), Tell(lambda _: b"x"))
+async def test_a_bar_holds_those_back_who_have_begun_already(
+    volume: VfsVolume, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert volume.outbox is not None
+    files = volume.files(FOLDER)
+    await files.bar_whole("ab12")
+    await files.bar_whole("ab12")
+    for claim, placed in ((lambda: True, False), (None, True)):
+        assert await files.place_whole(replace(upload("a"), claim=claim), Tell(lambda _: b"x")) == placed
+    assert not await files.is_untouched("ab12")
+    assert await volume.outbox.recover("ab12", lambda _: b"x") is Recovered.NOTHING
+    assert arriving(tmp_path) == ["ab12."], "it stands for a second"
+    monkeypatch.setattr(arrivals, "_LEAST_SECONDS", 0)
+    assert await volume.outbox.recover("ab12", lambda _: b"x") is Recovered.NOTHING
+    assert await files.is_untouched("ab12")
+
+
+def test_a_bar_stands_as_long_as_somebody_may_not_have_seen_it(
+    area: Area, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = opened(area)
+    mine = arrivals_of(area, parts)
+
+    def look(fd: int) -> None:
+        monkeypatch.setattr(arrivals, "_LEAST_SECONDS", 0)
+        mine.bar("ab12")
+        assert arrivals_of(area, parts).recover("ab12", lambda _: b"x") is Recovered.BUSY
+
+    monkeypatch.setattr(arrivals, "write_out", look)
+    with area.mount.below(()) as root:
+        assert not made(parts, mine.place(root, replace(upload("a"), claim=lambda: True), Tell(lambda _: b"told")))
+    assert arriving(tmp_path) == ["ab12."]
+    assert not (tmp_path / "a").exists()
+
+
+def test_whoever_looks_for_files_sees_them_all(area: Area, tmp_path: Path) -> None:
+    """However many look at the same time."""
+    mine = arrivals_of(area, opened(area))
+    names = [f"ab{number}.bm90ZQ" for number in range(3)]
+    for name in names:
+        (tmp_path / ".penstock/arriving" / name).touch()
+    wrong: list[list[str]] = []
+
+    def look() -> None:
+        wrong.extend(found for _ in range(2000) if len(found := mine.arriving()) != len(names))
+
+    threads = [threading.Thread(target=look) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_who_was_taken_for_dead_before_it_had_its_lock_lets_go(
+    area: Area, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arrivals, "_LEAST_SECONDS", 0)
+    parts = opened(area)
+    mine = arrivals_of(area, parts)
+    flock, others = fcntl.flock, list[Path]()
+
+    def halted(fd: int, how: int) -> None:
+        if not others:
+            (left,) = (tmp_path / ".penstock/arriving").iterdir()
+            left.unlink()
+            left.write_bytes(b"another one's")
+            others.append(left)
+        flock(fd, how)
+
+    monkeypatch.setattr(fcntl, "flock", halted)
+    with area.mount.below(()) as root:
+        assert not made(parts, mine.place(root, upload("d/a"), Tell(lambda _: b"told")))
+    assert others[0].read_bytes() == b"another one's"
+    assert not (tmp_path / "d").exists()
+
+
+async def test_a_fault_behind_its_place_is_no_reason_to_try_it_again(
+    volume: VfsVolume, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(fd: int) -> None:
+        raise OSError(errno.EIO, "input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", fails)
+        with pytest.raises(BackendUnavailableError):
+            await volume.files(FOLDER).place_whole(upload("a"), Tell(lambda _: b"x"))
+    assert len(arriving(tmp_path)) == 1
+    assert tmp_path.joinpath(*FOLDER.directory, "a").exists()
+
+
+async def test_what_is_not_to_be_any_more_is_not_put_at_its_place(volume: VfsVolume, tmp_path: Path) -> None:
+    asked: list[bool] = []
+
+    def claim() -> bool:
+        asked.append(not asked)
+        return len(asked) > 1
+
+    for placed in (False, True):
+        whole = replace(upload("a"), claim=claim)
+        assert await volume.files(FOLDER).place_whole(whole, Tell(lambda _: b"x")) == placed
+        assert tmp_path.joinpath(*FOLDER.directory, "a").exists() == placed
+    assert arriving(tmp_path) == []
+    assert len(asked) == 2
 
 
 async def test_a_file_to_come_is_expected_where_there_is_room(volume: VfsVolume, tmp_path: Path) -> None:
@@ -581,12 +681,12 @@ async def test_what_cannot_be_told_of_now_is_told_of_later(
         nothing_is_taken(patch, volume)
         with pytest.raises(StorageFullError):
             await volume.files(FOLDER).place_whole(upload(), Tell(lambda _: b"it is there"))
-        assert not await volume.outbox.recover("ab12", lambda arrival: arrival.note)
+        assert await volume.outbox.recover("ab12", lambda arrival: arrival.note) is Recovered.BUSY
     assert len(arriving(tmp_path)) == 1
     assert await volume.outbox.arriving() == ["ab12"]
-    assert await volume.outbox.recover("ab", lambda arrival: arrival.note), "it is another one's"
+    assert await volume.outbox.recover("ab", lambda arrival: arrival.note) is Recovered.NOTHING
     assert await told(volume) == []
-    assert await volume.outbox.recover("ab12", lambda arrival: arrival.note)
+    assert await volume.outbox.recover("ab12", lambda arrival: arrival.note) is Recovered.ENDED
     assert await told(volume) == [b"note \xff\0"]
     assert arriving(tmp_path) == []
 
@@ -609,7 +709,8 @@ def test_whenever_its_process_dies_a_small_file_is_told_of_or_not_there(
         died = dies_at(call, CALLS, put)
         found: list[Arrival] = []
         for _ in range(2):
-            assert mine.recover("ab12", lambda arrival, found=found: (found.append(arrival), b"told later")[1])
+            again = mine.recover("ab12", lambda arrival, found=found: (found.append(arrival), b"told later")[1])
+            assert again is not Recovered.BUSY
         words = entries(parts)[before:]
         assert arriving(tmp_path) == []
         if place.exists():
@@ -637,7 +738,7 @@ def test_who_says_it_may_be_the_second_time_is_known(
     parts = opened(area)
     (tmp_path / ".penstock/arriving" / "ab12.bm90ZQ").write_bytes(b"x")
     os.link(tmp_path / ".penstock/arriving" / "ab12.bm90ZQ", tmp_path / "a")
-    assert arrivals_of(area, parts).recover("ab12", lambda arrival: arrival.note)
+    assert arrivals_of(area, parts).recover("ab12", lambda arrival: arrival.note) is Recovered.ENDED
     (part,) = names_of(parts)
     assert [(entry.data, entry.again) for entry in parts.read(part, 0)] == [(b"note", True)]
 
@@ -646,7 +747,7 @@ def test_a_file_somebody_is_at_is_left_alone(area: Area, tmp_path: Path, monkeyp
     """Also in the moment before its maker has locked it."""
     parts = opened(area)
     mine = arrivals_of(area, parts)
-    found: list[bool] = []
+    found: list[Recovered] = []
 
     def look(fd: int) -> None:
         monkeypatch.setattr(arrivals, "_LEAST_SECONDS", 0)
@@ -655,9 +756,9 @@ def test_a_file_somebody_is_at_is_left_alone(area: Area, tmp_path: Path, monkeyp
     monkeypatch.setattr(arrivals, "write_out", look)
     with area.mount.below(()) as root:
         assert made(parts, mine.place(root, upload("a"), Tell(lambda _: b"told")))
-    assert found == [False]
+    assert found == [Recovered.BUSY]
     assert entries(parts) == [b"told"]
     monkeypatch.undo()
-    (tmp_path / ".penstock/arriving/cd34.").write_bytes(b"")
-    assert not mine.recover("cd34", lambda _: b"x")
-    assert arriving(tmp_path) == ["cd34."]
+    (tmp_path / ".penstock/arriving/cd34.bm90ZQ").write_bytes(b"")
+    assert mine.recover("cd34", lambda _: b"x") is Recovered.BUSY
+    assert arriving(tmp_path) == ["cd34.bm90ZQ"]

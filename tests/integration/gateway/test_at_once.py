@@ -5,6 +5,7 @@ Each is told of once and counted no more, however many bring it, ask for it, dro
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import threading
@@ -30,7 +31,10 @@ from backends.mounted.mountinfo import MountedAs
 from backends.powers import WholeUpload
 from bus import relay
 from domain.errors import BackendUnavailableError
+from domain.ids import VFolderId
+from domain.paths import RelativePath
 from gateway.uploads.at_once import AtOnce, Expected
+from gateway.uploads.brief import Brief
 from gateway.uploads.reserved import owner_index
 from gateway.uploads.session import UploadSession
 
@@ -291,22 +295,33 @@ async def test_limits_hold_and_nothing_stays_reserved(world: World, placed: list
     assert placed == [True, True]
 
 
-@pytest.mark.gateway(uploads_per_owner=2)
-async def test_owners_may_begin_as_many_as_before(world: World) -> None:
+async def test_owners_may_begin_as_many_as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Though what is finished is only known to be when it was taken over."""
-    for number in range(6):
-        begun = await begin(world, "bearer", f"f{number}")
-        assert (await send(world, begun)).status == 204
+    say_nothing(monkeypatch)
+    async with open_world(tmp_path, relays=False, uploads_per_owner=2) as world:
+        await world.make_folder()
+        for number in range(6):
+            begun = await begin(world, "bearer", f"f{number}")
+            assert (await send(world, begun)).status == 204
+        for number in range(2):
+            await begin(world, "bearer", f"g{number}")
+        with pytest.raises(AssertionError, match="too-many"):
+            await begin(world, "bearer", "too many")
 
 
 # --- many at once, and the moment before it is known ----------------------------------------------------
 
 
+def say_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have nothing taken over but what somebody asks for."""
+    monkeypatch.setattr(relay, "_LOOK_SECONDS", 1000.0)
+    monkeypatch.setattr(relay, "_LULL_SECONDS", 1000.0)
+
+
 @pytest.fixture
 async def halted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     """A gateway that says nothing to the bus of what it has written down."""
-    monkeypatch.setattr(relay, "_LOOK_SECONDS", 1000.0)
-    monkeypatch.setattr(relay, "_LULL_SECONDS", 1000.0)
+    say_nothing(monkeypatch)
     async with open_world(tmp_path, relays=False) as found:
         await found.make_folder()
         yield found
@@ -451,7 +466,11 @@ async def test_who_comes_while_it_is_put_there(
     assert told(world).count(begun.session) == int(is_there)
     assert not (world.folder / ".upload").exists() or offset == "0"
     if asked == "DELETE":
-        assert last.status in (204, 410, 423)
+        second_answer = answers["second"]
+        assert isinstance(second_answer, Answer)
+        assert (last.status, is_there) == ((204, True) if step == "parent_of" else (410, False))
+        assert (second_answer.status, status) == (204, 410)
+        assert not owned(world)
         return
     assert last.status in (204, 409, 423)
     assert status == 200
@@ -459,6 +478,82 @@ async def test_who_comes_while_it_is_put_there(
         assert (await send(world, begun)).status == 204
     assert (world.folder / "a").read_bytes() == DATA
     assert told(world) == [begun.session]
+
+
+@pytest.mark.parametrize("finished", ["elsewhere", "there, and moved", "dropped"])
+async def test_who_comes_too_late_changes_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch, finished: str
+) -> None:
+    """It has looked before, and goes on when somebody else has finished the upload, or dropped it."""
+    begun, answers, looked, may_go = await begin(world, "bearer", "a"), list[Answer](), anyio.Event(), anyio.Event()
+    place = AtOnce.place
+
+    async def late(at_once: AtOnce, expected: Expected, data: bytes) -> UploadSession | None:
+        if not looked.is_set():
+            looked.set()
+            await may_go.wait()
+        return await place(at_once, expected, data)
+
+    async def first() -> None:
+        answers.append(await send(world, begun))
+
+    monkeypatch.setattr(AtOnce, "place", late)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(first)
+        await looked.wait()
+        if finished == "dropped":
+            assert (await send(world, begun, b"", method="DELETE", Content_Type="", Upload_Offset="")).status == 204
+        elif finished == "elsewhere":
+            with monkeypatch.context() as patch:
+                patch.setattr(AtOnce, "_is_expected", lambda *_: False)
+                assert (await send(world, begun)).status == 204
+        else:
+            assert (await send(world, begun)).status == 204
+        if finished != "dropped":
+            body = {"volume": "disk", "vfid": FOLDER, "relpath": "a", "new_name": "b"}
+            assert (await world.manager("POST", "/folder/file/rename", body)).status < 300
+        may_go.set()
+    assert answers[0].status == (410 if finished == "dropped" else 409)
+    assert [path.name for path in world.folder.iterdir()] == ([] if finished == "dropped" else ["b"])
+    assert told(world) == ([] if finished == "dropped" else [begun.session])
+
+
+async def test_a_storage_that_fails_when_it_is_there_is_no_reason_to_store_it_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arrivals, "_LEAST_SECONDS", 0)
+    begun = await begin(world, "bearer", "a")
+
+    fdatasync, failed = os.fdatasync, list[int]()
+
+    def fails_once(fd: int) -> None:
+        failed.append(fd)
+        if len(failed) == 1:
+            raise OSError(errno.EIO, "input/output error")
+        fdatasync(fd)
+
+    monkeypatch.setattr(os, "fdatasync", fails_once)
+    assert (await send(world, begun)).status == 503
+    assert await look(world, begun) == (200, str(len(DATA)))
+    assert told(world) == [begun.session]
+    assert (world.folder / "a").read_bytes() == DATA
+
+
+async def test_what_is_wrong_with_one_that_was_left_is_nothing_to_the_others(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arrivals, "_LEAST_SECONDS", 0)
+    begun = [await begin(world, "bearer", name) for name in ("a", "b", "c")]
+    for one, name in zip(begun, ("a", "b", "c"), strict=True):
+        note = Brief(VFolderId.parse(FOLDER), RelativePath.parse(name)).encode()
+        left = world.path / ".penstock/arriving" / f"{one.session}.{arrivals._text(note)}"
+        left.write_bytes(DATA)
+        os.link(left, world.folder / name)
+    change(world, begun[1].session, due=9e9, volume=5)  # nobody knows what that is to mean
+    await world.gate.uploads.at_once.recover()
+    await world.take_over()
+    assert sorted(told(world)) == sorted([begun[0].session, begun[2].session])
+    assert [await look(world, one) for one in (begun[0], begun[2])] == [(200, str(len(DATA)))] * 2
 
 
 def made(mounted: MountedFiles, change: Change[bool]) -> None:

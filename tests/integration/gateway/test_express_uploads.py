@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -20,6 +21,7 @@ from harness.world import FOLDER, ONCE, Answer, World, open_world
 from backends.mounted.files import MountedFiles
 from domain.errors import BackendFaultError, PenstockError
 from domain.spans import NoSpans
+from gateway.express import handler
 from gateway.express.request import SimpleRequest
 from gateway.express.uploads import ExpressUploads
 
@@ -146,6 +148,70 @@ async def test_many_on_one_connection(world: World, files: Collection, spied: Sp
     assert [(world.folder / f"f{n}").read_bytes() for n in range(20)] == [b"%d" % n for n in range(20)]
     await world.take_over()
     assert [event.body["path"] for event in world.events("file.uploaded")] == [f"f{n}" for n in range(20)]
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 5])
+async def test_a_body_that_comes_behind_its_head(
+    world: World, files: Collection, spied: Spied, monkeypatch: pytest.MonkeyPatch, pieces: int
+) -> None:
+    """As most libraries send them."""
+    monkeypatch.setattr(handler, "_REST_SECONDS", 5.0)
+    async with Line.open(world) as line:
+        await warm(line)
+        for n in range(3):
+            told = {**fields_of(DATA, f"f{n}", {}), "Content-Length": str(len(DATA))}
+            line.head("POST", f"/files?token={files.token}", told)
+            for piece in range(pieces):
+                await line.drain()
+                await anyio.sleep(0.01)
+                line.send(DATA[piece * len(DATA) // pieces : (piece + 1) * len(DATA) // pieces])
+            assert (await line.answer()).status == 201
+    assert spied.answered == [True] * 3
+    assert [(world.folder / f"f{n}").read_bytes() for n in range(3)] == [DATA] * 3
+
+
+async def test_who_is_too_slow_is_left_to_the_ordinary_way(world: World, files: Collection, spied: Spied) -> None:
+    async with Line.open(world) as line:
+        await warm(line)
+        told = {**fields_of(DATA, "a", {}), "Content-Length": str(len(DATA))}
+        for n in range(2):
+            line.head("POST", f"/files?token={files.token}", told)
+            await anyio.sleep(0.05)
+            # What follows looks like a request, and is a part of this one's body.
+            line.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            await anyio.sleep(0.05)
+            line.send(DATA[len("GET / HTTP/1.1\r\nHost: x\r\n\r\n") :])
+            assert (await line.answer()).status == 201, n
+    assert spied.answered == []
+    assert (world.folder / "a").read_bytes()[:14] == b"GET / HTTP/1.1"
+
+
+@pytest.mark.parametrize("ends", ["at once", "by a reset", "later", "by its end"])
+async def test_what_has_come_of_one_that_is_broken_off_is_stored(
+    world: World, files: Collection, ends: str
+) -> None:
+    url, complaints = await files.begin(len(DATA)), list[Any]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, what: complaints.append(what))
+    fields = {**BODY, "Upload-Offset": "0", "Authorization": f"Bearer {files.token}"}
+    async with Line.open(world) as line:
+        await warm(line)
+        line.head("PATCH", url, {**fields, "Content-Length": str(len(DATA))})
+        line.send(DATA[:1000])
+        await line.drain()
+        if ends == "by a reset":
+            await anyio.sleep(0.004)
+            line.reset()
+        elif ends != "at once":
+            await anyio.sleep(0.05)
+        if ends == "by its end":
+            line.end()
+            await anyio.sleep(0.05)
+    await anyio.sleep(0.1)
+    stored = int((await files.head(url)).headers["Upload-Offset"])
+    assert stored == 1000 or (ends in ("at once", "by a reset") and stored == 0)
+    assert complaints == []
+    assert (await files.patch(url, stored, DATA[stored:])).status == 204
+    assert (world.folder / "a").read_bytes() == DATA
 
 
 # --- what is left to the ordinary way -------------------------------------------------------------------

@@ -105,14 +105,14 @@ async def test_what_goes_wrong_with_one_is_nothing_to_the_others(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     odd, plain = await expired(world, "a"), await expired(world, "b")
-    discard = Finisher.discard
+    expire = Finisher.expire
 
     async def failing(finisher: Finisher, session: UploadSession) -> None:
         if session.id == odd:
             raise RuntimeError("a defect")
-        await discard(finisher, session)
+        await expire(finisher, session)
 
-    monkeypatch.setattr(Finisher, "discard", failing)
+    monkeypatch.setattr(Finisher, "expire", failing)
     await world.gate.uploads.sweep(10)
     assert (state(world, odd), state(world, plain)) == ("open", "gone")
 
@@ -126,7 +126,7 @@ async def test_a_volume_that_is_away_is_asked_once(world: World, monkeypatch: py
         asked.append(session.id)
         raise BackendUnavailableError("away")
 
-    monkeypatch.setattr(Finisher, "discard", away)
+    monkeypatch.setattr(Finisher, "expire", away)
     await world.gate.uploads.sweep(10)
     assert len(asked) == 1
 

@@ -28,8 +28,9 @@ def test_what_a_download_needs_is_read() -> None:
         ("PATCH /upload?token=x HTTP/1.1", HOST, "Content-Length: 0", "Upload-Length: 0"),
         ("PATCH /upload?token=x HTTP/1.1", HOST, "Content-Length: 0", "Upload-Checksum: md5 a"),
         ("PATCH /upload?token=x HTTP/1.1", HOST, "Upload-Offset: 0"),
+        (POST, HOST, "Content-Length: 65537"),
+        (POST, HOST, "Content-Length: 9999999"),
         (FIRST, HOST, "Upload-Length: 1"),
-        (POST, HOST, "Content-Length: 1"),
         (POST, HOST, "Content-Length: +0"),
         (POST, HOST, "Content-Length: 0", "Content-Length: 0"),
         (POST, HOST, "Content-Length: 0", "Transfer-Encoding: chunked"),
@@ -92,9 +93,15 @@ def test_bodies_are_small(count: int, is_read: bool) -> None:
     assert (found is not None) is is_read
 
 
-@pytest.mark.parametrize("end", ["\r\n\r\n", "\r\n\r\n12", "\r\n\r\n1234"])
-def test_a_body_in_pieces_or_with_something_behind_it_is_left(end: str) -> None:
-    assert read(POST, HOST, "Content-Length: 3", end=end) is None
+def test_a_body_with_something_behind_it_is_left() -> None:
+    assert read(POST, HOST, "Content-Length: 3", end="\r\n\r\n1234") is None
+
+
+@pytest.mark.parametrize(("body", "missing"), [("", 3), ("12", 1), ("123", 0)])
+def test_of_a_body_in_pieces_it_is_known_how_much_is_missing(body: str, missing: int) -> None:
+    found = read(POST, HOST, "Content-Length: 3", end=f"\r\n\r\n{body}")
+    assert found is not None
+    assert (found.missing, found.body) == (missing, body.encode())
 
 
 def test_what_the_bytes_of_one_that_was_begun_need_is_read() -> None:
