@@ -1,6 +1,6 @@
 """The least a server of small uploads can be in Python: no library, no token, no names, no records, no events.
 
-    python least.py PORT DIRECTORY MODE
+    python -m bench.least PORT DIRECTORY MODE
 
 With the mode `answers` it reads a request and answers it. With the mode `stores` it also makes a file of the body,
 syncs it, on a thread, and then answers.
@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
 import re
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import uvloop
+
+from bench.material import write_synced
 
 _LENGTH = re.compile(rb"content-length: *([0-9]+)", re.IGNORECASE)
 _END = b"\r\n\r\n"
@@ -47,18 +48,8 @@ class Least(asyncio.Protocol):
             self._transport.write(answer)
             return
         path = f"{self._directory}/{next(self._numbers)}"
-        done = asyncio.get_running_loop().run_in_executor(self._threads, _store, path, body)
-        done.add_done_callback(lambda stored: self._transport.write(answer) if stored.result() else None)
-
-
-def _store(path: str, data: bytes) -> bool:
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-    try:
-        os.write(fd, data)
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-    return True
+        done = asyncio.get_running_loop().run_in_executor(self._threads, write_synced, path, body)
+        done.add_done_callback(lambda stored: self._transport.write(answer) if stored.exception() is None else None)
 
 
 async def _serve(port: int, directory: str, mode: str) -> None:

@@ -84,3 +84,13 @@ def throughput(count: int, connections: int, work: Callable[[int], None]) -> flo
     for thread in threads:
         thread.join()
     return count / (time.perf_counter() - start)
+
+
+def write_synced(path: str | Path, data: bytes) -> None:
+    """What at least has to be done for a file that is to be there after a power failure."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+    try:
+        os.write(fd, data)
+        os.fsync(fd)
+    finally:
+        os.close(fd)

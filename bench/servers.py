@@ -172,7 +172,7 @@ def least_server(folder: Path, mode: str) -> Iterator[Peer]:
     """The least that takes an upload in Python: `least.py`, with one of its modes."""
     data, port = folder / f"least-{mode}", free_port()
     data.mkdir()
-    command = (sys.executable, HERE / "least.py", str(port), data, mode)
+    command = (sys.executable, "-m", "bench.least", str(port), data, mode)
     with started(*command, log=folder / f"least-{mode}.log", ports=[port]) as process:
         yield Peer(Program([process]), port, data)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import itertools
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -13,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from bench.comparison import Aim, Comparison
-from bench.material import MIB, Usage, copy, make_archive, make_source, rate, throughput
+from bench.material import MIB, Usage, copy, make_archive, make_source, rate, throughput, write_synced
 from bench.servers import Peer, Penstock, least_server, penstock, tus_server
 from bench.wire import Connection, header
 
@@ -190,7 +189,7 @@ def _whole_upload(uploader: Uploader, least: Mapping[str, Peer], count: int, con
 
     def synced(number: int) -> None:
         for _ in range(number):
-            _write_synced(uploader.source.with_name(f"synced-{next(uploader.numbers)}"), data)
+            write_synced(uploader.source.with_name(f"synced-{next(uploader.numbers)}"), data)
 
     to_peer = partial(send, uploader.peer.port, "/files", dict)
     name = f"the same, each in one request, by {connections} connection(s)"
@@ -198,16 +197,6 @@ def _whole_upload(uploader: Uploader, least: Mapping[str, Peer], count: int, con
     for words, server in least.items():
         more[words] = partial(send, server.port, "/files", dict)
     return _against_peer(name, count, connections, to_ours, "@tus/server", to_peer, more)
-
-
-def _write_synced(path: Path, data: bytes) -> None:
-    """What at least has to be done for a file that is to be there after a power failure."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-    try:
-        os.write(fd, data)
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _archive_upload(uploader: Uploader, count: int, connections: int) -> Comparison:
