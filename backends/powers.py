@@ -330,7 +330,10 @@ class Outbox(Protocol):
         """Remove a part that was read up to an offset, for good; False: not yet."""
 
     async def arriving(self) -> Sequence[str]:
-        """Ids of uploads on their way to their places (`PlacesWhole`): now, or when their process died."""
+        """Ids of uploads on their way to their places (`PlacesWhole`): now, or when their process died.
+
+        Takes away what `bar_whole` has left.
+        """
 
     async def recover(self, session: str, words: Callable[[Arrival], bytes]) -> Recovered:
         """Tell of an upload that is at its place and not told of, because a process died.
@@ -390,8 +393,10 @@ class Recovered(IntEnum):
     NOTHING = 0
     #: Its process had died. It is told of now, or nothing is left of it.
     ENDED = 1
-    #: It is still on its way, or cannot be told of now.
-    BUSY = 2
+    #: It is at its place, and cannot be told of now.
+    UNTOLD = 2
+    #: It is still on its way.
+    BUSY = 3
 
 
 @runtime_checkable

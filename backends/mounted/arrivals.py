@@ -53,6 +53,8 @@ class Arrivals:
         self._area = area
         self._parts = parts
         self._directory = -1
+        #: When bars were taken away last, in monotonic seconds.
+        self._lifted = time.monotonic()
 
     def open(self) -> None:
         """Have the directory at hand in which files arrive. Repeat-safe."""
@@ -85,7 +87,8 @@ class Arrivals:
                     is_placed = self._is_wanted(root, upload) and self._link(root, name, upload.destination)
                 finally:
                     if not is_placed:
-                        os.unlink(name, dir_fd=self._directory)
+                        with suppress(FileNotFoundError):
+                            os.unlink(name, dir_fd=self._directory)
                 if is_placed:
                     tell.place = yield from self._told(tell)
                     os.unlink(name, dir_fd=self._directory)
@@ -104,11 +107,17 @@ class Arrivals:
 
     def bar(self, session: str) -> None:
         """Have nobody put a begun upload at its place who has begun to; for a second at least."""
-        with (
-            translated(session, Subject.UPLOAD),
-            opened(os.open(_bar(session), _BAR, FILE_MODE, dir_fd=self._directory)) as fd,
-        ):
+        with translated(session, Subject.UPLOAD):
+            while not self._barred(session):
+                pass  # somebody has just taken an old one away
+            if time.monotonic() - self._lifted >= _LEAST_SECONDS:
+                self._lift_old()
+
+    def _barred(self, session: str) -> bool:
+        with opened(os.open(_bar(session), _BAR, FILE_MODE, dir_fd=self._directory)) as fd:
+            fcntl.flock(fd, fcntl.LOCK_EX)
             os.utime(fd)
+            return os.fstat(fd).st_nlink > 0
 
     def _is_wanted(self, root: Beneath, upload: WholeUpload) -> bool:
         """Whether nobody else has an upload of which a file is here.
@@ -154,7 +163,7 @@ class Arrivals:
     def arriving(self) -> list[str]:
         """Uploads that have a file here."""
         with translated(ARRIVING, Subject.VOLUME):
-            return [_session_of(name) for name in self._names()]
+            return [_session_of(name) for name in self._names() if not _is_bar(name)]
 
     def _names(self) -> list[str]:
         # By a descriptor of its own: those who share one share its position, and miss what others have read.
@@ -164,11 +173,8 @@ class Arrivals:
     def recover(self, session: str, words: Callable[[Arrival], bytes]) -> Recovered:
         """Tell of a file nobody is at any more."""
         with translated(ARRIVING, Subject.VOLUME):
-            names = [name for name in self._names() if _session_of(name) == session]
-            found = {self._recover(name, words) for name in names if name != _bar(session)}
-            if Recovered.BUSY not in found and _bar(session) in names:
-                self._lift(session)
-        return max(found, default=Recovered.NOTHING)
+            names = [name for name in self._names() if _session_of(name) == session and not _is_bar(name)]
+            return max((self._recover(name, words) for name in names), default=Recovered.NOTHING)
 
     def _recover(self, name: str, words: Callable[[Arrival], bytes]) -> Recovered:
         with suppress(FileNotFoundError), opened(os.open(name, _LOOK, dir_fd=self._directory)) as fd:
@@ -178,19 +184,36 @@ class Arrivals:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return Recovered.BUSY
-            os.stat(name, dir_fd=self._directory, follow_symlinks=False)  # nobody else was quicker
+            if not os.path.samestat(os.stat(name, dir_fd=self._directory, follow_symlinks=False), os.fstat(fd)):
+                return Recovered.BUSY  # somebody was quicker, and somebody else has begun anew
             told = words(self._arrival(fd, name)) if os.fstat(fd).st_nlink > 1 else b""
             if told and not self._parts.put(told, again=True):
-                return Recovered.BUSY
+                return Recovered.UNTOLD
             os.unlink(name, dir_fd=self._directory)
             return Recovered.ENDED
         return Recovered.NOTHING
 
-    def _lift(self, session: str) -> None:
-        """Take away a bar that has stood for long enough: nobody relies any more on what was so before."""
-        with suppress(FileNotFoundError), opened(os.open(_bar(session), _LOOK, dir_fd=self._directory)) as fd:
-            if _is_old(fd):
-                os.unlink(_bar(session), dir_fd=self._directory)
+    def lift(self) -> None:
+        """Take away bars that have stood for long enough: nobody relies any more on what was so before."""
+        with translated(ARRIVING, Subject.VOLUME):
+            self._lift_old()
+
+    def _lift_old(self) -> None:
+        self._lifted = time.monotonic()
+        names = set(self._names())
+        bars = {_session_of(name) for name in names if _is_bar(name)}
+        # Whoever has a file here may not have looked yet.
+        for session in bars - {_session_of(name) for name in names if not _is_bar(name)}:
+            self._lift(_bar(session))
+
+    def _lift(self, bar: str) -> None:
+        with (
+            suppress(FileNotFoundError, BlockingIOError),
+            opened(os.open(bar, _LOOK, dir_fd=self._directory)) as fd,
+        ):
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_old(fd) and os.fstat(fd).st_nlink:
+                os.unlink(bar, dir_fd=self._directory)
 
     def _arrival(self, fd: int, name: str) -> Arrival:
         known = os.fstat(fd)
@@ -205,6 +228,10 @@ def _session_of(name: str) -> str:
 def _bar(session: str) -> str:
     """Name of a file that says that an upload is not to be put at its place."""
     return f"{session}."
+
+
+def _is_bar(name: str) -> bool:
+    return name == _bar(_session_of(name))
 
 
 def _locked(fd: int) -> bool:

@@ -51,6 +51,7 @@ class MountedOutbox:
 
     async def arriving(self) -> Sequence[str]:
         """Uploads on their way to their places."""
+        await self._threads.run(self.arrivals.lift)
         return await self._threads.run(self.arrivals.arriving)
 
     async def recover(self, session: str, words: Callable[[Arrival], bytes]) -> Recovered:

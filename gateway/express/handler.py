@@ -59,7 +59,17 @@ def express(gate: Gate, options: Mapping[str, Any]) -> Callable[[web.Server], Pr
 class ExpressHandler(ClientHandler):
     """One connection."""
 
-    __slots__ = ("_answering", "_downloads", "_held", "_is_closing", "_is_simple", "_part", "_uploads", "_waiting")
+    __slots__ = (
+        "_answering",
+        "_downloads",
+        "_held",
+        "_is_closing",
+        "_is_simple",
+        "_part",
+        "_rest_until",
+        "_uploads",
+        "_waiting",
+    )
 
     def __init__(
         self,
@@ -75,8 +85,9 @@ class ExpressHandler(ClientHandler):
         self._uploads = uploads
         #: Whether all that came so far were whole requests: then the library waits for none.
         self._is_simple = True
-        #: The beginning of a request, and what ends the wait for its rest.
+        #: The beginning of a request, until when its rest is waited for, and what ends that.
         self._part = b""
+        self._rest_until = 0.0
         self._waiting: asyncio.TimerHandle | None = None
         #: An answer on its way, and what came behind its request.
         self._answering: asyncio.Task[None] | None = None
@@ -105,6 +116,7 @@ class ExpressHandler(ClientHandler):
         request = read_simple_request(data)
         if request is not None and request.missing and self._waits(request, data):
             return True
+        self._rest_until = 0.0
         if request is None or request.missing:
             self._is_simple = False
             return False
@@ -117,9 +129,13 @@ class ExpressHandler(ClientHandler):
         """Wait a moment for the rest of a request, if it may be answered then."""
         if self._uploads is None or not self._is_idle() or not self._uploads.may_take(request):
             return False
+        now = self._loop.time()
+        self._rest_until = self._rest_until or now + _REST_SECONDS
+        if self._rest_until <= now:
+            return False
         self._part = data
-        self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
-        self._waiting = self._loop.call_later(_REST_SECONDS, self._leave_part)
+        self._next_keepalive_close_time = now + self._keepalive_timeout
+        self._waiting = self._loop.call_at(self._rest_until, self._leave_part)
         return True
 
     def _leave_part(self) -> None:
@@ -127,7 +143,7 @@ class ExpressHandler(ClientHandler):
         if self._waiting is not None:
             self._waiting.cancel()
             self._waiting = None
-            self._is_simple = False
+            self._is_simple, self._rest_until = False, 0.0
             data, self._part = self._part, b""
             super().data_received(data)
 

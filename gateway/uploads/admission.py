@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from bus.contract import Leases
-from domain.errors import ConflictError, TooManyError
+from domain.errors import ConflictError, PenstockError, TooManyError
 from gateway.quotas import Quotas
 from gateway.uploads.session import UploadSession
 from gateway.uploads.sessions import Known, Sessions
@@ -41,7 +41,7 @@ class Admission:
         """
         if await self._has_room(session, _NEAR):
             known = await record()
-            if await self._has_room(session, 0):
+            if await self._has_room_after_all(session):
                 return known
             await self._sessions.forget(session)
         try:
@@ -55,11 +55,19 @@ class Admission:
         known = await record()
         try:
             await self._quotas.admit(session, self._most + 1)
-        except TooManyError:
-            # One that was far from the limit when it looked has come in between.
+        except PenstockError:
+            # One that was far from the limit when it looked has come in between; or that cannot be known now.
             await self._sessions.forget(session)
             raise
         return known
+
+    async def _has_room_after_all(self, session: UploadSession) -> bool:
+        """Whether one that is recorded may stay. Where that cannot be known it does not."""
+        try:
+            return await self._has_room(session, 0)
+        except PenstockError:
+            await self._sessions.forget(session)
+            raise
 
     async def _has_room(self, session: UploadSession, besides: int) -> bool:
         """Whether an upload's owner has no more than may be, and would not have with so many more."""

@@ -24,7 +24,16 @@ from loguru import logger
 from backends.contract import FileAccess, Volume
 from backends.powers import Arrival, Outbox, PlacesWhole, Recovered, outboxes
 from bus.contract import Clock
-from domain.errors import BackendUnavailableError, LockedError, PenstockError, StorageFullError, Subject
+from domain.errors import (
+    BackendUnavailableError,
+    BusBrokenError,
+    BusClosedError,
+    LockedError,
+    PenstockError,
+    QuotaExceededError,
+    StorageFullError,
+    Subject,
+)
 from domain.ids import VolumeName
 from gateway.uploads.placing import Placer
 from gateway.uploads.session import UploadSession, UploadState
@@ -139,7 +148,7 @@ class AtOnce:
         What somebody who died has put there is told of.
 
         Raises:
-            LockedError: somebody is still at it.
+            LockedError: somebody is still at it, or it is at its place and cannot be told of now.
             NotFoundError (subject upload), GoneError: it is not there any more.
         """
         session = known.session
@@ -150,25 +159,30 @@ class AtOnce:
         return await self._sessions.require(session.id, session.volume)
 
     async def _ended(self, outbox: Outbox, session: UploadSession, known: Known | None) -> None:
-        """Return when nobody is at an upload any more. Raises LockedError: somebody still is."""
+        """Return when nobody is at an upload any more. Raises LockedError as `settled`."""
         words = partial(self._words, session.volume, known)
-        with anyio.move_on_after(self._patience) as waiting:
-            while await outbox.recover(session.id, words) is Recovered.BUSY:
+        found = Recovered.BUSY
+        with anyio.move_on_after(self._patience):
+            while (found := await outbox.recover(session.id, words)) is Recovered.BUSY:
                 await anyio.sleep(_LOOK_SECONDS)
-        if waiting.cancelled_caught:
+        if found in (Recovered.BUSY, Recovered.UNTOLD):
             raise LockedError("another request is bringing the upload", subject=Subject.UPLOAD)
 
     async def bar(self, session: UploadSession) -> None:
         """Have nobody put an upload at its place at once; to be called before its staging goes."""
         files = self._files(session)
-        if session.unstaged and session.volume in self._outboxes and isinstance(files, PlacesWhole):
+        if not (session.unstaged and session.volume in self._outboxes and isinstance(files, PlacesWhole)):
+            return
+        try:
             await files.bar_whole(session.id)
+        except (StorageFullError, QuotaExceededError):
+            # There is no room even for that. When this time is over nobody relies on what was so before.
+            await anyio.sleep(_FRESH_SECONDS)
 
     async def end(self, session: UploadSession) -> None:
         """The same, and wait for who is at it; what that comes to is recorded then.
 
-        Raises:
-            LockedError: somebody is still at it.
+        Raises LockedError as `settled`.
         """
         outbox = self._outboxes.get(session.volume)
         if outbox is not None and session.unstaged:
@@ -177,14 +191,19 @@ class AtOnce:
             await self._sessions.settle(session.volume)
 
     async def recover(self) -> None:
-        """Tell of all uploads whose gateway died when they were at their places, or remove what was not."""
+        """Tell of all uploads whose gateway died when they were at their places, or remove what was not.
+
+        Raises BusBrokenError, BusClosedError: the store is away.
+        """
         for volume, outbox in self._outboxes.items():
             try:
                 arriving = dict.fromkeys(await outbox.arriving())
+                found = [await self._recovered(volume, outbox, session_id) for session_id in arriving]
+            except (BusBrokenError, BusClosedError):
+                raise
             except PenstockError as error:
                 logger.warning("looking for uploads nobody told of on {}: {}", volume, error)
                 continue
-            found = [await self._recovered(volume, outbox, session_id) for session_id in arriving]
             if count := found.count(Recovered.ENDED):
                 logger.info("{} uploads of a gateway that died were found on {}", count, volume)
 
@@ -192,8 +211,9 @@ class AtOnce:
         try:
             known = await self._sessions.load(session_id)
             return await outbox.recover(session_id, partial(self._words, volume, known))
+        except (BackendUnavailableError, BusBrokenError, BusClosedError):
+            raise  # it would be the same with all others
         except PenstockError as error:
-            # What is wrong with one is nothing to the others.
             logger.warning("looking for upload {} on {}: {}", session_id, volume, error)
             return Recovered.BUSY
 

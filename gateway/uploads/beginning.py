@@ -160,7 +160,7 @@ class Beginner:
             try:
                 known = await self._sessions.load(session.id)
                 if known is not None and known.session.state in (UploadState.OPEN, UploadState.GONE):
-                    await self._finisher.free(known.session)
+                    await self._finisher.remove(known.session)
                     await self._sessions.forget(known.session)
             except PenstockError as error:
                 logger.warning("taking back upload {}, which expires now: {}", session.id, error)

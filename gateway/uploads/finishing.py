@@ -286,23 +286,30 @@ class Finisher:
 
     async def discard(self, session: UploadSession) -> None:
         """Free an unfinished upload's bytes, and remember that it is gone. Repeat-safe. Raises as `free`."""
+        await self._sessions.condemn(session.id)
         await self.free(session)
         await self._sessions.bury(session)
 
     async def expire(self, session: UploadSession) -> None:
-        """The same, unless somebody has finished it in the end. Raises as `free`."""
+        """The same, unless somebody is finishing it, or has done so in the end. Raises as `free`."""
+        if not await self._sessions.condemn(session.id):
+            return
         await self.free(session)
         known = await self._sessions.load(session.id)
-        if known is not None and known.session.state is UploadState.OPEN:
+        if known is not None and known.session.state is not UploadState.COMMITTED:
             await self._sessions.bury(session)
 
     async def free(self, session: UploadSession) -> None:
-        """Free an unfinished upload's bytes. Repeat-safe.
+        """Free the bytes of an upload nobody is to use any more. Repeat-safe.
 
         Raises:
             LockedError: somebody is putting it at its place, and came to no end in time.
         """
         await self._at_once.end(session)
+        await self.remove(session)
+
+    async def remove(self, session: UploadSession) -> None:
+        """Remove the bytes of an upload nobody knows of. Repeat-safe."""
         try:
             await self._files(session).discard_staging(session.id)
         except NotFoundError as error:

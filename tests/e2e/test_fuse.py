@@ -9,13 +9,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from harness.cutter import open_cutter
 from harness.folders import OTHER, over
-from harness.processes import FOLDER, PLACE, Site, ask, is_ready, open_site, until
+from harness.processes import FOLDER, PLACE, Site, ask, is_ready, open_site, stopped, until
 
 TESTS = Path(__file__).parents[1]
 #: How long a call on the volume may take, in seconds.
@@ -94,23 +93,13 @@ def test_files_and_folders_live_on_it(site: Site) -> None:
     assert not (site.path / "behind" / PLACE).exists()
 
 
-@contextmanager
-def hung(mount: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Nothing on the mount is answered while this lasts."""
-    mount.send_signal(signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        mount.send_signal(signal.SIGCONT)
-
-
 def test_a_mount_that_hangs_is_told_and_holds_up_nobody_else(site: Site, mount: subprocess.Popen[bytes]) -> None:
     api = site.api
     api.upload("file", b"x" * 1000)
     url = api.download_url("file")
     gateway = next(role for role in site.running if role.name == "gateway")
     assert api.manager("POST", "/folder/create", {"volume": "other", "vfid": OTHER}).status == 204
-    with hung(mount):
+    with stopped(mount.pid):
         started = time.monotonic()
         refused = ask(api.client_port, "GET", url)
         assert refused.status in (503, 504), refused

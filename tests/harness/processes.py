@@ -46,6 +46,7 @@ def stopped(pid: int) -> Iterator[None]:
     """Have a process stand still during the block."""
     os.kill(pid, signal.SIGSTOP)
     try:
+        until(lambda: Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] == "T", "it stands still")
         yield
     finally:
         os.kill(pid, signal.SIGCONT)

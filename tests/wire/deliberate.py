@@ -291,6 +291,7 @@ DELIBERATE: Mapping[str, Deliberate] = {
         last_modified=NOTHING,
     ),
     # Folders and files
+    "228-vf-usage": Deliberate("a small upload has no file before its bytes come", {".file_count": 24}),
     "242-clone-result-usage": Deliberate(
         "a clone has links where its source has them", {".file_count": 10, ".used_bytes": ANYTHING}
     ),

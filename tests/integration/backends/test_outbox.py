@@ -543,12 +543,25 @@ async def test_a_bar_holds_those_back_who_have_begun_already(
     await files.bar_whole("ab12")
     for claim, placed in ((lambda: True, False), (None, True)):
         assert await files.place_whole(replace(upload("a"), claim=claim), Tell(lambda _: b"x")) == placed
-    assert not await files.is_untouched("ab12")
     assert await volume.outbox.recover("ab12", lambda _: b"x") is Recovered.NOTHING
+    assert await volume.outbox.arriving() == []
     assert arriving(tmp_path) == ["ab12."], "it stands for a second"
     monkeypatch.setattr(arrivals, "_LEAST_SECONDS", 0)
-    assert await volume.outbox.recover("ab12", lambda _: b"x") is Recovered.NOTHING
-    assert await files.is_untouched("ab12")
+    assert await volume.outbox.arriving() == []
+    assert arriving(tmp_path) == []
+
+
+async def test_where_many_bars_are_put_up_few_are_there(
+    volume: VfsVolume, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = volume.files(FOLDER)
+    for number in range(20):
+        await files.bar_whole(f"{number:032x}")
+    assert len(arriving(tmp_path)) == 20
+    (tmp_path / ".penstock/arriving" / f"{3:032x}.bm90ZQ").write_bytes(b"somebody may not have seen it")
+    monkeypatch.setattr(arrivals, "_LEAST_SECONDS", 0)
+    await files.bar_whole("ab12")
+    assert sorted(arriving(tmp_path)) == [f"{3:032x}.", f"{3:032x}.bm90ZQ"]
 
 
 def test_a_bar_stands_as_long_as_somebody_may_not_have_seen_it(
@@ -560,13 +573,32 @@ def test_a_bar_stands_as_long_as_somebody_may_not_have_seen_it(
     def look(fd: int) -> None:
         monkeypatch.setattr(arrivals, "_LEAST_SECONDS", 0)
         mine.bar("ab12")
-        assert arrivals_of(area, parts).recover("ab12", lambda _: b"x") is Recovered.BUSY
+        other = arrivals_of(area, parts)
+        other.lift()
+        assert other.recover("ab12", lambda _: b"x") is Recovered.BUSY
 
     monkeypatch.setattr(arrivals, "write_out", look)
     with area.mount.below(()) as root:
         assert not made(parts, mine.place(root, replace(upload("a"), claim=lambda: True), Tell(lambda _: b"told")))
     assert arriving(tmp_path) == ["ab12."]
     assert not (tmp_path / "a").exists()
+
+
+def test_a_bar_is_there_whoever_takes_old_ones_away(area: Area, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also the one that was just taken away when it was put up anew."""
+    mine = arrivals_of(area, opened(area))
+    mine.bar("ab12")
+    utime, done = os.utime, list[int]()
+
+    def slow(fd: int) -> None:
+        if not done:
+            done.append(fd)
+            os.unlink("ab12.", dir_fd=mine._directory)
+        utime(fd)
+
+    monkeypatch.setattr(os, "utime", slow)
+    mine.bar("ab12")
+    assert mine._is_barred("ab12")
 
 
 def test_whoever_looks_for_files_sees_them_all(area: Area, tmp_path: Path) -> None:
@@ -681,7 +713,7 @@ async def test_what_cannot_be_told_of_now_is_told_of_later(
         nothing_is_taken(patch, volume)
         with pytest.raises(StorageFullError):
             await volume.files(FOLDER).place_whole(upload(), Tell(lambda _: b"it is there"))
-        assert await volume.outbox.recover("ab12", lambda arrival: arrival.note) is Recovered.BUSY
+        assert await volume.outbox.recover("ab12", lambda arrival: arrival.note) is Recovered.UNTOLD
     assert len(arriving(tmp_path)) == 1
     assert await volume.outbox.arriving() == ["ab12"]
     assert await volume.outbox.recover("ab", lambda arrival: arrival.note) is Recovered.NOTHING

@@ -30,9 +30,10 @@ from backends.mounted.files import MountedFiles
 from backends.mounted.mountinfo import MountedAs
 from backends.powers import WholeUpload
 from bus import relay
-from domain.errors import BackendUnavailableError
+from domain.errors import BackendUnavailableError, StorageFullError
 from domain.ids import VFolderId
 from domain.paths import RelativePath
+from gateway.uploads import at_once
 from gateway.uploads.at_once import AtOnce, Expected
 from gateway.uploads.brief import Brief
 from gateway.uploads.reserved import owner_index
@@ -61,8 +62,8 @@ def placed(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     found: list[bool] = []
     place = AtOnce.place
 
-    async def noting(at_once: AtOnce, expected: Expected, data: bytes) -> UploadSession | None:
-        done = await place(at_once, expected, data)
+    async def noting(mine: AtOnce, expected: Expected, data: bytes) -> UploadSession | None:
+        done = await place(mine, expected, data)
         found.append(done is not None)
         return done
 
@@ -293,6 +294,7 @@ async def test_limits_hold_and_nothing_stays_reserved(world: World, placed: list
         await world.manager("POST", "/folder/file/upload", {**too_much, "size": 10_000 - 2 * 4096})
     ).status == 200
     assert placed == [True, True]
+    assert list((world.path / ".penstock/arriving").iterdir()) == [], "what is refused leaves nothing there"
 
 
 async def test_owners_may_begin_as_many_as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -480,19 +482,28 @@ async def test_who_comes_while_it_is_put_there(
     assert told(world) == [begun.session]
 
 
+@pytest.mark.parametrize("full", [False, True])
 @pytest.mark.parametrize("finished", ["elsewhere", "there, and moved", "dropped"])
 async def test_who_comes_too_late_changes_nothing(
-    world: World, monkeypatch: pytest.MonkeyPatch, finished: str
+    world: World, monkeypatch: pytest.MonkeyPatch, finished: str, full: bool
 ) -> None:
     """It has looked before, and goes on when somebody else has finished the upload, or dropped it."""
+    if full:  # so that there is no room for a bar
+
+        def is_full(mine: arrivals.Arrivals, session: str) -> None:
+            raise StorageFullError("the volume is full")
+
+        monkeypatch.setattr(arrivals.Arrivals, "bar", is_full)
+    else:  # so that nothing but a bar holds it back
+        monkeypatch.setattr(at_once, "_FRESH_SECONDS", 20.0)
     begun, answers, looked, may_go = await begin(world, "bearer", "a"), list[Answer](), anyio.Event(), anyio.Event()
     place = AtOnce.place
 
-    async def late(at_once: AtOnce, expected: Expected, data: bytes) -> UploadSession | None:
+    async def late(mine: AtOnce, expected: Expected, data: bytes) -> UploadSession | None:
         if not looked.is_set():
             looked.set()
             await may_go.wait()
-        return await place(at_once, expected, data)
+        return await place(mine, expected, data)
 
     async def first() -> None:
         answers.append(await send(world, begun))

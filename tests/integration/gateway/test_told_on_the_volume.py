@@ -234,7 +234,8 @@ async def test_what_nobody_can_explain_is_taken_away_and_nothing_else(world: Wor
         stray = world.path / ".penstock/arriving" / name
         stray.write_bytes(b"x")
         os.link(stray, world.folder / f"of {name}")
-    await world.gate.uploads.at_once.recover()
+    for _ in range(2):  # a bar goes when nothing else is left of its upload
+        await world.gate.uploads.at_once.recover()
     await world.take_over()
     assert not list((world.path / ".penstock/arriving").iterdir())
     assert len(list(world.folder.iterdir())) == 4
