@@ -176,7 +176,7 @@ class Life:
     def _work(self, names: str, token: str) -> None:
         with told_outside():
             for number in itertools.count():
-                self._upload(f"{names}-{number}-patched")
+                self._upload(f"{names}-{number}-patched", pieces=1 + number % 2)
                 self._post(f"{names}-{number}-posted", token)
                 self._move(f"{names}-{number}-patched", f"{names}-{number}-moved")
                 self._make_directory(f"{names}-{number}")
@@ -184,12 +184,12 @@ class Life:
                 self._post(f"{names}-{number}-doomed", token)
                 self._delete(f"{names}-{number}-doomed")
 
-    def _upload(self, name: str) -> None:
+    def _upload(self, name: str, pieces: int = 2) -> None:
         data = data_of(name)
         say("asked", name)
         token = self._api.upload_token(name, len(data))
         say("begun", name, token)
-        piece = min(-(-len(data) // 2), PIECE_BYTES)
+        piece = min(-(-len(data) // pieces), PIECE_BYTES)
         for start in range(0, len(data), piece or 1):
             answer = self._api.patch(token, start, data[start : start + piece])
             assert answer.status == 204, answer
