@@ -105,6 +105,12 @@ class ExpressHandler(ClientHandler):
             self._hold(data)
         elif not (data and self._is_simple and self._answered(data)):  # the library calls this with nothing as well
             super().data_received(data)
+            self._end_if_closing()
+
+    def _end_if_closing(self) -> None:
+        """Go on with closing once nothing is waited for any more."""
+        if self._is_closing and self._answering is None and self._waiting is None:
+            super().close()
 
     def _hold(self, data: bytes) -> None:
         """Keep what came until the answer before it is given; no more than what comes at once."""
@@ -146,6 +152,7 @@ class ExpressHandler(ClientHandler):
             self._is_simple, self._rest_until = False, 0.0
             data, self._part = self._part, b""
             super().data_received(data)
+            self._end_if_closing()
 
     def eof_received(self) -> None:
         """No more comes."""
@@ -207,8 +214,7 @@ class ExpressHandler(ClientHandler):
 
     def close(self) -> None:
         """Take no more requests, and end once those that came are answered; who stops the server waits for that."""
-        self._leave_part()
-        if self._answering is None:
+        if self._answering is None and self._waiting is None:
             super().close()
         else:
             self._is_closing = True
@@ -218,8 +224,9 @@ class ExpressHandler(ClientHandler):
 
         The library takes no more from then on, also not what turns out to be its business only now.
         """
-        self._leave_part()
         end = None if timeout is None else self._loop.time() + timeout
+        while self._waiting is not None:
+            await asyncio.sleep(_REST_SECONDS)
         while self._answering is not None and (left := _left(end, self._loop.time())) != 0:
             await asyncio.wait([self._answering], timeout=left)
         if self._answering is not None:

@@ -15,6 +15,7 @@ from harness.world import Answer, World, open_world
 
 from backends.mounted.files import MountedFiles
 from domain.errors import BackendFaultError, BackendUnavailableError, PenstockError, StorageFullError
+from gateway.express import handler
 
 pytestmark = [pytest.mark.anyio, pytest.mark.folder]
 
@@ -127,4 +128,29 @@ async def test_what_is_left_to_the_ordinary_way_while_the_server_stops_is_answer
         tasks.start_soon(read, line)
         tasks.start_soon(go_on_soon)
     assert told == [201]
+    assert (world.folder / "a").read_bytes() == DATA
+
+
+async def test_a_request_of_which_the_rest_is_still_to_come_is_answered_though_the_server_stops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handler, "_REST_SECONDS", 0.3)
+    told: list[Answer] = []
+
+    async def go_on(line: Line) -> None:
+        await anyio.sleep(0.1)
+        line.send(DATA)
+        told.append(await line.answer())
+
+    async with AsyncExitStack() as stack, anyio.create_task_group() as tasks, open_world(tmp_path) as world:
+        await world.make_folder()
+        token = await world.upload_token("a", len(DATA))
+        line = await stack.enter_async_context(Line.open(world))
+        line.head("GET", "/", {})
+        assert (await line.answer()).status == 200
+        fields = {**BODY, "Upload-Offset": "0", "Content-Length": str(len(DATA))}
+        line.head("PATCH", f"/upload?token={token}", fields)
+        await anyio.sleep(0.02)
+        tasks.start_soon(go_on, line)
+    assert [answer.status for answer in told] == [204]
     assert (world.folder / "a").read_bytes() == DATA
