@@ -16,7 +16,7 @@ import errno
 import fcntl
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -111,7 +111,7 @@ class Arrivals:
             while not self._barred(session):
                 pass  # somebody has just taken an old one away
             if time.monotonic() - self._lifted >= _LEAST_SECONDS:
-                self._lift_old()
+                self._lift_old(self._names())
 
     def _barred(self, session: str) -> bool:
         with opened(os.open(_bar(session), _BAR, FILE_MODE, dir_fd=self._directory)) as fd:
@@ -163,7 +163,7 @@ class Arrivals:
     def arriving(self) -> list[str]:
         """Uploads that have a file here."""
         with translated(ARRIVING, Subject.VOLUME):
-            return [_session_of(name) for name in self._names() if not _is_bar(name)]
+            return _sessions_of(self._names())
 
     def _names(self) -> list[str]:
         # By a descriptor of its own: those who share one share its position, and miss what others have read.
@@ -193,18 +193,21 @@ class Arrivals:
             return Recovered.ENDED
         return Recovered.NOTHING
 
-    def lift(self) -> None:
-        """Take away bars that have stood for long enough: nobody relies any more on what was so before."""
-        with translated(ARRIVING, Subject.VOLUME):
-            self._lift_old()
+    def lift(self) -> list[str]:
+        """Take away bars that have stood for long enough: nobody relies any more on what was so before.
 
-    def _lift_old(self) -> None:
+        Returns uploads that have a file here, as `arriving`.
+        """
+        with translated(ARRIVING, Subject.VOLUME):
+            names = self._names()
+            self._lift_old(names)
+            return _sessions_of(names)
+
+    def _lift_old(self, names: Sequence[str]) -> None:
         self._lifted = time.monotonic()
-        names = set(self._names())
-        bars = {_session_of(name) for name in names if _is_bar(name)}
         # Whoever has a file here may not have looked yet.
-        for session in bars - {_session_of(name) for name in names if not _is_bar(name)}:
-            self._lift(_bar(session))
+        for bar in set(filter(_is_bar, names)).difference(map(_bar, _sessions_of(names))):
+            self._lift(bar)
 
     def _lift(self, bar: str) -> None:
         with (
@@ -223,6 +226,11 @@ class Arrivals:
 
 def _session_of(name: str) -> str:
     return name.partition(".")[0]
+
+
+def _sessions_of(names: Sequence[str]) -> list[str]:
+    """Uploads whose files have these names, bars left out."""
+    return [_session_of(name) for name in names if not _is_bar(name)]
 
 
 def _bar(session: str) -> str:

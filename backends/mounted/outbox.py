@@ -51,8 +51,7 @@ class MountedOutbox:
 
     async def arriving(self) -> Sequence[str]:
         """Uploads on their way to their places."""
-        await self._threads.run(self.arrivals.lift)
-        return await self._threads.run(self.arrivals.arriving)
+        return await self._threads.run(self.arrivals.lift)
 
     async def recover(self, session: str, words: Callable[[Arrival], bytes]) -> Recovered:
         """Tell of a file nobody is at any more."""

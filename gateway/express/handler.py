@@ -98,9 +98,7 @@ class ExpressHandler(ClientHandler):
     def data_received(self, data: bytes) -> None:
         """Answer, or hand over."""
         if self._waiting is not None:
-            self._waiting.cancel()
-            self._waiting = None
-            data, self._part = self._part + data, b""
+            data = self._take_part() + data
         if self._answering is not None:
             self._hold(data)
         elif not (data and self._is_simple and self._answered(data)):  # the library calls this with nothing as well
@@ -147,12 +145,16 @@ class ExpressHandler(ClientHandler):
     def _leave_part(self) -> None:
         """Leave a request to the library of which the rest did not come in time."""
         if self._waiting is not None:
-            self._waiting.cancel()
-            self._waiting = None
             self._is_simple, self._rest_until = False, 0.0
-            data, self._part = self._part, b""
-            super().data_received(data)
+            super().data_received(self._take_part())
             self._end_if_closing()
+
+    def _take_part(self) -> bytes:
+        """What has come of a request of which the rest is not waited for any more."""
+        if self._waiting is not None:
+            self._waiting.cancel()
+        part, self._waiting, self._part = self._part, None, b""
+        return part
 
     def eof_received(self) -> None:
         """No more comes."""
@@ -161,9 +163,7 @@ class ExpressHandler(ClientHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Nothing can be answered any more; of what came a moment ago nobody has taken note yet."""
-        if self._waiting is not None:
-            self._waiting.cancel()
-            self._waiting, self._part = None, b""
+        self._take_part()
         super().connection_lost(exc)
 
     def _tried(self, request: SimpleRequest, data: bytes) -> bool:
@@ -209,8 +209,7 @@ class ExpressHandler(ClientHandler):
         if held:
             transport.resume_reading()
             self.data_received(held)
-        if self._is_closing:
-            self.close()
+        self._end_if_closing()
 
     def close(self) -> None:
         """Take no more requests, and end once those that came are answered; who stops the server waits for that."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final
 
 from bus.contract import Leases
@@ -39,11 +40,9 @@ class Admission:
         Raises:
             TooManyError: its owner has as many as may be.
         """
-        if await self._has_room(session, _NEAR):
-            known = await record()
-            if await self._has_room_after_all(session):
-                return known
-            await self._sessions.forget(session)
+        if await self._is_far(session):
+            with suppress(TooManyError):
+                return await self._judged(session, record)
         try:
             async with self._leases.hold(f"uploads-of:{session.owner}", wait_seconds=_PATIENCE_SECONDS):
                 return await self._in_turn(session, record)
@@ -52,6 +51,10 @@ class Admission:
 
     async def _in_turn(self, session: UploadSession, record: Callable[[], Awaitable[Known]]) -> Known:
         await self._quotas.admit(session, self._most)
+        return await self._judged(session, record)
+
+    async def _judged(self, session: UploadSession, record: Callable[[], Awaitable[Known]]) -> Known:
+        """Have an upload recorded that stays only if there are no more then than may be."""
         known = await record()
         try:
             await self._quotas.admit(session, self._most + 1)
@@ -61,18 +64,10 @@ class Admission:
             raise
         return known
 
-    async def _has_room_after_all(self, session: UploadSession) -> bool:
-        """Whether one that is recorded may stay. Where that cannot be known it does not."""
+    async def _is_far(self, session: UploadSession) -> bool:
+        """Whether an upload's owner would not have more than may be with many more."""
         try:
-            return await self._has_room(session, 0)
-        except PenstockError:
-            await self._sessions.forget(session)
-            raise
-
-    async def _has_room(self, session: UploadSession, besides: int) -> bool:
-        """Whether an upload's owner has no more than may be, and would not have with so many more."""
-        try:
-            await self._quotas.admit(session, self._most + 1 - besides)
+            await self._quotas.admit(session, self._most + 1 - _NEAR)
         except TooManyError:
             return False
         return True

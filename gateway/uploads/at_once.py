@@ -108,14 +108,17 @@ class AtOnce:
     def _is_expected(self, session: UploadSession) -> bool:
         """Whether it could be put at its place at once, going by its record."""
         return (
-            session.unstaged
+            self._outbox(session) is not None
             and session.may_come_whole
-            and session.volume in self._outboxes
             and session.state is UploadState.OPEN
             and not (session.dropped or session.ended or session.announced_sha512)
             and session.floor is None
             and session.expires > self._clock.now()
         )
+
+    def _outbox(self, session: UploadSession) -> Outbox | None:
+        """The outbox of the volume of an upload that may be put at its place at once; None: it is none."""
+        return self._outboxes.get(session.volume) if session.unstaged else None
 
     async def place(self, expected: Expected, data: bytes) -> UploadSession | None:
         """Make a file of an upload; None if that has to be done in the usual steps, and nothing is at its place.
@@ -152,8 +155,8 @@ class AtOnce:
             NotFoundError (subject upload), GoneError: it is not there any more.
         """
         session = known.session
-        outbox = self._outboxes.get(session.volume)
-        if outbox is None or not session.unstaged:
+        outbox = self._outbox(session)
+        if outbox is None:
             return known
         await self._ended(outbox, session, known)
         return await self._sessions.require(session.id, session.volume)
@@ -171,7 +174,7 @@ class AtOnce:
     async def bar(self, session: UploadSession) -> None:
         """Have nobody put an upload at its place at once; to be called before its staging goes."""
         files = self._files(session)
-        if not (session.unstaged and session.volume in self._outboxes and isinstance(files, PlacesWhole)):
+        if self._outbox(session) is None or not isinstance(files, PlacesWhole):
             return
         try:
             await files.bar_whole(session.id)
@@ -184,8 +187,8 @@ class AtOnce:
 
         Raises LockedError as `settled`.
         """
-        outbox = self._outboxes.get(session.volume)
-        if outbox is not None and session.unstaged:
+        outbox = self._outbox(session)
+        if outbox is not None:
             await self.bar(session)
             await self._ended(outbox, session, await self._sessions.load(session.id))
             await self._sessions.settle(session.volume)

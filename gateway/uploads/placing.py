@@ -116,20 +116,21 @@ class Placer:
         brief = Brief.decode(arrival.note)
         if brief is None:
             return b""
-        begun = (
-            known.session
-            if known is not None
-            else UploadSession(
-                id=arrival.session,
-                volume=volume,
-                folder=brief.folder,
-                destination=brief.path,
-                length=arrival.size_bytes,
-                expires=arrival.time,
-            )
-        )
+        begun = known.session if known is not None else _unheard_of(volume, brief, arrival)
         sha256 = arrival.sha256.hex() if arrival.sha256 else ""
         done = replace(begun, state=UploadState.COMMITTED, destination=brief.path, sha256=sha256)
         record = self._sessions.finished(done, known) if known is not None else None
         # The host's clock, by which files have their times, may be ahead.
         return Emission(uploaded(done, min(arrival.time, self._clock.now())), record).encode()
+
+
+def _unheard_of(volume: VolumeName, brief: Brief, arrival: Arrival) -> UploadSession:
+    """An upload that came whole at once, as far as what is left of it tells."""
+    return UploadSession(
+        id=arrival.session,
+        volume=volume,
+        folder=brief.folder,
+        destination=brief.path,
+        length=arrival.size_bytes,
+        expires=arrival.time,
+    )

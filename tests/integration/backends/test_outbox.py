@@ -16,13 +16,13 @@ from uuid import uuid4
 import anyio
 import pytest
 from harness.dying import child_that, dies_at
+from harness.placing import CALLS, made
 
 from backends.contract import Operation, Tell
 from backends.mounted import arrivals, beneath, outbox_parts
 from backends.mounted.area import Area
 from backends.mounted.arrivals import Arrivals
 from backends.mounted.beneath import Beneath, open_root
-from backends.mounted.changes import Change
 from backends.mounted.mountinfo import MountedAs
 from backends.mounted.outbox_parts import OutboxParts
 from backends.observer import SilentObserver
@@ -39,8 +39,6 @@ pytestmark = pytest.mark.anyio
 
 SCOPE = QuotaScopeId.parse("user:11111111-1111-4111-8111-111111111111")
 FOLDER = VFolderId(SCOPE, uuid4())
-#: Calls between which a process may die while it puts a file at its place.
-CALLS = ("open", "write", "pwritev", "setxattr", "link", "mkdir", "fdatasync", "unlink", "close")
 
 
 @pytest.fixture(autouse=True)
@@ -446,18 +444,6 @@ def nothing_is_taken(patch: pytest.MonkeyPatch, volume: VfsVolume) -> None:
 
 def upload(destination: str = "d/a", data: bytes = b"bytes", session: str = "ab12") -> WholeUpload:
     return WholeUpload(session, data, path(destination), b"note \xff\0", b"\1" * 32)
-
-
-def made(parts: OutboxParts, change: Change[bool]) -> bool:
-    """Make a change, as `Changes` does, but here."""
-    try:
-        words = next(change)
-        while words is None:
-            words = next(change)
-        change.send(parts.put_all([words])[0])
-    except StopIteration as ended:
-        return bool(ended.value)
-    raise AssertionError("it has not ended")
 
 
 def arriving(root: Path) -> list[str]:

@@ -19,13 +19,13 @@ import pytest
 from harness.dying import dies_at
 from harness.fields import BODY, checksum
 from harness.line import Line
+from harness.placing import CALLS, made
 from harness.tus import LARGE, Collection
 from harness.uploads import change, let_pass, reserved, session_of
 from harness.world import FOLDER, Answer, World, digest, open_world
 
 from backends.contract import Tell
 from backends.mounted import arrivals, beneath
-from backends.mounted.changes import Change
 from backends.mounted.files import MountedFiles
 from backends.mounted.mountinfo import MountedAs
 from backends.powers import WholeUpload
@@ -46,8 +46,6 @@ BODIES = {"all": DATA, "rest": DATA[1:], "first": DATA[:1], "nothing": b"", "mor
 FRONTS = ("token", "named", "bearer", "query")
 #: A field that nobody heeds, but makes a request no simple one.
 ORDINARY = {"X-Unheard-Of": "1"}
-#: Calls between which a process may die while it puts a file at its place.
-CALLS = ("open", "write", "pwritev", "setxattr", "link", "mkdir", "fdatasync", "unlink", "close")
 
 
 @pytest.fixture(autouse=True)
@@ -567,18 +565,6 @@ async def test_what_is_wrong_with_one_that_was_left_is_nothing_to_the_others(
     assert [await look(world, one) for one in (begun[0], begun[2])] == [(200, str(len(DATA)))] * 2
 
 
-def made(mounted: MountedFiles, change: Change[bool]) -> None:
-    """Make a change, as a volume's thread does, but here."""
-    assert mounted._outbox is not None
-    try:
-        words = next(change)
-        while words is None:
-            words = next(change)
-        change.send(mounted._outbox.written.put_all([words])[0])
-    except StopIteration:
-        return
-
-
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("front", ["token", "bearer"])
 @pytest.mark.parametrize("next_comes", ["HEAD", "PATCH", "nobody"])
@@ -596,8 +582,8 @@ async def test_whenever_its_gateway_dies_it_is_told_of_once(
             mounted: MountedFiles, upload: WholeUpload, tell: Tell[None], call: int = call, died: list[bool] = died
         ) -> bool:
             assert mounted._outbox is not None
-            change = mounted._begin(mounted._outbox.arrivals.place, upload, tell)
-            died.append(dies_at(call, CALLS, lambda: made(mounted, change())))
+            begin, parts = mounted._begin(mounted._outbox.arrivals.place, upload, tell), mounted._outbox.written
+            died.append(dies_at(call, CALLS, lambda: made(parts, begin())))
             raise BackendUnavailableError("its gateway is dead")
 
         with monkeypatch.context() as patch:
