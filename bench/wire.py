@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import struct
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from typing import BinaryIO, Self
 
 _BUFFER = 1 << 20
 _TIMEOUT_SECONDS = 120
+_CONTENT_LENGTH = re.compile(rb"\r\nContent-Length: *([0-9]+)", re.IGNORECASE)
 
 
 class Connection:
@@ -47,16 +49,28 @@ class Connection:
     def fetch(self, target: str, headers: Mapping[str, str] | None = None) -> int:
         """A GET whose body is thrown away; gives its length."""
         self._socket.sendall(self._head("GET", target, headers or {}, 0))
-        head, early = self._read_head()
-        if int(head.split(" ", 2)[1]) not in (200, 206):
+        come = end = 0
+        while not end:  # the body's first bytes come with the head, and need not be taken apart
+            come += self._receive(come)
+            end = self._buffer.find(b"\r\n\r\n", 0, come) + 1
+        head = bytes(self._buffer[:end])
+        length = _CONTENT_LENGTH.search(head)
+        if head[9:12] not in (b"200", b"206") or length is None:
             raise RuntimeError(head)
-        left = _length(head) - len(early)
+        left = int(length[1]) - (come - end - 3)
         while left > 0:
-            got = self._socket.recv_into(self._buffer, min(_BUFFER, left))
-            if not got:
-                raise RuntimeError("the body ended early")
-            left -= got
-        return _length(head)
+            left -= self._receive(0)
+        if left:
+            raise RuntimeError("more came than the head said")
+        return int(length[1])
+
+    def _receive(self, place: int) -> int:
+        """Take what came into the buffer at a place; gives its length."""
+        with memoryview(self._buffer) as buffer:
+            count = self._socket.recv_into(buffer[place:])
+        if not count:
+            raise RuntimeError("the connection was closed")
+        return count
 
     @staticmethod
     def _head(method: str, target: str, headers: Mapping[str, str], length: int) -> bytes:

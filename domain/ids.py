@@ -103,10 +103,14 @@ class VFolderId(TextForm):
     scope: QuotaScopeId | None
     uuid: UUID
     _text: str = field(init=False, repr=False, compare=False)
+    #: Path of the folder below the volume's root, as Backend.AI lays it out.
+    directory: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         digits = self.uuid.hex
+        parts = (digits[0:2], digits[2:4], digits[4:])
         object.__setattr__(self, "_text", f"{self.scope}/{digits}" if self.scope else digits)
+        object.__setattr__(self, "directory", (self.scope.directory, *parts) if self.scope else parts)
 
     @classmethod
     def parse(cls, text: str) -> VFolderId:
@@ -119,13 +123,6 @@ class VFolderId(TextForm):
 
     def __str__(self) -> str:
         return self._text
-
-    @property
-    def directory(self) -> tuple[str, ...]:
-        """Path of the folder below the volume's root, as Backend.AI lays it out."""
-        digits = self.uuid.hex
-        parts = (digits[0:2], digits[2:4], digits[4:])
-        return (self.scope.directory, *parts) if self.scope else parts
 
 
 @lru_cache(_REMEMBERED)

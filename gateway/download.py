@@ -22,9 +22,11 @@ from gateway.transfer.pace import UNLIMITED, Pace
 from gateway.transfer.send import Outlet
 
 #: Answers up to this length are read in one go and sent with their head, in bytes.
-_SMALL_BYTES: Final = 256 << 10
+SMALL_BYTES: Final = 256 << 10
 #: Fields of answers that come from here in any case: a server in front passes on few of those it is given.
 _NOT_OFFLOADED: Final = frozenset({"Content-Type", "Content-Security-Policy", "Repr-Digest", "Content-Digest"})
+#: Before the file was looked at.
+_UNPLANNED: Final = DownloadPlan(200, {})
 #: Sends a part of a representation as the body of a prepared response.
 SendPart = Callable[[web.StreamResponse, ByteRange, Outlet], Awaitable[None]]
 
@@ -91,7 +93,7 @@ class Planned:
         self._media_type = media_type
         self._in_one_go = in_one_go
         self._wishes = wishes(headers)
-        self.plan = DownloadPlan(200, {})
+        self.plan = _UNPLANNED
 
     def few(self, known: FileStat) -> tuple[int, int] | None:
         """Plan; returns which bytes are all that is wanted of the file, None if it has to be opened."""
@@ -106,7 +108,7 @@ class Planned:
         if len(self.plan.body) != 1 or not self._in_one_go:
             return None
         part = self.plan.body[0]
-        return part if isinstance(part, ByteRange) and part.count <= _SMALL_BYTES else None
+        return part if isinstance(part, ByteRange) and part.count <= SMALL_BYTES else None
 
     @property
     def wants_content_digest(self) -> bool:

@@ -61,6 +61,7 @@ class GatewayMetrics:
         )
         #: What counts requests with certain labels: to look it up takes longer than to count.
         self._children: dict[tuple[str, ...], tuple[Counter, Histogram]] = {}
+        self._directions: dict[tuple[str, str], Counter] = {}
 
     def answered(self, answer: Answered) -> None:
         """A request was answered."""
@@ -80,13 +81,19 @@ class GatewayMetrics:
         child = self._children[labels] = (self._requests.labels(*labels), self._seconds.labels(*labels))
         return child
 
+    def _moved(self, volume: str, direction: str) -> Counter:
+        child = self._directions.get((volume, direction))
+        if child is None:
+            child = self._directions[volume, direction] = self._bytes.labels(volume, direction)
+        return child
+
     def received(self, volume: str, count: int) -> None:
         """Bytes of an upload were stored."""
-        self._bytes.labels(volume, "upload").inc(count)
+        self._moved(volume, "upload").inc(count)
 
     def sent(self, volume: str, count: int) -> None:
         """Bytes of a download were sent."""
-        self._bytes.labels(volume, "download").inc(count)
+        self._moved(volume, "download").inc(count)
 
     def uploaded(self, volume: str) -> None:
         """An upload is whole at its destination."""

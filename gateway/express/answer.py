@@ -16,7 +16,8 @@ from gateway.middlewares import request_id_of
 from gateway.peers import peer_of
 from gateway.protocol.validators import http_date
 
-_STATUS_LINES: Final = {one.value: f"HTTP/1.1 {one.value} {one.phrase}" for one in HTTPStatus}
+_ADMITTED: Final = nullcontext()
+_STATUS_LINES: Final = {one.value: f"HTTP/1.1 {one.value} {one.phrase}\r\n" for one in HTTPStatus}
 
 
 def admitted(gate: Gate, transport: asyncio.Transport) -> AbstractContextManager[None]:
@@ -26,7 +27,7 @@ def admitted(gate: Gate, transport: asyncio.Transport) -> AbstractContextManager
         TooManyError: it is.
     """
     peers = gate.client_peers
-    return peers.admitted(_peer(gate, transport)) if peers.are_limited else nullcontext()
+    return peers.admitted(_peer(gate, transport)) if peers.are_limited else _ADMITTED
 
 
 def hand_back(gate: Gate, transport: asyncio.Transport) -> None:
@@ -64,14 +65,24 @@ def head(status: int, request: SimpleRequest, fields: Mapping[str, str], length:
         length: of its body, in bytes.
         same: fields all answers of its kind have, as `written` has them.
     """
-    lines = [_STATUS_LINES[status]]
-    lines += [f"{name}: {value}" for name, value in fields.items()]
+    text = field_lines(fields)
     if status != HTTPStatus.NO_CONTENT:
-        lines += [f"Content-Length: {length}"]
-    lines += [f"Date: {http_date(time.time())}", f"X-Request-ID: {request_id_of(request.fields)}", ""]
-    return "\r\n".join(lines).encode("latin-1") + same
+        text += f"Content-Length: {length}\r\n"
+    return head_of(status, text, request, same)
+
+
+def head_of(status: int, fields: str, request: SimpleRequest, same: bytes) -> bytes:
+    """The head of an answer with these fields, as `field_lines` has them; its length is one of them."""
+    date, identifier = http_date(time.time()), request_id_of(request.fields)
+    text = f"{_STATUS_LINES[status]}{fields}Date: {date}\r\nX-Request-ID: {identifier}\r\n"
+    return text.encode("latin-1") + same
+
+
+def field_lines(fields: Mapping[str, str]) -> str:
+    """Fields as they are sent."""
+    return "".join([f"{name}: {value}\r\n" for name, value in fields.items()])
 
 
 def written(fields: Mapping[str, str]) -> bytes:
     """Fields at the end of a head, and that end."""
-    return "".join(f"{name}: {value}\r\n" for name, value in fields.items()).encode("latin-1") + b"\r\n"
+    return field_lines(fields).encode("latin-1") + b"\r\n"

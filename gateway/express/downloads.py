@@ -16,6 +16,7 @@ from domain.paths import RelativePath
 from domain.spans import NoSpans
 from gateway.download import Planned
 from gateway.express.answer import admitted, head, written
+from gateway.express.ranged import Ranged
 from gateway.express.request import SimpleRequest
 from gateway.gate import Gate
 from gateway.middlewares import server_name
@@ -41,6 +42,20 @@ class _Source:
     fields: bytes
 
 
+class _Other:
+    """The answer to whatever else may be asked."""
+
+    def __init__(self, request: SimpleRequest) -> None:
+        self._request = request
+        self._planned = Planned(request.fields, request.method)
+        self.few = self._planned.few
+
+    def head(self, same: bytes) -> tuple[int, bytes]:
+        """As `Ranged.head`."""
+        plan = self._planned.plan
+        return plan.status, head(plan.status, self._request, plan.headers, plan.content_length or 0, same)
+
+
 class ExpressDownloads:
     """Answers requests at once, or not at all."""
 
@@ -55,12 +70,11 @@ class ExpressDownloads:
 
     def answer(self, request: SimpleRequest, transport: asyncio.Transport | None) -> bool:
         """Answer a request; False if that needs more than this, and nothing was sent or counted."""
-        target = _TARGET.fullmatch(request.target)
-        if target is None or transport is None or transport.get_write_buffer_size():
+        if transport is None or transport.get_write_buffer_size():
             return False
         started = time.monotonic()
         try:
-            answer = self._answer(target[1], request)
+            answer = self._answer(request)
             if answer is None:
                 return False
             with admitted(self._gate, transport):
@@ -72,29 +86,31 @@ class ExpressDownloads:
             return False  # said again, in the right words, on the ordinary way
         return True
 
-    def _answer(self, token: str, request: SimpleRequest) -> tuple[int, str, bytes, bytes | bytearray] | None:
-        source = self._source(token)
+    def _answer(self, request: SimpleRequest) -> tuple[int, str, bytes, bytes | bytearray] | None:
+        source = self._source(request.target)
         if source is None:
             return None
-        planned = Planned(request.fields, "GET")
-        data = source.files.read_at_once(source.path, planned.few)
-        if data is None or len(data) != planned.plan.content_length:
+        answer = Ranged.of(request) or _Other(request)
+        data = source.files.read_at_once(source.path, answer.few)
+        if data is None:
             return None
-        plan = planned.plan
-        fields = head(plan.status, request, plan.headers, len(data), source.fields)
-        return plan.status, source.claims.volume, fields, data
+        status, fields = answer.head(source.fields)
+        return status, source.claims.volume, fields, data
 
-    def _source(self, token: str) -> _Source | None:
-        """What a token names; None if it is not for a file that can be had at once, at full speed.
+    def _source(self, target: str) -> _Source | None:
+        """What a target's token names; None if it is not for a file that can be had at once, at full speed.
 
         Raises:
             PenstockError: the token is not good.
         """
-        source = self._sources.get(token)
+        source = self._sources.get(target)
         if source is not None:
             self._gate.tokens.check_time(source.claims)
             return source
-        claims = self._gate.tokens.read(token, DownloadClaims)
+        match = _TARGET.fullmatch(target)
+        if match is None:
+            return None
+        claims = self._gate.tokens.read(match[1], DownloadClaims)
         if claims.archive or claims.rate or claims.unmanaged_path is not None:
             return None
         files = self._gate.files(claims.volume, claims.vfid)
@@ -102,7 +118,7 @@ class ExpressDownloads:
             return None
         path = read_path(claims.relpath)
         fields = written({**offered(path.name), "Server": server_name(self._gate.version)})
-        source = self._sources[token] = _Source(claims, files, path, fields)
+        source = self._sources[target] = _Source(claims, files, path, fields)
         while len(self._sources) > _REMEMBERED:
             self._sources.popitem(last=False)
         return source

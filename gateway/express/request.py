@@ -94,7 +94,9 @@ def _read_fields(text: str, known: Mapping[str, str]) -> dict[str, str] | None:
 
 def _missing(method: str, fields: Mapping[str, str], come: int) -> int | None:
     """Bytes of a body that have not come yet; None if more has come than it has, or that cannot be known."""
-    length = "0" if method == "GET" else fields.get("Content-Length", "")
+    if method == "GET":
+        return None if come else 0
+    length = fields.get("Content-Length", "")
     if _NUMBER.fullmatch(length) is None or not come <= int(length) <= SMALL_BYTES:
         return None
     return int(length) - come

@@ -25,10 +25,13 @@ class Wishes:
     content: bool
 
 
+_NONE: Final = Wishes(whole=False, content=False)
+
+
 def wishes(request: Mapping[str, str]) -> Wishes:
     """Read what a request wants. `request` holds its header fields, case-insensitively."""
-    whole, content = (_wants(field_value(request, name)) for name in WISHES)
-    return Wishes(whole, content)
+    whole, content = (field_value(request, name) for name in WISHES)
+    return Wishes(_wants(whole), _wants(content)) if whole or content else _NONE
 
 
 def _wants(value: str | None) -> bool:

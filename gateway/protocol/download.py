@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from backends.contract import FileStat
@@ -16,6 +17,8 @@ from gateway.protocol.validators import EntityTag, http_date, parse_date, parse_
 _NS: Final = 1_000_000_000
 #: What a file is sent as, unless somebody knows better.
 BYTES: Final = "application/octet-stream"
+#: Files of which what there is to tell is remembered.
+_REMEMBERED: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,7 @@ class DownloadPlan:
     content_length: int | None = None
 
 
+@lru_cache(_REMEMBERED)
 def file_representation(known: FileStat, media_type: str = BYTES) -> Representation:
     """A file: other bytes, another file of the name, or another length give another tag."""
     tag = EntityTag(f"{known.modified_ns:x}-{known.size_bytes:x}-{known.identity:x}")

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 
 _SPEC: Final = re.compile(r"([0-9]{1,20})-([0-9]{0,20})|-([0-9]{1,20})")
+#: What nearly everybody asks for.
+_ONE: Final = re.compile(rf"bytes=(?:{_SPEC.pattern})")
 #: Ranges one request may ask for; more are no use, and a known way to keep servers busy.
 _MOST: Final = 16
 #: Ranges with so many bytes or fewer between them become one: the head of another part would be longer.
@@ -46,21 +48,28 @@ def parse_ranges(value: str | None, size: int) -> Sequence[ByteRange] | None:
     Raises:
         UnsatisfiableError: well-formed, but all ranges begin behind the end.
     """
-    unit, equals, specs = (value or "").partition("=")
-    if unit.strip().lower() != "bytes" or not equals:
+    if value is None:
         return None
-    matches = [_SPEC.fullmatch(spec.strip()) for spec in specs.split(",") if spec.strip()]
-    if not 1 <= len(matches) <= _MOST or None in matches:
+    one = _ONE.fullmatch(value)
+    matches = _matches(value) if one is None else [one]
+    if matches is None:
         return None
     try:
-        found = [part for match in matches if match and (part := _resolve(match, size)) is not None]
+        found = [part for match in matches if (part := _resolve(match, size)) is not None]
     except ValueError:
         return None
     if not found:
         raise UnsatisfiableError
-    if sum(part.count for part in found) > size:
+    return found if len(found) == 1 else _coalesced(found, size)
+
+
+def _matches(value: str) -> Sequence[re.Match[str]] | None:
+    """The ranges as they are written; None if that is not how ranges are written, or too many."""
+    unit, equals, specs = value.partition("=")
+    if unit.strip().lower() != "bytes" or not equals:
         return None
-    return _coalesced(found)
+    matches = [_SPEC.fullmatch(spec.strip()) for spec in specs.split(",") if spec.strip()]
+    return [match for match in matches if match] if 1 <= len(matches) <= _MOST and None not in matches else None
 
 
 def _resolve(match: re.Match[str], size: int) -> ByteRange | None:
@@ -78,7 +87,10 @@ def _resolve(match: re.Match[str], size: int) -> ByteRange | None:
     return ByteRange(start, end - start + 1)
 
 
-def _coalesced(parts: Sequence[ByteRange]) -> Sequence[ByteRange]:
+def _coalesced(parts: Sequence[ByteRange], size: int) -> Sequence[ByteRange] | None:
+    """What is near each other in one; None if all together are more than there is."""
+    if sum(part.count for part in parts) > size:
+        return None
     ordered = sorted(parts, key=lambda part: part.start)
     if all(after.start - before.end > _NEAR for before, after in itertools.pairwise(ordered)):
         return parts
