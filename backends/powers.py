@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, TypeGuard, runtime_checkable
 from uuid import UUID
 
-from backends.contract import FileStat, Operation, ReadHandle, Staging, Tell, Volume
+from backends.contract import FileAccess, FileStat, Operation, ReadHandle, Staging, Tell, Volume
 from backends.intake import SocketIntake
 from backends.outlet import SocketOutlet
 from domain.ids import VFolderId, VolumeName
@@ -421,6 +421,11 @@ class PlacesWhole(Protocol):
 
     async def is_untouched(self, session: str) -> bool:
         """Whether nothing is there of an upload: no staging, and nothing on its way. Raises NotFoundError."""
+
+
+def places_whole(files: FileAccess) -> TypeGuard[PlacesWhole]:
+    """Whether it can; `isinstance` goes through the methods anew each time, which takes 10 µs (Python 3.11)."""
+    return issubclass(type(files), PlacesWhole)
 
 
 @runtime_checkable

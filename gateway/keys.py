@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import jwt
@@ -24,15 +26,22 @@ class Keyring:
 
     def __init__(self, current: SecretStr, retired: Sequence[SecretStr], *, audience: str, skew_seconds: float):
         self._current = _id(current)
+        self._header = _segment({"typ": "JWT", "alg": _ALGORITHM, "kid": self._current})
         self._keys = {_id(key): key for key in (*retired, current)}
         self._audience = audience
         self._skew_seconds = skew_seconds
 
     def sign(self, payload: dict[str, Any]) -> str:
-        """Make a token, for the audience set here."""
+        """Make a token, for the audience set here: the compact serialization of RFC 7515 section 7.1.
+
+        Each upload and download has one made. The library looks at the key anew each time, whether it is one of
+        another kind by mistake, which takes it five times as long as all the rest.
+        """
         if self._audience:
             payload = {**payload, "aud": self._audience}
-        return jwt.encode(payload, self._value(self._current), algorithm=_ALGORITHM, headers={"kid": self._current})
+        signed = b"%b.%b" % (self._header, _segment(payload))
+        signature = hmac.digest(self._value(self._current).encode(), signed, "sha256")
+        return (b"%b.%b" % (signed, _base64(signature))).decode("ascii")
 
     def verify(self, token: str) -> dict[str, Any]:
         """What a token says, if its signature, its audience and the time it begins at are right.
@@ -68,3 +77,13 @@ class Keyring:
 
 def _id(key: SecretStr) -> str:
     return hmac.new(key.get_secret_value().encode(), _ID_OF, hashlib.sha256).hexdigest()[:16]
+
+
+def _segment(content: Mapping[str, Any]) -> bytes:
+    """A part of a token."""
+    return _base64(json.dumps(content, separators=(",", ":")).encode())
+
+
+def _base64(data: bytes) -> bytes:
+    """As tokens have it (RFC 7515 section 2)."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=")

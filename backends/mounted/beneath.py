@@ -9,7 +9,15 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Final
 
-from backends.mounted.helping.resolving import DIRECTORY, Resolver, find_resolver
+from backends.mounted.helping.resolving import (
+    DIRECTORY,
+    KernelResolver,
+    OpenHow,
+    Resolver,
+    find_resolver,
+    joined,
+    open_at_once,
+)
 from backends.mounted.mountinfo import UNKNOWN, MountedAs, mounted_as
 from domain.paths import RelativePath
 
@@ -85,6 +93,15 @@ class Beneath:
         """A directory under this one, reached along no link."""
         fd = self._newest(parts) if self.mounted.is_shared else self.resolver.open_plain(self.fd, parts)
         return Beneath(fd, self.resolver, self.mounted)
+
+    def open_at_once(self, parts: Sequence[str], how: OpenHow) -> int | None:
+        """Open something without waiting for anything; None if that cannot be done.
+
+        On file systems of other hosts, opening alone may wait.
+        """
+        if not self.mounted.is_local or not isinstance(self.resolver, KernelResolver):
+            return None
+        return open_at_once(self.fd, joined(parts), how)
 
     def _newest(self, parts: Sequence[str]) -> int:
         """Open a directory that another host may just have made, renamed or removed.

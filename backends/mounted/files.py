@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Concatenate, Final, ParamSpec, TypeVar
@@ -12,9 +13,11 @@ from backends.mounted.appending import MountedStaging
 from backends.mounted.beneath import Beneath
 from backends.mounted.changes import Change, alone
 from backends.mounted.errors import missing, translated
+from backends.mounted.helping.resolving import DIRECTORY_AT_ONCE
 from backends.mounted.outbox import MountedOutbox
 from backends.mounted.read_access import MountedReadAccess
 from backends.mounted.read_handle import MountedReadHandle
+from backends.mounted.room import Room
 from backends.powers import StagedUpload, WholeUpload
 from backends.threads import VolumeThreads
 from domain.errors import NotFoundError, PenstockError, Subject
@@ -138,7 +141,16 @@ class MountedFiles(MountedReadAccess):
 
     async def expect_whole(self, size_bytes: int) -> None:
         """See that there is room for a small file, and a folder."""
-        await self._run(staging.expect, size_bytes)
+        room = Room() if self._outbox is None else self._outbox.room
+        if not (room.surely_holds(size_bytes) and self._is_surely_there()):
+            await self._run(room.check, size_bytes)
+
+    def _is_surely_there(self) -> bool:
+        """Whether the folder is, as far as can be told without waiting."""
+        fd = self._mount.open_at_once(self._folder.directory, DIRECTORY_AT_ONCE)
+        if fd is not None:
+            os.close(fd)
+        return fd is not None
 
     async def bar_whole(self, session: str) -> None:
         """Have nobody put a begun upload at its place."""

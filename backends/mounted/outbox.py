@@ -8,6 +8,7 @@ from backends.mounted.area import Area
 from backends.mounted.arrivals import Arrivals
 from backends.mounted.changes import Changes
 from backends.mounted.outbox_parts import OutboxParts
+from backends.mounted.room import Room
 from backends.powers import Arrival, Recovered
 from backends.threads import VolumeThreads
 from domain.outbox import Mark, Written
@@ -21,6 +22,7 @@ class MountedOutbox:
         self.written = OutboxParts(area)
         self.arrivals = Arrivals(area, self.written)
         self.changes = Changes(threads, self.written)
+        self.room = Room()
         self._threads = threads
 
     async def open(self) -> None:

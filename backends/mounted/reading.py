@@ -11,7 +11,7 @@ from backends.contract import EntryKind, FileStat, SmallRead
 from backends.descriptor import SharedDescriptor
 from backends.mounted.beneath import Beneath, opened
 from backends.mounted.errors import conflict, translated
-from backends.mounted.helping.resolving import DIRECTORY, KernelResolver, joined, open_at_once
+from backends.mounted.helping.resolving import DIRECTORY, READ_AT_ONCE
 from backends.mounted.names import file_stat
 from domain.errors import BusyError
 from domain.paths import RelativePath
@@ -55,9 +55,7 @@ def read_at_once(
     Names and bytes that are not in the kernel's memory are left to whoever may wait for them (openat2(2):
     RESOLVE_CACHED, preadv2(2): RWF_NOWAIT). On file systems of other hosts, opening alone may wait.
     """
-    if not mount.mounted.is_local or not isinstance(mount.resolver, KernelResolver):
-        return None
-    fd = open_at_once(mount.fd, joined(parts))
+    fd = mount.open_at_once(parts, READ_AT_ONCE)
     if fd is None:
         return None
     try:

@@ -130,8 +130,8 @@ def note_of(root: Beneath, session: str) -> bytes:
             return b""
 
 
-def check_room(root: Beneath, length: int | None) -> None:
-    """See that the volume could hold so many bytes. Raises StorageFullError."""
+def check_room(root: Beneath, length: int | None) -> int:
+    """See that the volume could hold so many bytes; tells how many. Raises StorageFullError."""
     room = os.statvfs(root.fd)
     free = room.f_bavail * room.f_frsize
     if length is not None and length > free:
@@ -141,12 +141,7 @@ def check_room(root: Beneath, length: int | None) -> None:
             free_bytes=free,
             needed_bytes=length,
         )
-
-
-def expect(root: Beneath, length: int) -> None:
-    """See that the volume could hold so many bytes of an upload. Raises StorageFullError."""
-    with translated("", Subject.UPLOAD):
-        check_room(root, length)
+    return free
 
 
 def exists(root: Beneath, session: str) -> bool:

@@ -22,7 +22,7 @@ import anyio
 from loguru import logger
 
 from backends.contract import FileAccess, Volume
-from backends.powers import Arrival, Outbox, PlacesWhole, Recovered, outboxes
+from backends.powers import Arrival, Outbox, Recovered, outboxes, places_whole
 from bus.contract import Clock
 from domain.errors import (
     BackendUnavailableError,
@@ -103,7 +103,7 @@ class AtOnce:
         if known is None or not self._is_expected(known.session) or self._sessions.is_behind(known):
             return None
         files = self._files(known.session)
-        return known if isinstance(files, PlacesWhole) and await files.is_untouched(session_id) else None
+        return known if places_whole(files) and await files.is_untouched(session_id) else None
 
     def _is_expected(self, session: UploadSession) -> bool:
         """Whether it could be put at its place at once, going by its record."""
@@ -174,7 +174,7 @@ class AtOnce:
     async def bar(self, session: UploadSession) -> None:
         """Have nobody put an upload at its place at once; to be called before its staging goes."""
         files = self._files(session)
-        if self._outbox(session) is None or not isinstance(files, PlacesWhole):
+        if self._outbox(session) is None or not places_whole(files):
             return
         try:
             await files.bar_whole(session.id)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from backends.contract import FileAccess, Tell
-from backends.powers import Arrival, PlacesWhole, WholeUpload
+from backends.powers import Arrival, WholeUpload, places_whole
 from bus.contract import Clock
 from bus.emission import Emission
 from bus.relay import Relays
@@ -72,7 +72,7 @@ class Placer:
         claim: Callable[[], bool] | None = None,
     ) -> UploadSession | None:
         files, path = self._files(session), session.destination
-        if not isinstance(files, PlacesWhole) or path is None:
+        if not places_whole(files) or path is None:
             return None
         done = replace(session, state=UploadState.COMMITTED, sha256=self._digest(session, data))
         told = Emission(uploaded(done, self._clock.now()), self._sessions.finished(done, known))

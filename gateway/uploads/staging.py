@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from backends.contract import FileAccess, Synced
-from backends.powers import PlacesWhole
+from backends.powers import places_whole
 from domain.paths import ROOT
 from gateway.quotas import Quotas
 from gateway.uploads.session import UploadSession
@@ -25,7 +25,7 @@ class Stager:
     async def begin(self, session: UploadSession) -> None:
         """See that an upload fits, and make its place, unless it is to get that later. Raises as `stage`."""
         files = self._files(session)
-        if session.unstaged and isinstance(files, PlacesWhole):
+        if session.unstaged and places_whole(files):
             await self._quotas.judge(session)
             await files.expect_whole(session.length or 0)
         else:

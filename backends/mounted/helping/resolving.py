@@ -28,7 +28,9 @@ _MAX_LINKS = 40
 _MAX_RACES = 32
 
 
-class _OpenHow(ctypes.Structure):
+class OpenHow(ctypes.Structure):
+    """What openat2(2) is asked for."""
+
     _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
 
 
@@ -39,20 +41,18 @@ _call.argtypes = _at_once.argtypes = (
     ctypes.c_long,
     ctypes.c_int,
     ctypes.c_char_p,
-    ctypes.POINTER(_OpenHow),
+    ctypes.POINTER(OpenHow),
     ctypes.c_size_t,
 )
 _call.restype = _at_once.restype = ctypes.c_long
-_HOW_BYTES = ctypes.sizeof(_OpenHow)
-_READ_AT_ONCE = _OpenHow(
-    os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC,
-    0,
-    _RESOLVE_BENEATH | _RESOLVE_NO_SYMLINKS | _RESOLVE_CACHED,
-)
+_HOW_BYTES = ctypes.sizeof(OpenHow)
+_AT_ONCE = _RESOLVE_BENEATH | _RESOLVE_NO_SYMLINKS | _RESOLVE_CACHED
+READ_AT_ONCE = OpenHow(os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC, 0, _AT_ONCE)
+DIRECTORY_AT_ONCE = OpenHow(DIRECTORY, 0, _AT_ONCE)
 
 
 def _openat2(dir_fd: int, path: bytes, flags: int, mode: int, resolve: int) -> int:
-    how = _OpenHow(flags | os.O_CLOEXEC, mode, resolve)
+    how = OpenHow(flags | os.O_CLOEXEC, mode, resolve)
     for _ in range(_MAX_RACES):
         fd = int(_call(_SYS_OPENAT2, dir_fd, path, how, _HOW_BYTES))
         if fd >= 0:
@@ -63,9 +63,9 @@ def _openat2(dir_fd: int, path: bytes, flags: int, mode: int, resolve: int) -> i
     raise OSError(number, os.strerror(number))
 
 
-def open_at_once(root_fd: int, path: bytes) -> int | None:
-    """Open a file for reading if all its names lie in the kernel's memory and none is a link; None otherwise."""
-    fd = int(_at_once(_SYS_OPENAT2, root_fd, path, _READ_AT_ONCE, _HOW_BYTES))
+def open_at_once(root_fd: int, path: bytes, how: OpenHow) -> int | None:
+    """Open something if all its names lie in the kernel's memory and none is a link; None otherwise."""
+    fd = int(_at_once(_SYS_OPENAT2, root_fd, path, how, _HOW_BYTES))
     return fd if fd >= 0 else None
 
 
