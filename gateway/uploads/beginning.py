@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -12,8 +13,6 @@ import anyio
 from loguru import logger
 
 from backends.contract import Volume
-from backends.powers import outboxes
-from bus.contract import Bus
 from domain.catalogue import Change
 from domain.errors import (
     GoneError,
@@ -28,10 +27,10 @@ from domain.errors import (
 from domain.ids import VolumeName
 from gateway.protocol.metadata import wants_unpacking, whole_sha256
 from gateway.protocol.tus import Creation
-from gateway.quotas import Quotas
 from gateway.settings import GatewaySettings
 from gateway.tokens import CollectionClaims, UploadClaims
 from gateway.uploads.admission import Admission
+from gateway.uploads.at_once import AtOnce
 from gateway.uploads.finishing import Finisher
 from gateway.uploads.parts import Parts
 from gateway.uploads.places import named_path, upload_path, volume_of
@@ -55,23 +54,20 @@ class Beginner:
         volumes: Mapping[VolumeName, Volume],
         settings: GatewaySettings,
         sessions: Sessions,
-        quotas: Quotas,
         stager: Stager,
         finisher: Finisher,
         parts: Parts,
-        bus: Bus,
+        at_once: AtOnce,
+        admission: Admission,
     ) -> None:
         self._volumes = volumes
         self._settings = settings
         self._sessions = sessions
-        self._quotas = quotas
         self._stager = stager
         self._finisher = finisher
         self._parts = parts
-        self._clock = bus.clock
-        #: Where uploads can be put at their places at once.
-        self._at_once = frozenset(outboxes(volumes))
-        self._admission = Admission(bus.leases, sessions, quotas, settings.uploads_per_owner)
+        self._at_once = at_once
+        self._admission = admission
 
     async def create(self, claims: UploadClaims, creation: Creation = _NOTHING_SAID, *, new: bool = False) -> Known:
         """Begin the upload a token stands for; one that was begun before goes on.
@@ -121,9 +117,11 @@ class Beginner:
             if (begun := await self._parts.check(session)) is not None:
                 return await self._assembled(begun)
         session = self._expected(session) if bodiless else session
+        since = time.monotonic()
         known = await self._admission.record(session, partial(self._record_anew, session, [owned(session)]))
         try:
             await self._stager.begin(session)
+            self._at_once.begun(known, since)
             if session.is_final:
                 return await self._assembled(known)
             return await self._finisher.finish(known) if session.length == 0 and not session.is_part else known
@@ -187,19 +185,21 @@ class Beginner:
             NotFoundError: no such folder.
             GoneError: it was dropped.
         """
+        since = time.monotonic()
         known = await self._record(session)
         if known is None:
             return await self._sessions.require(session.id)
         await self._or_forget(session, self._stager.begin(session))
+        self._at_once.begun(known, since)
         return known
 
     def _expected(self, session: UploadSession) -> UploadSession:
         """An upload nothing has come of yet: it gets its place later, if all of it may come at once."""
-        return replace(session, unstaged=session.may_come_whole and session.volume in self._at_once)
+        return replace(session, unstaged=self._at_once.takes(session))
 
     async def _record(self, session: UploadSession, besides: Sequence[Change] = ()) -> Known | None:
         """Record an upload with what it reserves; None if it is recorded already."""
-        return await self._sessions.create(session, [*await self._reservation(session), *besides])
+        return await self._sessions.create(session, [*await self._stager.reservation(session), *besides])
 
     async def _record_anew(self, session: UploadSession, besides: Sequence[Change] = ()) -> Known:
         """Record an upload of which nobody knows; the bus may have been asked twice."""
@@ -211,14 +211,6 @@ class Beginner:
             return await staging
         except Exception:
             await self._sessions.forget(session)
-            raise
-
-    async def _reservation(self, session: UploadSession) -> Sequence[Change]:
-        try:
-            return await self._quotas.reservation(session)
-        except NotFoundError:
-            # Without a scope there is no folder, which is what was asked for.
-            await self._stager.find_folder(session)
             raise
 
     def named(self, claims: UploadClaims, creation: Creation = _NOTHING_SAID) -> UploadSession:
@@ -235,7 +227,7 @@ class Beginner:
             destination=upload_path(claims.relpath),
             length=claims.size,
             expires=self._sessions.expiry,
-            begun=self._clock.now(),
+            begun=self._sessions.now,
             metadata=creation.metadata,
             reserved_bytes=claims.size,
             announced_sha256=announced(creation.texts, creation.sha256),
@@ -278,7 +270,7 @@ class Beginner:
             destination=None if is_part else named_path(claims, metadata),
             length=creation.length,
             expires=self._sessions.expiry,
-            begun=self._clock.now(),
+            begun=self._sessions.now,
             metadata=creation.metadata,
             owner=claims.owner,
             concat=creation.concat.text if creation.concat else "",

@@ -53,6 +53,11 @@ class Sessions:
         self._finished_seconds = finished_seconds
 
     @property
+    def now(self) -> float:
+        """Unix time, by the clock all gateways share."""
+        return self._clock.now()
+
+    @property
     def expiry(self) -> float:
         """When an upload that was just written to may be dropped (Unix time)."""
         return self._clock.now() + self.open_seconds

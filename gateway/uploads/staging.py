@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from backends.contract import FileAccess, Synced
 from backends.powers import places_whole
+from domain.catalogue import Change
+from domain.errors import NotFoundError
 from domain.paths import ROOT
 from gateway.quotas import Quotas
 from gateway.uploads.session import UploadSession
@@ -21,6 +23,19 @@ class Stager:
     async def find_folder(self, session: UploadSession) -> None:
         """See that the folder is there. Raises NotFoundError."""
         await self._files(session).stat(ROOT)
+
+    async def reservation(self, session: UploadSession) -> Sequence[Change]:
+        """What an upload reserves where there are limits, to be recorded with it.
+
+        Raises:
+            QuotaExceededError: no room.
+            NotFoundError: no such folder; without a scope there is none, which is what was asked for.
+        """
+        try:
+            return await self._quotas.reservation(session)
+        except NotFoundError:
+            await self.find_folder(session)
+            raise
 
     async def begin(self, session: UploadSession) -> None:
         """See that an upload fits, and make its place, unless it is to get that later. Raises as `stage`."""

@@ -23,6 +23,7 @@ from gateway.quotas import Quotas
 from gateway.settings import GatewaySettings
 from gateway.tokens import CollectionClaims, UploadClaims
 from gateway.transfer.receive import Body
+from gateway.uploads.admission import Admission
 from gateway.uploads.at_once import AtOnce, Expected
 from gateway.uploads.beginning import Beginner, announced
 from gateway.uploads.comparing import ReadBody
@@ -117,11 +118,11 @@ class Uploads:
             volumes,
             settings,
             self.sessions,
-            quotas,
             stager,
             self.finisher,
             self._parts,
-            bus,
+            self.at_once,
+            Admission(bus.leases, self.sessions, quotas, settings.uploads_per_owner),
         )
         self._copier = Copier(self.opened, self.finisher)
         self._writer = Writer(self.sessions, reservations, observer, settings.write_bytes)
