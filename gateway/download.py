@@ -22,7 +22,7 @@ from gateway.transfer.pace import UNLIMITED, Pace
 from gateway.transfer.send import Outlet
 
 #: Answers up to this length are read in one go and sent with their head, in bytes.
-SMALL_BYTES: Final = 256 << 10
+ONE_GO_BYTES: Final = 256 << 10
 #: Fields of answers that come from here in any case: a server in front passes on few of those it is given.
 _NOT_OFFLOADED: Final = frozenset({"Content-Type", "Content-Security-Policy", "Repr-Digest", "Content-Digest"})
 #: Before the file was looked at.
@@ -108,7 +108,7 @@ class Planned:
         if len(self.plan.body) != 1 or not self._in_one_go:
             return None
         part = self.plan.body[0]
-        return part if isinstance(part, ByteRange) and part.count <= SMALL_BYTES else None
+        return part if isinstance(part, ByteRange) and part.count <= ONE_GO_BYTES else None
 
     @property
     def wants_content_digest(self) -> bool:

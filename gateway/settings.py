@@ -8,12 +8,16 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
+from gateway.keys import check_key
 from gateway.transfer.offload import OffloadHeader
 
 _MIB = 1 << 20
 
 #: A file, or nothing: an empty text is nothing, so that the environment can take a file away.
 MaybePath = Annotated[Path | None, BeforeValidator(lambda value: None if value == "" else value)]
+
+#: A key that signs tokens.
+TokenKey = Annotated[SecretStr, Field(min_length=32), AfterValidator(check_key)]
 
 
 def _absolute(path: Path) -> Path:
@@ -76,15 +80,14 @@ class GatewaySettings(BaseModel):
         description="what the manager proves itself with (X-BackendAI-Storage-Auth-Token); "
         "may be given as `file:PATH#NAME` or `env:NAME`",
     )
-    token_secret: SecretStr = Field(
-        min_length=32,
+    token_secret: TokenKey = Field(
         description="key that signs upload and download tokens, at least 32 characters; "
         "may be given as `file:PATH#NAME` or `env:NAME`",
     )
     manager_secrets_old: list[Annotated[SecretStr, Field(min_length=1)]] = Field(
         default_factory=list, description="manager secrets that are taken as well, while the first is changed"
     )
-    token_secrets_old: list[Annotated[SecretStr, Field(min_length=32)]] = Field(
+    token_secrets_old: list[TokenKey] = Field(
         default_factory=list,
         description="keys that signed tokens before; what they signed stays good until it expires",
     )

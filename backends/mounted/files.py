@@ -142,8 +142,8 @@ class MountedFiles(MountedReadAccess):
     async def expect_whole(self, size_bytes: int) -> None:
         """See that there is room for a small file, and a folder."""
         room = Room() if self._outbox is None else self._outbox.room
-        if not (room.surely_holds(size_bytes) and self._is_surely_there()):
-            await self._run(room.check, size_bytes)
+        if not (room.surely_holds(self._folder, size_bytes) and self._is_surely_there()):
+            await self._run(room.check, self._folder, size_bytes)
 
     def _is_surely_there(self) -> bool:
         """Whether the folder is, as far as can be told without waiting."""

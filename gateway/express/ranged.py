@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Final
 
 from backends.contract import FileStat
-from gateway.download import SMALL_BYTES
+from gateway.download import ONE_GO_BYTES
 from gateway.express.answer import field_lines, head_of
 from gateway.express.request import SimpleRequest
 from gateway.protocol.download import file_representation, plan_download
@@ -45,12 +45,13 @@ class Ranged:
 
     def few(self, known: FileStat) -> tuple[int, int] | None:
         """Which bytes are wanted, start and count; None if they are many, or there is more to decide."""
-        size, said = known.size_bytes, _said(known)
+        size = known.size_bytes
         end = min(self._last + 1, size)
         count = end - self._first
-        if said is None or not 0 < count <= SMALL_BYTES:
+        if known.modified_ns // _NS > time.time() or not 0 < count <= ONE_GO_BYTES:
             return None
-        self._fields = f"{said}Content-Range: bytes {self._first}-{end - 1}/{size}\r\nContent-Length: {count}\r\n"
+        place = f"bytes {self._first}-{end - 1}/{size}"
+        self._fields = f"{_said(known)}Content-Range: {place}\r\nContent-Length: {count}\r\n"
         return self._first, count
 
     def head(self, same: bytes) -> tuple[int, bytes]:
@@ -59,9 +60,7 @@ class Ranged:
 
 
 @lru_cache(_REMEMBERED)
-def _said(known: FileStat) -> str | None:
-    """Fields of all answers with one range of a file; None if that depends on the time."""
-    if known.modified_ns // _NS > time.time():
-        return None
+def _said(known: FileStat) -> str:
+    """Fields of all answers with one range of a file that was not changed in a time to come."""
     plan = plan_download(file_representation(known), {"Range": "bytes=0-0"}, "GET")
     return field_lines({name: value for name, value in plan.headers.items() if name != "Content-Range"})

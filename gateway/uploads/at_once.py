@@ -41,9 +41,6 @@ from gateway.uploads.sessions import Known, Sessions
 
 #: For how long what is recorded of an upload is relied on, in seconds; less than a bar stands (`bar_whole`).
 _FRESH_SECONDS: Final = 0.5
-#: For how long nobody is asked about an upload that was begun here, in seconds: a client that has its token or URL
-#: sends its bytes within one round trip, or some time later.
-_BEGUN_SECONDS: Final = 0.1
 #: Uploads remembered at most; more than can be put at their places while one is relied on.
 _REMEMBERED: Final = 10_000
 #: How often it is looked whether somebody who is at it has come to an end, in seconds.
@@ -57,19 +54,6 @@ class Expected:
     known: Known
     #: Monotonic time until which that may be relied on, in seconds.
     until: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Begun:
-    """An upload that was recorded here."""
-
-    known: Known
-    #: When that was begun (monotonic), in seconds.
-    since: float
-
-    @property
-    def is_new(self) -> bool:
-        return time.monotonic() < self.since + _BEGUN_SECONDS
 
 
 class AtOnce:
@@ -96,24 +80,10 @@ class AtOnce:
         self._patience = patience_seconds
         #: Those that were to be put at their places, whatever came of it: it is not tried again.
         self._claimed: OrderedDict[str, None] = OrderedDict()
-        #: Those that were begun here a moment ago, the first one first.
-        self._begun: OrderedDict[str, _Begun] = OrderedDict()
 
     def takes(self, session: UploadSession) -> bool:
         """Whether an upload that is to begin may come like this."""
         return session.may_come_whole and session.volume in self._outboxes
-
-    def begun(self, known: Known, since: float) -> None:
-        """An upload was recorded here.
-
-        Args:
-            since: when that was begun (monotonic, in seconds): it is as if it had been asked for at that time.
-        """
-        if not known.session.unstaged:
-            return
-        self._begun[known.session.id] = _Begun(known, since)
-        while self._begun and (len(self._begun) > _REMEMBERED or not next(iter(self._begun.values())).is_new):
-            self._begun.popitem(last=False)
 
     async def expected(self, session_id: str, size: int) -> Expected | None:
         """An upload all of which a request brings; None if it is not known to be one.
@@ -123,19 +93,10 @@ class AtOnce:
         """
         if session_id in self._claimed:
             return None
-        found = self._just_begun(session_id) or await self._asked_for(session_id)
-        is_one = found is not None and self._is_expected(found.known.session) and found.known.session.length == size
-        return found if is_one else None
-
-    def _just_begun(self, session_id: str) -> Expected | None:
-        """What was recorded here, if it is as good as asked for; whoever comes next asks."""
-        begun = self._begun.pop(session_id, None)
-        return Expected(begun.known, begun.since + _FRESH_SECONDS) if begun is not None and begun.is_new else None
-
-    async def _asked_for(self, session_id: str) -> Expected | None:
         until = time.monotonic() + _FRESH_SECONDS
         known = await self._sessions.load(session_id)
-        return None if known is None else Expected(known, until)
+        is_one = known is not None and self._is_expected(known.session) and known.session.length == size
+        return Expected(known, until) if known is not None and is_one else None
 
     async def untouched(self, session_id: str, volume: VolumeName) -> Known | None:
         """An upload of which surely no byte has come, and that need not be recorded anew; None: it may be another.

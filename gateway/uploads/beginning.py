@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -117,11 +116,9 @@ class Beginner:
             if (begun := await self._parts.check(session)) is not None:
                 return await self._assembled(begun)
         session = self._expected(session) if bodiless else session
-        since = time.monotonic()
         known = await self._admission.record(session, partial(self._record_anew, session, [owned(session)]))
         try:
             await self._stager.begin(session)
-            self._at_once.begun(known, since)
             if session.is_final:
                 return await self._assembled(known)
             return await self._finisher.finish(known) if session.length == 0 and not session.is_part else known
@@ -185,12 +182,10 @@ class Beginner:
             NotFoundError: no such folder.
             GoneError: it was dropped.
         """
-        since = time.monotonic()
         known = await self._record(session)
         if known is None:
             return await self._sessions.require(session.id)
         await self._or_forget(session, self._stager.begin(session))
-        self._at_once.begun(known, since)
         return known
 
     def _expected(self, session: UploadSession) -> UploadSession:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from domain.errors import BackendUnavailableError
@@ -26,12 +26,15 @@ class Life:
 
     ends_at: int
     calls: int = 0
+    #: Which of them there were.
+    called: set[str] = field(default_factory=set)
 
     @property
     def is_over(self) -> bool:
         return self.calls >= self.ends_at
 
-    def step(self) -> None:
+    def step(self, name: str) -> None:
+        self.called.add(name)
         if not self.is_over:
             self.calls += 1
         if self.is_over:
@@ -51,7 +54,7 @@ class Mortal:
             return found  # what is open is closed by whatever death
 
         async def mortal(*args: object, **kwargs: object) -> object:
-            self._life.step()
+            self._life.step(name)
             result = await found(*args, **kwargs)
             is_part = inspect.iscoroutinefunction(getattr(result, "close", None))
             return Mortal(result, self._life) if is_part else result

@@ -9,10 +9,9 @@ import errno
 import os
 import random
 import threading
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
@@ -31,7 +30,6 @@ from backends.mounted.files import MountedFiles
 from backends.mounted.mountinfo import MountedAs
 from backends.powers import WholeUpload
 from bus import relay
-from bus.contract import Record, Records
 from domain.errors import BackendUnavailableError, StorageFullError
 from domain.ids import VFolderId
 from domain.paths import RelativePath
@@ -401,76 +399,6 @@ async def test_many_bring_the_same_at_once(world: World, front: str, gateways: i
             assert told(world).count(begun.session) == 1
     assert not (world.folder / ".upload").exists()
     assert not owned(world)
-
-
-class Asked:
-    """How often the store was asked for records."""
-
-    def __init__(self, world: World, patch: pytest.MonkeyPatch) -> None:
-        self.times = 0
-        records = type(world.bus.records)
-        load = records.load
-
-        async def counting(mine: Records, name: str) -> Record | None:
-            self.times += 1
-            return await load(mine, name)
-
-        patch.setattr(records, "load", counting)
-
-
-@pytest.mark.parametrize("front", FRONTS)
-async def test_one_that_was_begun_here_a_moment_ago_is_not_asked_for(
-    world: World, placed: list[bool], monkeypatch: pytest.MonkeyPatch, front: str
-) -> None:
-    asked = Asked(world, monkeypatch)
-    begun = await begin(world, front)
-    assert (await send(world, begun)).status == 204
-    assert (placed, asked.times) == ([True], 0)
-    assert (await send(world, begun)).status == 409
-    assert (told(world), asked.times > 0) == ([begun.session], True)
-
-
-async def test_one_that_was_begun_here_before_is_asked_for(
-    world: World, placed: list[bool], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = Asked(world, monkeypatch)
-    begun = await begin(world, "token")
-    await anyio.sleep(at_once._BEGUN_SECONDS)
-    assert (await send(world, begun)).status == 204
-    assert (placed, asked.times) == ([True], 1)
-
-
-async def test_not_very_many_are_remembered(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    mine = world.gate.uploads.at_once
-    monkeypatch.setattr(at_once, "_BEGUN_SECONDS", 20.0)
-    monkeypatch.setattr(at_once, "_REMEMBERED", 3)
-    begun = [await begin(world, "token", f"a{number}") for number in range(5)]
-    assert list(mine._begun) == [one.session for one in begun[2:]]
-    monkeypatch.setattr(at_once, "_BEGUN_SECONDS", 0.0)
-    await begin(world, "token", "b")
-    assert not mine._begun, "what is relied on no more is not kept"
-
-
-@pytest.mark.parametrize("elsewhere", ["whole", "pieces", "begun", "dropped"])
-async def test_what_another_gateway_has_done_meanwhile_is_seen_all_the_same(world: World, elsewhere: str) -> None:
-    """Though nobody asks about it where it was begun."""
-    async with other_gateways(world, 1) as (here, other):
-        begun = await begin(here, "bearer", "a")
-        remembered = here.gate.uploads.at_once._begun
-        if elsewhere == "dropped":
-            assert (await send(other, begun, b"", method="DELETE", Content_Type="", Upload_Offset="")).status == 204
-        elif elsewhere == "whole":
-            assert (await send(other, begun)).status == 204
-        else:
-            assert (await send(other, begun, DATA[:5])).status == 204
-            if elsewhere == "pieces":
-                assert (await send(other, begun, DATA[5:], Upload_Offset="5")).status == 204
-        # However slow this machine is, it is still relied on.
-        remembered[begun.session] = replace(remembered[begun.session], since=time.monotonic())
-        assert (await send(here, begun)).status == (410 if elsewhere == "dropped" else 409)
-        whole = elsewhere in ("whole", "pieces")
-        assert told(world) == [begun.session] * whole
-        assert (world.folder / "a").exists() == whole
 
 
 @asynccontextmanager

@@ -170,7 +170,7 @@ async def test_a_bus_that_is_away_answers_with_try_later(world: World, monkeypat
 
     with monkeypatch.context() as patched:
         patched.setattr(type(world.bus.records), "load", away)
-        answer = await world.patch(token, 0, b"ab")  # one that brings all of it would not ask
+        answer = await world.patch(token, 0, b"abc")
     assert answer.status == 503
     assert int(answer.headers["Retry-After"]) >= 1
     assert (await world.patch(token, 0, b"abc")).status == 204

@@ -22,7 +22,8 @@ from harness.tus import Collection
 from harness.world import FOLDER, Answer, World, open_world
 from integration.gateway.resumable_client import append, begun, look, place
 
-from backends.mounted import lasting
+from backends.mounted import beneath, lasting
+from backends.mounted.mountinfo import MountedAs
 from bus.memory.store import MemoryStore
 from domain.ids import VFolderId
 
@@ -172,8 +173,10 @@ async def test_a_small_upload_in_one_request(tmp_path: Path) -> None:
     assert {True, False} == set(appeared)
 
 
-async def test_a_file_goes_where_its_first_request_said(tmp_path: Path) -> None:
+async def test_a_file_goes_where_its_first_request_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who looks after it later may not say it again."""
+    monkeypatch.setattr(beneath, "mounted_as", lambda path: MountedAs("/", "direct", "", "", "ext4"))
+    called = set[str]()
     for step, path, life in lives(tmp_path):
         store = MemoryStore()
         async with mortal_world(path, store) as world:
@@ -186,7 +189,9 @@ async def test_a_file_goes_where_its_first_request_said(tmp_path: Path) -> None:
             assert not (world.folder / "a").exists(), step
         assert len(uploaded(world, "file.uploaded")) == 1, step
         assert not still_counted(store), step
+        called |= life.called
     assert 5 < step < MOST
+    assert "bar_whole" in called, "a small upload that takes the ordinary way is barred from the other"
 
 
 @pytest.mark.parametrize("sent", [1000, len(DATA)])

@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from backends.contract import EntryKind, FileStat
-from gateway.download import SMALL_BYTES, Planned
+from gateway.download import ONE_GO_BYTES, Planned
 from gateway.express.answer import head
 from gateway.express.ranged import Ranged
 from gateway.express.request import SimpleRequest
@@ -59,7 +59,7 @@ def test_what_is_simple_is_planned_here(value: str, part: tuple[int, int]) -> No
     assert ranged.few(known()) == part
 
 
-@pytest.mark.parametrize("value", ["bytes=1000000-1000001", "bytes=9-5", f"bytes=0-{SMALL_BYTES}"])
+@pytest.mark.parametrize("value", ["bytes=1000000-1000001", "bytes=9-5", f"bytes=0-{ONE_GO_BYTES}"])
 def test_what_is_not_there_or_much_is_left_to_others(value: str) -> None:
     ranged = Ranged.of(asked(value))
     assert ranged is not None
@@ -82,11 +82,14 @@ def test_other_requests_are_left_to_others(request_: SimpleRequest) -> None:
     assert Ranged.of(request_) is None
 
 
-def test_a_change_to_come_is_not_remembered() -> None:
+def test_what_is_said_of_a_change_to_come_depends_on_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its Last-Modified is the time of the answer (RFC 9110 section 8.8.2.1), each time another one."""
-    ranged = Ranged.of(asked("bytes=0-1"))
-    assert ranged is not None
-    assert ranged.few(known(modified=(int(time.time()) + 3600) * NS)) is None
+    file = known(modified=1_000_000_123 * NS)
+    for now, is_planned in ((1_000_000_122.9, False), (1_000_000_123.0, True), (1_000_000_122.9, False)):
+        monkeypatch.setattr(time, "time", lambda now=now: now)
+        ranged = Ranged.of(asked("bytes=0-1"))
+        assert ranged is not None
+        assert (ranged.few(file) is not None) == is_planned
 
 
 def test_another_file_of_the_name_is_another_tag() -> None:

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from domain.errors import ForbiddenError, TooLargeError, UnauthenticatedError
 from domain.ids import VFolderId
 from domain.permissions import Permission
-from gateway.keys import Keyring
+from gateway.keys import Keyring, check_key
 from gateway.tokens import (
     MAX_TOKEN_BYTES,
     ArchiveClaims,
@@ -55,6 +55,29 @@ def test_a_token_names_its_key_and_outlives_its_change() -> None:
     with pytest.raises(UnauthenticatedError, match="Signature verification failed"):
         tokens(NEW).read(token, DownloadClaims)
     assert jwt.get_unverified_header(tokens(NEW, OLD).sign(download())) != jwt.get_unverified_header(token)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQ\n-----END PUBLIC KEY-----",
+        "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABgQ somebody",
+        '{"kty": "oct", "k": "a-document-about-a-key-and-no-key-itself"}',
+    ],
+)
+def test_a_key_of_another_kind_is_refused_before_anything_is_signed(key: str) -> None:
+    with pytest.raises(ValueError, match="no shared secret") as caught:
+        check_key(SecretStr(key))
+    assert key[:20] not in str(caught.value)
+    assert check_key(NEW) is NEW
+
+
+def test_tokens_are_what_others_make_of_them() -> None:
+    claims = download().model_dump(mode="json", exclude_none=True)
+    ours = Keyring(NEW, [], audience="us", skew_seconds=5).sign(claims)
+    assert jwt.get_unverified_header(ours)["alg"] == "HS256"
+    expected = {**claims, "aud": "us"}
+    assert jwt.decode(ours, NEW.get_secret_value(), ["HS256"], audience="us") == expected
 
 
 @pytest.mark.parametrize("kid", [None, "unknown"])

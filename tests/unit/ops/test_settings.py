@@ -91,6 +91,15 @@ def test_wrong_settings_are_named_and_no_value_is_shown(file: Path, text: str, w
     assert "short-but-secret" not in caught.value.message
 
 
+def test_a_token_secret_of_another_kind_is_named_and_not_shown(file: Path) -> None:
+    key = "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQc\n-----END PUBLIC KEY-----\n"
+    (file.parent / "key.pem").write_text(key)
+    file.write_text(file.read_text().replace(f'token_secret = "{SECRET}"', 'token_secret = "file:key.pem"'))
+    with pytest.raises(InvalidRequestError, match=r"gateway\.token_secret.*no shared secret") as caught:
+        load_settings(file)
+    assert "MFkwEwYHKoZIzj0CAQ" not in str(caught.value)
+
+
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(InvalidRequestError, match="no settings file"):
         load_settings(tmp_path / "nope.toml")
