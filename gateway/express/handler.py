@@ -66,6 +66,7 @@ class ExpressHandler(ClientHandler):
         "_is_closing",
         "_is_simple",
         "_part",
+        "_part_held",
         "_rest_until",
         "_uploads",
         "_waiting",
@@ -85,8 +86,10 @@ class ExpressHandler(ClientHandler):
         self._uploads = uploads
         #: Whether all that came so far were whole requests: then the library waits for none.
         self._is_simple = True
-        #: The beginning of a request, until when its rest is waited for, and what ends that.
+        #: The beginning of a request, what is held of memory for all of it, until when the rest is waited for, and
+        #: what ends that.
         self._part = b""
+        self._part_held = 0
         self._rest_until = 0.0
         self._waiting: asyncio.TimerHandle | None = None
         #: An answer on its way, and what came behind its request.
@@ -135,9 +138,9 @@ class ExpressHandler(ClientHandler):
             return False
         now = self._loop.time()
         self._rest_until = self._rest_until or now + _REST_SECONDS
-        if self._rest_until <= now:
+        if self._rest_until <= now or not self._uploads.hold(size := len(data) + request.missing):
             return False
-        self._part = data
+        self._part, self._part_held = data, size
         self._next_keepalive_close_time = now + self._keepalive_timeout
         self._waiting = self._loop.call_at(self._rest_until, self._leave_part)
         return True
@@ -153,6 +156,9 @@ class ExpressHandler(ClientHandler):
         """What has come of a request of which the rest is not waited for any more."""
         if self._waiting is not None:
             self._waiting.cancel()
+        if self._uploads is not None:
+            self._uploads.release(self._part_held)
+            self._part_held = 0
         part, self._waiting, self._part = self._part, None, b""
         return part
 

@@ -37,6 +37,9 @@ _UPLOAD: Final = re.compile(rf"/files/([0-9a-f]{{32}})(?:\?{_QUERY})?")
 _NAMED: Final = re.compile(rf"/upload\?{_QUERY}")
 _BEARER: Final = re.compile(r"Bearer ([A-Za-z0-9_.-]{1,4096})")
 
+#: Bodies held in memory at most, all together, in bytes; others are stored as they come.
+_HELD_BYTES: Final = 64 << 20
+
 Claims = UploadClaims | CollectionClaims
 
 
@@ -63,6 +66,7 @@ class ExpressUploads:
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
+        self._held_bytes = 0
         always = {
             "Server": server_name(gate.version),
             "Tus-Resumable": tus.VERSION,
@@ -78,6 +82,17 @@ class ExpressUploads:
     def offered(cls, gate: Gate) -> ExpressUploads | None:
         """Offer to take them, unless every request has to pass a tracer."""
         return cls(gate) if isinstance(gate.spans, NoSpans) else None
+
+    def hold(self, count: int) -> bool:
+        """Take so many bytes of memory for a body; False: there are too many others."""
+        if self._held_bytes + count > _HELD_BYTES:
+            return False
+        self._held_bytes += count
+        return True
+
+    def release(self, count: int) -> None:
+        """Give back what was taken."""
+        self._held_bytes -= count
 
     @staticmethod
     def may_take(request: SimpleRequest) -> bool:
@@ -160,6 +175,15 @@ class ExpressUploads:
         return None if expected is None else await uploads.at_once.place(expected, body)
 
     async def _answer(self, wish: _Wish, transport: asyncio.Transport) -> bytes | None:
+        count = len(wish.request.body)
+        if not self.hold(count):
+            return None
+        try:
+            return await self._admitted(wish, transport)
+        finally:
+            self.release(count)
+
+    async def _admitted(self, wish: _Wish, transport: asyncio.Transport) -> bytes | None:
         started = time.monotonic()
         try:
             with admitted(self._gate, transport):

@@ -33,9 +33,9 @@ EXTENSIONS: Final = (
     "concatenation-unfinished",
 )
 CONTENT_TYPE: Final = "application/offset+octet-stream"
-#: Length up to which an upload that comes with its POST is in memory until it is stored: what is buffered of any
-#: request anyway.
-SMALL_BYTES: Final = 64 << 10
+#: Length up to which an upload that one request brings is in memory until it is stored, in bytes; about what is
+#: buffered of any request.
+SMALL_BYTES: Final = 256 << 10
 _NUMBER: Final = re.compile(r"[0-9]{1,19}")
 #: Fields of which there is one: of two that differ nobody knows which one was meant, by us or by a proxy.
 _SINGLE: Final = (

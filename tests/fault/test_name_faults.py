@@ -99,7 +99,7 @@ class Worker:
 
     def _upload_large(self, thing: Thing, name: str) -> bool:
         """It has a record in Redis, and goes there with its event."""
-        return self._upload(thing, name, self._chance.randbytes(100_000))
+        return self._upload(thing, name, self._chance.randbytes(300_000))
 
     def _upload(self, thing: Thing, name: str, data: bytes) -> bool:
         fields = {**BODY, "Upload-Length": str(len(data)), "Upload-Metadata": metadata(filename=name)}

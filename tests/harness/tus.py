@@ -12,7 +12,7 @@ from harness.line import Line
 from harness.world import FOLDER, Answer, World
 
 #: Bytes of an upload that cannot come whole in one small request.
-LARGE = 100_000
+LARGE = 300_000
 
 
 @dataclass

@@ -21,7 +21,7 @@ from harness.world import FOLDER, ONCE, Answer, World, open_world
 from backends.mounted.files import MountedFiles
 from domain.errors import BackendFaultError, PenstockError
 from domain.spans import NoSpans
-from gateway.express import handler
+from gateway.express import handler, uploads
 from gateway.express.request import SimpleRequest
 from gateway.express.uploads import ExpressUploads
 
@@ -117,11 +117,12 @@ async def both_ways(world: World, target: str, data: bytes, name: str, **more: s
 # --- the same ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("size", [1, 4096, 60_000])
+@pytest.mark.parametrize("size", [1, 4096, 200_000])
 @pytest.mark.parametrize("bearer", [True, False])
 async def test_it_makes_no_difference_who_takes_it(
-    world: World, files: Collection, spied: Spied, size: int, bearer: bool
+    world: World, files: Collection, spied: Spied, monkeypatch: pytest.MonkeyPatch, size: int, bearer: bool
 ) -> None:
+    monkeypatch.setattr(handler, "_REST_SECONDS", 5.0)  # the largest comes in several pieces
     data = os.urandom(size)
     target = "/files" if bearer else f"/files?token={files.token}"
     more = {"Authorization": f"Bearer {files.token}"} if bearer else {}
@@ -168,6 +169,68 @@ async def test_a_body_that_comes_behind_its_head(
             assert (await line.answer()).status == 201
     assert spied.answered == [True] * 3
     assert [(world.folder / f"f{n}").read_bytes() for n in range(3)] == [DATA] * 3
+
+
+@pytest.fixture
+def takers(monkeypatch: pytest.MonkeyPatch) -> list[ExpressUploads]:
+    """Who holds bodies in memory."""
+    found: list[ExpressUploads] = []
+    make = ExpressUploads.__init__
+
+    def noting(mine: ExpressUploads, *args: Any) -> None:
+        make(mine, *args)
+        found.append(mine)
+
+    monkeypatch.setattr(ExpressUploads, "__init__", noting)
+    return found
+
+
+@pytest.mark.parametrize("pieces", [False, True])
+async def test_bodies_that_are_too_many_together_are_stored_as_they_come(
+    takers: list[ExpressUploads], tmp_path: Path, spied: Spied, monkeypatch: pytest.MonkeyPatch, pieces: bool
+) -> None:
+    monkeypatch.setattr(handler, "_REST_SECONDS", 5.0)
+    async with open_world(tmp_path) as world:
+        await world.make_folder()
+        files, (taker,) = await Collection.open(world), takers
+        for most, is_taken in ((3 * len(DATA), True), (len(DATA) - 1, False)):
+            monkeypatch.setattr(uploads, "_HELD_BYTES", most)
+            async with Line.open(world) as line:
+                await warm(line)
+                if pieces:
+                    told = {**fields_of(DATA, "a", {}), "Content-Length": str(len(DATA))}
+                    line.head("POST", f"/files?token={files.token}", told)
+                    await line.drain()
+                    await world.settled(lambda held=is_taken: (taker._held_bytes > 0) == held)
+                    line.send(DATA)
+                else:
+                    post(line, f"/files?token={files.token}", DATA)
+                assert (await line.answer()).status == 201
+            assert any(spied.answered) == is_taken
+            spied.answered.clear()
+            assert taker._held_bytes == 0, "what was held is given back"
+            assert (world.folder / "a").read_bytes() == DATA
+            (world.folder / "a").unlink()
+
+
+@pytest.mark.parametrize("ends", ["by a reset", "later"])
+async def test_of_what_is_broken_off_nothing_is_held(
+    takers: list[ExpressUploads], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    monkeypatch.setattr(handler, "_REST_SECONDS", 0.2)
+    async with open_world(tmp_path) as world:
+        await world.make_folder()
+        files, (taker,) = await Collection.open(world), takers
+        async with Line.open(world) as line:
+            await warm(line)
+            told = {**fields_of(DATA, "a", {}), "Content-Length": str(len(DATA))}
+            line.head("POST", f"/files?token={files.token}", told)
+            line.send(DATA[:1000])
+            await line.drain()
+            await world.settled(lambda: taker._held_bytes > len(DATA))
+            if ends == "later":
+                await world.settled(lambda: taker._held_bytes == 0)
+        await world.settled(lambda: taker._held_bytes == 0)
 
 
 async def test_who_is_too_slow_is_left_to_the_ordinary_way(world: World, files: Collection, spied: Spied) -> None:

@@ -73,7 +73,7 @@ async def test_what_goes_to_the_bus_directly_comes_behind_what_was_told_before(w
     """A large upload has its record in the bus, and its event with it."""
     await call(world, "mkdir", relpath=["d"])
     async with open_world(world.path, store=world.store, relays=False) as other:
-        await other.upload("d/big", os.urandom(200_000))
+        await other.upload("d/big", os.urandom(300_000))
     assert kinds(world) == ["directory.created", "file.uploaded"]
 
 

@@ -200,7 +200,7 @@ class AskedTwice:
         return asked_twice
 
 
-@pytest.mark.parametrize("size", [0, 100, 100_000])
+@pytest.mark.parametrize("size", [0, 100, 300_000])
 @pytest.mark.parametrize("by", ["token", "collection"])
 async def test_an_answer_of_the_bus_is_lost(
     world: World, monkeypatch: pytest.MonkeyPatch, by: str, size: int

@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
 DATA = os.urandom(3000)
 #: More than is put at its place in one step.
-LONG = os.urandom(100_000)
+LONG = os.urandom(300_000)
 FILES = {"a": os.urandom(500), "d/b": os.urandom(200_000), "d/e/c": b""}
 #: More steps than any of this takes.
 MOST = 200

@@ -127,7 +127,7 @@ def named(path: str) -> str:
     return metadata(relativePath=path)
 
 
-@pytest.mark.parametrize("size", [1, 4096, 200_000])
+@pytest.mark.parametrize("size", [1, 4096, 300_000])
 async def test_one_request_makes_a_file_there(world: World, files: Collection, size: int) -> None:
     data = os.urandom(size)
     answer = await files.create(size, None, data, Upload_Metadata=named(f"{TOLD}/\U0010ff81/{NAME_TOLD}"))

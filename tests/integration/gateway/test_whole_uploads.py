@@ -20,7 +20,7 @@ from domain.ids import VFolderId
 pytestmark = pytest.mark.anyio
 
 DATA = os.urandom(4096)
-LIMIT = 64 << 10
+LIMIT = 256 << 10
 
 
 @pytest.fixture(params=["one step", "usual steps"])

@@ -28,7 +28,7 @@ def test_what_a_download_needs_is_read() -> None:
         ("PATCH /upload?token=x HTTP/1.1", HOST, "Content-Length: 0", "Upload-Length: 0"),
         ("PATCH /upload?token=x HTTP/1.1", HOST, "Content-Length: 0", "Upload-Checksum: md5 a"),
         ("PATCH /upload?token=x HTTP/1.1", HOST, "Upload-Offset: 0"),
-        (POST, HOST, "Content-Length: 65537"),
+        (POST, HOST, "Content-Length: 262145"),
         (POST, HOST, "Content-Length: 9999999"),
         (FIRST, HOST, "Upload-Length: 1"),
         (POST, HOST, "Content-Length: +0"),
@@ -87,7 +87,7 @@ def test_what_a_small_upload_needs_is_read() -> None:
     )
 
 
-@pytest.mark.parametrize(("count", "is_read"), [(64 << 10, True), ((64 << 10) + 1, False)])
+@pytest.mark.parametrize(("count", "is_read"), [(256 << 10, True), ((256 << 10) + 1, False)])
 def test_bodies_are_small(count: int, is_read: bool) -> None:
     found = read(POST, HOST, f"Content-Length: {count}", end="\r\n\r\n" + "x" * count)
     assert (found is not None) is is_read
