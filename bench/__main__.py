@@ -15,13 +15,14 @@ from bench.downloads import archives, downloads, ranges
 from bench.material import MIB
 from bench.metadata import metadata
 from bench.trees import trees
-from bench.uploads import large_uploads, small_uploads
+from bench.uploads import large_uploads, middle_uploads, small_uploads
 
 Suite = Callable[[Path, argparse.Namespace], Iterator[Comparison]]
 
 #: Small files come first: for minutes after many files were removed, ext4 without a journal makes new ones slowly.
 SUITES: Mapping[str, Suite] = {
     "small": lambda folder, asked: small_uploads(folder, asked.count, asked.rounds),
+    "middle": lambda folder, asked: middle_uploads(folder, max(asked.count // 5, 8), asked.rounds),
     "upload": lambda folder, asked: large_uploads(folder, asked.size * MIB, asked.rounds),
     "download": lambda folder, asked: downloads(folder, asked.size * MIB, asked.rounds),
     "ranges": lambda folder, asked: ranges(folder, asked.size * MIB, asked.count, asked.rounds),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import itertools
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,6 +19,7 @@ from bench.wire import Connection, header
 _TUS = {"Tus-Resumable": "1.0.0"}
 _BODY = {**_TUS, "Content-Type": "application/offset+octet-stream"}
 _SMALL = 4096
+_MIDDLE = (100 << 10, MIB)
 #: What the least server in Python does, and how that mode is called.
 _LEAST = {"least in Python, synced": "stores", "least in Python, not stored": "answers"}
 
@@ -137,6 +138,17 @@ def _up_peer(uploader: Uploader, usage: Usage, size: int, piece: int) -> None:
         uploader.to_peer(connection, size, piece)
 
 
+def middle_uploads(folder: Path, count: int, rounds: int) -> Iterator[Comparison]:
+    """Files as data sets have them, by one connection and by eight."""
+    with penstock(folder) as ours, tus_server(folder) as peer:
+        for size in _MIDDLE:
+            uploader = Uploader(ours, peer, make_source(folder, size))
+            for connections in (1, 8):
+                comparison = _small_upload(uploader, count, connections, size, aims=[])
+                comparison.run(rounds)
+                yield comparison
+
+
 def small_uploads(folder: Path, count: int, rounds: int) -> Iterator[Comparison]:
     """Many files of 4 KiB, by one connection and by eight."""
     source = make_source(folder, _SMALL)
@@ -156,15 +168,18 @@ def small_uploads(folder: Path, count: int, rounds: int) -> Iterator[Comparison]
                 yield comparison
 
 
-def _small_upload(uploader: Uploader, count: int, connections: int) -> Comparison:
+def _small_upload(
+    uploader: Uploader, count: int, connections: int, size: int = _SMALL, *, aims: Sequence[Aim] | None = None
+) -> Comparison:
     def many_ours(number: int) -> None:
         ours = uploader.penstock
         with Connection(ours.client_port) as connection, Connection(ours.manager_port) as manager:
             for _ in range(number):
-                uploader.to_penstock(connection, manager, _SMALL, _SMALL)
+                uploader.to_penstock(connection, manager, size, size)
 
-    name = f"upload of {count} files of 4 KiB by {connections} connection(s)"
-    return _against_peer(name, count, connections, many_ours, "@tus/server", partial(_one_by_one, uploader))
+    name = f"upload of {count} files of {size >> 10} KiB by {connections} connection(s)"
+    to_peer = partial(_one_by_one, uploader, size=size)
+    return _against_peer(name, count, connections, many_ours, "@tus/server", to_peer, aims=aims)
 
 
 def _whole_upload(uploader: Uploader, least: Mapping[str, Peer], count: int, connections: int) -> Comparison:
@@ -220,10 +235,10 @@ def _archive_upload(uploader: Uploader, count: int, connections: int) -> Compari
     return _against_peer(name, count, connections, unpacked, "@tus/server, file by file", one_by_one)
 
 
-def _one_by_one(uploader: Uploader, number: int) -> None:
+def _one_by_one(uploader: Uploader, number: int, size: int = _SMALL) -> None:
     with Connection(uploader.peer.port) as connection:
         for _ in range(number):
-            uploader.to_peer(connection, _SMALL, _SMALL)
+            uploader.to_peer(connection, size, size)
 
 
 def _against_peer(
@@ -234,6 +249,7 @@ def _against_peer(
     peer: str,
     theirs: Callable[[int], None],
     more: Mapping[str, Callable[[int], None]] | None = None,
+    aims: Sequence[Aim] | None = None,
 ) -> Comparison:
     """Small files sent to us in some way, against some way of the peer's."""
     return Comparison(
@@ -244,5 +260,5 @@ def _against_peer(
             peer: lambda: throughput(count, connections, theirs),
             **{name: partial(throughput, count, connections, some) for name, some in (more or {}).items()},
         },
-        [Aim(peer, 3.0)],
+        [Aim(peer, 3.0)] if aims is None else aims,
     )
