@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
-from gateway.keys import check_key
+from gateway.token_key import check_key
 from gateway.transfer.offload import OffloadHeader
 
 _MIB = 1 << 20

@@ -9,15 +9,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Final
 
-from backends.mounted.helping.resolving import (
-    DIRECTORY,
-    KernelResolver,
-    OpenHow,
-    Resolver,
-    find_resolver,
-    joined,
-    open_at_once,
-)
+from backends.mounted.helping.resolving import DIRECTORY, OpenHow, Resolver, find_resolver
 from backends.mounted.mountinfo import UNKNOWN, MountedAs, mounted_as
 from domain.paths import RelativePath
 
@@ -99,9 +91,7 @@ class Beneath:
 
         On file systems of other hosts, opening alone may wait.
         """
-        if not self.mounted.is_local or not isinstance(self.resolver, KernelResolver):
-            return None
-        return open_at_once(self.fd, joined(parts), how)
+        return self.resolver.open_at_once(self.fd, parts, how) if self.mounted.is_local else None
 
     def _newest(self, parts: Sequence[str]) -> int:
         """Open a directory that another host may just have made, renamed or removed.

@@ -22,7 +22,6 @@ _RANGE: Final = re.compile(r"bytes=([0-9]{1,18})-([0-9]{1,18})")
 _FIELDS: Final = frozenset({"Range", "X-Request-ID"})
 #: Files of which what is said is remembered.
 _REMEMBERED: Final = 1000
-_NS: Final = 1_000_000_000
 _PARTIAL: Final = 206
 
 
@@ -48,7 +47,7 @@ class Ranged:
         size = known.size_bytes
         end = min(self._last + 1, size)
         count = end - self._first
-        if known.modified_ns // _NS > time.time() or not 0 < count <= ONE_GO_BYTES:
+        if file_representation(known).modified > time.time() or not 0 < count <= ONE_GO_BYTES:
             return None
         place = f"bytes {self._first}-{end - 1}/{size}"
         self._fields = f"{_said(known)}Content-Range: {place}\r\nContent-Length: {count}\r\n"

@@ -63,12 +63,6 @@ def _openat2(dir_fd: int, path: bytes, flags: int, mode: int, resolve: int) -> i
     raise OSError(number, os.strerror(number))
 
 
-def open_at_once(root_fd: int, path: bytes, how: OpenHow) -> int | None:
-    """Open something if all its names lie in the kernel's memory and none is a link; None otherwise."""
-    fd = int(_at_once(_SYS_OPENAT2, root_fd, path, how, _HOW_BYTES))
-    return fd if fd >= 0 else None
-
-
 def has_openat2() -> bool:
     """Whether the kernel (and a sandbox around us) lets us use openat2."""
     root = os.open("/", DIRECTORY)
@@ -87,11 +81,16 @@ class KernelResolver:
     def open(self, root_fd: int, parts: Sequence[str], flags: int, mode: int = 0) -> int:
         """Open a path beneath `root_fd`; links inside are followed."""
         resolve = _RESOLVE_BENEATH | _RESOLVE_NO_MAGICLINKS
-        return _openat2(root_fd, joined(parts), flags, mode, resolve)
+        return _openat2(root_fd, _joined(parts), flags, mode, resolve)
 
     def open_plain(self, root_fd: int, parts: Sequence[str]) -> int:
         """Open a directory beneath `root_fd` along which no name may be a link."""
-        return _openat2(root_fd, joined(parts), DIRECTORY, 0, _RESOLVE_BENEATH | _RESOLVE_NO_SYMLINKS)
+        return _openat2(root_fd, _joined(parts), DIRECTORY, 0, _RESOLVE_BENEATH | _RESOLVE_NO_SYMLINKS)
+
+    def open_at_once(self, root_fd: int, parts: Sequence[str], how: OpenHow) -> int | None:
+        """Open something if all its names lie in the kernel's memory and none is a link; None otherwise."""
+        fd = int(_at_once(_SYS_OPENAT2, root_fd, _joined(parts), how, _HOW_BYTES))
+        return fd if fd >= 0 else None
 
 
 class WalkingResolver:
@@ -116,6 +115,9 @@ class WalkingResolver:
                 os.close(fd)
             fd = deeper
         return fd
+
+    def open_at_once(self, root_fd: int, parts: Sequence[str], how: OpenHow) -> int | None:
+        """None: a walk may wait at every name."""
 
     def _walk(self, stack: list[int], names: list[str], flags: int, mode: int) -> int:
         links = 0
@@ -163,6 +165,6 @@ def find_resolver() -> Resolver:
     return KernelResolver() if has_openat2() else WalkingResolver()
 
 
-def joined(parts: Sequence[str]) -> bytes:
+def _joined(parts: Sequence[str]) -> bytes:
     """Names as the kernel takes them."""
     return "/".join(parts).encode("utf-8", "surrogateescape") or b"."

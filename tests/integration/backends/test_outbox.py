@@ -16,44 +16,33 @@ from uuid import uuid4
 import anyio
 import pytest
 from harness.dying import child_that, dies_at
+from harness.ordered import FOLDER, SCOPE, keep_order, open_ordered
 from harness.placing import CALLS, made
 
-from backends.contract import Operation, Tell
-from backends.mounted import arrivals, beneath, outbox_parts
+from backends.contract import Tell
+from backends.mounted import arrivals, outbox_parts
 from backends.mounted.area import Area
 from backends.mounted.arrivals import Arrivals
 from backends.mounted.beneath import Beneath, open_root
-from backends.mounted.mountinfo import MountedAs
 from backends.mounted.outbox_parts import OutboxParts
-from backends.observer import SilentObserver
 from backends.powers import Arrival, Recovered, WholeUpload
-from backends.registry import Site
-from backends.settings import ThreadSettings
-from backends.vfs import open_volume
 from backends.vfs.volume import VfsVolume
 from domain.errors import BackendFaultError, BackendUnavailableError, NotFoundError, PenstockError, StorageFullError
-from domain.ids import QuotaScopeId, VFolderId, VolumeName
+from domain.ids import VFolderId
 from domain.paths import RelativePath
 
 pytestmark = pytest.mark.anyio
-
-SCOPE = QuotaScopeId.parse("user:11111111-1111-4111-8111-111111111111")
-FOLDER = VFolderId(SCOPE, uuid4())
 
 
 @pytest.fixture(autouse=True)
 def ordered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the tests run on is taken for a file system that keeps the order of changes."""
-    monkeypatch.setattr(beneath, "mounted_as", lambda path: MountedAs("/", "direct", "", "", "ext4"))
+    keep_order(monkeypatch)
 
 
 @pytest.fixture
 async def volume(tmp_path: Path) -> AsyncIterator[VfsVolume]:
-    site = Site(VolumeName("disk"), {"path": str(tmp_path)}, ThreadSettings(), SilentObserver())
-    async with open_volume(site) as opened:
-        await opened.take_over(1)
-        await opened.create_scope(Operation(uuid4(), 1), SCOPE, None)
-        await opened.create_folder(Operation(uuid4(), 1), FOLDER, 0o755)
+    async with open_ordered(tmp_path) as opened:
         yield opened
 
 

@@ -9,33 +9,22 @@ from types import SimpleNamespace
 from uuid import uuid4
 
 import pytest
+from harness.ordered import FOLDER, SCOPE, keep_order, open_ordered
 
 from backends.contract import Operation
-from backends.mounted import beneath, room, staging
+from backends.mounted import room, staging
 from backends.mounted.beneath import open_root
-from backends.mounted.mountinfo import MountedAs
-from backends.observer import SilentObserver
-from backends.registry import Site
-from backends.settings import ThreadSettings
-from backends.vfs import open_volume
 from backends.vfs.volume import VfsVolume
 from domain.errors import NotFoundError, StorageFullError
-from domain.ids import QuotaScopeId, VFolderId, VolumeName
+from domain.ids import VFolderId
 
 pytestmark = pytest.mark.anyio
-
-SCOPE = QuotaScopeId.parse("user:11111111-1111-4111-8111-111111111111")
-FOLDER = VFolderId(SCOPE, uuid4())
 
 
 @pytest.fixture
 async def volume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[VfsVolume]:
-    monkeypatch.setattr(beneath, "mounted_as", lambda path: MountedAs("/", "direct", "", "", "ext4"))
-    site = Site(VolumeName("disk"), {"path": str(tmp_path)}, ThreadSettings(), SilentObserver())
-    async with open_volume(site) as opened:
-        await opened.take_over(1)
-        await opened.create_scope(Operation(uuid4(), 1), SCOPE, None)
-        await opened.create_folder(Operation(uuid4(), 1), FOLDER, 0o755)
+    keep_order(monkeypatch)
+    async with open_ordered(tmp_path) as opened:
         yield opened
 
 

@@ -19,15 +19,15 @@ import pytest
 from harness.dying import dies_at
 from harness.fields import BODY, checksum
 from harness.line import Line
+from harness.ordered import keep_order
 from harness.placing import CALLS, made
 from harness.tus import LARGE, Collection
 from harness.uploads import change, let_pass, reserved, session_of
 from harness.world import FOLDER, Answer, World, digest, open_world
 
 from backends.contract import Tell
-from backends.mounted import arrivals, beneath
+from backends.mounted import arrivals
 from backends.mounted.files import MountedFiles
-from backends.mounted.mountinfo import MountedAs
 from backends.powers import WholeUpload
 from bus import relay
 from domain.errors import BackendUnavailableError, StorageFullError
@@ -51,7 +51,7 @@ ORDINARY = {"X-Unheard-Of": "1"}
 @pytest.fixture(autouse=True)
 def ordered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the tests run on is taken for a file system that keeps the order of changes."""
-    monkeypatch.setattr(beneath, "mounted_as", lambda path: MountedAs("/", "direct", "", "", "ext4"))
+    keep_order(monkeypatch)
 
 
 @pytest.fixture

@@ -11,13 +11,13 @@ from uuid import UUID
 
 import anyio
 import pytest
+from harness.ordered import keep_order
 from harness.tus import Collection
 from harness.world import FOLDER, Answer, World, digest, open_world
 
 from actors import fleet
 from actors.told_before import ToldBefore
-from backends.mounted import arrivals, beneath
-from backends.mounted.mountinfo import MountedAs
+from backends.mounted import arrivals
 from bus import relay
 from bus.memory import MemoryStore
 from domain.ids import VFolderId, derived_id
@@ -32,7 +32,7 @@ DATA = os.urandom(4096)
 @pytest.fixture(autouse=True)
 def ordered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the tests run on is taken for a file system that keeps the order of changes; nobody comes by."""
-    monkeypatch.setattr(beneath, "mounted_as", lambda path: MountedAs("/", "direct", "", "", "ext4"))
+    keep_order(monkeypatch)
     monkeypatch.setattr(relay, "_LOOK_SECONDS", 1000.0)
 
 

@@ -18,12 +18,12 @@ import pytest
 from harness.archives import zip_of
 from harness.around import DyingInCommit, NotingNames, NotingSyncs
 from harness.mortal import Life, Mortal
+from harness.ordered import keep_order
 from harness.tus import Collection
 from harness.world import FOLDER, Answer, World, open_world
 from integration.gateway.resumable_client import append, begun, look, place
 
-from backends.mounted import beneath, lasting
-from backends.mounted.mountinfo import MountedAs
+from backends.mounted import lasting
 from bus.memory.store import MemoryStore
 from domain.ids import VFolderId
 
@@ -175,7 +175,7 @@ async def test_a_small_upload_in_one_request(tmp_path: Path) -> None:
 
 async def test_a_file_goes_where_its_first_request_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who looks after it later may not say it again."""
-    monkeypatch.setattr(beneath, "mounted_as", lambda path: MountedAs("/", "direct", "", "", "ext4"))
+    keep_order(monkeypatch)
     called = set[str]()
     for step, path, life in lives(tmp_path):
         store = MemoryStore()

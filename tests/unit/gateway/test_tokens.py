@@ -18,7 +18,8 @@ from pydantic import SecretStr
 from domain.errors import ForbiddenError, TooLargeError, UnauthenticatedError
 from domain.ids import VFolderId
 from domain.permissions import Permission
-from gateway.keys import Keyring, check_key
+from gateway.keys import Keyring
+from gateway.token_key import check_key
 from gateway.tokens import (
     MAX_TOKEN_BYTES,
     ArchiveClaims,
@@ -70,6 +71,20 @@ def test_a_key_of_another_kind_is_refused_before_anything_is_signed(key: str) ->
         check_key(SecretStr(key))
     assert key[:20] not in str(caught.value)
     assert check_key(NEW) is NEW
+
+
+ODD = ("", "-----BEGIN", "ssh-rsa", "ecdsa-sha2-nistp256", '{"kty": 1}', ' [{"kty": 1}]', "0*0", "\x00{")
+
+
+@given(st.sampled_from(ODD), st.text(min_size=1), st.text())
+def test_no_key_is_taken_that_the_library_would_not_take(begins: str, text: str, end: str) -> None:
+    """It is not asked about most of them."""
+    for one in (begins + text, text + begins + end):
+        try:
+            key = check_key(SecretStr(one))
+        except ValueError:
+            continue
+        jwt.get_algorithm_by_name("HS256").prepare_key(key.get_secret_value())
 
 
 def test_tokens_are_what_others_make_of_them() -> None:
