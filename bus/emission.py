@@ -29,7 +29,7 @@ class EmittedRecord:
     name: str
     document: Mapping[str, object]
     keep_seconds: float
-    #: At which whoever changes it has known it; it is not due any more then. 0: it is made, unless it is there.
+    #: At which whoever changes it has known it, 0: not there. It is not due any more then.
     revision: int = 0
     #: What is counted no more from then on.
     changes: Sequence[Unindex] = ()

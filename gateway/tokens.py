@@ -65,6 +65,8 @@ class UploadClaims(PathClaims):
     size: int = Field(ge=0, strict=True)
     #: Id of the upload, 32 hexadecimal digits.
     session: str = Field(pattern=r"^[0-9a-f]{32}$")
+    #: Unix time at which it was begun, if that is recorded nowhere else.
+    begun: NumericDate | None = None
 
 
 class CollectionClaims(PathClaims):

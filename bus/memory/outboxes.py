@@ -51,10 +51,11 @@ class MemoryOutboxes:
 
     def _has_changed(self, record: EmittedRecord | None) -> bool:
         """Whether somebody else may have told the same."""
-        if record is None or not record.revision:
-            return False
+        return record is not None and self._revision(record) != record.revision
+
+    def _revision(self, record: EmittedRecord) -> int:
         stored = self._store.record(record.name)
-        return stored is None or stored.revision != record.revision
+        return stored.revision if stored is not None else 0
 
     def _append(self, emission: Emission) -> None:
         if emission.record is not None:
@@ -62,9 +63,6 @@ class MemoryOutboxes:
         self._store.append(emission.event)
 
     def _tell(self, record: EmittedRecord) -> None:
-        present = self._store.record(record.name)
-        if record.revision or present is None:
-            revision = (present.revision if present else 0) + 1
-            keep = now() + record.keep_seconds
-            self._store.records[record.name] = StoredRecord(encode_document(record.document), revision, keep, None)
+        data, revision = encode_document(record.document), self._revision(record) + 1
+        self._store.records[record.name] = StoredRecord(data, revision, now() + record.keep_seconds, None)
         self._store.apply(record.changes)

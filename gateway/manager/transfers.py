@@ -86,17 +86,21 @@ class TransferRoutes:
         """Begin an upload and make its token."""
         parameters = await self._gate.body(request, UploadParameters)
         upload_path(parameters.relpath)
-        claims = UploadClaims(
-            volume=self._gate.volume(parameters.volume).name,
-            vfid=parameters.vfid,
-            relpath=parameters.relpath,
-            size=parameters.size,
-            session=secrets.token_hex(16),
-            perm=parameters.permission,
-            exp=self._gate.tokens.expiry(),
+        beginner = self._gate.uploads.beginner
+        claims = await beginner.date(
+            UploadClaims(
+                volume=self._gate.volume(parameters.volume).name,
+                vfid=parameters.vfid,
+                relpath=parameters.relpath,
+                size=parameters.size,
+                session=secrets.token_hex(16),
+                perm=parameters.permission,
+                exp=self._gate.tokens.expiry(),
+            )
         )
         token = self._gate.tokens.sign(claims)
-        await self._gate.uploads.beginner.create(claims, new=True)
+        if claims.begun is None:
+            await beginner.create(claims, new=True)
         return web.json_response({"token": token})
 
     async def upload_below(self, request: web.Request) -> web.Response:

@@ -16,7 +16,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Final, TypeAlias
 
 import anyio
 from loguru import logger
@@ -45,6 +45,10 @@ _FRESH_SECONDS: Final = 0.5
 _REMEMBERED: Final = 10_000
 #: How often it is looked whether somebody who is at it has come to an end, in seconds.
 _LOOK_SECONDS: Final = 0.02
+
+
+#: Tells of an upload of which nothing is recorded; None: there is none.
+Unrecorded: TypeAlias = Callable[[], Known | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +89,11 @@ class AtOnce:
         """Whether an upload that is to begin may come like this."""
         return session.may_come_whole and session.volume in self._outboxes
 
-    async def expected(self, session_id: str, size: int) -> Expected | None:
+    async def expected(self, session_id: str, size: int, unrecorded: Unrecorded) -> Expected | None:
         """An upload all of which a request brings; None if it is not known to be one.
+
+        Args:
+            unrecorded: tells of one of which nothing is recorded.
 
         Raises:
             UnreadableRecordError: a later release has recorded it.
@@ -94,16 +101,21 @@ class AtOnce:
         if session_id in self._claimed:
             return None
         until = time.monotonic() + _FRESH_SECONDS
-        known = await self._sessions.load(session_id)
+        known = await self._sessions.load(session_id) or unrecorded()
         is_one = known is not None and self._is_expected(known.session) and known.session.length == size
         return Expected(known, until) if known is not None and is_one else None
 
-    async def untouched(self, session_id: str, volume: VolumeName) -> Known | None:
+    async def untouched(self, session_id: str, volume: VolumeName, unrecorded: Unrecorded) -> Known | None:
         """An upload of which surely no byte has come, and that need not be recorded anew; None: it may be another.
+
+        Args:
+            unrecorded: as `expected` has it.
 
         Raises as `expected`, and PenstockError: the storage failed.
         """
-        known = await self._sessions.load(session_id, volume) if volume in self._outboxes else None
+        if volume not in self._outboxes:
+            return None
+        known = await self._sessions.load(session_id, volume) or unrecorded()
         if known is None or not self._is_expected(known.session) or self._sessions.is_behind(known):
             return None
         files = self._files(known.session)
@@ -228,5 +240,4 @@ class AtOnce:
         """What is told of a file of which its uploader never heard; empty if nothing is to be."""
         if known is not None and known.session.state is UploadState.COMMITTED:
             return b""
-        is_live = known is not None and known.session.is_live
-        return self._placer.words_of(volume, arrival, known if is_live else None)
+        return self._placer.words_of(volume, arrival, known)

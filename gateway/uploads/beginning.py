@@ -35,7 +35,7 @@ from gateway.uploads.parts import Parts
 from gateway.uploads.places import named_path, upload_path, volume_of
 from gateway.uploads.reserved import owned
 from gateway.uploads.session import UploadSession, UploadState
-from gateway.uploads.sessions import Known, Sessions
+from gateway.uploads.sessions import UNRECORDED, Known, Sessions
 from gateway.uploads.staging import Stager
 
 T = TypeVar("T")
@@ -68,6 +68,32 @@ class Beginner:
         self._at_once = at_once
         self._admission = admission
 
+    async def date(self, claims: UploadClaims) -> UploadClaims:
+        """Begin a new upload without recording it, if nothing has to be recorded.
+
+        Nothing has to be where one small request may bring all of it, no room is reserved for it, and that it is
+        finished is known for as long as it can be begun.
+
+        Returns:
+            What its token is to say: if it has begun, also when. If it has not, it is for `create`.
+
+        Raises as `create`.
+        """
+        self._check_size(claims)
+        session = self._expected(self.named(claims))
+        is_known_long = self._settings.finished_seconds >= self._settings.upload_seconds
+        if not (session.unstaged and is_known_long) or await self._stager.reservation(session):
+            return claims
+        await self._stager.begin(session)
+        return claims.model_copy(update={"begun": session.begun})
+
+    def unrecorded(self, claims: UploadClaims | CollectionClaims) -> Known | None:
+        """An upload nothing is recorded of, as its token tells; None if there is none, or its time is over."""
+        if not isinstance(claims, UploadClaims) or claims.begun is None:
+            return None
+        session = self._expected(self.named(claims, begun=claims.begun))
+        return Known(session, UNRECORDED) if session.expires > self._sessions.now else None
+
     async def create(self, claims: UploadClaims, creation: Creation = _NOTHING_SAID, *, new: bool = False) -> Known:
         """Begin the upload a token stands for; one that was begun before goes on.
 
@@ -84,16 +110,17 @@ class Beginner:
             GoneError: it was dropped.
             InvalidPathError: nothing may be uploaded there.
         """
-        if claims.size > self._settings.max_upload_bytes:
-            raise TooLargeError(
-                f"{claims.size} bytes are more than {self._settings.max_upload_bytes}",
-                max_bytes=self._settings.max_upload_bytes,
-            )
+        self._check_size(claims)
         session = self.named(claims, creation)
         known = None if new else await self._sessions.load(session.id)
         known = known or await self.begin(self._expected(session))
         self.check_claims(claims, known.session)
         return await self._finisher.finish(known) if known.session.length == 0 else known
+
+    def _check_size(self, claims: UploadClaims) -> None:
+        most = self._settings.max_upload_bytes
+        if claims.size > most:
+            raise TooLargeError(f"{claims.size} bytes are more than {most}", max_bytes=most)
 
     async def begin_below(self, session: UploadSession, *, bodiless: bool = False) -> Known:
         """Begin an upload of `unnamed`; if that fails nothing is left of it.
@@ -208,21 +235,27 @@ class Beginner:
             await self._sessions.forget(session)
             raise
 
-    def named(self, claims: UploadClaims, creation: Creation = _NOTHING_SAID) -> UploadSession:
-        """The upload a token stands for, as it is before it has begun.
+    def named(
+        self, claims: UploadClaims, creation: Creation = _NOTHING_SAID, begun: float | None = None
+    ) -> UploadSession:
+        """The upload a token stands for, as it is before anything has come of it.
+
+        Args:
+            begun: Unix time at which it was begun; None: now.
 
         Raises:
             InvalidPathError: nothing may be uploaded there.
             InvalidRequestError: what is said of it makes no sense.
         """
+        begun = self._sessions.now if begun is None else begun
         return UploadSession(
             id=claims.session,
             volume=volume_of(self._volumes, claims.volume).name,
             folder=claims.vfid,
             destination=upload_path(claims.relpath),
             length=claims.size,
-            expires=self._sessions.expiry,
-            begun=self._sessions.now,
+            expires=begun + self._sessions.open_seconds,
+            begun=begun,
             metadata=creation.metadata,
             reserved_bytes=claims.size,
             announced_sha256=announced(creation.texts, creation.sha256),

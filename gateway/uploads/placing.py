@@ -18,7 +18,7 @@ from gateway.observer import GatewayObserver
 from gateway.quotas import Quotas
 from gateway.uploads.brief import Brief
 from gateway.uploads.session import UploadSession, UploadState
-from gateway.uploads.sessions import Known, Sessions
+from gateway.uploads.sessions import UNRECORDED, Known, Sessions
 from gateway.uploads.uploaded import uploaded
 
 
@@ -57,11 +57,13 @@ class Placer:
         return await self._place(replace(session, reserved_bytes=0), data)
 
     async def place_begun(self, known: Known, data: bytes, claim: Callable[[], bool]) -> UploadSession | None:
-        """The same with an upload that was begun, and has reserved its room.
+        """The same with an upload that was begun, and has reserved its room if it is recorded.
 
         Args:
             claim: asked right before it is put at its place, on another thread; False: it is not to be any more.
         """
+        if known.revision == UNRECORDED and await self._is_limited(known.session):
+            return None
         return await self._place(known.session, data, known, claim)
 
     async def _place(
@@ -111,20 +113,22 @@ class Placer:
         """What is told of a file of which its uploader never heard; empty if nobody can say what it was.
 
         Args:
-            known: as it was begun; None: nobody has heard of it.
+            known: as it is recorded; None: it is not.
         """
         brief = Brief.decode(arrival.note)
         if brief is None:
             return b""
-        begun = known.session if known is not None else _unheard_of(volume, brief, arrival)
+        known = known or Known(_unrecorded(volume, brief, arrival), UNRECORDED)
+        is_dropped = not known.session.is_live
+        begun = _unrecorded(volume, brief, arrival) if is_dropped else known.session
         sha256 = arrival.sha256.hex() if arrival.sha256 else ""
         done = replace(begun, state=UploadState.COMMITTED, destination=brief.path, sha256=sha256)
-        record = self._sessions.finished(done, known) if known is not None else None
+        record = None if is_dropped else self._sessions.finished(done, known)
         # The host's clock, by which files have their times, may be ahead.
         return Emission(uploaded(done, min(arrival.time, self._clock.now())), record).encode()
 
 
-def _unheard_of(volume: VolumeName, brief: Brief, arrival: Arrival) -> UploadSession:
+def _unrecorded(volume: VolumeName, brief: Brief, arrival: Arrival) -> UploadSession:
     """An upload that came whole at once, as far as what is left of it tells."""
     return UploadSession(
         id=arrival.session,
@@ -133,4 +137,6 @@ def _unheard_of(volume: VolumeName, brief: Brief, arrival: Arrival) -> UploadSes
         destination=brief.path,
         length=arrival.size_bytes,
         expires=arrival.time,
+        # Should somebody have recorded it meanwhile, because it was begun: that is counted no more.
+        reserved_bytes=arrival.size_bytes,
     )

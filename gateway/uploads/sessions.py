@@ -16,6 +16,8 @@ from domain.ids import VolumeName
 from gateway.uploads.reserved import counted_out
 from gateway.uploads.session import UploadSession, UploadState
 
+#: Revision of an upload that is not recorded: its token tells all there is to tell.
+UNRECORDED: Final = 0
 #: How soon the sweeper looks after an upload whose commit was begun, in seconds.
 _COMMIT_SECONDS: Final = 10.0
 #: How long a record outlives the moment its upload may be dropped, so that the sweeper surely sees it.
@@ -154,7 +156,7 @@ class Sessions:
             session.record,
             session.document(),
             self._finished_seconds,
-            before.revision if before is not None else 0,
+            before.revision if before is not None else UNRECORDED,
             counted_out(before.session) if before is not None else (),
         )
 

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final, TypeVar
 
 from loguru import logger
@@ -172,7 +173,7 @@ class Uploads:
     ) -> Expected | None:
         """An upload a token may use, and all of which a request brings; None: that has to be found out by `use`."""
         try:
-            expected = await self.at_once.expected(session_id, size)
+            expected = await self.at_once.expected(session_id, size, partial(self.beginner.unrecorded, claims))
             if expected is not None:
                 self.beginner.check_claims(claims, expected.known.session)
         except PenstockError:
@@ -181,7 +182,8 @@ class Uploads:
 
     async def untouched(self, claims: UploadClaims | CollectionClaims, session_id: str) -> Known | None:
         """An upload a token may use, of which no byte has come; None: it may be another. Raises as `look_up`."""
-        known = await self.at_once.untouched(session_id, volume_of(self._volumes, claims.volume).name)
+        volume = volume_of(self._volumes, claims.volume).name
+        known = await self.at_once.untouched(session_id, volume, partial(self.beginner.unrecorded, claims))
         if known is not None:
             self.beginner.check_claims(claims, known.session)
         return known
@@ -219,16 +221,24 @@ class Uploads:
         return known.session
 
     async def _recover(self, claims: UploadClaims | CollectionClaims, session_id: str) -> None:
-        """Make a lost record anew: of what the token says, or of what is noted beside the bytes."""
-        noted = await self.noted(VolumeName(claims.volume), claims.vfid, session_id)
-        if isinstance(claims, UploadClaims):
-            session = noted or self.beginner.named(claims)
-        elif noted is None:
-            raise NotFoundError("its record was lost", subject=Subject.UPLOAD)
-        else:
-            session = noted
+        """Record what was not recorded yet, or make a lost record anew."""
+        session = await self._last_known(claims, session_id)
         self.beginner.check_claims(claims, session)
         await self.revive(session)
+
+    async def _last_known(self, claims: UploadClaims | CollectionClaims, session_id: str) -> UploadSession:
+        """An upload that is not recorded: as is noted beside its bytes, or as its token says."""
+        try:
+            noted = await self.noted(VolumeName(claims.volume), claims.vfid, session_id)
+        except NotFoundError:
+            if (unrecorded := self.beginner.unrecorded(claims)) is None:
+                raise
+            return unrecorded.session
+        if noted is not None:
+            return noted
+        if isinstance(claims, UploadClaims):
+            return self.beginner.named(claims)
+        raise NotFoundError("its record was lost", subject=Subject.UPLOAD)
 
     async def noted(self, volume: VolumeName, folder: VFolderId, session_id: str) -> UploadSession | None:
         """What is noted beside the bytes of an upload, if it can be used.

@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 import pytest
 from harness.openapi_provoked import COMMANDS, Provoked, all_of
 from harness.openapi_requests import FOLDER_PATH, HELLO, SCOPE_PATH, barely, changed, filled
+from harness.tus import LARGE
 from harness.world import FOLDER
 
 from actors.handlers.table import HANDLERS, Handler
@@ -130,8 +131,8 @@ async def no_bus(path: Path, provoked: Provoked) -> None:
         raise AWAY
 
     async with filled(path) as world:
-        many = {"archive-download-token": MANY}
-        requests, bus = await all_of(world, **many), world.gate.bus
+        recorded = {"archive-download-token": MANY, "upload": {"size": LARGE}}
+        requests, bus = await all_of(world, **recorded), world.gate.bus
         with pytest.MonkeyPatch.context() as patch:
             have_fail(patch, AWAY, bus.commands, bus.records, bus.catalogue)
             patch.setattr(bus.events, "publish", fail)

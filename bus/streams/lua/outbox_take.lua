@@ -5,8 +5,8 @@
 -- -> where the part is after that; nothing is done if it was not at its start. Where all positions are forgotten, an
 --    event may have been written twice, or a part has none whose events are old, so that a backup may have brought it
 --    back, only what was not appended since `since` is appended. Any other part without a position is new: positions
---    and events come and go together. A record of revision 0 is made unless it is there. Any other becomes what is
---    told; if it is at another revision, somebody else may have told the same.
+--    and events come and go together. A record becomes what is told; if it is at another revision (none: 0), somebody
+--    else may have told the same.
 local outbox, own, all = key(), key(), key()
 local part, start, finish, since, old = arg(), arg(), arg(), arg(), arg()
 local at = redis.call('HGET', outbox, part)
@@ -19,9 +19,8 @@ local function is_there(id)
   return seen[id]
 end
 
-local function tell(record, due, document, keep, revision, present, name)
-  if revision == '0' and present then return end
-  redis.call('HSET', record, 'r', tonumber(present or 0) + 1, 'd', document)
+local function tell(record, due, document, keep, present, name)
+  redis.call('HSET', record, 'r', tonumber(present) + 1, 'd', document)
   redis.call('PEXPIRE', record, keep)
   redis.call('ZREM', due, name)
 end
@@ -32,12 +31,12 @@ for _ = 1, tonumber(arg()) do
   if tells then
     record, due = key(), key()
     document, keep, revision, name = arg(), arg(), arg(), arg()
-    present = redis.call('HGET', record, 'r')
-    again = again or (revision ~= '0' and present ~= revision)
+    present = redis.call('HGET', record, 'r') or '0'
+    again = again or present ~= revision
   end
   local id = ARGV[a + 1]
   local live = not ((again or forgotten) and is_there(id))
-  if live and tells then tell(record, due, document, keep, revision, present, name) end
+  if live and tells then tell(record, due, document, keep, present, name) end
   append(live, own, all, '')
   if live and seen then seen[id] = true end
   if tells then changes(live) end

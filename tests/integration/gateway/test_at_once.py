@@ -7,22 +7,21 @@ from __future__ import annotations
 
 import errno
 import os
-import random
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
 import pytest
+from harness.begun import DATA, Begun, begin, look, send, told
 from harness.dying import dies_at
 from harness.fields import BODY, checksum
 from harness.line import Line
 from harness.ordered import keep_order
 from harness.placing import CALLS, made
 from harness.tus import LARGE, Collection
-from harness.uploads import change, let_pass, reserved, session_of
+from harness.uploads import change, let_pass, reserved
 from harness.world import FOLDER, Answer, World, digest, open_world
 
 from backends.contract import Tell
@@ -41,7 +40,6 @@ from gateway.uploads.session import UploadSession
 
 pytestmark = [pytest.mark.anyio, pytest.mark.folder]
 
-DATA = random.Random(1).randbytes(4096)
 BODIES = {"all": DATA, "rest": DATA[1:], "first": DATA[:1], "nothing": b"", "more": DATA + b"x"}
 FRONTS = ("token", "named", "bearer", "query")
 #: A field that nobody heeds, but makes a request no simple one.
@@ -69,53 +67,6 @@ def placed(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     return found
 
 
-@dataclass
-class Begun:
-    """An upload of which no byte has come."""
-
-    session: str
-    target: str
-    #: Fields of who may use it.
-    fields: dict[str, str]
-
-
-async def begin(world: World, front: str, name: str = "new/a", size: int = len(DATA)) -> Begun:
-    """Begin one by one of the ways there are."""
-    if front in ("token", "named"):
-        token = await world.upload_token(name, size)
-        session = session_of(token)
-        if front == "token":
-            return Begun(session, f"/upload?token={token}", {})
-        return Begun(session, f"/files/{session}", {"Authorization": f"Bearer {token}"})
-    collection = await Collection.open(world)
-    url = await collection.begin(size, name)
-    session = url.rpartition("/")[2]
-    if front == "bearer":
-        return Begun(session, url, {"Authorization": f"Bearer {collection.token}"})
-    return Begun(session, f"{url}?token={collection.token}", {})
-
-
-async def send(world: World, begun: Begun, data: bytes = DATA, *, method: str = "PATCH", **more: str) -> Answer:
-    """A request in one piece, on a connection of its own; a field that is empty is left out."""
-    dashed = {name.replace("_", "-"): value for name, value in more.items()}
-    told = {"Content-Length": str(len(data)), **BODY, "Upload-Offset": "0", **begun.fields, **dashed}
-    lines = [f"{name}: {value}" for name, value in told.items() if value]
-    head = [f"{method} {begun.target} HTTP/1.1", "Host: x", *lines]
-    async with Line.open(world) as line:
-        line.head("GET", "/", {})
-        assert (await line.answer()).status == 200
-        line.send("\r\n".join([*head, "", ""]).encode() + data)
-        answer = await line.answer(method)
-    if world.relays:
-        await world.take_over()
-    return answer
-
-
-async def look(world: World, begun: Begun) -> tuple[int, str | None]:
-    answer = await send(world, begun, b"", method="HEAD", Content_Type="", Upload_Offset="", Content_Length="")
-    return answer.status, answer.headers.get("Upload-Offset")
-
-
 def comparable(answer: Answer) -> tuple[int, dict[str, str], bytes]:
     passing = {"Date", "X-Request-ID", "Upload-Expires", "Upload-Metadata"}
     return answer.status, {name: told for name, told in answer.headers.items() if name not in passing}, answer.body
@@ -125,11 +76,6 @@ def owned(world: World) -> set[str]:
     """Unfinished uploads, as they count among those of their owners."""
     indexes = world.store.view.indexes
     return set().union(*(found for name, found in indexes.items() if name.startswith(owner_index(""))))
-
-
-def told(world: World) -> list[str]:
-    """Which uploads were told of."""
-    return [str(event.body["session"]) for event in world.events("file.uploaded")]
 
 
 # --- the same, whoever takes it -------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 import pytest
 from harness.fields import BODY
-from harness.tus import Collection
+from harness.tus import LARGE, Collection
 from harness.world import World
 
 from bus.relay import Relay
@@ -58,7 +58,7 @@ async def test_an_upload_that_was_whole_at_once_is_found_before_it_is_told_of(
 
 
 async def test_who_looks_after_uploads_asks_no_volume_for_what_is_gone(world: World, hung: Hung) -> None:
-    await world.upload_token("a", 10)
+    await world.upload_token("a", LARGE)
     (record,) = [name for name in world.store.records if name.startswith("upload:")]
     world.store.records[record].due = 1.0
     with anyio.fail_after(10):

@@ -17,6 +17,7 @@ from harness.bodies import pieces
 from harness.fields import BODY, metadata
 from harness.line import Line
 from harness.tus import Collection
+from harness.uploads import session_of
 from harness.world import World
 from integration.gateway.resumable_client import opened
 
@@ -49,12 +50,7 @@ class Scene:
     async def open(cls, world: World) -> Scene:
         await world.upload("a", DATA)
         token = await world.upload_token("a", SIZE)
-        (session,) = [
-            name.partition(":")[2]
-            for name, record in world.store.records.items()
-            if name.startswith("upload:") and b"committed" not in record.data
-        ]
-        return cls(world, token, session)
+        return cls(world, token, session_of(token))
 
     async def complete(self) -> None:
         """Have it be finished, in the words of the IETF's uploads."""

@@ -32,7 +32,7 @@ async def head(world: World, token: str, query: str = "") -> tuple[int, int]:
 
 async def test_a_token_says_what_backend_ai_says(world: World) -> None:
     claims = claims_of(await world.upload_token("d/한글.bin", 10))
-    assert set(claims) == {"op", "volume", "vfid", "relpath", "exp", "size", "session", "perm"}
+    assert set(claims) == {"op", "volume", "vfid", "relpath", "exp", "size", "session", "perm", "begun"}
     assert claims["vfid"] == f"{SCOPE}/aabb0001000040008000000000000001"
     assert (claims["op"], claims["relpath"], claims["size"]) == ("upload", "d/한글.bin", 10)
     assert len(str(claims["session"])) == 32
@@ -205,7 +205,9 @@ async def test_tokens_that_do_not_hold(world: World) -> None:
         (forged(good, perm="all"), 403),
         (forged(good, aud="somebody else"), 401),
         (forged(good, nbf=1 << 40), 401),
-        (forged(good, session="0" * 32), 404),
+        (forged(good, session="0" * 32, begun=None), 404),
+        (forged(good, begun="now"), 403),
+        (forged(good, begun=1), 404),
     ]
     for token, status in cases:
         answer = await world.patch(token, 0, b"abc")
