@@ -230,7 +230,9 @@ class ReadAccess(Protocol):
     async def read_many(
         self, paths: Sequence[RelativePath], *, max_bytes: int, then: Callable[[Sequence[SmallRead | None]], T]
     ) -> T:
-        """Read small files whole, in one go; None for what is no regular file, is gone, or is longer.
+        """Read small files whole, in one go.
+
+        None stands for what is no regular file, is gone, is longer, or was written to meanwhile.
 
         A link is not followed. Many files cost little more than one.
 

@@ -75,7 +75,10 @@ def read_at_once(
 def read_many(
     root: Beneath, paths: Sequence[RelativePath], max_bytes: int, then: Callable[[Sequence[SmallRead | None]], T]
 ) -> T:
-    """Read small files whole; None for what is no regular file, is gone, or is longer. Does `then` with them."""
+    """Read small files whole, and do `then` with them.
+
+    None stands for what is no regular file, is gone, is longer, or was written to while it was read.
+    """
     found: list[SmallRead | None] = []
     # Most of them lie beside each other, and a name in an open directory is found in half the time of a path.
     for parts, beside in groupby(paths, lambda path: path.parts[:-1]):
@@ -100,12 +103,12 @@ def _read_small(directory: int, path: RelativePath, max_bytes: int) -> SmallRead
         if kind is not EntryKind.FILE or size > max_bytes:
             return None
         data = os.pread(fd, size, 0) if size else b""
+        return (known, data) if len(data) == size and is_unchanged(fd, known) else None
     except OSError:
         with translated(path):
             raise
     finally:
         os.close(fd)
-    return (known, data) if len(data) == size else None
 
 
 def open_or_read(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _SYS_OPENAT2 = 437
+_RESOLVE_NO_XDEV = 0x01
 _RESOLVE_NO_MAGICLINKS = 0x02
 _RESOLVE_NO_SYMLINKS = 0x04
 _RESOLVE_BENEATH = 0x08
@@ -46,7 +47,8 @@ _call.argtypes = _at_once.argtypes = (
 )
 _call.restype = _at_once.restype = ctypes.c_long
 _HOW_BYTES = ctypes.sizeof(OpenHow)
-_AT_ONCE = _RESOLVE_BENEATH | _RESOLVE_NO_SYMLINKS | _RESOLVE_CACHED
+#: What is mounted below a root may be somebody else's: there, opening alone may wait.
+_AT_ONCE = _RESOLVE_BENEATH | _RESOLVE_NO_SYMLINKS | _RESOLVE_NO_XDEV | _RESOLVE_CACHED
 READ_AT_ONCE = OpenHow(os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC, 0, _AT_ONCE)
 DIRECTORY_AT_ONCE = OpenHow(DIRECTORY, 0, _AT_ONCE)
 
@@ -88,7 +90,10 @@ class KernelResolver:
         return _openat2(root_fd, _joined(parts), DIRECTORY, 0, _RESOLVE_BENEATH | _RESOLVE_NO_SYMLINKS)
 
     def open_at_once(self, root_fd: int, parts: Sequence[str], how: OpenHow) -> int | None:
-        """Open something if all its names lie in the kernel's memory and none is a link; None otherwise."""
+        """Open something of the root's own mount of which all names lie in the kernel's memory; None otherwise.
+
+        None of them may be a link.
+        """
         fd = int(_at_once(_SYS_OPENAT2, root_fd, _joined(parts), how, _HOW_BYTES))
         return fd if fd >= 0 else None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -23,7 +24,7 @@ from backends.mounted.beneath import open_root
 from backends.mounted.helpers import Helper
 from backends.mounted.helping import counts
 from backends.mounted.helping.looking import Sight
-from backends.mounted.helping.resolving import WalkingResolver
+from backends.mounted.helping.resolving import READ_AT_ONCE, KernelResolver, WalkingResolver
 from backends.mounted.usage import Count
 from backends.mounted.usage_memory import DirectoryMemory
 from backends.observer import SilentObserver
@@ -107,6 +108,44 @@ async def test_storage_of_others_is_never_asked_on_the_loop(
     monkeypatch.setattr(files._mount, "mounted", mounted)
     monkeypatch.setattr(files._mount, "resolver", WalkingResolver())
     assert files.read_at_once(path("a"), lambda _: (0, 1)) is None
+
+
+def test_what_is_mounted_below_is_never_asked_on_the_loop() -> None:
+    """It may be on a host that does not answer, wherever the volume is."""
+    kernel = KernelResolver()
+    with tempfile.NamedTemporaryFile(dir="/dev/shm") as file:
+        names = [*Path(file.name).parts[1:]]
+        above, mounted = os.open("/", os.O_PATH), os.open("/dev/shm", os.O_PATH)
+        try:
+            assert os.fstat(above).st_dev != os.fstat(mounted).st_dev
+            assert kernel.open_at_once(above, names, READ_AT_ONCE) is None
+            found = kernel.open_at_once(mounted, names[-1:], READ_AT_ONCE)
+            assert found is not None
+            for fd in (found, kernel.open(above, names, os.O_RDONLY)):
+                os.close(fd)
+        finally:
+            os.close(above)
+            os.close(mounted)
+
+
+async def test_a_small_file_that_is_written_to_while_it_is_read_is_none(
+    volume: Volume, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = volume.files(FOLDER)
+    for name in ("a", "b"):
+        await put(files, name, b"123")
+    pread, place = os.pread, tmp_path / PLACE
+
+    def changing(fd: int, count: int, offset: int) -> bytes:
+        if os.path.samestat(os.fstat(fd), (place / "a").stat()):
+            (place / "a").write_bytes(b"456")
+        return pread(fd, count, offset)
+
+    monkeypatch.setattr(os, "pread", changing)
+    first, second = await files.read_many([path("a"), path("b")], max_bytes=10, then=list)
+    assert first is None
+    assert second is not None
+    assert second[1] == b"123"
 
 
 # --- settings ---------------------------------------------------------------------------------------

@@ -248,6 +248,25 @@ async def test_a_link_inside_is_followed(world: World) -> None:
     assert 'filename="link"' in answer.headers["Content-Disposition"]
 
 
+# [D8] [D15]
+@pytest.mark.parametrize("more", [{}, {"X-Unheard-Of": "1"}])
+async def test_another_file_of_the_same_size_time_and_inode_has_another_tag(
+    world: World, more: dict[str, str]
+) -> None:
+    """As it is left by tools that copy times, where numbers of inodes are used again."""
+    path = world.folder / "again"
+    path.write_bytes(b"first")
+    known = path.stat()
+    tag = (await world.download("again", more)).headers["ETag"]
+    path.write_bytes(b"other")
+    os.utime(path, ns=(known.st_atime_ns, known.st_mtime_ns))
+    now = path.stat()
+    assert (now.st_ino, now.st_size, now.st_mtime_ns) == (known.st_ino, known.st_size, known.st_mtime_ns)
+    answer = await world.download("again", {"Range": "bytes=1-", "If-Range": tag, **more})
+    assert (answer.status, answer.body) == (200, b"other")
+    assert answer.headers["ETag"] != tag
+
+
 # [D15]
 async def test_a_file_that_gets_shorter_ends_the_connection(world: World) -> None:
     import aiohttp
