@@ -47,8 +47,8 @@ class DownloadPlan:
 def file_representation(known: FileStat, media_type: str = BYTES) -> Representation:
     """A file: other bytes, another file of the name, or another length give another tag.
 
-    The time of the last change of attributes is in it as well: tools that copy times, in directories where numbers of
-    files are used again, would otherwise make two files of one tag.
+    The time of the last change of attributes is in it as well: tools that copy times, where numbers of files are
+    used again, would otherwise make two files of one tag.
     """
     tag = EntityTag(f"{known.modified_ns:x}-{known.size_bytes:x}-{known.identity:x}-{known.changed_ns:x}")
     return Representation(tag, known.modified_ns // _NS, known.size_bytes, media_type)

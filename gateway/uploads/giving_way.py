@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final, TypeVar
 
 import anyio
@@ -34,6 +35,7 @@ class GivingWay:
     def __init__(
         self, opened: OpenUpload, sessions: Sessions, silence_seconds: float, yield_seconds: float
     ) -> None:
+        self._opened = opened
         self._lease = opened.lease
         self._session_id = opened.session.id
         self._sessions = sessions
@@ -58,6 +60,7 @@ class GivingWay:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._yield_to_others, tasks.cancel_scope)
             tasks.start_soon(self._stop_when_lost, tasks.cancel_scope)
+            tasks.start_soon(self._keep)
             try:
                 done.append(await work())
             except FencedError:
@@ -80,6 +83,13 @@ class GivingWay:
         is_over = await is_dropped(self._sessions, self._session_id)
         self._failure = dropped() if is_over else taken_over()
         everything.cancel()
+
+    async def _keep(self) -> None:
+        """Have it be kept from its last byte on, however long this takes, and whoever is killed meanwhile."""
+        while True:
+            await anyio.sleep(self._sessions.slack_seconds)
+            with suppress(PenstockError):
+                await self._opened.keep(self._sessions)
 
     async def _stop_when_lost(self, everything: anyio.CancelScope) -> None:
         await self._lease.wait_lost()

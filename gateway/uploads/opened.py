@@ -18,7 +18,7 @@ from anyio.abc import TaskGroup
 from backends.contract import FileAccess, Hasher, Staging, Synced
 from bus.contract import Lease, Leases
 from domain.catalogue import Change
-from domain.errors import BusBrokenError, ConflictError, FencedError, LockedError, NotFoundError, Subject
+from domain.errors import BusBrokenError, ConflictError, FencedError, GoneError, LockedError, NotFoundError, Subject
 from domain.ids import VolumeName
 from gateway.uploads.digesting import Digests
 from gateway.uploads.session import UploadSession, UploadState
@@ -86,6 +86,19 @@ class OpenUpload:
             if self.session.state is not UploadState.OPEN:
                 raise FencedError(f"upload {self.session.id} is {self.session.state}")
         self.known = changed
+
+    async def keep(self, sessions: Sessions) -> None:
+        """Have it be dropped no sooner than any upload of which a byte has just come.
+
+        Raises FencedError: somebody else has it.
+        """
+        if not sessions.is_behind(self.known):
+            return
+        await self.lease.confirm()
+        slid = await sessions.slide(self.known)
+        # What uses it may have changed it meanwhile.
+        if slid.revision > self.known.revision:
+            self.known = slid
 
     async def close(self) -> None:
         """Give staging and lease back."""
@@ -199,8 +212,10 @@ class OpenUploads:
     async def _open(self, session_id: str, volume: VolumeName | None) -> OpenUpload:
         async with AsyncExitStack() as stack:
             lease = await stack.enter_async_context(self.hold(session_id))
-            known = await self._sessions.slide(await self._sessions.require(session_id, volume))
-            known, staging = await self._staged(known)
+            known = await self._sessions.require(session_id, volume)
+            if self._sessions.is_over(known):
+                raise GoneError(f"{session_id}: expired", subject=Subject.UPLOAD)
+            known, staging = await self._staged(await self._sessions.slide(known))
             if staging is not None:
                 stack.push_async_callback(staging.close)
                 known = await self._drop_unverified(known, staging)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -22,8 +23,10 @@ UNRECORDED: Final = 0
 _COMMIT_SECONDS: Final = 10.0
 #: How long a record outlives the moment its upload may be dropped, so that the sweeper surely sees it.
 _GRACE_SECONDS: Final = 7 * 24 * 3600.0
-#: A record is written anew only when its expiry moved by more than this, in seconds.
+#: A record is written anew only when its expiry moved by more than this, in seconds, or by more than this part of
+#: the time an upload is kept.
 _SLIDE_SECONDS: Final = 30.0
+_SLIDE_PART: Final = 0.1
 #: When somebody may ask again for an upload whose record is not understood here, in seconds.
 _UNREADABLE_SECONDS: Final = 10.0
 #: Names asked for first by who goes through all that are due, and how many more than twice those seen then.
@@ -52,6 +55,8 @@ class Sessions:
         self._clock = bus.clock
         #: How long an upload is kept after its last byte.
         self.open_seconds = open_seconds
+        #: How far the expiry of an upload that is used may be behind, in seconds.
+        self.slack_seconds = min(_SLIDE_SECONDS, _SLIDE_PART * open_seconds)
         self._finished_seconds = finished_seconds
 
     @property
@@ -161,15 +166,32 @@ class Sessions:
         )
 
     async def slide(self, known: Known) -> Known:
-        """Keep an open upload for longer, if its record is clearly behind."""
+        """Keep an open upload for longer, if its record is clearly behind, and what it is put together with."""
         if not self.is_behind(known):
             return known
-        return await self.replace(known, replace(known.session, expires=self.expiry)) or known
+        slid = await self.replace(known, replace(known.session, expires=self.expiry))
+        if slid is None:
+            return known
+        await self._slide_others(slid.session)
+        return slid
+
+    async def _slide_others(self, session: UploadSession) -> None:
+        """Keep the whole an upload is a part of, or the parts of a whole: they wait for each other."""
+        others = session.parts if session.is_final else (session.final,) * bool(session.final)
+        for other in dict.fromkeys(others):
+            with suppress(UnreadableRecordError):
+                known = await self.load(other)
+                if known is not None and not known.session.is_gone:
+                    await self.slide(known)
+
+    def is_over(self, known: Known) -> bool:
+        """Whether the time is over in which an upload could be used, though nobody has dropped it yet."""
+        return known.session.state is UploadState.OPEN and known.session.expires <= self._clock.now()
 
     def is_behind(self, known: Known) -> bool:
         """Whether an upload that is used now would clearly be dropped too early."""
         is_open = known.session.state is UploadState.OPEN
-        return is_open and self.expiry - known.session.expires > _SLIDE_SECONDS
+        return is_open and self.expiry - known.session.expires > self.slack_seconds
 
     async def condemn(self, session_id: str) -> bool:
         """Record that an upload is being dropped, while somebody may still write to it; False if it is not open.
