@@ -37,7 +37,7 @@ from domain.errors import (
 from domain.ids import VolumeName
 from gateway.uploads.placing import Placer
 from gateway.uploads.session import UploadSession, UploadState
-from gateway.uploads.sessions import Known, Sessions
+from gateway.uploads.sessions import UNRECORDED, Known, Sessions
 
 #: For how long what is recorded of an upload is relied on, in seconds; less than a bar stands (`bar_whole`).
 _FRESH_SECONDS: Final = 0.5
@@ -119,7 +119,11 @@ class AtOnce:
         if known is None or not self._is_expected(known.session) or self._sessions.is_behind(known):
             return None
         files = self._files(known.session)
-        return known if places_whole(files) and await files.is_untouched(session_id) else None
+        if not (places_whole(files) and await files.is_untouched(session_id)):
+            return None
+        # Of one that was finished between the two looks nothing is there either.
+        now = await self._sessions.load(session_id, volume)
+        return known if (UNRECORDED if now is None else now.revision) == known.revision else None
 
     def _is_expected(self, session: UploadSession) -> bool:
         """Whether it could be put at its place at once, going by its record."""

@@ -356,6 +356,29 @@ async def other_gateways(world: World, count: int) -> AsyncIterator[list[World]]
         yield [world, other]
 
 
+@pytest.mark.parametrize("front", ["token", "bearer"])
+@pytest.mark.parametrize("comes", ["at once", "rest"])
+async def test_one_that_is_finished_while_it_is_asked_for_is_not_told_to_have_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch, front: str, comes: str
+) -> None:
+    begun = await begin(world, front)
+    start = 1000 if comes == "rest" else 0
+    if start:
+        assert (await send(world, begun, DATA[:start])).status == 204
+        await world.let_go(begun.session)
+    look_there, looked = MountedFiles.is_untouched, list[bool]()
+
+    async def late(files: MountedFiles, session: str) -> bool:
+        if not looked:
+            looked.append(True)
+            assert (await send(world, begun, DATA[start:], Upload_Offset=str(start))).status == 204
+        return await look_there(files, session)
+
+    monkeypatch.setattr(MountedFiles, "is_untouched", late)
+    assert await look(world, begun) == (200, str(len(DATA)))
+    assert looked
+
+
 # --- somebody stands still, or dies, in the middle of it ------------------------------------------------
 
 
