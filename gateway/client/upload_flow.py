@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -82,6 +82,30 @@ class UploadFlow:
         await self._uploads.finish(opened, ending.destination, unpack=ending.unpack)
         view = await self.view(opened)
         return web.Response(status=204, headers=state_headers(view, dialect))
+
+    async def keep(
+        self,
+        fields: Mapping[str, str],
+        claims: UploadClaims | CollectionClaims,
+        session_id: str,
+        dialect: Dialect,
+        data: bytes,
+    ) -> None:
+        """Store what came with a PATCH whose client hears no answer any more, unless it would be refused.
+
+        Args:
+            fields: of its head, which was checked.
+
+        Raises:
+            PenstockError: as `Uploads.use`, `Uploads.store` and `Uploads.finish`.
+        """
+        async with self._uploads.use(claims, session_id) as opened:
+            most = self._gate.settings.max_upload_bytes
+            decision = tus.decide_patch(fields, await self.view(opened), dialect, most)
+            if isinstance(decision, Refuse):
+                return
+            await self._uploads.store(opened, BodyAtHand(data), decision)
+        await self._uploads.finish(opened)
 
     async def _put_at_once(
         self, request: web.Request, claims: UploadClaims | CollectionClaims, session_id: str, size: int

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Final
 
@@ -16,6 +17,8 @@ from gateway.middlewares import request_id_of
 from gateway.peers import peer_of
 from gateway.protocol.validators import http_date
 
+#: Field that names a request.
+REQUEST_ID: Final = "X-Request-ID"
 _ADMITTED: Final = nullcontext()
 _STATUS_LINES: Final = {one.value: f"HTTP/1.1 {one.value} {one.phrase}\r\n" for one in HTTPStatus}
 
@@ -58,6 +61,11 @@ def send(transport: asyncio.Transport, data: bytes) -> None:
         transport.write(data[sent:])
 
 
+def identified(request: SimpleRequest) -> SimpleRequest:
+    """A request with an id, which it has brought or gets."""
+    return replace(request, fields={**request.fields, REQUEST_ID: request_id_of(request.fields)})
+
+
 def head(status: int, request: SimpleRequest, fields: Mapping[str, str], length: int, same: bytes) -> bytes:
     """The head of an answer.
 
@@ -74,7 +82,7 @@ def head(status: int, request: SimpleRequest, fields: Mapping[str, str], length:
 def head_of(status: int, fields: str, request: SimpleRequest, same: bytes) -> bytes:
     """The head of an answer with these fields, as `field_lines` has them; its length is one of them."""
     date, identifier = http_date(time.time()), request_id_of(request.fields)
-    text = f"{_STATUS_LINES[status]}{fields}Date: {date}\r\nX-Request-ID: {identifier}\r\n"
+    text = f"{_STATUS_LINES[status]}{fields}Date: {date}\r\n{REQUEST_ID}: {identifier}\r\n"
     return text.encode("latin-1") + same
 
 

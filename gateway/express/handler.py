@@ -31,7 +31,10 @@ from gateway.gate import Gate
 _REST_SECONDS: Final = 0.01
 #: Options that are the server's, and not the connections'.
 _SERVERS: Final = ("handler_cancellation", "shutdown_timeout")
-_USED: Final = ("_waiter", "_messages", "_next_keepalive_close_time", "_keepalive_timeout", "_loop", "_close")
+_USED: Final = (
+    *("_waiter", "_messages", "_next_keepalive_close_time", "_keepalive_timeout", "_loop", "_close"),
+    "_process_keepalive",
+)
 
 #: Makes the protocol of a new connection.
 Protocols = Callable[[], asyncio.BaseProtocol]
@@ -199,10 +202,13 @@ class ExpressHandler(ClientHandler):
         except Exception:  # noqa: BLE001  likewise
             _log_defect(request)
             found = None
-        self._answering = None
         transport = self.transport
         if transport is None or transport.is_closing():
+            if found is None and self._uploads is not None:
+                await self._uploads.keep(request)
+            self._answering = None
             return
+        self._answering = None
         if found is None:
             super().data_received(data)
         else:
@@ -216,6 +222,12 @@ class ExpressHandler(ClientHandler):
             transport.resume_reading()
             self.data_received(held)
         self._end_if_closing()
+
+    def _process_keepalive(self) -> None:
+        """End a connection nothing comes on; the library knows nothing of what is answered here."""
+        if self._answering is not None:
+            self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        super()._process_keepalive()
 
     def close(self) -> None:
         """Take no more requests, and end once those that came are answered; who stops the server waits for that."""

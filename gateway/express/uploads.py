@@ -17,9 +17,9 @@ from loguru import logger
 from domain.errors import BackendUnavailableError, PenstockError, StorageFullError, TooManyError
 from domain.spans import NoSpans
 from gateway.client.tus_answers import state_headers
-from gateway.client.upload_flow import finished_view
+from gateway.client.upload_flow import UploadFlow, finished_view
 from gateway.cors import PEER_UPLOAD
-from gateway.express.answer import admitted, hand_back, head, written
+from gateway.express.answer import REQUEST_ID, admitted, hand_back, head, identified, written
 from gateway.express.request import SimpleRequest
 from gateway.gate import Gate
 from gateway.middlewares import server_name
@@ -41,6 +41,16 @@ _BEARER: Final = re.compile(r"Bearer ([A-Za-z0-9_.-]{1,4096})")
 _HELD_BYTES: Final = 64 << 20
 
 Claims = UploadClaims | CollectionClaims
+
+
+@dataclass(frozen=True, slots=True)
+class _Append:
+    """Bytes for an upload that was begun."""
+
+    claims: Claims
+    session_id: str
+    endpoint: str
+    dialect: Dialect
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +76,7 @@ class ExpressUploads:
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
+        self._flow = UploadFlow(gate)
         self._held_bytes = 0
         always = {
             "Server": server_name(gate.version),
@@ -145,6 +156,17 @@ class ExpressUploads:
 
     def _append(self, request: SimpleRequest) -> _Wish | None:
         """All bytes of an upload that was begun. Raises as `_creation`, and returns None likewise."""
+        append = self._read_append(request)
+        if append is None:
+            return None
+
+        def place() -> Awaitable[UploadSession | None]:
+            return self._placed(append.claims, append.session_id, request.body)
+
+        return _Wish(request, append.endpoint, append.dialect, place)
+
+    def _read_append(self, request: SimpleRequest) -> _Append | None:
+        """Which upload a PATCH is for. Raises as `_creation`, and returns None likewise."""
         if tus.brings_size(request.fields) is None:
             return None
         if (target := _UPLOAD.fullmatch(request.target)) is not None:
@@ -160,11 +182,17 @@ class ExpressUploads:
         is_other = dialect is Dialect.STANDARD and session_id != target[1]
         if is_other or (dialect is Dialect.BACKEND_AI and not isinstance(claims, UploadClaims)):
             return None
+        return _Append(claims, session_id, endpoint, dialect)
 
-        def place() -> Awaitable[UploadSession | None]:
-            return self._placed(claims, session_id, request.body)
-
-        return _Wish(request, endpoint, dialect, place)
+    async def keep(self, request: SimpleRequest) -> None:
+        """Store what a request has brought though nobody waits for its answer, as the ordinary way does."""
+        try:
+            append = self._read_append(request) if request.method == "PATCH" else None
+            if append is not None:
+                where = append.claims, append.session_id, append.dialect
+                await self._flow.keep(request.fields, *where, request.body)
+        except PenstockError as error:
+            logger.debug("{} whose client is gone: {}", request.method, error)
 
     def _claims(self, token: str) -> Claims:
         return self._gate.tokens.read_any(token, UploadClaims, CollectionClaims)
@@ -206,9 +234,8 @@ class ExpressUploads:
             done = await wish.place()
         except (BackendUnavailableError, StorageFullError) as error:
             # It may be at its place all the same; a second one would replace it, and be told of as well.
-            logger.warning("{} {}: {}", wish.request.method, wish.endpoint, error)
             problem = problem_of(error)
-            return self._told(wish, problem), problem
+            return self._failed(wish, problem, error), problem
         except PenstockError:
             return None, None
         finally:
@@ -222,11 +249,14 @@ class ExpressUploads:
             fields["Location"] = f"{before}{done.id}{behind}"
         return head(wish.status, wish.request, fields, 0, self._same[wish.dialect]), None
 
-    def _told(self, wish: _Wish, problem: Problem) -> bytes:
-        """The answer of the ordinary way to what is wrong."""
+    def _failed(self, wish: _Wish, problem: Problem, error: PenstockError) -> bytes:
+        """Log what is wrong, and tell it; as the ordinary way does."""
+        request, operation = identified(wish.request), f"{wish.request.method} {wish.endpoint}"
+        with logger.contextualize(request_id=request.fields[REQUEST_ID], operation=operation):
+            logger.warning("{}: {}", operation, error)
         fields = {"Content-Type": f"{CONTENT_TYPE}; charset=utf-8", **problem.headers}
         body = problem.text().encode()
-        return head(problem.status, wish.request, fields, len(body), self._same[wish.dialect]) + body
+        return head(problem.status, request, fields, len(body), self._same[wish.dialect]) + body
 
 
 def _token(request: SimpleRequest, in_query: str | None) -> str | None:

@@ -12,15 +12,19 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
+from harness.begun import DATA as WHOLE
+from harness.begun import begin, look
 from harness.fields import BODY, metadata
 from harness.line import Line
 from harness.spans import Tracer
 from harness.tus import Collection
 from harness.world import FOLDER, ONCE, Answer, World, open_world
+from loguru import logger
 
 from backends.mounted.files import MountedFiles
-from domain.errors import BackendFaultError, PenstockError
+from domain.errors import BackendFaultError, PenstockError, StorageFullError
 from domain.spans import NoSpans
+from gateway import app
 from gateway.express import handler, uploads
 from gateway.express.request import SimpleRequest
 from gateway.express.uploads import ExpressUploads
@@ -456,6 +460,65 @@ async def test_it_is_stored_for_a_client_that_has_left(world: World, files: Coll
     gate.opened.set()
     await world.settled(lambda: world.events("file.uploaded"))
     assert (world.folder / "a").read_bytes() == DATA
+
+
+@pytest.mark.parametrize("front", ["token", "bearer"])
+@pytest.mark.parametrize("leaves", ["ends", "resets"])
+async def test_what_has_come_is_stored_though_it_has_to_be_replaced_and_the_client_has_left(
+    world: World, gate: Gate, front: str, leaves: str
+) -> None:
+    (world.folder / "new").mkdir()
+    (world.folder / "new/a").write_bytes(b"old")
+    begun = await begin(world, front)
+    async with Line.open(world) as line:
+        await warm(line)
+        line.head("PATCH", begun.target, {**BODY, **begun.fields, "Upload-Offset": "0", "Content-Length": "4096"})
+        line.send(WHOLE)
+        await gate.begun.wait()
+        if leaves == "resets":
+            line.reset()
+        else:
+            line.end()
+        await anyio.sleep(0.05)
+        gate.opened.set()
+        await world.settled(lambda: (world.folder / "new/a").read_bytes() == WHOLE)
+    assert await look(world, begun) == (200, str(len(WHOLE)))
+    assert len(world.events("file.uploaded")) == 1
+
+
+async def test_an_answer_that_takes_longer_than_connections_are_kept(
+    tmp_path: Path, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "_KEEPALIVE_SECONDS", 0.2)
+    async with open_world(tmp_path) as world:
+        await world.make_folder()
+        files = await Collection.open(world)
+        async with Line.open(world) as line:
+            await warm(line)
+            post(line, f"/files?token={files.token}", DATA, "a")
+            await gate.begun.wait()
+            await anyio.sleep(0.7)
+            gate.opened.set()
+            assert (await line.answer()).status == 201
+            assert await line.has_ended(), "nothing comes any more"
+
+
+async def test_the_log_has_the_id_its_client_was_told(
+    world: World, files: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logged: list[dict[str, object]] = []
+    sink = logger.add(lambda text: logged.append(text.record["extra"]), level="WARNING")
+    fail_first(monkeypatch, StorageFullError("the volume is full"))
+    try:
+        async with Line.open(world) as line:
+            await warm(line)
+            post(line, f"/files?token={files.token}", DATA, "a")
+            answer = await line.answer()
+    finally:
+        logger.remove(sink)
+    assert answer.status == 507
+    (extra,) = logged
+    assert (extra["request_id"], extra["operation"]) == (answer.headers["X-Request-ID"], "POST /files")
 
 
 async def test_a_server_that_stops_answers_first(tmp_path: Path, spied: Spied, gate: Gate) -> None:
