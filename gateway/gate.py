@@ -28,7 +28,7 @@ from gateway.middlewares import asker_of, origin_of
 from gateway.observer import GatewayObserver
 from gateway.parameters import read_body
 from gateway.peers import Peers
-from gateway.quotas import Quotas
+from gateway.quotas import Quotas, build_quotas
 from gateway.repetitions import Repetitions
 from gateway.settings import GatewaySettings
 from gateway.stock import Stock
@@ -151,7 +151,7 @@ def build_gate(
     """Wire a gateway's parts."""
     volumes = storage.volumes
     relays = Relays(bus.outboxes, outboxes(volumes))
-    quotas = Quotas(bus, volumes, relays, settings.usage_max_age_seconds)
+    quotas = build_quotas(bus, volumes, relays, settings)
     return Gate(
         bus=bus,
         volumes=volumes,

@@ -22,8 +22,11 @@ from domain.errors import TooManyError
 from domain.ids import QuotaScopeId, VFolderId, VolumeName
 from domain.usage import Quota
 from gateway.limits import Limits
+from gateway.settings import GatewaySettings
+from gateway.uploads.abandoned import Abandoned
 from gateway.uploads.reserved import account_index, accounts, bytes_of, counted_in, owner_index
 from gateway.uploads.session import UploadSession
+from gateway.uploads.sessions import Sessions
 
 _PAGE: Final = 500
 #: When somebody with too many uploads may try again, in seconds.
@@ -34,11 +37,17 @@ class Quotas:
     """Limits, as uploads meet them."""
 
     def __init__(
-        self, bus: Bus, volumes: Mapping[VolumeName, Volume], relays: Relays, max_age_seconds: float
+        self,
+        bus: Bus,
+        volumes: Mapping[VolumeName, Volume],
+        relays: Relays,
+        abandoned: Abandoned,
+        max_age_seconds: float,
     ) -> None:
         self._bus = bus
         self._volumes = volumes
         self._relays = relays
+        self._abandoned = abandoned
         self._max_age = max_age_seconds
         self.limits = Limits(bus, volumes)
 
@@ -73,6 +82,8 @@ class Quotas:
         """
         for account, limit in await self._limited(session):
             taken = await self._taken(account) + more
+            if taken > limit and await self._abandoned.give_back(account_index(account)):
+                taken = await self._taken(account) + more
             if taken > limit:
                 raise account.exceeded(limit, taken)
 
@@ -86,13 +97,22 @@ class Quotas:
         if await self._bus.catalogue.count(index) < most:
             return
         await self._relays.settle(session.volume)  # some may be finished, and not taken over yet
-        if await self._bus.catalogue.count(index) >= most:
+        count = await self._bus.catalogue.count(index)
+        if count >= most and await self._abandoned.give_back(index):
+            count = await self._bus.catalogue.count(index)
+        if count >= most:
             raise TooManyError(f"{most} uploads are unfinished already", retry_after_seconds=_RETRY_SECONDS)
 
     async def room(self, session: UploadSession) -> int | None:
         """Bytes that may come in besides all that is used and reserved, also by itself; None: no limit."""
-        rooms = [max(limit - await self._taken(account), 0) for account, limit in await self._limited(session)]
+        rooms = [await self._room(account, limit) for account, limit in await self._limited(session)]
         return min(rooms, default=None)
+
+    async def _room(self, account: Account, limit: int) -> int:
+        room = max(limit - await self._taken(account), 0)
+        if not room and await self._abandoned.give_back(account_index(account)):
+            room = max(limit - await self._taken(account), 0)
+        return room
 
     async def confirm(self, session: UploadSession) -> None:
         """Judge an upload that has reserved less than it has become, or whose length was told later.
@@ -126,3 +146,12 @@ class Quotas:
             after = members[-1]
             total += sum(bytes_of(member) for member in members)
         return total
+
+
+def build_quotas(
+    bus: Bus, volumes: Mapping[VolumeName, Volume], relays: Relays, settings: GatewaySettings
+) -> Quotas:
+    """Limits, as uploads meet them, for a process with these settings."""
+    sessions = Sessions(bus, relays, settings.upload_seconds, settings.finished_seconds)
+    abandoned = Abandoned(sessions, bus.catalogue, volumes)
+    return Quotas(bus, volumes, relays, abandoned, settings.usage_max_age_seconds)

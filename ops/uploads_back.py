@@ -13,7 +13,7 @@ from bus.relay import Relays
 from domain.errors import QuotaExceededError
 from domain.ids import VFolderId, VolumeName
 from gateway.observer import SilentObserver
-from gateway.quotas import Quotas
+from gateway.quotas import build_quotas
 from gateway.settings import GatewaySettings
 from gateway.uploads.uploads import Uploads
 
@@ -36,7 +36,7 @@ class UploadsBack:
         *,
         dry_run: bool,
     ) -> None:
-        quotas = Quotas(bus, volumes, relays, settings.usage_max_age_seconds)
+        quotas = build_quotas(bus, volumes, relays, settings)
         self._bus = bus
         self._uploads = Uploads(bus, volumes, quotas, relays, settings, lease_seconds, SilentObserver())
         self._dry_run = dry_run

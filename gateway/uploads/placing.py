@@ -57,12 +57,13 @@ class Placer:
         return await self._place(replace(session, reserved_bytes=0), data)
 
     async def place_begun(self, known: Known, data: bytes, claim: Callable[[], bool]) -> UploadSession | None:
-        """The same with an upload that was begun, and has reserved its room if it is recorded.
+        """The same with an upload that was begun; one that has not reserved its room must not be limited either.
 
         Args:
             claim: asked right before it is put at its place, on another thread; False: it is not to be any more.
         """
-        if known.revision == UNRECORDED and await self._is_limited(known.session):
+        has_room = known.revision != UNRECORDED and known.session.reserved_bytes >= len(data)
+        if not has_room and await self._is_limited(known.session):
             return None
         return await self._place(known.session, data, known, claim)
 

@@ -1,0 +1,96 @@
+"""Uploads whose folders are gone: they count against nobody's limits any more."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+from backends.contract import Volume
+from bus.contract import Catalogue
+from domain.catalogue import Unindex
+from domain.errors import BackendUnavailableError, NotFoundError, PenstockError
+from domain.ids import VFolderId, VolumeName
+from domain.paths import ROOT
+from gateway.uploads.reserved import counted_out
+from gateway.uploads.session import UploadSession
+from gateway.uploads.sessions import Sessions
+
+_PAGE: Final = 500
+#: How soon the same uploads are looked through again, in seconds: whoever is refused may come again at once.
+_AGAIN_SECONDS: Final = 5.0
+#: Indexes remembered at most.
+_REMEMBERED: Final = 1000
+
+
+class Abandoned:
+    """Finds them where somebody would be refused because of what is counted.
+
+    An upload is not dropped by this: should its folder be restored, it goes on, and is judged anew when it ends.
+    """
+
+    def __init__(self, sessions: Sessions, catalogue: Catalogue, volumes: Mapping[VolumeName, Volume]) -> None:
+        self._sessions = sessions
+        self._catalogue = catalogue
+        self._volumes = volumes
+        #: When indexes were looked through last, in monotonic seconds.
+        self._looked: OrderedDict[str, float] = OrderedDict()
+
+    async def give_back(self, index: str) -> bool:
+        """Count those uploads of an index no more whose folders are gone; tells whether there were any.
+
+        Args:
+            index: its members begin with the ids of uploads, and end there or at a colon.
+        """
+        if not self._is_due(index):
+            return False
+        folders = dict[tuple[VolumeName, VFolderId], bool]()
+        after, found = "", False
+        while members := await self._catalogue.page(index, after=after, limit=_PAGE):
+            after = members[-1]
+            for member in members:
+                found |= await self._looked_at(index, member, folders)
+        return found
+
+    def _is_due(self, index: str) -> bool:
+        now = time.monotonic()
+        if now - self._looked.get(index, -_AGAIN_SECONDS) < _AGAIN_SECONDS:
+            return False
+        self._looked[index] = now
+        self._looked.move_to_end(index)
+        if len(self._looked) > _REMEMBERED:
+            self._looked.popitem(last=False)
+        return True
+
+    async def _looked_at(self, index: str, member: str, folders: dict[tuple[VolumeName, VFolderId], bool]) -> bool:
+        """Whether an upload was counted, and is not any more."""
+        try:
+            known = await self._sessions.load(member.partition(":")[0])
+        except PenstockError:
+            return False  # a later release knows what it means
+        if known is None:
+            await self._catalogue.apply([Unindex(index, member)])
+            return True
+        session = known.session
+        place = session.volume, session.folder
+        if place not in folders:
+            folders[place] = await self._is_gone(session)
+        if not folders[place]:
+            return False
+        uncounted = replace(session, reserved_bytes=0)
+        return bool(await self._sessions.replace(known, uncounted, changes=counted_out(session)))
+
+    async def _is_gone(self, session: UploadSession) -> bool:
+        """Whether a folder is not there; where that cannot be known now, it is taken to be there."""
+        volume = self._volumes.get(session.volume)
+        if volume is None:
+            return False
+        try:
+            await volume.files(session.folder).stat(ROOT)
+        except NotFoundError:
+            return True
+        except BackendUnavailableError:
+            return False
+        return False
