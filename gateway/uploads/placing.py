@@ -120,11 +120,9 @@ class Placer:
         if brief is None:
             return b""
         known = known or Known(_unrecorded(volume, brief, arrival), UNRECORDED)
-        is_dropped = not known.session.is_live
-        begun = _unrecorded(volume, brief, arrival) if is_dropped else known.session
         sha256 = arrival.sha256.hex() if arrival.sha256 else ""
-        done = replace(begun, state=UploadState.COMMITTED, destination=brief.path, sha256=sha256)
-        record = None if is_dropped else self._sessions.finished(done, known)
+        done = replace(known.session, state=UploadState.COMMITTED, destination=brief.path, sha256=sha256)
+        record = self._sessions.finished(done, known) if known.session.is_live else None
         # The host's clock, by which files have their times, may be ahead.
         return Emission(uploaded(done, min(arrival.time, self._clock.now())), record).encode()
 
