@@ -426,7 +426,10 @@ async def test_who_comes_while_it_is_put_there(
             tasks.start_soon(first)
             await world.settled(standing.reached.is_set)
             tasks.start_soon(second)
-            await anyio.sleep(0.3)
+            if asked == "DELETE":
+                await world.settled((world.path / f".penstock/arriving/{begun.session}.").exists)
+            else:
+                await anyio.sleep(0.3)
             standing.may_go.set()
     last = answers["first"]
     assert isinstance(last, Answer)
