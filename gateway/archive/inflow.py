@@ -5,9 +5,10 @@ from __future__ import annotations
 import bz2
 import io
 import lzma
+import secrets
 from collections.abc import Callable
 from functools import partial
-from typing import IO, Final, Protocol, TypeAlias
+from typing import IO, Any, Final, Protocol, TypeAlias
 
 import zstandard
 
@@ -20,6 +21,10 @@ _PASSED_BYTES: Final = 256 << 10
 WINDOW_BYTES: Final = 64 << 20
 #: What xz needs besides.
 _XZ_BYTES: Final = 4 << 20
+#: What has to come of what is put behind archives of zstd. It repeats itself, so that it is packed: it does not
+#: stand there as it is, and nothing but a frame of its own becomes it.
+_LAST: Final = secrets.token_bytes(16) * 64
+_LAST_FRAME: Final = zstandard.ZstdCompressor(write_checksum=True).compress(_LAST)
 
 #: Gives up to so many bytes; none: it is over.
 Read: TypeAlias = Callable[[int], bytes]
@@ -73,6 +78,11 @@ class Inflow:
         while count:
             count -= len(self.exactly(min(count, _PASSED_BYTES)))
 
+    def drain(self) -> None:
+        """Read what was compressed to its end: its checksums are told there. What was not has none."""
+        while self._passes is None and self.read(_PASSED_BYTES):
+            pass
+
     def _came(self, count: int) -> None:
         self.offset += count
         self._count(count)
@@ -88,8 +98,7 @@ def inflow(file: IO[bytes], size: int, start: bytes, count: Callable[[int], None
     if start[:2] == b"\x1f\x8b":
         return Inflow(gunzipped(file).read, count)
     if start[:4] == b"\x28\xb5\x2f\xfd" or (start[1:4] == b"\x2a\x4d\x18" and start[0] >> 4 == 5):
-        zstd = zstandard.ZstdDecompressor(max_window_size=WINDOW_BYTES)
-        return Inflow(zstd.stream_reader(file, read_across_frames=True, closefd=False).read, count)
+        return Inflow(_of_zstd(file), count)
 
     def passes(count: int) -> None:
         if file.tell() + count > size:
@@ -138,3 +147,43 @@ def _behind_zeros(file: IO[bytes], data: bytes) -> bytes:
     while not (rest := data.lstrip(b"\0")) and (data := file.read(_PACKED_BYTES)):
         pass
     return rest
+
+
+class _Lengthened:
+    """A file with something behind it."""
+
+    def __init__(self, file: IO[bytes], behind: bytes) -> None:
+        self._file = file
+        self._behind = behind
+
+    def read(self, count: int = -1) -> bytes:
+        """The next bytes; none at the end."""
+        data = self._file.read(count)
+        if not data:
+            data, self._behind = self._behind, b""
+        return data
+
+
+def _of_zstd(file: IO[bytes]) -> Read:
+    """Decompress frames that follow each other.
+
+    The library does not tell a file that is cut from one that is over. So another frame is put behind it: of the
+    former that becomes something else, or nothing.
+    """
+    lengthened: Any = _Lengthened(file, _LAST_FRAME)  # only ever read
+    zstd = zstandard.ZstdDecompressor(max_window_size=WINDOW_BYTES)
+    stream = zstd.stream_reader(lengthened, read_across_frames=True, closefd=False)
+    held = b""
+
+    def read(count: int) -> bytes:
+        nonlocal held
+        while data := stream.read(count):
+            held += data
+            found, held = held[: -len(_LAST)], held[-len(_LAST) :]
+            if found:
+                return found
+        if held != _LAST:
+            raise BrokenArchiveError("it is cut")
+        return b""
+
+    return read

@@ -120,6 +120,7 @@ class Untar:
                 read if sparse is None else sparse.filled(read),
             )
             self._inflow.skip(end + -end % _BLOCK - self._inflow.offset)
+        self._inflow.drain()
 
     def _until(self, end: int) -> Read:
         return lambda most: self._inflow.read(min(most, end - self._inflow.offset))
@@ -148,7 +149,10 @@ class Untar:
     def _block(self) -> bytes | None:
         """The next header; None: here the archive ends."""
         block = self._inflow.read(_BLOCK)
-        if block == _END or (not block and self._inflow.offset):
+        if block == _END:
+            self._see_that_it_ends()
+            return None
+        if not block and self._inflow.offset:
             return None
         if len(block) != _BLOCK:
             raise BrokenArchiveError("it is cut" if self._inflow.offset > _BLOCK else "it is none that is known")
@@ -156,6 +160,11 @@ class Untar:
         if not _is_header(block):
             raise BrokenArchiveError("it is none that is known, or damaged")
         return block
+
+    def _see_that_it_ends(self) -> None:
+        """Two blocks of zeros are an end; one may be, where nothing follows it, or be damage that hides members."""
+        if self._inflow.read(_BLOCK).strip(b"\0"):
+            raise BrokenArchiveError("a lone block of zeros is in it")
 
     def _extension(self, size: int) -> bytes:
         padded = size + -size % _BLOCK

@@ -66,6 +66,11 @@ def one_block() -> bytes:
     return bz2.compress(tar_of({"a": bytes(BYTES // 4)}))
 
 
+def behind_the_end() -> bytes:
+    """A tar archive behind whose end very much more comes."""
+    return _zst([tar_of({"a": b"1"}), *_zeros()])
+
+
 def endless_directory() -> bytes:
     """A ZIP archive whose end tells of one entry, and whose directory has very many."""
     entry = struct.pack("<4sHHHHHHIIIHHHHHII", b"PK\1\2", 20, 20, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0) + b"a"
@@ -94,6 +99,7 @@ BOMBS: Final[dict[str, Callable[[], bytes]]] = {
     "holes": endless_holes,
     "headers for all": headers_for_all,
     "bzip2": one_block,
+    "behind the end": behind_the_end,
     "directory": endless_directory,
     "member": squeezed_member,
 }
