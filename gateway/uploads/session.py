@@ -66,6 +66,8 @@ class UploadSession:
     unpack: bool = False
     unpacked_files: int = 0
     unpacked_bytes: int = 0
+    #: Whether what it unpacks to is counted and was found to fit: some of it may be at its places.
+    admitted: bool = False
     #: SHA-256 the whole file is announced to have, and the one it has once that is known; hexadecimal.
     announced_sha256: str = ""
     sha256: str = ""
@@ -151,6 +153,7 @@ class UploadSession:
             "unpack": self.unpack,
             "unpacked_files": self.unpacked_files,
             "unpacked_bytes": self.unpacked_bytes,
+            "admitted": self.admitted,
             "announced_sha256": self.announced_sha256,
             "sha256": self.sha256,
             "announced_sha512": self.announced_sha512,

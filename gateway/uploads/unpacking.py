@@ -119,8 +119,8 @@ class Unpacker:
         if total is None:
             total = await crew.work(archive.check)
         try:
-            async with self._expansion.reserved(session, total):
-                work = _Work(self._files(session), session.id, archive, total)
+            work = _Work(self._files(session), session.id, archive, total)
+            async with self._expansion.reserved(session, total, lambda: work.done.files > 0):
                 await crew.work(work.run)
                 return work.done
         except QuotaExceededError:

@@ -20,7 +20,7 @@ from harness.around import DyingInCommit, NotingNames, NotingSyncs
 from harness.mortal import Life, Mortal
 from harness.ordered import keep_order
 from harness.tus import Collection
-from harness.world import FOLDER, Answer, World, open_world
+from harness.world import FOLDER, SCOPE, Answer, World, open_world
 from integration.gateway.resumable_client import append, begun, look, place
 
 from backends.mounted import lasting
@@ -151,6 +151,29 @@ async def test_an_archive_is_unpacked(tmp_path: Path) -> None:
             records = [await world.gate.uploads.sessions.load(one) for one in await staged(world)]
             assert len(records) <= 1, step
             assert not any(records), step
+    assert 10 < step < MOST
+
+
+async def test_an_archive_that_was_let_in_goes_on_however_little_room_is_left(tmp_path: Path) -> None:
+    """What is at its place already counts like other files, and again with what was reserved for all of it."""
+    files = {"first": LONG, **FILES}
+    data, total = zip_of(files, zipfile.ZIP_STORED), sum(map(len, files.values()))
+    for step, path, life in lives(tmp_path):
+        store = MemoryStore()
+        async with open_world(path, store=store, usage_max_age_seconds=0.0) as world:
+            await world.make_folder()
+            body = {"volume": "disk", "qsid": SCOPE, "options": {"limit_bytes": len(data) + total + 1000}}
+            assert (await world.manager("PATCH", "/quota-scope", body)).status == 204
+            token = await world.upload_token("new/x.zip", len(data))
+            await until_death(world, life, world.patch(token, 0, data, extract="1"))
+        async with open_world(path, store=store, usage_max_age_seconds=0.0) as world:
+            offset = int((await world.client("HEAD", f"/upload?token={token}")).headers["Upload-Offset"])
+            answer = await world.patch(token, offset, data[offset:], extract="1")
+            assert answer.status == 204, (step, answer.body)
+            for name, content in files.items():
+                assert (world.folder / "new" / name).read_bytes() == content
+        assert len(uploaded(world, "archive.unpacked")) == 1, step
+        assert not still_counted(store), step
     assert 10 < step < MOST
 
 
