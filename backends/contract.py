@@ -156,6 +156,9 @@ class ReadHandle(Protocol):
     async def read(self, offset: int, count: int) -> bytes:
         """Read up to `count` bytes; fewer only at the end of the file."""
 
+    async def is_unchanged(self) -> bool:
+        """Whether nobody has written to it since, or changed its attributes, as far as the storage tells."""
+
     async def sha256(self) -> bytes | None:
         """The digest that was kept with the file, if it still is of the bytes there."""
 

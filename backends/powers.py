@@ -475,13 +475,19 @@ class KnowsItsPlace(Protocol):
 
 
 @runtime_checkable
-class CopiesFromFiles(Protocol):
+class CopiesFromFiles(Staging, Protocol):
     """Power of a Staging: bytes of a file of the same volume get there without passing through Penstock."""
 
-    async def append_from(self, handle: ReadHandle, offset: int, count: int) -> int:
-        """Append bytes of an open file; returns how many, at least one. Hashers are not fed.
+    async def share_all(self, handle: ReadHandle) -> bool:
+        """Share all bytes of an open file, as they are at one moment; False if the storage cannot.
 
-        Shares the bytes where the storage can (reflinks). Raises as `Staging.append`.
+        Nothing was stored before. Raises as `Staging.append`.
+        """
+
+    async def append_from(self, handle: ReadHandle, offset: int, count: int) -> int:
+        """Append bytes of an open file; returns how many, none at its end. Hashers are not fed.
+
+        Raises as `Staging.append`.
         """
 
 

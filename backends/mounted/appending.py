@@ -34,6 +34,12 @@ _RECEIVE_SECONDS: Final = 0.1
 _local = threading.local()
 
 
+def _descriptor(handle: ReadHandle) -> SharedDescriptor:
+    if not isinstance(handle, HasDescriptor):
+        raise UnsupportedError("not a file of this volume", subject=Subject.FILE)
+    return handle.descriptor
+
+
 def _buffers() -> Sequence[memoryview]:
     """This thread's own: one is filled while the other is hashed."""
     if not hasattr(_local, "buffers"):
@@ -131,17 +137,23 @@ class MountedStaging:
             self.offset = offset
             self._written_back = min(self._written_back, offset)
 
+    async def share_all(self, handle: ReadHandle) -> bool:
+        """Share all bytes of an open file of this volume, where its file system can (reflinks)."""
+        return await self._threads.run(self._share_all, _descriptor(handle))
+
+    def _share_all(self, source: SharedDescriptor) -> bool:
+        with source.use() as source_fd, self._descriptor.use() as fd, translated("copying", Subject.UPLOAD):
+            if not share_all(source_fd, fd):
+                return False
+            self.offset = os.fstat(fd).st_size
+            return True
+
     async def append_from(self, handle: ReadHandle, offset: int, count: int) -> int:
         """Append bytes of an open file of this volume inside the kernel."""
-        if not isinstance(handle, HasDescriptor):
-            raise UnsupportedError("not a file of this volume", subject=Subject.FILE)
-        return await self._threads.run(self._append_from, handle.descriptor, offset, count)
+        return await self._threads.run(self._append_from, _descriptor(handle), offset, count)
 
     def _append_from(self, source: SharedDescriptor, offset: int, count: int) -> int:
         with source.use() as source_fd, self._descriptor.use() as fd, translated("copying", Subject.UPLOAD):
-            if offset == self.offset == 0 and share_all(source_fd, fd):
-                self.offset = os.fstat(fd).st_size
-                return self.offset
             copied = copy_range(source_fd, fd, offset, self.offset, count)
             self.offset += copied
             return copied

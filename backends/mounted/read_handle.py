@@ -58,6 +58,14 @@ class MountedReadHandle:
             self._look(fd)
             return parts[0] if len(parts) == 1 else b"".join(parts)
 
+    async def is_unchanged(self) -> bool:
+        """Whether nobody has written to it since, or changed its attributes."""
+        return await self._threads.run(self._is_unchanged)
+
+    def _is_unchanged(self) -> bool:
+        with self.descriptor.use() as fd, translated("reading"):
+            return is_unchanged(fd, self.stat)
+
     def _is_as_opened(self, fd: int) -> bool:
         return not self._is_watched or is_unchanged(fd, self.stat)
 

@@ -11,8 +11,8 @@ from domain.foreign_names import path_of, read_path
 from domain.ids import VFolderId
 from gateway.gate import Gate
 from gateway.parameters import Bool, Parameters, PathText, Text
+from gateway.uploads.copying import CopySource
 from gateway.uploads.places import upload_path
-from gateway.uploads.uploads import UploadSource
 
 
 class CopyParameters(Parameters):
@@ -53,8 +53,8 @@ class ContentRoutes:
         target = read_path(parameters.dst_relpath)
         if await is_directory(volume.files(folder), target):
             target /= path_of((source.name,))
-        copied = await self._gate.uploads.copy(
-            UploadSource(parameters.vfid, source), volume.name, folder, upload_path(str(target))
+        copied = await self._gate.uploads.copier.copy(
+            CopySource(parameters.vfid, source), volume.name, folder, upload_path(str(target))
         )
         session = copied.session
         return web.json_response({"path": str(target), "size": session.length, "sha256": session.sha256})

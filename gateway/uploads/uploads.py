@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Final, TypeVar
 
@@ -45,18 +44,8 @@ from gateway.uploads.writer import YIELD_SECONDS, Writer
 
 T = TypeVar("T")
 
-#: How long a copy that was broken off stays, in seconds.
-_COPY_SECONDS: Final = 3600.0
 #: How much longer than it may go on a writer may take to let go, in seconds.
 _GIVING_WAY_SECONDS: Final = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class UploadSource:
-    """A file to be copied."""
-
-    folder: VFolderId
-    path: RelativePath
 
 
 class Uploads:
@@ -125,7 +114,7 @@ class Uploads:
             self.at_once,
             Admission(bus.leases, self.sessions, quotas, settings.uploads_per_owner),
         )
-        self._copier = Copier(self.opened, self.finisher)
+        self.copier = Copier(volumes, bus.clock, self.beginner, self.opened, self.finisher)
         self._writer = Writer(self.sessions, reservations, observer, settings.write_bytes)
         self._sweep = Sweep(bus, volumes, self.sessions, self.finisher)
 
@@ -331,34 +320,6 @@ class Uploads:
             opened.known = await self.finisher.finish(
                 opened.known, destination, sha256, opened.synced, unpack=unpack
             )
-
-    async def copy(self, source: UploadSource, volume: VolumeName, folder: VFolderId, path: RelativePath) -> Known:
-        """Copy a file to another place on its volume. A file there is replaced.
-
-        Raises:
-            NotFoundError, ConflictError: nothing to copy, or no place for it.
-            QuotaExceededError, StorageFullError: no room.
-        """
-        handle = await self._volumes[volume].files(source.folder).open_read(source.path)
-        try:
-            session = UploadSession(
-                id=secrets.token_hex(16),
-                volume=volume,
-                folder=folder,
-                destination=path,
-                length=handle.stat.size_bytes,
-                expires=self._bus.clock.now() + _COPY_SECONDS,
-                begun=self._bus.clock.now(),
-                reserved_bytes=handle.stat.size_bytes,
-            )
-            await self.beginner.begin(session)
-            try:
-                return await self._copier.copy(session, handle)
-            except PenstockError:
-                await self.finisher.discard(session)
-                raise
-        finally:
-            await handle.close()
 
     async def length(self, session: UploadSession) -> int | None:
         """Length of an upload, as far as it is known."""

@@ -22,10 +22,12 @@ from harness.openapi_requests import (
     claim,
     filled,
     opened,
+    rightly,
 )
 from harness.world import FOLDER, World
 
 from backends.contract import Operation
+from backends.mounted import appending
 from backends.mounted.files import MountedReadHandle
 from domain import errors
 from domain.catalogue import FolderStatus, status_record
@@ -202,3 +204,16 @@ async def gone_selection(path: Path, provoked: Provoked) -> None:
         for method in ("GET", "HEAD"):
             right = barely(world, ("client", method, "/download-archive"))
             await provoked.send(right.but(query={"token": world.gate.tokens.sign(claims)}))
+
+
+async def written_to(path: Path, provoked: Provoked) -> None:
+    """A file that is written to each time it is copied."""
+
+    async def is_unchanged(_: MountedReadHandle) -> bool:
+        return False
+
+    async with filled(path) as world:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(MountedReadHandle, "is_unchanged", is_unchanged)
+            patch.setattr(appending, "share_all", lambda *_: False)
+            await provoked.send(await rightly(world, ("manager", "POST", "/folder/file/copy")))

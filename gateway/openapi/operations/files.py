@@ -25,6 +25,7 @@ from gateway.openapi.operations.operation import Reply, Table
 from gateway.openapi.refusals import (
     BAD_PATH,
     BUS,
+    CONFLICT,
     INTO_ITSELF,
     LISTING,
     LOCKED,
@@ -87,7 +88,7 @@ TABLE: Final[Table] = {
         CopyParameters,
         {**_FILE, "dst_relpath": "b.txt"},
         json(CopiedFile, "it is there"),
-        refusals=(*_CHANGING, *NO_ENTRY, *READING),
+        refusals=(*_CHANGING, *NO_ENTRY, *READING, *CONFLICT),
     ),
     ("POST", "/folder/file/verify"): asked(
         VerifyParameters,

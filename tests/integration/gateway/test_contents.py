@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+from collections.abc import Callable, Iterator
 
 import pytest
 from harness.world import FOLDER, OTHER, Answer, World, digest
 
+from backends.mounted import appending
 from backends.mounted.helping import extents
 
 pytestmark = [pytest.mark.anyio, pytest.mark.folder]
@@ -45,6 +48,69 @@ async def test_a_file_is_copied(world: World) -> None:
     await world.make_folder(OTHER)
     assert (await copy(world, "a", "x", dst_vfid=OTHER)).status == 200
     assert sorted(path.name for path in world.folder.iterdir()) == ["a", "d"], "nothing unfinished stays"
+
+
+def writing(
+    monkeypatch: pytest.MonkeyPatch, changes: Iterator[Callable[[], object]], *, shares: bool = False
+) -> None:
+    """Have something be done to the source each time bytes of it have been copied, or shared all at once."""
+
+    def change() -> None:
+        next(changes, lambda: None)()
+
+    def copied(source: int, target: int, from_offset: int, to_offset: int, count: int) -> int:
+        done = copy_range(source, target, from_offset, to_offset, min(count, 100_000))
+        change()
+        return done
+
+    def shared(source: int, target: int) -> bool:
+        if shares:
+            os.write(target, os.pread(source, 1 << 20, 0))
+            change()
+        return shares
+
+    copy_range = extents.copy_range
+    monkeypatch.setattr(appending, "copy_range", copied)
+    monkeypatch.setattr(appending, "share_all", shared)
+
+
+OLD, NEW = b"o" * 300_000, b"n" * 300_000
+
+
+@pytest.mark.parametrize("new", [NEW, NEW[:150_000], NEW * 2], ids=["overwritten", "cut", "lengthened"])
+async def test_a_file_that_is_written_to_while_it_is_copied_is_copied_anew(
+    world: World, monkeypatch: pytest.MonkeyPatch, new: bytes
+) -> None:
+    await world.upload("a", OLD)
+    writing(monkeypatch, iter([lambda: (world.folder / "a").write_bytes(new)]))
+    answer = await copy(world, "a", "b")
+    assert (answer.status, answer.json["size"]) == (200, len(new))
+    assert (world.folder / "b").read_bytes() == new
+    assert sorted(path.name for path in world.folder.iterdir()) == ["a", "b"]
+
+
+async def test_a_file_that_is_written_to_all_the_time_is_not_copied(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.upload("a", OLD)
+    await world.upload("b", b"stays")
+    with monkeypatch.context() as patched:
+        writing(patched, itertools.repeat(lambda: (world.folder / "a").write_bytes(os.urandom(300_000))))
+        answer = await copy(world, "a", "b")
+    assert (answer.status, answer.json["type"]) == (409, "urn:penstock:problem:conflict")
+    assert b"changed while it was copied" in answer.body
+    assert (world.folder / "b").read_bytes() == b"stays"
+    assert sorted(path.name for path in world.folder.iterdir()) == ["a", "b"], "nothing unfinished stays"
+    assert (await copy(world, "a", "b")).status == 200
+
+
+async def test_bytes_that_are_shared_are_of_one_moment(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    await world.upload("a", OLD)
+    writing(monkeypatch, itertools.repeat(lambda: (world.folder / "a").write_bytes(NEW)), shares=True)
+    answer = await copy(world, "a", "b")
+    assert answer.status == 200
+    assert (world.folder / "b").read_bytes() == OLD
+    assert answer.json["sha256"] in ("", digest(OLD))
 
 
 async def test_copies_of_nothing_and_to_nowhere(world: World) -> None:

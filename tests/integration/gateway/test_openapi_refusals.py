@@ -25,6 +25,7 @@ from harness.openapi_names import (
     other_files,
     other_names,
     too_much,
+    written_to,
 )
 from harness.openapi_provoked import Condition, Provoked, kinds_of
 from harness.openapi_requests import OPERATIONS, Key
@@ -83,6 +84,7 @@ CONDITIONS: dict[str, Condition] = {
     "other-uploads": other_uploads,
     "begun-again": begun_again,
     "in-an-archive": in_an_archive,
+    "written-to": written_to,
     "gone-selection": gone_selection,
     "part-of-another": part_of_another,
 }
