@@ -19,6 +19,7 @@ from typing import IO, Any, Final
 import zstandard
 
 from domain.errors import InvalidPathError, InvalidRequestError, Subject, TooLargeError
+from domain.foreign_names import read_path, sendable
 from domain.paths import RelativePath
 from gateway.archive.deflate import DEFLATE_ERRORS
 from gateway.archive.inflow import BrokenArchiveError, Read, inflow
@@ -102,7 +103,7 @@ def check(file: IO[bytes], size: int, limits: UnpackLimits, directory: RelativeP
             raise _refused("a file has no name")
         _below(directory, item.path)
         # NUL is in no name and before all else: what lies in a directory comes right behind it, in order of these.
-        name = "\0".join(item.path.parts).encode()
+        name = "\0".join(item.path.parts).encode("utf-8", "surrogateescape")
         name_bytes += len(name)
         if name_bytes > limits.name_bytes:
             raise TooLargeError(f"more than {limits.name_bytes} bytes of names", subject=Subject.UPLOAD)
@@ -200,7 +201,7 @@ def _nothing(most: int) -> bytes:
 
 def _path(name: str) -> RelativePath:
     try:
-        path = RelativePath.parse(name)
+        path = read_path(sendable(name))
     except InvalidPathError as error:
         raise _refused(f"{name[:100]!r} leads out, or is no name") from error
     if path.is_reserved:
@@ -216,7 +217,7 @@ def _below(directory: RelativePath, path: RelativePath) -> RelativePath:
 
 
 def _shown(name: bytes) -> str:
-    return repr(name.replace(b"\0", b"/").decode()[:100])
+    return repr(sendable(name.replace(b"\0", b"/").decode("utf-8", "surrogateescape"))[:100])
 
 
 def _refused(reason: str) -> InvalidRequestError:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import tarfile
+import zipfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -49,6 +51,11 @@ def found(world: World) -> dict[bytes, bytes]:
     root = os.fsencode(world.folder)
     places = [os.path.join(above, name) for above, _, names in os.walk(root) for name in names]
     return {os.path.relpath(place, root): Path(os.fsdecode(place)).read_bytes() for place in places}
+
+
+def found_below(world: World, directory: bytes) -> dict[bytes, bytes]:
+    """Those of a directory, without what is still to be unpacked."""
+    return {name: data for name, data in found(world).items() if name.startswith(directory + b"/")}
 
 
 def told(world: World) -> list[str]:
@@ -118,6 +125,46 @@ async def test_an_archive_is_unpacked_there(world: World) -> None:
     assert set(found(world)) == {DIRECTORY + b"/small", DIRECTORY + b"/below/large"}
     (event,) = world.events("archive.unpacked")
     assert (event.body["path"], event.body["files"]) == (TOLD, 2)
+
+
+async def test_an_archive_of_them_is_unpacked_as_it_was_made(world: World) -> None:
+    """Also names with characters by which others are told."""
+    files = {NAME: b"1", DIRECTORY + b"/\xff\xfe": b"", DIRECTORY + b"/a\xed\xb2\x80": DATA}
+    files |= {"\U0010ff80".encode(): b"2", "한글".encode() + b"\x80": os.urandom(300_000)}
+    source = world.folder / "source"
+    source.mkdir()
+    (source / os.fsdecode(DIRECTORY)).mkdir()
+    for name, data in files.items():
+        (source / os.fsdecode(name)).write_bytes(data)
+    made = await world.download("source", archive="1", format="tar")
+    shutil.rmtree(source)
+    token = await world.upload_token("source/archive", len(made.body))
+    assert (await world.patch(token, 0, made.body, extract="1")).status == 204
+    assert found(world) == {b"source/" + name: data for name, data in files.items()}
+
+
+async def test_names_of_a_zip_that_are_no_utf8_though_it_says_so(world: World) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("\u0416", b"1")
+    data = packed.getvalue().replace("\u0416".encode(), b"\x80\xff")
+    token = await world.upload_token("a.zip", len(data))
+    assert (await world.patch(token, 0, data, extract="1")).status == 204
+    assert found(world) == {b"\x80\xff": b"1"}
+
+
+async def test_such_names_in_an_archive_stand_in_each_others_way_like_others(world: World) -> None:
+    for names in ((b"\x80", b"\x80/x"), (b"\x80", b"./\x80"), (b"\x80/../../x",), (b"/\x80",), (b"\x80" * 256,)):
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w") as archive:
+            for name in names:
+                archive.addfile(tarfile.TarInfo(os.fsdecode(name)))
+        data = packed.getvalue()
+        token = await world.upload_token("in/a.tar", len(data))
+        answer = await world.patch(token, 0, data, extract="1")
+        assert answer.status == 400, names
+        assert answer.json, "a strict reader can take what is told"
+    assert found_below(world, b"in") == {}
 
 
 # --- in the collection ------------------------------------------------------------------------------
