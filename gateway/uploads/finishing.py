@@ -18,7 +18,14 @@ from anyio import to_thread
 from backends.contract import FileAccess, Synced
 from backends.integrity import read_sha256
 from bus.contract import Clock
-from domain.errors import ChecksumMismatchError, ConflictError, LockedError, NotFoundError, Subject
+from domain.errors import (
+    ChecksumMismatchError,
+    ConflictError,
+    InvalidRequestError,
+    LockedError,
+    NotFoundError,
+    Subject,
+)
 from domain.paths import RelativePath
 from gateway.observer import GatewayObserver
 from gateway.quotas import Quotas
@@ -81,12 +88,16 @@ class Finisher:
             ConflictError (subject file): a directory is in the way; the upload stays as it is.
             ChecksumMismatchError: the file is not what was announced; the upload is dropped.
             QuotaExceededError: its owner's limit would be passed; the upload stays as it is.
+            InvalidRequestError: it is to be unpacked, and no archive; likewise.
 
         Returns:
             The finished upload; one that a crash between two steps has left without all of its bytes is open again.
         """
         while True:
             if known.session.state is UploadState.COMMITTED:
+                if unpack and not known.session.length:
+                    message = "the archive was not unpacked: it is empty, and a file since its token was made"
+                    raise InvalidRequestError(message, field="archive")
                 return known
             done = await self._try(known, destination, sha256, synced, unpack=unpack, compute=compute)
             if done is not None:

@@ -164,6 +164,19 @@ async def test_what_is_not_unpacked(world: World, case: str) -> None:
     assert not list(world.path.parent.glob("x"))
 
 
+async def test_an_empty_upload_is_no_archive(world: World) -> None:
+    """By a token it is a file before anybody can say what it is to become."""
+    token = await world.upload_token("in/archive", 0)
+    for answer in [await send_with(world, token, b""), await ask_again(world, token)]:
+        assert answer.status == 400, answer.body
+    assert found(world) == {"in/archive": b""}
+    assert (await world.patch(token, 0, b"")).status == 204
+    files = await Collection.open(world)
+    said = metadata(filename="other/y.zip", extract="1")
+    assert (await files.create(0, None, Upload_Metadata=said)).status == 400
+    assert found(world) == {"in/archive": b""}
+
+
 @pytest.fixture
 def looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Lengths of archives as they are looked through."""
