@@ -36,7 +36,8 @@ CONTENT_TYPE: Final = "application/offset+octet-stream"
 #: Length up to which an upload that one request brings is in memory until it is stored, in bytes; about what is
 #: buffered of any request.
 SMALL_BYTES: Final = 256 << 10
-_NUMBER: Final = re.compile(r"[0-9]{1,19}")
+#: One that is larger than anything may be is a number as well; as many digits as Python surely reads.
+_NUMBER: Final = re.compile(r"[0-9]{1,1000}")
 #: Fields of which there is one: of two that differ nobody knows which one was meant, by us or by a proxy.
 _SINGLE: Final = (
     "Tus-Resumable",

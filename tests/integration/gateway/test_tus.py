@@ -147,12 +147,27 @@ async def test_another_version_is_refused_before_anything_happens(world: World, 
 
 
 # [B3]
-@pytest.mark.parametrize("length", ["-1", "abc", "1.5", "", "4", "99999999999999999999"])
+@pytest.mark.parametrize("length", ["-1", "abc", "1.5", "", "4", "9" * 1001])
 async def test_lengths_that_make_no_sense(world: World, length: str) -> None:
     token = await world.upload_token("a", 3)
     answer = await create(world, token, length)
     assert answer.status == 400
     assert "Upload-Length" in answer.json["data"]
+
+
+# [B7]
+@pytest.mark.parametrize("digits", [19, 20, 1000])
+async def test_lengths_larger_than_anything_may_be(world: World, digits: int) -> None:
+    token = await world.upload_token("a", 3)
+    answer = await create(world, token, "9" * digits)
+    assert (answer.status, answer.json["max_bytes"]) == (413, world.gate.settings.max_upload_bytes)
+
+
+# [A7]
+async def test_an_offset_larger_than_anything_may_be(world: World) -> None:
+    url, auth = await begun(world, "a", 10)
+    answer = await patch(world, url, "9" * 20, b"x", **auth)
+    assert (answer.status, answer.headers["Upload-Offset"]) == (409, "0")
 
 
 # [B3]
