@@ -1,11 +1,10 @@
-"""The connections of the clients' port: how they end, and what is answered to what cannot be read.
+"""The connections of the clients' port: how they end, and what is told besides of what cannot be read.
 
-The HTTP library answers what is no HTTP by itself, before there is a request that could be handed to anybody. After
-an answer that came before its request's body was read it waits for the rest of that. Where a body breaks HTTP in
-its middle, it does not tell who reads it.
+After an answer that came before its request's body was read the HTTP library waits for the rest of that. Where a
+body breaks HTTP in its middle, it does not tell who reads it.
 
-The first two are methods anybody may extend. For the third, what is used of its inside is named here and nowhere
-else; where a release lacks it, such a body is waited for as one that stands still.
+The first is a method anybody may extend. For the second, what is used of its inside is named here and nowhere else;
+where a release lacks it, such a body is waited for as one that stands still.
 """
 
 from __future__ import annotations
@@ -15,8 +14,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from aiohttp import web
-from aiohttp.web_protocol import RequestHandler
 
+from gateway.connection import Connection
 from gateway.cors import Cors
 from gateway.middlewares import server_name
 from gateway.protocol import tus
@@ -29,15 +28,10 @@ def unreadable(cors: Cors, version: str) -> Mapping[str, str]:
     return {"Server": server_name(version), "Tus-Resumable": tus.VERSION, **cors.unread()}
 
 
-class ClientHandler(RequestHandler):
-    """One connection.
+class ClientHandler(Connection):
+    """One connection."""
 
-    Args:
-        fields: header fields of answers to what cannot be read.
-        options: as the library takes them.
-    """
-
-    __slots__ = ("_fields", "_sees_breaks")
+    __slots__ = ("_sees_breaks",)
 
     def __init__(
         self,
@@ -46,8 +40,7 @@ class ClientHandler(RequestHandler):
         fields: Mapping[str, str],
         options: Mapping[str, Any],
     ) -> None:
-        super().__init__(server, loop=loop, **options)
-        self._fields = fields
+        super().__init__(server, loop, fields, options)
         self._sees_breaks = all(hasattr(self, name) for name in _USED)
 
     def data_received(self, data: bytes) -> None:
@@ -58,18 +51,6 @@ class ClientHandler(RequestHandler):
             if broken is not None and request is not None and not request.content.is_eof():
                 request.content.set_exception(broken)
                 request.content.feed_eof()
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """Answer what the library could not read, so that tus clients and pages can read the answer."""
-        answer = super().handle_error(request, status, exc, message)
-        answer.headers.update(self._fields)
-        return answer
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None

@@ -7,6 +7,7 @@ from loguru import logger
 
 from backends.mounted.outside import open_outside
 from gateway.app import client_app, manager_app, server_options
+from gateway.connection import manager_connections
 from gateway.express.handler import express
 from gateway.gate import Storage, build_gate
 from gateway.uploads.sweeper import sweep_for_ever
@@ -46,7 +47,12 @@ async def run(settings: Settings, turn: Turn) -> None:
             async with (
                 internal_port(parts, settings.internal.gateway) as health,
                 port(client_app(gate), settings.gateway.client, options, express(gate, options)),
-                port(manager_app(gate), settings.gateway.manager, options),
+                port(
+                    manager_app(gate),
+                    settings.gateway.manager,
+                    options,
+                    manager_connections(gate.version, options),
+                ),
             ):
                 logger.info(
                     "serving clients on port {}, the manager on port {}",

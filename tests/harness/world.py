@@ -37,6 +37,7 @@ from domain.errors import BackendUnavailableError
 from domain.ids import VolumeName
 from domain.spans import NoSpans, Spans
 from gateway.app import client_app, manager_app, server_options
+from gateway.connection import manager_connections
 from gateway.express.handler import express
 from gateway.gate import Gate, Storage, build_gate
 from gateway.observer import Answered, SilentObserver
@@ -264,7 +265,7 @@ async def open_world(
         options = {**server_options(), "shutdown_timeout": 1.0}
         async with (
             port(client_app(gate), settings.client, options, express(gate, options)),
-            port(manager_app(gate), settings.manager, options),
+            port(manager_app(gate), settings.manager, options, manager_connections("1.2.3", options)),
         ):
             yield World(path, store, bus, gate, session, watching, client_port, manager_port, volume, relays)
         stop.set()

@@ -154,7 +154,10 @@ class Chance:
 def _is_of_http(answer: Response) -> bool:
     """Whether a request is refused before anybody knows what it is for: as no HTTP, or for its path or method."""
     (media,) = answer.headers.get("content-type", [""])
-    return answer.status_code in (400, 404, 405, 417) and media.startswith("text/plain")
+    if answer.status_code == 400:
+        # What no request could be made of has no id; that to a HEAD shows no body to look at.
+        return media.startswith("application/problem+json") and "x-request-id" not in answer.headers
+    return answer.status_code in (404, 405, 417) and media.startswith("text/plain")
 
 
 class ManagerChance(Chance):
