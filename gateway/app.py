@@ -94,7 +94,7 @@ def client_app(gate: Gate) -> web.Application:
     for part in (
         ClientStatusRoutes(gate, cors),
         downloads.DownloadRoutes(gate, cors),
-        token_uploads.TokenUploadRoutes(gate),
+        token_uploads.TokenUploadRoutes(gate, cors),
         tus_collection.CollectionRoutes(gate, cors),
         resumable.ResumableRoutes(gate),
         OpenApiRoutes("client", CLIENT, gate.version),

@@ -6,7 +6,7 @@ wildcard means nothing in answers to requests with credentials.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from aiohttp import web
@@ -81,8 +81,10 @@ RESUMABLE: Final = ("Accept-Patch", "Upload-Draft-Interop-Version")
 _ALLOWED: Final = ", ".join(ALLOWED)
 _EXPOSED: Final = ", ".join(EXPOSED)
 _EXPOSED_RESUMABLE: Final = ", ".join((*EXPOSED, *RESUMABLE))
-#: What is said on Backend.AI's upload URL, whoever asks; there access is never given to credentials.
-PEER_UPLOAD: Final = {
+#: What is said whether there was an origin or not: a cache has to tell the answers apart (RFC 9110 section 12.5.5).
+_VARY: Final = {"Vary": "Origin"}
+#: What is said on Backend.AI's upload URL where any origin may ask; there access is never given to credentials.
+_PEER_UPLOAD: Final = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Headers": _ALLOWED,
     "Access-Control-Expose-Headers": _EXPOSED,
@@ -96,14 +98,15 @@ class Cors:
     def __init__(self, allow_origins: Sequence[str]) -> None:
         self._any = "*" in allow_origins
         self._origins = frozenset(allow_origins)
+        #: What every answer on Backend.AI's upload URL says, also to who names no origin.
+        self.peer_upload: Mapping[str, str] = _PEER_UPLOAD if self._any else _VARY
 
     async def sign(self, request: web.Request, response: web.StreamResponse) -> None:
         """Signal handler: every answer, errors included, can be read by the page that asked."""
-        if request.path == "/upload":
-            response.headers.update(PEER_UPLOAD)
+        if request.path == "/upload" and self._any:
+            response.headers.update(self.peer_upload)
             return
-        # Whether there was an origin or not: a cache has to tell the answers apart (RFC 9110 section 12.5.5).
-        response.headers["Vary"] = "Origin"
+        response.headers.update(_VARY)
         origin = self._allowed(request)
         if origin is None:
             return
@@ -118,6 +121,10 @@ class Cors:
             reason = "is not specified in the request" if "Origin" not in request.headers else "is not allowed"
             return web.Response(status=403, text=f"CORS preflight request failed: origin header {reason}")
         return web.Response(headers=_preflight(_DOWNLOAD_METHODS))
+
+    def peer_upload_preflight(self) -> dict[str, str]:
+        """What an OPTIONS answer on Backend.AI's upload URL says besides; where any origin may, all do always."""
+        return {} if self._any else self.upload_preflight()
 
     def upload_preflight(self) -> dict[str, str]:
         """What an OPTIONS answer about uploads says besides."""

@@ -11,6 +11,7 @@ from domain.errors import NotFoundError, UnauthenticatedError
 from gateway.client.access import TokenParameters
 from gateway.client.tus_answers import expect, refusal, state_headers
 from gateway.client.upload_flow import Ending, UploadFlow
+from gateway.cors import Cors
 from gateway.gate import Gate
 from gateway.parameters import Bool, read_query
 from gateway.protocol import tus
@@ -29,8 +30,9 @@ class UploadParameters(TokenParameters):
 class TokenUploadRoutes:
     """One upload, begun by the manager."""
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: Gate, cors: Cors) -> None:
         self._gate = gate
+        self._cors = cors
         self._flow = UploadFlow(gate)
 
     def routes(self) -> list[web.RouteDef]:
@@ -43,15 +45,15 @@ class TokenUploadRoutes:
 
     async def options(self, request: web.Request) -> web.Response:
         """Say what this URL can; no token is needed."""
-        del request
-        return web.Response(
-            headers={
-                "Tus-Resumable": tus.VERSION,
-                "Tus-Version": tus.VERSION,
-                "Tus-Max-Size": str(self._gate.settings.max_upload_bytes),
-                "X-Content-Type-Options": "nosniff",
-            }
-        )
+        headers = {
+            "Tus-Resumable": tus.VERSION,
+            "Tus-Version": tus.VERSION,
+            "Tus-Max-Size": str(self._gate.settings.max_upload_bytes),
+            "X-Content-Type-Options": "nosniff",
+        }
+        if "Origin" in request.headers:
+            headers |= self._cors.peer_upload_preflight()
+        return web.Response(headers=headers)
 
     async def head(self, request: web.Request) -> web.Response:
         """Tell how far the upload is."""

@@ -18,7 +18,7 @@ from domain.errors import BackendUnavailableError, PenstockError, StorageFullErr
 from domain.spans import NoSpans
 from gateway.client.tus_answers import state_headers
 from gateway.client.upload_flow import UploadFlow, finished_view
-from gateway.cors import PEER_UPLOAD
+from gateway.cors import Cors
 from gateway.express.answer import REQUEST_ID, admitted, hand_back, head, identified, written
 from gateway.express.request import SimpleRequest
 from gateway.gate import Gate
@@ -86,7 +86,7 @@ class ExpressUploads:
         #: What all answers say.
         self._same = {
             Dialect.STANDARD: written({**always, "Vary": "Origin"}),
-            Dialect.BACKEND_AI: written({**always, **PEER_UPLOAD}),
+            Dialect.BACKEND_AI: written({**always, **Cors(gate.settings.allow_origins).peer_upload}),
         }
 
     @classmethod
