@@ -8,6 +8,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from gateway.client import downloads, resumable, token_uploads, tus_answers, tus_collection
+from gateway.client.overriding import overriding
 from gateway.client.status import StatusRoutes as ClientStatusRoutes
 from gateway.cors import Cors
 from gateway.gate import Gate
@@ -88,6 +89,7 @@ def client_app(gate: Gate) -> web.Application:
             around("client", gate.observer, gate.spans),
             *_limits(gate.client_peers, gate.settings, _CLIENT_OPEN),
             explaining(gate.bus.catalogue),
+            overriding,
         ]
     )
     app.on_response_prepare.extend((signed(gate.version), cors.sign, tus_answers.sign))

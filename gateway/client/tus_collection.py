@@ -6,13 +6,12 @@ as a Bearer token or in the query.
 
 from __future__ import annotations
 
-from typing import Final
-
 from aiohttp import web
 
 from gateway.client.access import Access
 from gateway.client.creation_flow import CreationFlow
 from gateway.client.finished_uploads import send_finished
+from gateway.client.overriding import MEANT
 from gateway.client.tus_answers import expect, refusal, state_headers
 from gateway.client.upload_flow import UploadFlow
 from gateway.cors import Cors
@@ -20,8 +19,6 @@ from gateway.gate import Gate
 from gateway.protocol import tus
 from gateway.protocol.checksum import ALGORITHMS
 from gateway.protocol.tus import Dialect, Refuse
-
-_OVERRIDE: Final = "X-HTTP-Method-Override"
 
 
 class CollectionRoutes:
@@ -44,7 +41,7 @@ class CollectionRoutes:
             web.head(upload, self.head, expect_handler=expect),
             web.patch(upload, self.patch, expect_handler=expect),
             web.delete(upload, self.terminate, expect_handler=expect),
-            web.post(upload, self.override, expect_handler=expect),
+            web.post(upload, self.post, expect_handler=expect),
         ]
 
     async def options(self, request: web.Request) -> web.Response:
@@ -60,13 +57,9 @@ class CollectionRoutes:
             headers |= self._cors.upload_preflight()
         return web.Response(status=204, headers=headers)
 
-    async def override(self, request: web.Request) -> web.StreamResponse:
-        """Serve clients that can only POST (section "X-HTTP-Method-Override")."""
-        method = request.headers.get(_OVERRIDE, "").upper()
-        handlers = {"PATCH": self.patch, "HEAD": self.head, "DELETE": self.terminate}
-        if method not in handlers:
-            raise web.HTTPMethodNotAllowed("POST", sorted([*handlers, "OPTIONS"]))
-        return await handlers[method](request)
+    async def post(self, request: web.Request) -> web.StreamResponse:
+        """Refuse what does not say which method it means; who says that is served as that (`overriding`)."""
+        raise web.HTTPMethodNotAllowed(request.method, [*MEANT, "OPTIONS"])
 
     async def create(self, request: web.Request) -> web.Response:
         """Begin an upload; with a body, store it as well."""

@@ -1,0 +1,43 @@
+"""`X-HTTP-Method-Override` (tus 1.0): the method that is meant, from clients that cannot send it.
+
+Where the field is there, it is the method, and the one on the request line means nothing. The answer is one to the
+latter all the same, as whoever is on the way sees that only.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from domain.errors import InvalidRequestError
+
+_FIELD: Final = "X-HTTP-Method-Override"
+#: Methods that may be meant: those of tus that not everybody can send, and that never answer with a file.
+MEANT: Final = ("DELETE", "HEAD", "PATCH")
+
+
+@web.middleware
+async def overriding(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Have a request of tus served as what it means to be.
+
+    Raises:
+        InvalidRequestError: it means several things.
+        web.HTTPMethodNotAllowed: it means none of those that may be, or one its URL does not have.
+    """
+    meant = [name.upper() for name in request.headers.getall(_FIELD, ())]
+    if not _is_of_tus(request.path) or not meant or meant == [request.method]:
+        return await handler(request)
+    if len(meant) > 1:
+        raise InvalidRequestError("is given more than once", field=_FIELD)
+    if meant[0] not in MEANT:
+        raise web.HTTPMethodNotAllowed(request.method, [*MEANT, "OPTIONS"])
+    match = await request.app.router.resolve(request.clone(method=meant[0]))
+    # Where the request line's method has no route, nobody has read the path yet.
+    request.match_info.update(match)
+    return await match.handler(request)
+
+
+def _is_of_tus(path: str) -> bool:
+    return path in ("/upload", "/files") or path.startswith("/files/")
