@@ -319,6 +319,20 @@ async def test_one_that_expired_is_not_put_at_its_place(world: World, monkeypatc
     assert not (world.folder / "new").exists()
 
 
+@pytest.mark.parametrize("front", ["bearer", "query"])
+@pytest.mark.parametrize("more", [{}, ORDINARY])
+async def test_one_that_expired_and_was_not_swept_yet_takes_the_usual_steps(
+    world: World, placed: list[bool], front: str, more: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sweeper may be about to drop it, and in those steps only one of the two has it."""
+    begun = await begin(world, front)
+    let_pass(monkeypatch, world.gate.settings.upload_seconds + 100)
+    assert (await send(world, begun, **more)).status == 204
+    assert placed == []
+    assert (world.folder / "new/a").read_bytes() == DATA
+    assert told(world) == [begun.session]
+
+
 @pytest.mark.parametrize("front", ["token", "bearer"])
 @pytest.mark.parametrize("gateways", [1, 2])
 async def test_many_bring_the_same_at_once(world: World, front: str, gateways: int) -> None:

@@ -18,6 +18,7 @@ from harness.fields import BODY, metadata
 from harness.line import Line
 from harness.spans import Tracer
 from harness.tus import Collection
+from harness.uploads import let_pass
 from harness.world import FOLDER, ONCE, Answer, World, open_world
 from loguru import logger
 
@@ -334,6 +335,38 @@ async def test_folders_that_are_not_there_or_limited(world: World, files: Collec
     told, ordinary = await both_ways(world, f"/files?token={files.token}", DATA * 3, "b")
     assert (told.status, comparable(told)) == (413, comparable(ordinary))
     assert not any(spied.answered)
+
+
+async def test_a_token_that_expired_begins_nothing(
+    world: World, files: Collection, spied: Spied, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does one that was read while it was good."""
+    target = f"/files?token={files.token}"
+    told, _ = await both_ways(world, target, DATA, "a")
+    assert (told.status, spied.answered) == (201, [True])
+    let_pass(monkeypatch, 10**6)
+    told, ordinary = await both_ways(world, target, DATA, "b")
+    assert (told.status, comparable(told)) == (401, comparable(ordinary))
+    assert spied.answered == [True, False]
+    assert not (world.folder / "b").exists()
+
+
+async def test_it_counts_as_running_while_it_runs(
+    world: World, files: Collection, spied: Spied, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = [0]
+
+    def count(kind: str, change: int) -> None:
+        assert kind == "upload"
+        running.append(running[-1] + change)
+
+    monkeypatch.setattr(world.watching, "transferring", count)
+    async with Line.open(world) as line:
+        await warm(line)
+        post(line, f"/files?token={files.token}", DATA)
+        assert (await line.answer()).status == 201
+    assert spied.answered == [True]
+    assert running == [0, 1, 0]
 
 
 async def test_a_token_for_one_upload_is_not_for_this(world: World, spied: Spied) -> None:

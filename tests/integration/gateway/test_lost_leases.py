@@ -6,14 +6,16 @@ import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+import anyio
 import pytest
 from harness.fields import BODY, checksum
 from harness.line import Line
 from harness.losing import Losing
-from harness.tus import Collection
+from harness.tus import Collection, is_told_to_try_again, sending
 from harness.world import World
 
 from backends.mounted.appending import MountedStaging
+from bus.memory.leases import MemoryLease
 from domain.errors import FencedError
 from gateway.protocol.checksum import parse_checksum
 from gateway.protocol.tus import Accept
@@ -148,3 +150,20 @@ async def test_who_lost_an_upload_at_its_last_byte_does_not_say_that_it_was_comp
     answer = await files.patch(url, 0, body, Upload_Checksum=checksum(body))
     assert answer.status == 423
     assert staged(world, session) == b"n" * 600
+
+
+@pytest.mark.parametrize("size", [SIZE, 4 << 20])
+async def test_who_lost_an_upload_stops_at_once_though_nobody_asks_for_it(
+    world: World, files: Collection, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """Whoever has it now may be on another host; its sender says nothing that would have it look."""
+    lost = anyio.Event()
+
+    async def wait_lost(lease: MemoryLease) -> None:
+        await lost.wait()
+
+    monkeypatch.setattr(MemoryLease, "wait_lost", wait_lost)
+    url = await files.begin(size)
+    async with sending(files, "PATCH", url, size, 500, **BODY, Upload_Offset="0") as old:
+        lost.set()
+        assert is_told_to_try_again(await old.answer(patience=5))

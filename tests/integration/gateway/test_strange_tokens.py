@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 
 import anyio
 import jwt
 import pytest
+from harness.fields import TUS, metadata
+from harness.tus import Collection
 from harness.world import TOKEN_SECRET, World
 
 pytestmark = [pytest.mark.anyio, pytest.mark.folder]
@@ -80,3 +83,17 @@ async def test_bad_tokens_and_those_for_something_else(world: World) -> None:
     for token, expected in ((good, 403), (forged, 401), (upload, 403)):
         assert (await world.client("GET", f"/download-archive?token={token}")).status == expected
     assert (await world.client("GET", "/download")).status == 400
+
+
+# [C3]
+@pytest.mark.gateway(resumable_uploads=True)
+@pytest.mark.parametrize("token", ["x", "a%0D%0AX-Injected:%20b", "%ED%95%9C", "%FF", "a.b.c"])
+async def test_no_location_repeats_what_nobody_looked_at(world: World, files: Collection, token: str) -> None:
+    """Beside a Bearer token, which is the one that counts, the query may say anything."""
+    created = {**TUS, "Upload-Length": "3", "Upload-Metadata": metadata(filename="a")}
+    begun = {"Upload-Complete": "?0", "Content-Disposition": 'inline; filename="b"'}
+    for path, fields in (("files", created), ("uploads", begun)):
+        answer = await files.ask("POST", f"/{path}?token={token}", fields)
+        assert answer.status == 201
+        assert re.fullmatch(rf"{path}/[0-9a-f]{{32}}", answer.headers["Location"])
+        assert "X-Injected" not in answer.headers

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import os
+import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import replace
 
 import anyio
 import pytest
-from harness.fields import BODY, TUS
+from harness.fields import BODY, TUS, checksum
 from harness.line import Line
 from harness.tus import LARGE, Collection, is_told_to_try_again, sending
 from harness.world import World
@@ -78,6 +79,16 @@ async def test_who_comes_back_is_served_whatever_the_old_connection_does(
 
 
 # [A13]
+async def test_who_comes_back_is_served_within_two_seconds(world: World, files: Collection) -> None:
+    """A third one is for a machine that is busy."""
+    url = await files.begin(1000)
+    async with patching(files, url, 1000) as old, trickling(old):
+        began = time.monotonic()
+        assert (await files.head(url)).status == 200
+        assert time.monotonic() - began < 3
+
+
+# [A13]
 async def test_a_patch_takes_over_as_well(world: World, files: Collection) -> None:
     url = await files.begin(1000)
     async with patching(files, url, 1000) as old:
@@ -106,12 +117,27 @@ async def test_where_bytes_are_compared_at_the_end_the_upload_is_where_they_bega
     world: World, files: Collection
 ) -> None:
     url = await files.begin(1000)
-    checksum = "sha1 AAAAAAAAAAAAAAAAAAAAAAAAAAA="
-    async with patching(files, url, 1000, **{"Upload-Checksum": checksum}) as old:
+    other = "sha1 AAAAAAAAAAAAAAAAAAAAAAAAAAA="
+    async with patching(files, url, 1000, **{"Upload-Checksum": other}) as old:
         assert (await files.patch(url, 500, b"n" * 500)).status == 409
         assert (await files.patch(url, 0, b"n" * 1000)).status == 204
         assert is_told_to_try_again(await old.answer())
     assert (world.folder / "a").read_bytes() == b"n" * 1000
+
+
+async def test_of_bytes_that_were_not_compared_nobody_is_told(world: World, files: Collection) -> None:
+    url = await files.begin(1000)
+    assert (await files.patch(url, 0, b"abc")).status == 204
+    fields = {"Upload_Checksum": checksum(b"x" * 997), "Upload_Offset": "3"}
+    async with sending(files, "PATCH", url, 997, 500, **{**BODY, **fields}) as old:
+        await world.stored(503)
+        for offset in (0, 250, 503):
+            answer = await files.patch(url, offset, b"n")
+            assert (answer.status, answer.headers["Upload-Offset"]) == (409, "3")
+            assert (answer.json["expected-offset"], answer.json["provided-offset"]) == (3, offset)
+        old.send(b"x" * 497)
+        assert (await old.answer()).status == 204, "it was taken from nobody"
+    assert (world.folder / "a").read_bytes() == b"abc" + b"x" * 997
 
 
 # [A2] [A6]
