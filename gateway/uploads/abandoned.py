@@ -15,7 +15,7 @@ from domain.errors import BackendUnavailableError, NotFoundError, PenstockError
 from domain.ids import VFolderId, VolumeName
 from domain.paths import ROOT
 from gateway.uploads.reserved import counted_out
-from gateway.uploads.session import UploadSession
+from gateway.uploads.session import UploadSession, UploadState
 from gateway.uploads.sessions import Sessions
 
 _PAGE: Final = 500
@@ -77,9 +77,9 @@ class Abandoned:
         place = session.volume, session.folder
         if place not in folders:
             folders[place] = await self._is_gone(session)
-        if not folders[place]:
+        if not folders[place] or session.state is not UploadState.OPEN:
             return False
-        uncounted = replace(session, reserved_bytes=0)
+        uncounted = replace(session, reserved_bytes=0, unpacked_bytes=0, admitted=False)
         return bool(await self._sessions.replace(known, uncounted, changes=counted_out(session)))
 
     async def _is_gone(self, session: UploadSession) -> bool:
