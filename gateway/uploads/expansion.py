@@ -15,7 +15,7 @@ from typing import Final
 import anyio
 from loguru import logger
 
-from domain.errors import InvalidRequestError, PenstockError, QuotaExceededError, TooLargeError
+from domain.errors import PenstockError, QuotaExceededError, Retry
 from gateway.quotas import Quotas
 from gateway.uploads.reserved import freed
 from gateway.uploads.session import UploadSession, UploadState
@@ -24,8 +24,6 @@ from gateway.uploads.sessions import Known, Sessions
 #: How often it is tried again where others took the room at the same moment, and how long is waited, in seconds.
 _TRIES: Final = 4
 _PAUSE_SECONDS: Final = 0.05
-#: What an archive is refused with that may not be unpacked, or no further.
-_REFUSALS: Final = (InvalidRequestError, TooLargeError, QuotaExceededError)
 #: How long giving back may take when what it was for was cancelled, in seconds.
 _UNDO_SECONDS: Final = 10.0
 
@@ -58,7 +56,8 @@ class Expansion:
         try:
             yield
         except BaseException as error:
-            if isinstance(error, _REFUSALS) or (is_ours and not has_begun()):
+            is_refused = isinstance(error, PenstockError) and error.retry is Retry.NEVER
+            if is_refused or (is_ours and not has_begun()):
                 await self._give_back(session)
             raise
 

@@ -334,6 +334,26 @@ async def test_what_was_reserved_is_given_back_when_unpacking_fails(
     assert (unpacked(world), reserved(world)) == (["in/a"], [])
 
 
+@pytest.mark.parametrize("name", ["d", "f/below"])
+async def test_something_is_in_the_way_of_a_member(world: World, name: str) -> None:
+    """What comes before it may be at its place; when it is out of the way the rest comes as well."""
+    await limit(world, 10 << 20)
+    there = world.folder / "in" / name.partition("/")[0]
+    there.mkdir(parents=True) if name == "d" else (await world.upload("in/f", b"1"))
+    files = {"before": BIG, name: b"2", "behind": b"3"}
+    data = a_zip(files)
+    token = await world.upload_token("in/archive", len(data))
+    for answer in [await send_with(world, token, data), await ask_again(world, token)]:
+        assert answer.status == 400
+        assert reserved(world) == [len(data)]
+    answer = await world.patch(token, len(data), b"", extract="1")
+    assert (answer.status, answer.json["paths"]) == (400, [f"in/{name}"])
+    assert (world.folder / "in" / "before").read_bytes() == BIG
+    there.rmdir() if name == "d" else there.unlink()
+    assert (await ask_again(world, token)).status == 200
+    assert found(world) == {f"in/{member}": content for member, content in files.items()}
+
+
 async def test_an_archive_with_no_room_is_looked_through_once(world: World, looks: list[int]) -> None:
     await limit(world, 1_000_000)
     data = a_zip({"a": bytes(2_000_000)})
