@@ -180,6 +180,8 @@ def _zip(file: IO[bytes], size: int, limits: UnpackLimits) -> Iterator[Item]:
             raise _refused(f"{entry.text[:100]!r} is a link or device")
         path = _path(entry.text)
         if entry.is_directory:
+            if entry.size:
+                raise _refused(f"{entry.text[:100]!r} is a directory, and has bytes like a file")
             yield Item(path, True, 0, _nothing)
         else:
             yield Item(path, False, entry.size, archive.opened(entry))

@@ -31,6 +31,8 @@ _POSIX: Final = b"ustar\0"
 #: Kinds of members: files, one of them with holes; directories.
 _FILES: Final = b"0\0007S"
 _OLD_FILE, _HOLED, _DIRECTORY = ord("\0"), ord("S"), ord("5")
+#: What GNU tar adds: directories with a list of their names behind them, and labels of whole archives.
+_LISTED_DIRECTORY, _LABEL = ord("D"), ord("V")
 #: Kinds of headers that tell of the next member, or of all that follow.
 _LONG_NAME, _LONG_LINK, _OF_NEXT, _OF_ALL = ord("L"), ord("K"), b"xX", ord("g")
 _EXTENSIONS: Final = b"LKxXg"
@@ -100,14 +102,17 @@ class Untar:
         while (found := self._header()) is not None:
             header, told = found
             kind = header[_KIND]
+            if kind == _LABEL:
+                continue
             name = told.fields.get(_HOLES + b"name") or told.fields.get(b"path") or _name(header)
-            is_directory = kind == _DIRECTORY or (kind == _OLD_FILE and name.endswith(b"/"))
+            is_directory = kind in (_DIRECTORY, _LISTED_DIRECTORY) or (kind == _OLD_FILE and name.endswith(b"/"))
             is_file = kind in _FILES and not is_directory
             begin = self._inflow.offset
             sparse = self._sparse(header, told) if is_file else None
             if kind == _HOLED:
                 begin = self._inflow.offset  # only the other lists of parts count among the bytes
-            end = begin + (told.number(b"size", _number(header[_SIZE])) if is_file else 0)
+            has_bytes = is_file or kind == _LISTED_DIRECTORY
+            end = begin + (told.number(b"size", _number(header[_SIZE])) if has_bytes else 0)
             stored = end - self._inflow.offset
             if stored < 0 or (sparse is not None and sparse.there != stored):
                 raise BrokenArchiveError("a file with holes is not as long as its parts")

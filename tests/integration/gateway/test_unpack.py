@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from domain.errors import InvalidRequestError, TooLargeError
 from domain.paths import ROOT, RelativePath
 from gateway.archive import unpack
-from gateway.archive.unpack import UnpackLimits, check
+from gateway.archive.unpack import UnpackLimits, check, items
 
 names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0/"), min_size=1, max_size=60)
 trees = st.dictionaries(names.filter(lambda name: name not in (".", "..", ".upload")), st.binary(max_size=2000))
@@ -75,6 +75,29 @@ def test_files_with_holes(tmp_path: Path, form: str) -> None:
     ).stdout
     assert len(data) < 1 << 20
     assert read(data) == {"holed": path.read_bytes()}
+
+
+@pytest.mark.parametrize("form", ["gnu", "posix"])
+@pytest.mark.parametrize("how", ["--label=a label", "--incremental"])
+def test_what_else_gnu_tar_puts_in(tmp_path: Path, form: str, how: str) -> None:
+    """Labels are of the archive; behind directories there are lists of their names."""
+    (tmp_path / "d" / "empty").mkdir(parents=True)
+    for name in "abc":
+        (tmp_path / "d" / name).write_bytes(name.encode())
+    command = ["tar", "-C", tmp_path, f"--format={form}", how, "-c", "d"]
+    data = subprocess.run(command, check=True, capture_output=True).stdout
+    assert read(data) == {"d/a": b"a", "d/b": b"b", "d/c": b"c"}
+    entries = items(io.BytesIO(data), len(data), LIMITS)
+    assert sorted(str(item.path) for item in entries if item.is_directory) == ["d", "d/empty"]
+
+
+def test_a_directory_of_a_zip_with_bytes_of_its_own_is_refused() -> None:
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as archive:
+        archive.writestr("a", b"1")
+        archive.writestr("d/", b"lost")
+    with pytest.raises(InvalidRequestError, match="'d/' is a directory, and has bytes"):
+        read(target.getvalue())
 
 
 def test_names_that_info_zip_has_written(tmp_path: Path) -> None:
