@@ -321,16 +321,14 @@ async def test_one_that_expired_is_not_put_at_its_place(world: World, monkeypatc
 
 @pytest.mark.parametrize("front", ["bearer", "query"])
 @pytest.mark.parametrize("more", [{}, ORDINARY])
-async def test_one_that_expired_and_was_not_swept_yet_takes_the_usual_steps(
-    world: World, placed: list[bool], front: str, more: dict[str, str], monkeypatch: pytest.MonkeyPatch
+async def test_one_that_expired_and_was_not_swept_yet_is_not_put_at_its_place_either(
+    world: World, front: str, more: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The sweeper may be about to drop it, and in those steps only one of the two has it."""
     begun = await begin(world, front)
     let_pass(monkeypatch, world.gate.settings.upload_seconds + 100)
-    assert (await send(world, begun, **more)).status == 204
-    assert placed == []
-    assert (world.folder / "new/a").read_bytes() == DATA
-    assert told(world) == [begun.session]
+    assert (await send(world, begun, **more)).status == 410
+    assert not (world.folder / "new").exists()
+    assert told(world) == []
 
 
 @pytest.mark.parametrize("front", ["token", "bearer"])
