@@ -70,7 +70,7 @@ def manager_connections(
     Args:
         options: how the server was told to run.
     """
-    known = {name: value for name, value in options.items() if name not in _SERVERS}
+    known = of_connections(options)
     fields = {"Server": server_name(version)}
 
     def protocols(server: web.Server) -> Callable[[], asyncio.BaseProtocol]:
@@ -78,6 +78,11 @@ def manager_connections(
         return lambda: Connection(server, loop, fields, known)
 
     return protocols
+
+
+def of_connections(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a server's options that its connections take."""
+    return {name: value for name, value in options.items() if name not in _SERVERS}
 
 
 def _is_unknown_expectation(request: web.BaseRequest, exc: BaseException | None) -> bool:

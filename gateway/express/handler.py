@@ -20,6 +20,7 @@ from aiohttp.web_protocol import RequestHandler
 from loguru import logger
 
 from gateway.client.connection import ClientHandler, unreadable
+from gateway.connection import of_connections
 from gateway.cors import Cors
 from gateway.express.answer import send
 from gateway.express.downloads import ExpressDownloads
@@ -29,8 +30,6 @@ from gateway.gate import Gate
 
 #: How long the rest of a small body is waited for, in seconds: many clients send a head, and then its body.
 _REST_SECONDS: Final = 0.01
-#: Options that are the server's, and not the connections'.
-_SERVERS: Final = ("handler_cancellation", "shutdown_timeout")
 _USED: Final = (
     *("_waiter", "_messages", "_next_keepalive_close_time", "_keepalive_timeout", "_loop", "_close"),
     "_process_keepalive",
@@ -49,7 +48,7 @@ def express(gate: Gate, options: Mapping[str, Any]) -> Callable[[web.Server], Pr
 
     def protocols(server: web.Server) -> Protocols:
         loop = asyncio.get_running_loop()
-        known = {name: value for name, value in options.items() if name not in _SERVERS}
+        known = of_connections(options)
         fields = unreadable(Cors(gate.settings.allow_origins), gate.version)
         downloads, uploads = ExpressDownloads.offered(gate), ExpressUploads.offered(gate)
         if not (downloads or uploads) or not all(hasattr(RequestHandler, name) for name in _USED):
