@@ -203,8 +203,8 @@ class ExpressHandler(ClientHandler):
             found = None
         transport = self.transport
         if transport is None or transport.is_closing():
-            if found is None and self._uploads is not None:
-                await self._uploads.keep(request)
+            if found is None:
+                await self._keep(request)
             self._answering = None
             return
         self._answering = None
@@ -214,6 +214,14 @@ class ExpressHandler(ClientHandler):
             self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
             send(transport, found)
         self._go_on(transport)
+
+    async def _keep(self, request: SimpleRequest) -> None:
+        """Have stored what has come with a request that nobody can be answered any more."""
+        try:
+            if self._uploads is not None:
+                await self._uploads.keep(request)
+        except Exception:  # noqa: BLE001  likewise
+            _log_defect(request)
 
     def _go_on(self, transport: asyncio.Transport) -> None:
         held, self._held = self._held, b""

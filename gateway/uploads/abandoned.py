@@ -11,7 +11,7 @@ from typing import Final
 from backends.contract import Volume
 from bus.contract import Catalogue
 from domain.catalogue import Unindex
-from domain.errors import BackendUnavailableError, NotFoundError, PenstockError
+from domain.errors import NotFoundError, PenstockError
 from domain.ids import VFolderId, VolumeName
 from domain.paths import ROOT
 from gateway.uploads.reserved import counted_out
@@ -91,6 +91,6 @@ class Abandoned:
             await volume.files(session.folder).stat(ROOT)
         except NotFoundError:
             return True
-        except BackendUnavailableError:
-            return False
+        except PenstockError:
+            pass
         return False
