@@ -26,6 +26,8 @@ _QUIET: Final[dict[str, Any]] = {"diagnose": False, "backtrace": False}
 #: Lines that may wait to be written.
 _WAITING: Final = 20_000
 _STOP_SECONDS: Final = 2.0
+#: Whose errors are requests that cannot be read.
+_NO_HTTP: Final = "aiohttp.http_exceptions"
 
 
 def configure(settings: LogSettings, role: str) -> None:
@@ -95,6 +97,10 @@ class _Forward(logging.Handler):
     """Takes what libraries log by the standard library."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Pass a record on."""
+        """Pass a record on; of what was no HTTP only that, for anybody may send it, as often as he likes."""
+        kind = record.exc_info[0] if record.exc_info else None
+        if kind is not None and kind.__module__ == _NO_HTTP:
+            logger.debug("{}: {}", record.name, kind.__name__)
+            return
         level = record.levelname if record.levelname in ("DEBUG", "INFO", "WARNING", "ERROR") else "ERROR"
         logger.opt(exception=record.exc_info).log(level, "{}: {}", record.name, record.getMessage())

@@ -10,6 +10,7 @@ import threading
 import time
 
 import pytest
+from aiohttp.http_exceptions import BadStatusLine
 from loguru import logger
 
 from ops import log
@@ -63,6 +64,18 @@ def test_a_traceback_shows_no_values(lines) -> None:
     (line,) = lines()
     assert "ZeroDivisionError" in line["exception"]
     assert token not in json.dumps(line)
+
+
+def test_of_a_request_that_cannot_be_read_no_more_is_logged(lines) -> None:
+    """On the internal port, where the library answers by itself."""
+    library = logging.getLogger("aiohttp.server")
+    library.error("Error handling request from %s", "1.2.3.4", exc_info=BadStatusLine("GET /?token=secret"))
+    library.error("Error handling request from %s", "1.2.3.4", exc_info=ZeroDivisionError("a defect"))
+    first, second = lines()
+    assert (first["level"], first["message"]) == ("debug", "aiohttp.server: BadStatusLine")
+    assert "secret" not in json.dumps(first)
+    assert second["level"] == "error"
+    assert "ZeroDivisionError" in second["exception"]
 
 
 def test_what_libraries_log_is_taken(lines) -> None:
