@@ -64,5 +64,11 @@ def worker_of(site: Site) -> Role:
 
 
 def files_below(folder: Path) -> dict[str, bytes]:
-    """All files of a directory, by their paths in it."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    """All files of a directory, by their paths in it; what goes meanwhile is not there."""
+    found: dict[str, bytes] = {}
+    for directory, _, names in os.walk(folder):
+        for path in (Path(directory, name) for name in names):
+            with suppress(FileNotFoundError):
+                if path.is_file():
+                    found[str(path.relative_to(folder))] = path.read_bytes()
+    return found
