@@ -362,11 +362,15 @@ class Records(Protocol):
         due: float | None,
         event: Envelope | None = None,
         changes: Sequence[Change] = (),
+        lease: Lease | None = None,
     ) -> bool:
         """Change a document and, in the same step, append `event` and apply catalogue changes besides those of it.
 
         Returns False, and does nothing, if the document is not at this revision. `due` None takes it off the list
         of `due()`.
+
+        Raises:
+            FencedError: somebody else may have had `lease` since it was taken; nothing is done.
         """
 
     async def remove(self, name: str, changes: Sequence[Change] = ()) -> None:
@@ -397,6 +401,11 @@ class Catalogue(Protocol):
 
 class Lease(Protocol):
     """Sole use of something, while it lasts."""
+
+    #: What is held.
+    name: str
+    #: By whom, as all can see.
+    holder: str
 
     async def confirm(self) -> None:
         """Return at once while the lease is surely ours; wait while that is unknown.

@@ -7,11 +7,13 @@ from dataclasses import replace
 from uuid import uuid4
 
 import anyio
+import pytest
 
 from bus.conformance.opening import OpensBus
 from bus.conformance.words import a_folder, an_upload, read
-from bus.contract import FIRST_REVISION
+from bus.contract import FIRST_REVISION, Bus, Lease
 from domain.catalogue import Index, Unindex
+from domain.errors import FencedError
 
 
 class Records(OpensBus):
@@ -30,6 +32,23 @@ class Records(OpensBus):
             changed = await bus.records.load("upload:1")
             assert changed is not None
             assert changed.document == {"n": 3}
+
+    async def test_a_record_is_not_changed_by_who_has_lost_the_lease_of_what_it_tells_of(self) -> None:
+        async with self.open_bus("a") as one, self.open_bus("b") as two:
+            await one.records.create("upload:1", {"n": 1}, keep_seconds=60, due=None)
+            async with one.leases.hold("x", wait_seconds=0) as before:
+                assert await self._change(one, revision=1, lease=before)
+            async with two.leases.hold("x", wait_seconds=1) as now:
+                with pytest.raises(FencedError):
+                    await self._change(one, revision=2, lease=before)
+                assert not await self._change(two, revision=1, lease=now)
+                assert await self._change(two, revision=2, lease=now)
+
+    @staticmethod
+    async def _change(bus: Bus, *, revision: int, lease: Lease) -> bool:
+        return await bus.records.replace(
+            "upload:1", {"n": 2}, revision=revision, keep_seconds=60, due=None, lease=lease
+        )
 
     async def test_a_record_change_and_its_event_are_one_step(self) -> None:
         async with self.open_bus("a") as bus, bus.events.follow("gateway") as subscription:

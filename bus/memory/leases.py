@@ -34,7 +34,7 @@ class MemoryLeases:
             await self._store.changed(0.02)
         self._store.leases[name] = (holder, now())
         try:
-            yield MemoryLease(self._store, holder)
+            yield MemoryLease(self._store, name, holder)
         finally:
             del self._store.leases[name]
             self._store.asked.discard(holder)
@@ -49,9 +49,10 @@ class MemoryLeases:
 class MemoryLease:
     """A held lease; nobody can take it away."""
 
-    def __init__(self, store: MemoryStore, holder: str) -> None:
+    def __init__(self, store: MemoryStore, name: str, holder: str) -> None:
         self._store = store
-        self._holder = holder
+        self.name = name
+        self.holder = holder
 
     async def confirm(self) -> None:
         """Return: it is ours."""
@@ -59,7 +60,7 @@ class MemoryLease:
 
     async def wait_asked(self) -> None:
         """Return when somebody else waits for the lease."""
-        while self._holder not in self._store.asked:
+        while self.holder not in self._store.asked:
             await self._store.changed()
 
     async def wait_lost(self) -> None:

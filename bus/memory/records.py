@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 import anyio
 
 from bus.codec import decode_document, encode_document
-from bus.contract import Record
+from bus.contract import Lease, Record
 from bus.memory.store import MemoryStore, StoredRecord, now
 from domain.catalogue import Change
 from domain.envelope import Envelope
+from domain.errors import FencedError
 
 
 class MemoryRecords:
@@ -52,9 +53,12 @@ class MemoryRecords:
         due: float | None,
         event: Envelope | None = None,
         changes: Sequence[Change] = (),
+        lease: Lease | None = None,
     ) -> bool:
         """Change a document, append an event and apply changes; False if it is not at this revision."""
         await anyio.lowlevel.checkpoint()
+        if lease is not None and self._store.leases.get(lease.name, ("",))[0] != lease.holder:
+            raise FencedError(f"{lease.name} has another owner")
         stored = self._store.record(name)
         if stored is None or stored.revision != revision:
             return False

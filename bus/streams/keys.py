@@ -107,6 +107,11 @@ def lease(name: str) -> str:
     return f"lease:{name}"
 
 
+def lease_taken(name: str) -> str:
+    """String: who was the last to take a lease; outlives it for a while."""
+    return f"taken:{name}"
+
+
 def due(kind: str) -> str:
     """Sorted set: document names of a kind -> when they are due, in milliseconds."""
     return f"due:{kind}"

@@ -20,6 +20,9 @@ from domain.errors import BusBrokenError, ConflictError
 _ASK_BELL: Final = b"a"
 #: How often a waiter looks whether the lease is free, in seconds.
 _LOOK_SECONDS: Final = 0.02
+#: For how long it is known at least who was the last to take a lease, in seconds. A holder that could not renew it
+#: for less, because Redis was away or it stood still itself, keeps it if nobody else has had it.
+_KNOWN_SECONDS: Final = 60.0
 
 
 class StreamLeases:
@@ -32,6 +35,7 @@ class StreamLeases:
         self._wiring = wiring
         self._ttl = wiring.settings.upload_lease_seconds
         self._lasts_ms = int(self._ttl * 1000)
+        self._known_ms = int(max(_KNOWN_SECONDS, 4 * self._ttl) * 1000)
         self._held: dict[str, StreamLease] = {}
         wiring.bells.on(keys.node_channel(wiring.node), self._rung)
 
@@ -80,9 +84,12 @@ class StreamLeases:
                 await self._ring(name, present)
             await anyio.sleep(_LOOK_SECONDS)
 
-    async def _try(self, name: str, holder: str) -> bytes:
+    async def _try(self, name: str, holder: str, *, again: bool = False) -> bytes:
+        """Take a lease, or take it `again`; tells who has it, or may have had it meanwhile. Empty: it is ours."""
         present: bytes = await self._wiring.scripts.call(
-            "lease_take", (keys.lease(name),), (holder, self._lasts_ms)
+            "lease_take",
+            (keys.lease(name), keys.lease_taken(name)),
+            (holder, self._lasts_ms, self._known_ms, "1" if again else ""),
         )
         return present
 
@@ -103,7 +110,7 @@ class StreamLeases:
             return
         asked = time.monotonic()
         try:
-            present = await self._try(lease.name, lease.holder)
+            present = await self._try(lease.name, lease.holder, again=True)
         except BusBrokenError as error:
             self._wiring.observer.broken("lease")
             logger.debug("renewing {}: {}", lease.name, error)

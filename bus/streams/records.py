@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from bus.codec import decode_document, encode_document, milliseconds
-from bus.contract import Record
+from bus.contract import Lease, Record
 from bus.streams import keys
 from bus.streams.changes import Call
 from bus.streams.link import paired
@@ -53,17 +53,20 @@ class StreamRecords:
         due: float | None,
         event: Envelope | None = None,
         changes: Sequence[Change] = (),
+        lease: Lease | None = None,
     ) -> bool:
         """Change a document, append an event and apply changes in one step; False if it is not at this revision."""
         own = keys.events(event.volume) if event else keys.BROADCAST
+        held = lease.name if lease is not None else ""
         call = Call(
-            (name, due_index(name), own, keys.BROADCAST),
+            (name, due_index(name), own, keys.BROADCAST, keys.lease(held), keys.lease_taken(held)),
             (
                 revision,
                 encode_document(document),
                 milliseconds(keep_seconds),
                 "" if due is None else milliseconds(due),
                 name,
+                lease.holder if lease is not None else "",
             ),
         )
         call.events([event] if event else [])

@@ -24,7 +24,8 @@ class Wire(asyncio.Protocol):
 
     Args:
         heard: called with each answer; one that is an error is an exception. What it raises ends the connection.
-        lost: called once, when the connection is lost.
+        lost: called once, when the connection is lost; nothing is heard after that. What came behind the answer
+            that ended it would be taken for the answers to other commands.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class Wire(asyncio.Protocol):
     ) -> None:
         self._heard = heard
         self._lost = lost
+        self._is_lost = False
         self._reader = hiredis.Reader(
             protocolError=exceptions.InvalidResponse,
             replyError=BaseParser.parse_error,
@@ -43,9 +45,9 @@ class Wire(asyncio.Protocol):
         self._transport.set_protocol(self)
 
     def write(self, data: bytes) -> None:
-        """Send bytes; nothing if the connection is closed already, which who waits for the answer is told."""
-        # One event loop swallows what is written then, another raises what no reader reckons with.
-        if not self._transport.is_closing():
+        """Send bytes; nothing if the connection is lost already, which who waits for the answer is told."""
+        # One event loop swallows what is written to a closed one, another raises what no reader reckons with.
+        if not (self._is_lost or self._transport.is_closing()):
             self._transport.write(data)
 
     def pause(self) -> None:
@@ -60,13 +62,20 @@ class Wire(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Hand out the answers that are there whole."""
+        if self._is_lost:
+            return
         try:
             self._reader.feed(data)
             while (answer := self._reader.gets()) is not _NOT_YET:
                 self._heard(answer)
         except exceptions.RedisError as error:
-            self._lost(error)
+            self._lose(error)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell that nothing more will come."""
-        self._lost(exceptions.ConnectionError(f"the connection was closed: {exc or 'by the server'}"))
+        self._lose(exceptions.ConnectionError(f"the connection was closed: {exc or 'by the server'}"))
+
+    def _lose(self, error: Exception) -> None:
+        if not self._is_lost:
+            self._is_lost = True
+            self._lost(error)

@@ -78,9 +78,10 @@ class OpenUpload:
         Raises:
             FencedError: it is not open any more, or somebody else has it.
         """
-        await self.lease.confirm()
         while (
-            changed := await sessions.replace(self.known, replace(self.session, **fields), changes=besides)
+            changed := await sessions.replace(
+                self.known, replace(self.session, **fields), changes=besides, lease=self.lease
+            )
         ) is None:
             self.known = await sessions.require(self.session.id)
             if self.session.state is not UploadState.OPEN:
@@ -92,10 +93,7 @@ class OpenUpload:
 
         Raises FencedError: somebody else has it.
         """
-        if not sessions.is_behind(self.known):
-            return
-        await self.lease.confirm()
-        slid = await sessions.slide(self.known)
+        slid = await sessions.slide(self.known, self.lease)
         # What uses it may have changed it meanwhile.
         if slid.revision > self.known.revision:
             self.known = slid
@@ -200,7 +198,7 @@ class OpenUploads:
         opened.idle.cancel()
         try:
             await opened.lease.confirm()
-            opened.known = await self._sessions.slide(opened.known)
+            opened.known = await self._sessions.slide(opened.known, opened.lease)
         except (FencedError, BusBrokenError):
             await self._close(opened)
             return None
@@ -215,10 +213,10 @@ class OpenUploads:
             known = await self._sessions.require(session_id, volume)
             if self._sessions.is_over(known):
                 raise GoneError(f"{session_id}: expired", subject=Subject.UPLOAD)
-            known, staging = await self._staged(await self._sessions.slide(known))
+            known, staging = await self._staged(await self._sessions.slide(known, lease))
             if staging is not None:
                 stack.push_async_callback(staging.close)
-                known = await self._drop_unverified(known, staging)
+                known = await self._drop_unverified(known, staging, lease)
             digest = self._digests.resume(session_id, staging) if staging is not None else None
             return OpenUpload(known, lease, staging, digest, stack.pop_all())
         raise AssertionError  # an exit stack swallows nothing here
@@ -266,13 +264,14 @@ class OpenUploads:
                 raise
             return None
 
-    async def _drop_unverified(self, known: Known, staging: Staging) -> Known:
+    async def _drop_unverified(self, known: Known, staging: Staging, lease: Lease) -> Known:
         floor = known.session.floor
         if floor is None:
             return known
         if staging.offset > floor:
+            await lease.confirm()
             await staging.truncate(floor)
-        return await self._sessions.replace(known, replace(known.session, floor=None)) or known
+        return await self._sessions.replace(known, replace(known.session, floor=None), lease=lease) or known
 
     async def _put_back(self, opened: OpenUpload) -> None:
         is_wanted = opened.staging is not None and not opened.is_complete and not opened.is_dropped

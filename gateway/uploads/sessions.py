@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
-from bus.contract import FIRST_REVISION, Bus, Record
+from bus.contract import FIRST_REVISION, Bus, Lease, Record
 from bus.emission import EmittedRecord
 from bus.relay import Relays
 from domain.catalogue import Change
@@ -134,9 +134,21 @@ class Sessions:
         return await self.require(session.id)
 
     async def replace(
-        self, known: Known, session: UploadSession, event: Envelope | None = None, changes: Sequence[Change] = ()
+        self,
+        known: Known,
+        session: UploadSession,
+        event: Envelope | None = None,
+        changes: Sequence[Change] = (),
+        lease: Lease | None = None,
     ) -> Known | None:
-        """Record a change, and in the same step an event and other changes; None if somebody else was faster."""
+        """Record a change, and in the same step an event and other changes; None if somebody else was faster.
+
+        Args:
+            lease: without which it may not be changed.
+
+        Raises:
+            FencedError: somebody else has it.
+        """
         keep, due = self._times(session)
         if event is not None:
             await self.settle(session.volume)
@@ -148,6 +160,7 @@ class Sessions:
             due=due,
             event=event,
             changes=changes,
+            lease=lease,
         )
         return Known(session, known.revision + 1) if replaced else None
 
@@ -165,11 +178,14 @@ class Sessions:
             counted_out(before.session) if before is not None else (),
         )
 
-    async def slide(self, known: Known) -> Known:
-        """Keep an open upload for longer, if its record is clearly behind, and what it is put together with."""
+    async def slide(self, known: Known, lease: Lease | None = None) -> Known:
+        """Keep an open upload for longer, if its record is clearly behind, and what it is put together with.
+
+        Raises FencedError as `replace`.
+        """
         if not self.is_behind(known):
             return known
-        slid = await self.replace(known, replace(known.session, expires=self.expiry))
+        slid = await self.replace(known, replace(known.session, expires=self.expiry), lease=lease)
         if slid is None:
             return known
         await self._slide_others(slid.session)

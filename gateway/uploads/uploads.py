@@ -143,19 +143,19 @@ class Uploads:
             LockedError: another writer did not let go in time, or has taken it over meanwhile.
         """
         volume = volume_of(self._volumes, claims.volume).name
-        async with AsyncExitStack() as stack:
-            try:
-                opened = await stack.enter_async_context(self.opened.use(session_id, volume))
-            except NotFoundError as error:
-                if isinstance(error, GoneError):
-                    raise
-                await self._recover(claims, session_id)
-                opened = await stack.enter_async_context(self.opened.use(session_id, volume))
-            self.beginner.check_claims(claims, opened.session)
-            try:
+        try:
+            async with AsyncExitStack() as stack:
+                try:
+                    opened = await stack.enter_async_context(self.opened.use(session_id, volume))
+                except NotFoundError as error:
+                    if isinstance(error, GoneError):
+                        raise
+                    await self._recover(claims, session_id)
+                    opened = await stack.enter_async_context(self.opened.use(session_id, volume))
+                self.beginner.check_claims(claims, opened.session)
                 yield opened
-            except FencedError as error:
-                raise taken_over() from error
+        except FencedError as error:
+            raise taken_over() from error
 
     async def expected(
         self, claims: UploadClaims | CollectionClaims, session_id: str, size: int

@@ -39,7 +39,7 @@ class Losing:
 
         async def confirmed(lease: MemoryLease) -> None:
             await confirm(lease)
-            if lease._holder not in [holder for holder, _ in store.leases.values()]:
+            if lease.holder not in [holder for holder, _ in store.leases.values()]:
                 raise FencedError("somebody else has it")
 
         monkeypatch.setattr(MemoryLeases, "hold", losable)

@@ -17,6 +17,11 @@ local function after(x, y)
   return (tonumber(x2) or 0) > (tonumber(y2) or 0)
 end
 
+-- Whether a lease is still its holder's. It may have run out, where nobody else has had it since.
+local function is_held(lease, taken, holder)
+  return (redis.call('GET', lease) or redis.call('GET', taken)) == holder
+end
+
 -- One catalogue change: P put, B bump, R remove, I index, U unindex. With live == false it is only walked over.
 local function change(live)
   local op, name = arg(), key()

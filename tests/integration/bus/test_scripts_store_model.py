@@ -20,7 +20,8 @@ HOLDERS = st.sampled_from(["a/1@600000", "a/2@600000", "b/1@600000"])
 RECORDS = st.sampled_from(["r:1", "r:2"])
 FOLDERS = st.sampled_from(["f:1", "f:2", "f:3"])
 FOREVER_MS, HOUR_MS = 600_000, 3_600_000
-OWN, ALL, LEASE, MEMBERS, DUE, INDEX, BOX = "own", "all", "lease", "members", "due", "index", "box"
+OWN, ALL, LEASE, TAKEN, MEMBERS = "own", "all", "lease", "taken", "members"
+DUE, INDEX, BOX = "due", "index", "box"
 TRIMMED, GENERATION, REGISTER, SEEN, EXPIRED = "trimmed", "generation", "readers", "seen", "expired"
 
 
@@ -29,6 +30,8 @@ class Model:
     """What Redis should hold."""
 
     holder: str = ""
+    #: Who was the last to take the lease; empty: that was forgotten.
+    last_holder: str = ""
     told: dict[str, bytes] = field(default_factory=dict)
     records: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     due: dict[str, int] = field(default_factory=dict)
@@ -59,12 +62,33 @@ class StoreMachine(ScriptMachine):
 
     # --- leases -------------------------------------------------------------------------------------
 
-    @rule(holder=HOLDERS)
-    def take(self, holder: str) -> None:
+    @rule(holder=HOLDERS, again=st.booleans())
+    def take(self, holder: str, again: bool) -> None:
         present = self.model.holder
-        answer = self.call("lease_take", [LEASE], holder, FOREVER_MS)
-        assert answer == (present.encode() if present not in ("", holder) else b"")
-        self.model.holder = present or holder
+        answer = self.call("lease_take", [LEASE, TAKEN], holder, FOREVER_MS, HOUR_MS, "1" if again else "")
+        if present not in ("", holder):
+            assert answer == present.encode()
+        elif again and not present and self.model.last_holder != holder:
+            assert answer == b"-"
+        else:
+            assert answer == b""
+            self.model.holder = self.model.last_holder = holder
+
+    @rule()
+    def lease_runs_out(self) -> None:
+        self.client.delete(LEASE)
+        self.model.holder = ""
+
+    @rule()
+    def last_to_take_it_is_forgotten(self) -> None:
+        self.client.delete(TAKEN)
+        self.model.last_holder = ""
+
+    @rule()
+    def last_to_take_it_was_so_long_ago(self) -> None:
+        if self.model.holder and self.client.pexpire(TAKEN, HOUR_MS // 3):
+            self.call("lease_take", [LEASE, TAKEN], self.model.holder, FOREVER_MS, HOUR_MS, "1")
+            assert self.client.pttl(TAKEN) > HOUR_MS // 2
 
     @rule(holder=HOLDERS)
     def release(self, holder: str) -> None:
@@ -76,7 +100,7 @@ class StoreMachine(ScriptMachine):
     def lease_of_one_before_the_clock_went_back(self) -> None:
         if self.model.holder:
             self.client.pexpire(LEASE, 100 * FOREVER_MS)
-            self.call("lease_take", [LEASE], "other/1@600000", FOREVER_MS)
+            self.call("lease_take", [LEASE, TAKEN], "other/1@600000", FOREVER_MS, HOUR_MS, "")
             assert self.client.pttl(LEASE) <= FOREVER_MS
 
     # --- members ------------------------------------------------------------------------------------
@@ -122,10 +146,11 @@ class StoreMachine(ScriptMachine):
         due=st.sampled_from(["", 9]),
         tells=st.booleans(),
         unindexed=st.sampled_from(["", "f:1", "f:2", "f:3"]),
+        holder=st.just("") | HOLDERS,
     )
-    def replace(self, record: str, late: bool, due: str | int, tells: bool, unindexed: str) -> None:
+    def replace(self, record: str, late: bool, due: str | int, tells: bool, unindexed: str, holder: str) -> None:
         revision, _ = self.model.records.get(record, (0, b""))
-        names = [record, DUE, OWN, ALL]
+        names = [record, DUE, OWN, ALL, LEASE, TAKEN]
         more = [1, "U", unindexed] if unindexed else [0]
         if unindexed:
             names.append(INDEX)
@@ -133,9 +158,14 @@ class StoreMachine(ScriptMachine):
         event = b"event %d" % self.count
         told = [1, b"e" * 16, event, 0] if tells else [0]
         asked = revision + 1 if late else revision
-        answer = self.call("record_replace", names, asked, event, FOREVER_MS, due, record, *told, *more)
-        assert answer == int(not late and record in self.model.records)
-        if answer:
+        words = (asked, event, FOREVER_MS, due, record, holder, *told, *more)
+        is_lost = holder and holder != (self.model.holder or self.model.last_holder)
+        try:
+            answer = self.call("record_replace", names, *words)
+        except redis.ResponseError as error:
+            answer = str(error).partition(" ")[0]
+        assert answer == ("FENCED" if is_lost else int(not late and record in self.model.records))
+        if answer == 1:
             self.model.records[record] = (revision + 1, event)
             self.model.due.pop(record, None)
             if due:
@@ -309,6 +339,7 @@ class StoreMachine(ScriptMachine):
     def is_as_the_model(self) -> None:
         model = self.model
         assert (self.client.get(LEASE) or b"").decode() == model.holder
+        assert (self.client.get(TAKEN) or b"").decode() == model.last_holder
         for record in ("r:1", "r:2"):
             found = self.client.hmget(record, "r", "d")
             revision, document = model.records.get(record, (None, None))
@@ -339,7 +370,12 @@ def test_scripts_do_what_the_model_does(kind: str, tmp_path: Path) -> None:
         ("look", "if after(trimmed, position) then", "if false then"),
         ("record_replace", "~= revision then return 0", "~= revision then redis.call('PING')"),
         ("record_replace", "changes(true)", "changes(false)"),
+        ("record_replace", "if holder ~= '' and", "if false and"),
+        ("record_replace", "is_held(lease, taken, holder)", "(redis.call('GET', lease) == holder)"),
         ("lease_take", "if longest and", "if false and"),
+        ("lease_take", "if again == '1' and", "if false and"),
+        ("lease_take", "not is_held(lease, taken, holder)", "not present"),
+        ("lease_take", "< known / 2", "< 0"),
         ("emit", "since == '' or not", "since == '' and not"),
         ("emit", "ids[entry[2][2]] = true", "ids[entry[2][2]] = nil"),
         ("outbox_take", "(at or '0') ~= start then", "false then"),

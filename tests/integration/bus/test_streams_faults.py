@@ -320,6 +320,37 @@ async def test_a_lease_is_not_trusted_when_the_server_is_away(server: RedisServe
             await lane.confirm()
 
 
+async def test_a_lease_that_ran_out_stays_with_its_holder_if_nobody_else_has_had_it(server: RedisServer) -> None:
+    async with bus_on(server) as bus, bus.leases.hold("x", wait_seconds=1) as lease:
+        await anyio.to_thread.run_sync(server.kill)
+        await anyio.sleep(1.5)
+        await anyio.to_thread.run_sync(server.start)
+        with anyio.fail_after(5):
+            await lease.confirm()
+        assert await bus.leases.held(["x"]) == [True]
+
+
+@pytest.mark.parametrize("forgotten", [False, True])
+async def test_a_lease_that_somebody_else_may_have_had_meanwhile_is_lost(
+    server: RedisServer, *, forgotten: bool
+) -> None:
+    """It is free again, but what it stood for has been in other hands."""
+    async with bus_on(server, "a") as one, bus_on(server, "b") as two:
+        async with one.leases.hold("x", wait_seconds=1) as lease:
+            with redis.Redis(port=server.port) as client:
+                client.delete(keys.lease("x"))
+                if forgotten:
+                    client.delete(keys.lease_taken("x"))
+                else:
+                    async with two.leases.hold("x", wait_seconds=1):
+                        pass
+            with anyio.fail_after(5):
+                await lease.wait_lost()
+            with pytest.raises(FencedError):
+                await lease.confirm()
+        assert await two.leases.held(["x"]) == [False]
+
+
 async def test_an_idle_bus_asks_little(server: RedisServer) -> None:
     async with bus_on(server) as bus:
         lane = await take(bus)

@@ -9,6 +9,7 @@ import pytest
 from harness.tus import Collection
 from harness.world import open_world
 
+from bus.contract import Lease
 from gateway.uploads.sessions import Known, Sessions
 
 pytestmark = pytest.mark.anyio
@@ -35,7 +36,7 @@ async def test_what_is_taken_again_is_given_back_whatever_happens(
         monkeypatch.setattr(kept, "close", closing)
         sliding = anyio.Event()
 
-        async def fail(sessions: Sessions, known: Known) -> Known:
+        async def fail(sessions: Sessions, known: Known, lease: Lease) -> Known:
             sliding.set()
             if cancelled:
                 await anyio.sleep_forever()

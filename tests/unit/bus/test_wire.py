@@ -91,6 +91,16 @@ def test_what_the_hearer_refuses_ends_the_connection(end: End) -> None:
     assert [type(error) for error in end.lost] == [exceptions.ReadOnlyError]
 
 
+def test_nothing_is_heard_or_said_after_the_end(end: End) -> None:
+    end.wire.data_received(b"+OK\r\nnonsense\r\n")
+    end.wire.data_received(b"+late\r\n")
+    end.wire.write(b"x")
+    end.wire.connection_lost(None)
+    assert end.heard == [b"OK"]
+    assert end.transport.written == []
+    assert [type(error) for error in end.lost] == [exceptions.InvalidResponse]
+
+
 @pytest.mark.anyio
 async def test_what_nobody_hears_stays_with_redis() -> None:
     transport = Transport()
@@ -119,9 +129,11 @@ def test_its_end_is_told(end: End) -> None:
     end.transport.closing = True
     end.wire.connection_lost(None)
     end.wire.write(b"y")
-    end.wire.connection_lost(OSError("reset"))
+    end.wire.connection_lost(OSError("reset"))  # told once
     assert end.transport.written == [b"x"]
-    assert [str(error) for error in end.lost] == [
-        "the connection was closed: by the server",
-        "the connection was closed: reset",
-    ]
+    assert [str(error) for error in end.lost] == ["the connection was closed: by the server"]
+
+
+def test_why_it_ended_is_told(end: End) -> None:
+    end.wire.connection_lost(OSError("reset"))
+    assert [str(error) for error in end.lost] == ["the connection was closed: reset"]
