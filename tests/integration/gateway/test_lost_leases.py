@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import anyio
 import pytest
@@ -17,8 +18,10 @@ from harness.world import World
 from backends.mounted.appending import MountedStaging
 from bus.memory.leases import MemoryLease
 from domain.errors import FencedError
+from domain.ids import VolumeName
 from gateway.protocol.checksum import parse_checksum
 from gateway.protocol.tus import Accept
+from gateway.uploads.sessions import Known, Sessions
 
 pytestmark = [pytest.mark.anyio, pytest.mark.folder]
 
@@ -167,3 +170,45 @@ async def test_who_lost_an_upload_stops_at_once_though_nobody_asks_for_it(
     async with sending(files, "PATCH", url, size, 500, **BODY, Upload_Offset="0") as old:
         lost.set()
         assert is_told_to_try_again(await old.answer(patience=5))
+
+
+@pytest.mark.parametrize(("floor", "late"), [(None, True), (2, False), (5, False)])
+async def test_who_lost_an_upload_while_taking_it_changes_nothing(
+    world: World, files: Collection, losing: Losing, monkeypatch: pytest.MonkeyPatch, floor: int | None, late: bool
+) -> None:
+    """It was to be kept for longer, or what had not been compared was to be dropped."""
+    url = await files.begin(SIZE)
+    session, uploads = url.rpartition("/")[2], world.gate.uploads
+    assert (await files.patch(url, 0, b"abcde")).status == 204
+    await uploads.opened.let_go(session)
+    known = await uploads.sessions.require(session)
+    expires = known.session.expires - 0.5 * uploads.sessions.open_seconds * late
+    before = await uploads.sessions.replace(known, replace(known.session, floor=floor, expires=expires))
+    assert before is not None
+    require = Sessions.require
+
+    async def required(sessions: Sessions, session_id: str, volume: VolumeName | None = None) -> Known:
+        found = await require(sessions, session_id, volume)
+        await losing.lose(session)
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Sessions, "require", required)
+        answer = await files.head(url)
+    assert answer.status == 423
+    assert await uploads.sessions.load(session) == before
+    assert staged(world, session) == b"abcde"
+
+
+async def test_who_lost_an_upload_does_not_keep_it(world: World, files: Collection, losing: Losing) -> None:
+    url = await files.begin(SIZE)
+    session, uploads = url.rpartition("/")[2], world.gate.uploads
+
+    async def keep_late() -> None:
+        async with uploads.opened.use(session) as opened:
+            opened.known = replace(opened.known, session=replace(opened.session, expires=uploads.sessions.now))
+            await losing.lose(session)
+            await opened.keep(uploads.sessions)
+
+    with pytest.raises(FencedError):
+        await keep_late()
