@@ -28,7 +28,10 @@ from harness.processes import FOLDER, Answer, Site, ask, open_site, until
 SEEDS = range(int(os.environ.get("SEEDS", "1")))
 SECONDS = 60 * float(os.environ["MINUTES"]) if "MINUTES" in os.environ else 10.0
 WORKERS = 6
-FAULTS = ("kill_gateway", "kill_gateway", "freeze_gateway", "cut_redis", "restart_redis")
+FAULTS = (
+    *("kill_gateway", "kill_gateway", "freeze_gateway"),
+    *("cut_redis", "restart_redis", "freeze_redis", "hold_redis"),
+)
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,8 @@ def test_names_under_every_fault(seed: int, tmp_path: Path) -> None:
     with ExitStack() as stack:
         site = stack.enter_context(open_site(tmp_path))
         redis_way = stack.enter_context(open_cutter(site.server.port))
-        site.write_settings(bus__url=f"redis://127.0.0.1:{redis_way.port}/0", gateway__sweep_seconds=1.0)
+        site.write_settings(bus__url=f"redis://127.0.0.1:{redis_way.port}/0", bus__command_timeout_seconds=1.0)
+        site.write_settings(gateway__sweep_seconds=1.0)
         site.start("actor")
         faults = GatewayFaults(site, chance, redis_way)
         site.api.make_folder()

@@ -25,7 +25,10 @@ SECONDS = 60 * float(os.environ["MINUTES"]) if "MINUTES" in os.environ else 12.0
 UPLOADERS = 6
 #: Within what time an upload that was half finished is looked after.
 SWEPT_SECONDS = 30.0
-FAULTS = ("kill_gateway", "kill_gateway", "freeze_gateway", "cut", "cut", "cut_redis", "restart_redis")
+FAULTS = (
+    *("kill_gateway", "kill_gateway", "freeze_gateway", "cut", "cut"),
+    *("cut_redis", "restart_redis", "freeze_redis", "hold_redis"),
+)
 
 
 @pytest.mark.timeout(240 + SECONDS)
@@ -37,7 +40,7 @@ def test_uploads_under_every_fault(seed: int, tmp_path: Path) -> None:
         way = stack.enter_context(open_cutter(site.api.client_port))
         redis_way = stack.enter_context(open_cutter(site.server.port))
         site.write_settings(bus__url=f"redis://127.0.0.1:{redis_way.port}/0", gateway__sweep_seconds=1.0)
-        site.write_settings(gateway__resumable_uploads=True)
+        site.write_settings(gateway__resumable_uploads=True, bus__command_timeout_seconds=1.0)
         site.start("actor")
         faults = GatewayFaults(site, chance, redis_way, way)
         site.api.make_folder()

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from signal import SIGCONT, SIGSTOP
 
 import redis
 from harness.faketime import FakeClock
@@ -132,6 +133,15 @@ class RedisServer:
         self._process.kill()
         self._process.wait()
         self._process = None
+
+    def freeze(self, seconds: float) -> None:
+        """Have it stand still; what is sent to it meanwhile waits in its sockets, and is done then."""
+        assert self._process is not None
+        self._process.send_signal(SIGSTOP)
+        try:
+            time.sleep(seconds)
+        finally:
+            self._process.send_signal(SIGCONT)
 
     def truncate(self, count: int) -> None:
         """Cut the last bytes off what a killed server has written."""

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from signal import SIGCONT, SIGSTOP
 
-from harness.cutter import Cutter
+from harness.cutter import ANSWERED, Cutter
 from harness.processes import Role, Site
 
 
@@ -50,6 +50,16 @@ class GatewayFaults:
 
     def cut_redis(self) -> None:
         self._redis_way.cut_after(self._chance.randrange(1 << 14))
+
+    def freeze_redis(self) -> None:
+        """Mostly for longer than anybody waits for an answer: what was given up is done all the same, and late."""
+        self._site.server.freeze(self._chance.uniform(0.5, 2.5))
+
+    def hold_redis(self) -> None:
+        """Have it do what it is told, and nobody hear of that."""
+        self._redis_way.hold(ANSWERED)
+        time.sleep(self._chance.uniform(0.5, 2.5))
+        self._redis_way.hold()
 
     def restart_redis(self) -> None:
         self._site.server.kill()
