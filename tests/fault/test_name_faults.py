@@ -144,7 +144,7 @@ def test_names_under_every_fault(seed: int, tmp_path: Path) -> None:
         site.api.make_folder()
         workers = [Worker(number, site, random.Random(chance.random())) for number in range(WORKERS)]
         runs = [worker.run for worker in workers]
-        harm_while(runs, lambda: faults.do(chance.choice(FAULTS)), SECONDS, chance)
+        harm_while(runs, faults.one_of(FAULTS), SECONDS, chance)
         things = [thing for worker in workers for thing in worker.things]
         with suppress(AssertionError):
             until(lambda: not list(violations(site, things)), "all is told", 30)

@@ -48,7 +48,7 @@ def test_uploads_under_every_fault(seed: int, tmp_path: Path) -> None:
         workers = [
             Uploader(number, api, uploads, random.Random(chance.random())).run for number in range(UPLOADERS)
         ]
-        harm_while(workers, lambda: faults.do(chance.choice(FAULTS)), SECONDS, chance)
+        harm_while(workers, faults.one_of(FAULTS), SECONDS, chance)
         settled(site, uploads)
         wrong = [*uploads.wrong, *violations(site, uploads)]
         assert wrong == [], f"{dict(faults.done)}, repeated after {dict(uploads.repeated)}"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
+from collections.abc import Callable, Sequence
+from itertools import chain, count
 from signal import SIGCONT, SIGSTOP
 
 from harness.cutter import ANSWERED, Cutter
@@ -27,8 +29,12 @@ class GatewayFaults:
         self._gateways: list[Role] = [site.start("gateway"), site.start("gateway")]
         self.done: Counter[str] = Counter()
 
-    def do(self, name: str) -> None:
-        """Do one of what follows."""
+    def one_of(self, names: Sequence[str]) -> Callable[[], None]:
+        """What does one of what follows at each call: in a random order, and all of them before any comes again."""
+        order = chain.from_iterable(self._chance.sample(names, len(names)) for _ in count())
+        return lambda: self._do(next(order))
+
+    def _do(self, name: str) -> None:
         self.done[name] += 1
         getattr(self, name)()
 
