@@ -155,16 +155,19 @@ class OpenUploads:
             volume: as `Sessions.load` has it.
 
         Raises:
-            LockedError: it did not let go in time.
+            LockedError: it did not let go in time, or has taken the upload over meanwhile.
             NotFoundError (subject upload), GoneError: it is not there.
         """
-        opened = await self._resume(session_id) or await self._open(session_id, volume)
         try:
-            yield opened
-        except BaseException:
-            await self._close(opened)
-            raise
-        await self._put_back(opened)
+            opened = await self._resume(session_id) or await self._open(session_id, volume)
+            try:
+                yield opened
+            except BaseException:
+                await self._close(opened)
+                raise
+            await self._put_back(opened)
+        except FencedError as error:
+            raise taken_over() from error
 
     @asynccontextmanager
     async def hold(self, session_id: str) -> AsyncIterator[Lease]:

@@ -206,6 +206,8 @@ class Parts:
                 await lease.confirm()
                 await watch.look()
                 piece = await handle.read(staging.offset - begin, _COPY_BYTES)
+                if not piece:
+                    raise LockedError("a part lost bytes while it was copied", subject=Subject.UPLOAD)
                 await staging.append([piece])
             return end
         finally:

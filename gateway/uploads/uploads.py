@@ -13,7 +13,7 @@ from loguru import logger
 from backends.contract import FileAccess, Volume
 from bus.contract import Bus
 from bus.relay import Relays
-from domain.errors import FencedError, GoneError, LockedError, NotFoundError, PenstockError, Subject
+from domain.errors import GoneError, LockedError, NotFoundError, PenstockError, Subject
 from domain.ids import VFolderId, VolumeName
 from domain.paths import RelativePath
 from gateway.archive.unpack import UnpackLimits
@@ -31,7 +31,7 @@ from gateway.uploads.copying import Copier
 from gateway.uploads.digesting import Digests
 from gateway.uploads.finishing import Finisher
 from gateway.uploads.growing import Reservations
-from gateway.uploads.opened import OpenUpload, OpenUploads, taken_over
+from gateway.uploads.opened import OpenUpload, OpenUploads
 from gateway.uploads.parts import Parts
 from gateway.uploads.places import volume_of
 from gateway.uploads.placing import Placer
@@ -143,19 +143,16 @@ class Uploads:
             LockedError: another writer did not let go in time, or has taken it over meanwhile.
         """
         volume = volume_of(self._volumes, claims.volume).name
-        try:
-            async with AsyncExitStack() as stack:
-                try:
-                    opened = await stack.enter_async_context(self.opened.use(session_id, volume))
-                except NotFoundError as error:
-                    if isinstance(error, GoneError):
-                        raise
-                    await self._recover(claims, session_id)
-                    opened = await stack.enter_async_context(self.opened.use(session_id, volume))
-                self.beginner.check_claims(claims, opened.session)
-                yield opened
-        except FencedError as error:
-            raise taken_over() from error
+        async with AsyncExitStack() as stack:
+            try:
+                opened = await stack.enter_async_context(self.opened.use(session_id, volume))
+            except NotFoundError as error:
+                if isinstance(error, GoneError):
+                    raise
+                await self._recover(claims, session_id)
+                opened = await stack.enter_async_context(self.opened.use(session_id, volume))
+            self.beginner.check_claims(claims, opened.session)
+            yield opened
 
     async def expected(
         self, claims: UploadClaims | CollectionClaims, session_id: str, size: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -107,6 +108,23 @@ async def test_a_whole_that_is_dropped_is_put_together_no_further(
     assert not (world.folder / "whole").exists()
     assert len(list((world.folder / ".upload").iterdir())) == 2
     assert (await files.head(waiting.parts[1])).headers["Upload-Offset"] == str(len(PART))
+
+
+async def test_a_part_that_loses_bytes_while_it_is_copied_holds_up_nobody(
+    world: World, files: Collection, copying: Copying
+) -> None:
+    """Whoever mounts the folder can do that."""
+    waiting = await Waiting.open(files)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(waiting.complete)
+        await world.settled(lambda: copying.steps)
+        os.truncate(world.folder / ".upload" / waiting.parts[0].rpartition("/")[2], 20)
+        copying.free.set()
+        with anyio.fail_after(10):
+            await world.settled(lambda: waiting.answers)
+    assert [answer.status for answer in waiting.answers] == [204], "the other part is there"
+    assert "Upload-Offset" not in (await files.head(waiting.whole)).headers
+    assert not (world.folder / "whole").exists()
 
 
 async def test_who_begins_a_whole_that_somebody_puts_together_does_not_drop_it(

@@ -17,7 +17,7 @@ from harness.world import World
 
 from backends.mounted.appending import MountedStaging
 from bus.memory.leases import MemoryLease
-from domain.errors import FencedError
+from domain.errors import LockedError
 from domain.ids import VolumeName
 from gateway.protocol.checksum import parse_checksum
 from gateway.protocol.tus import Accept
@@ -125,7 +125,7 @@ async def test_who_lost_an_upload_before_its_first_byte_records_nothing_of_it(
             assert (await files.patch(url, 0, b"n" * 600)).status == 204
             await uploads.store(opened, Small(), Accept(0, SIZE, None if length else SIZE, known))
 
-    with pytest.raises(FencedError):
+    with pytest.raises(LockedError):
         await store_late()
     recorded = (await uploads.sessions.require(session)).session
     assert (recorded.floor, recorded.length) == (None, length)
@@ -210,5 +210,5 @@ async def test_who_lost_an_upload_does_not_keep_it(world: World, files: Collecti
             await losing.lose(session)
             await opened.keep(uploads.sessions)
 
-    with pytest.raises(FencedError):
+    with pytest.raises(LockedError):
         await keep_late()
