@@ -67,18 +67,20 @@ def violations(site: Site, uploads: Uploads) -> Iterator[str]:
     yield from site.fallen()
     files = files_below(site.folder)
     told = Counter(event.body["path"] for event in site.events("file.uploaded"))
-    meant = {upload.name: upload for upload in uploads.all}
+    told += Counter(event.body["path"] for event in site.events("archive.unpacked"))
+    meant = {name for upload in uploads.all for name in (upload.name, *upload.files)}
     for name in files.keys() | told.keys():
         if name not in meant and not name.startswith(".upload"):
             yield f"{name} is there, which nobody uploaded"
     for upload in uploads.all:
-        yield from _violations(upload, files.get(upload.name), told[upload.name])
+        for name, data in upload.files.items():
+            yield from _violations(upload, name, data, files.get(name), told[upload.name])
 
 
-def _violations(upload: Upload, found: bytes | None, told: int) -> Iterator[str]:
+def _violations(upload: Upload, name: str, data: bytes, found: bytes | None, told: int) -> Iterator[str]:
     if upload.is_there is not None and (found is not None) != upload.is_there:
-        yield f"{upload.name} was said {'' if upload.is_there else 'not '}to be there"
-    if found is not None and found != upload.data:
-        yield f"{upload.name} has {len(found)} bytes, which are not the {len(upload.data)} that were sent"
+        yield f"{name} was said {'' if upload.is_there else 'not '}to be there"
+    if found is not None and found != data:
+        yield f"{name} has {len(found)} bytes, which are not the {len(data)} that were sent"
     if told != (found is not None):
-        yield f"{upload.name} is {'' if found is not None else 'not '}there, and was told {told} times"
+        yield f"{name} is {'' if found is not None else 'not '}there, and was told {told} times"

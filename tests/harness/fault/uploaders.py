@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from harness.archives import tar_of
 from harness.fields import BODY, TUS, metadata
 from harness.interim import Interims
 from harness.processes import FOLDER, PATIENCE, Answer, Api
@@ -31,12 +32,22 @@ class WrongError(Exception):
 
 @dataclass
 class Upload:
-    """One file that was meant to be."""
+    """One file that was meant to be, or the files of an archive."""
 
+    #: Of the file, or of the directory the archive was to be unpacked in; in the events as well.
     name: str
     data: bytes
     #: Whether it was said to be there; None: whoever asked for it does not know.
     is_there: bool | None = None
+    #: Files that were to become of it; None: it is one.
+    members: Mapping[str, bytes] | None = None
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """What is to be there of it, by its place."""
+        if self.members is None:
+            return {self.name: self.data}
+        return {f"{self.name}/{name}": data for name, data in self.members.items()}
 
 
 @dataclass
@@ -69,6 +80,7 @@ class Uploader:
         kinds = (
             *(self._by_token, self._by_pieces, self._by_pieces, self._whole, self._in_parts, self._dropped),
             *(self._resumable, self._resumable, self._small, self._small),
+            *(self._deferred, self._unpacked),
         )
         try:
             self._token = str(self._manager("upload-below", relpath=".", owner=f"o{self._number}")["token"])
@@ -135,6 +147,29 @@ class Uploader:
         if self._create(upload, {"Upload-Concat": f"final;{' '.join(urls)}"}) is not None:
             upload.is_there = True
 
+    def _deferred(self) -> None:
+        """Of a length that is told with its last bytes."""
+        upload = self._new(self._chance.randrange(1, _LONGEST))
+        url = self._create(upload, {"Upload-Defer-Length": "1"})
+        if url is None:
+            return
+        most = self._chance.randrange(len(upload.data))
+        self._send(url, upload.data, checked=True, until=most)
+        self._send(url, upload.data, checked=True, acked=most, length=len(upload.data))
+        upload.is_there = True
+
+    def _unpacked(self) -> None:
+        """An archive, of which its files are wanted."""
+        sizes = [self._chance.choice((0, 1, 4096, 300_000)) for _ in range(self._chance.randrange(1, 20))]
+        members = {f"{number % 3}/{number}": self._chance.randbytes(size) for number, size in enumerate(sizes)}
+        upload = Upload(next(self._names), tar_of(members), members=members)
+        self._uploads.all.append(upload)
+        named = {"Upload-Metadata": metadata(filename=f"{upload.name}/all.tar", extract="1")}
+        url = self._create(None, {"Upload-Length": str(len(upload.data)), **named})
+        if url is not None:
+            self._send(url, upload.data, checked=True)
+            upload.is_there = True
+
     def _dropped(self) -> None:
         """An upload that is given up half-way."""
         upload = self._new(self._chance.randrange(2, _LONGEST))
@@ -182,8 +217,22 @@ class Uploader:
         answer = self._ask("POST", "/files", {**TUS, **fields, **named})
         return "/" + answer.headers["location"] if answer is not None and answer.status == 201 else None
 
-    def _send(self, url: str, data: bytes, *, checked: bool, acked: int = 0, until: int | None = None) -> None:
-        """Send what is missing up to a length, until all of it is said to be there."""
+    def _send(
+        self,
+        url: str,
+        data: bytes,
+        *,
+        checked: bool,
+        acked: int = 0,
+        until: int | None = None,
+        length: int | None = None,
+    ) -> None:
+        """Send what is missing up to a length, until all of it is said to be there.
+
+        Args:
+            length: of the whole, to be told with each request.
+        """
+        told = {} if length is None else {"Upload-Length": str(length)}
         end = len(data) if until is None else until
         for head in self._answers("HEAD", url, TUS):
             if head.status != 200:
@@ -193,7 +242,7 @@ class Uploader:
                 raise WrongError(f"{acked} bytes were acknowledged, {offset} are there")
             while offset < end:
                 piece = data[offset : min(offset + self._chance.choice((1, 1000, 70_000, 1 << 20, 4 << 20)), end)]
-                answer = self._patch(url, offset, piece, checked=checked)
+                answer = self._patch(url, offset, piece, checked=checked, told=told)
                 if answer is None:
                     break
                 offset = acked = offset + len(piece)
@@ -202,8 +251,10 @@ class Uploader:
             else:
                 return
 
-    def _patch(self, url: str, offset: int, piece: bytes, *, checked: bool) -> Answer | None:
-        fields = {**BODY, "Upload-Offset": str(offset)}
+    def _patch(
+        self, url: str, offset: int, piece: bytes, *, checked: bool, told: Mapping[str, str] | None = None
+    ) -> Answer | None:
+        fields = {**BODY, **(told or {}), "Upload-Offset": str(offset)}
         damaged = checked and self._chance.random() < 0.1
         if damaged or (checked and self._chance.random() < 0.5):
             digest = hashlib.sha256(piece + b"!" if damaged else piece).digest()
