@@ -63,6 +63,17 @@ def worker_of(site: Site) -> Role:
     return next(role for role in reversed(site.running) if role.name == "worker" and role.process.poll() is None)
 
 
+def sizes_below(folder: Path) -> dict[str, int]:
+    """Lengths of all files of a directory but those that are not at their places yet."""
+    found: dict[str, int] = {}
+    for directory, names, files in os.walk(folder):
+        names[:] = [name for name in names if not name.startswith(".upload")]
+        for path in (Path(directory, name) for name in files):
+            with suppress(FileNotFoundError):
+                found[str(path.relative_to(folder))] = path.stat().st_size
+    return found
+
+
 def files_below(folder: Path) -> dict[str, bytes]:
     """All files of a directory, by their paths in it; what goes meanwhile is not there."""
     found: dict[str, bytes] = {}

@@ -30,6 +30,10 @@ class WrongError(Exception):
     """Something was answered that must not be."""
 
 
+class RefusedError(WrongError):
+    """There is no room."""
+
+
 @dataclass
 class Upload:
     """One file that was meant to be, or the files of an archive."""
@@ -77,17 +81,21 @@ class Uploader:
 
     def run(self, stop: threading.Event) -> None:
         """Upload until it is over; what was begun is brought to its end."""
+        try:
+            self._token = str(self._manager("upload-below", relpath=".", owner=f"o{self._number}")["token"])
+            while not stop.is_set():
+                self._live()
+        except Exception as error:  # noqa: BLE001  told with all that went wrong
+            self._uploads.wrong.append(f"uploader {self._number}: {type(error).__name__}: {error}")
+
+    def _live(self) -> None:
+        """One upload, in one way of many."""
         kinds = (
             *(self._by_token, self._by_pieces, self._by_pieces, self._whole, self._in_parts, self._dropped),
             *(self._resumable, self._resumable, self._small, self._small),
             *(self._deferred, self._unpacked),
         )
-        try:
-            self._token = str(self._manager("upload-below", relpath=".", owner=f"o{self._number}")["token"])
-            while not stop.is_set():
-                self._chance.choice(kinds)()
-        except Exception as error:  # noqa: BLE001  told with all that went wrong
-            self._uploads.wrong.append(f"uploader {self._number}: {type(error).__name__}: {error}")
+        self._chance.choice(kinds)()
 
     # --- ways to upload ---------------------------------------------------------------------------
 
@@ -235,6 +243,8 @@ class Uploader:
         told = {} if length is None else {"Upload-Length": str(length)}
         end = len(data) if until is None else until
         for head in self._answers("HEAD", url, TUS):
+            if head.status == 413:
+                raise RefusedError("HEAD: 413: all of it is there, and does not fit")
             if head.status != 200:
                 raise WrongError(f"HEAD of an upload: {head.status}")
             offset = int(head.headers["upload-offset"])
@@ -262,6 +272,8 @@ class Uploader:
         answer = self._ask("PATCH", url, fields, piece)
         if answer is None or (damaged and answer.status == 460):
             return None
+        if answer.status == 413:
+            raise RefusedError(f"PATCH: 413 {answer.body[:200]!r}")
         if answer.status != 204 or damaged:
             raise WrongError(f"PATCH: {answer.status} {answer.body[:200]!r}")
         return answer
@@ -317,6 +329,8 @@ class Uploader:
                 answer = None
             if answer is not None and answer.status == 200:
                 return dict(answer.json)
+            if answer is not None and answer.status == 413:
+                raise RefusedError(f"{route}: 413 {answer.body[:200]!r}")
             if answer is not None and answer.status not in _AGAIN:
                 raise WrongError(f"{route}: {answer.status} {answer.body[:200]!r}")
             time.sleep(0.05)

@@ -1,0 +1,82 @@
+"""Who uploads to a folder with too little room in a fault run: refused now and then, and making room again."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.fault.uploaders import RefusedError, Upload, Uploader, WrongError
+from harness.fields import TUS
+from harness.folders import sizes_below
+from harness.processes import FOLDER
+
+_PATIENCE_SECONDS = 60.0
+
+
+class LimitedUploader(Uploader):
+    """Uploads one file after the other, and removes some of them again."""
+
+    refused = 0
+
+    def _live(self) -> None:
+        before = len(self._uploads.all)
+        kinds = (self._by_pieces, self._by_pieces, self._deferred, self._small, self._in_parts, self._unpacked)
+        self._urls: list[str] = []
+        try:
+            self._chance.choice(kinds)()
+        except RefusedError:
+            self.refused += 1
+            for url in self._urls:
+                self._drop(url)
+        for upload in self._uploads.all[before:]:
+            if upload.is_there and self._chance.random() < 0.4:
+                self._remove(upload)
+
+    def _create(self, upload: Upload | None, fields: Mapping[str, str]) -> str | None:
+        url = super()._create(upload, fields)
+        self._urls += [url] if url is not None else []
+        return url
+
+    def _drop(self, url: str) -> None:
+        for answer in self._answers("DELETE", url, TUS):
+            if answer.status in (204, 404, 410):
+                return
+            raise WrongError(f"DELETE: {answer.status} {answer.body[:200]!r}")
+
+    def _remove(self, upload: Upload) -> None:
+        body = {"volume": self._api.volume, "vfid": FOLDER, "relpaths": [upload.name], "recursive": True}
+        give_up = time.monotonic() + _PATIENCE_SECONDS
+        while time.monotonic() < give_up:
+            try:
+                status = self._api.manager("POST", "/folder/file/delete", body).status
+            except (OSError, http.client.HTTPException):
+                status = 0
+            if status in (200, 204, 404):
+                upload.is_there = False
+                return
+            time.sleep(0.05)
+        raise WrongError(f"{upload.name} was not removed within {_PATIENCE_SECONDS:g} s")
+
+
+@dataclass
+class Watch:
+    """Looks again and again at how many bytes the files of a folder have."""
+
+    folder: Path
+    most: int = 0
+    looks: int = 0
+
+    def run(self, stop: threading.Event) -> None:
+        """Look until it is over; what changes meanwhile is not looked at."""
+        before = sizes_below(self.folder)
+        while not stop.is_set():
+            now = sizes_below(self.folder)
+            if now == before:
+                self.looks += 1
+                self.most = max(self.most, sum(now.values()))
+            before = now
+            time.sleep(0.005)
