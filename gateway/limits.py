@@ -6,7 +6,6 @@ such an event be late or lost with a connection, it is dropped by age.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from domain.events import (
     VFolderQuotaUpdated,
 )
 from domain.ids import QuotaScopeId, VolumeName
+from domain.recent import Recent
 from domain.registry import open_event
 from domain.usage import Quota
 
@@ -56,7 +56,7 @@ class Limits:
     def __init__(self, bus: Bus, volumes: Mapping[VolumeName, Volume]) -> None:
         self._bus = bus
         self._volumes = volumes
-        self._known: OrderedDict[Account, Standing] = OrderedDict()
+        self._known = Recent[Account, Standing](_ENTRIES)
         #: Grows with everything that was heard: what was looked up before may be past.
         self._heard_of = 0
 
@@ -70,14 +70,8 @@ class Limits:
         quota = await self._quota(account)
         found = Standing(quota, await account.limit_bytes(self._bus.catalogue, quota), now)
         if heard_of == self._heard_of:
-            self._keep(account, found)
+            self._known[account] = found
         return found
-
-    def _keep(self, account: Account, found: Standing) -> None:
-        self._known[account] = found
-        self._known.move_to_end(account)
-        if len(self._known) > _ENTRIES:
-            self._known.popitem(last=False)
 
     @contextmanager
     def changing(self, account: Account) -> Iterator[None]:

@@ -6,7 +6,6 @@ A peer is the address a connection comes from, or, behind a server we were told 
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from domain.errors import TooManyError
+from domain.recent import Recent
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -49,7 +49,8 @@ class Peers:
         self._most = most
         self._rate = rate
         self._clock = clock
-        self._peers: OrderedDict[str, _Peer] = OrderedDict()
+        #: The quietest are forgotten; one with running requests is met again at their end, and harmlessly.
+        self._peers = Recent[str, _Peer](_REMEMBERED)
 
     @property
     def are_limited(self) -> bool:
@@ -97,14 +98,8 @@ class Peers:
         peer = self._peers.get(name)
         if peer is None:
             peer = self._peers[name] = _Peer(0, self._burst, self._clock())
-            self._forget()
         self._peers.move_to_end(name)
         return peer
-
-    def _forget(self) -> None:
-        """Drop the quietest peers; one with running requests is met again at their end, and harmlessly."""
-        while len(self._peers) > _REMEMBERED:
-            self._peers.popitem(last=False)
 
 
 def limit_peers(peers: Peers, trusted: Sequence[Network], open_paths: frozenset[str]) -> Middleware:

@@ -6,7 +6,6 @@ A token names one operation on one path of one folder. It is all a client needs,
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypeVar
 
@@ -16,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from domain.errors import ForbiddenError, TooLargeError, UnauthenticatedError
 from domain.ids import VFolderId
 from domain.permissions import Permission
+from domain.recent import Recent
 from gateway.keys import Keyring
 from gateway.validation import told
 
@@ -162,7 +162,7 @@ class Tokens:
         self._valid_seconds = valid_seconds
         self._skew_seconds = skew_seconds
         #: Tokens whose signature was found good: a client that sends many requests sends one token.
-        self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._known = Recent[str, _Known](_REMEMBERED)
 
     def expiry(self) -> int:
         """`exp` of a token made now."""
@@ -226,11 +226,8 @@ class Tokens:
             raise ForbiddenError(message, field="permission")
 
     def _remember(self, token: str, known: _Known) -> None:
-        if len(token) > _REMEMBERED_BYTES:
-            return
-        self._known[token] = known
-        while len(self._known) > _REMEMBERED:
-            self._known.popitem(last=False)
+        if len(token) <= _REMEMBERED_BYTES:
+            self._known[token] = known
 
     def _verified(self, token: str) -> dict[str, Any]:
         if len(token) > MAX_TOKEN_BYTES:

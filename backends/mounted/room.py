@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from typing import Final
 
 from backends.mounted.beneath import Beneath
@@ -11,6 +10,7 @@ from backends.mounted.errors import translated
 from backends.mounted.staging import check_room
 from domain.errors import Subject
 from domain.ids import VFolderId
+from domain.recent import Recent
 
 #: So much is not used up by files of this length while it is relied on, in bytes.
 _PLENTY: Final = 1 << 30
@@ -29,7 +29,7 @@ class Room:
 
     def __init__(self) -> None:
         #: Until when there is plenty, by folders (monotonic, in seconds); the one looked at last comes last.
-        self._plenty_until: OrderedDict[VFolderId, float] = OrderedDict()
+        self._plenty_until = Recent[VFolderId, float](_REMEMBERED)
 
     def surely_holds(self, folder: VFolderId, length: int) -> bool:
         """Whether there was much more than that."""
@@ -40,6 +40,3 @@ class Room:
         with translated("", Subject.UPLOAD):
             if check_room(root, length) >= _PLENTY:
                 self._plenty_until[folder] = time.monotonic() + _RELIED_ON_SECONDS
-                self._plenty_until.move_to_end(folder)
-        while len(self._plenty_until) > _REMEMBERED:
-            self._plenty_until.popitem(last=False)

@@ -12,6 +12,7 @@ from itertools import accumulate
 from typing import Final, Protocol, TypeAlias
 
 from backends.buffers import Piece
+from domain.recent import Recent
 from gateway.archive.blocks import Blocks, Watch
 from gateway.archive.contents import Contents
 from gateway.archive.crew import Crew
@@ -54,7 +55,7 @@ class Checksums:
     """CRC-32 of files of one volume, remembered by what tells a file's bytes from others."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[_Key, int] = OrderedDict()
+        self._known = Recent[_Key, int](_REMEMBERED)
         #: Large files, while only some of each was read.
         self._begun: OrderedDict[_Key, Blocks] = OrderedDict()
         self._blocks = 0
@@ -67,8 +68,6 @@ class Checksums:
         """Remember one."""
         key = _key(member)
         self._known[key] = crc
-        if len(self._known) > _REMEMBERED:
-            self._known.popitem(last=False)
         if (begun := self._begun.pop(key, None)) is not None:
             self._blocks -= begun.count
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,6 +12,7 @@ from backends.powers import ReadsAtOnce
 from domain.errors import PenstockError
 from domain.foreign_names import read_path
 from domain.paths import RelativePath
+from domain.recent import Recent
 from domain.spans import NoSpans
 from gateway.download import Planned
 from gateway.express.answer import admitted, head, written
@@ -61,7 +61,7 @@ class ExpressDownloads:
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
-        self._sources: OrderedDict[str, _Source] = OrderedDict()
+        self._sources = Recent[str, _Source](_REMEMBERED)
 
     @classmethod
     def offered(cls, gate: Gate) -> ExpressDownloads | None:
@@ -119,6 +119,4 @@ class ExpressDownloads:
         path = read_path(claims.relpath)
         fields = written({**offered(path.name), "Server": server_name(self._gate.version)})
         source = self._sources[target] = _Source(claims, files, path, fields)
-        while len(self._sources) > _REMEMBERED:
-            self._sources.popitem(last=False)
         return source

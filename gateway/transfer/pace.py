@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections import OrderedDict
 from typing import Final
 
 import anyio
+
+from domain.recent import Recent
 
 #: Paces remembered at most.
 _REMEMBERED: Final = 2000
@@ -49,7 +50,7 @@ class Paces:
     """Paces by what tokens say: a signature can be written in several ways, what is signed in one only."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[bytes, Pace] = OrderedDict()
+        self._known = Recent[bytes, Pace](_REMEMBERED)
 
     def of(self, token: str, rate: int | None) -> Pace:
         """The pace of a good token; the same for all requests with it."""
@@ -58,6 +59,4 @@ class Paces:
         key = hashlib.sha256(token.rpartition(".")[0].encode()).digest()
         pace = self._known.setdefault(key, Pace(rate))
         self._known.move_to_end(key)
-        while len(self._known) > _REMEMBERED:
-            self._known.popitem(last=False)
         return pace

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
@@ -14,6 +13,7 @@ from domain.catalogue import Unindex
 from domain.errors import NotFoundError, PenstockError
 from domain.ids import VFolderId, VolumeName
 from domain.paths import ROOT
+from domain.recent import Recent
 from gateway.uploads.reserved import counted_out
 from gateway.uploads.session import UploadSession, UploadState
 from gateway.uploads.sessions import Sessions
@@ -36,7 +36,7 @@ class Abandoned:
         self._catalogue = catalogue
         self._volumes = volumes
         #: When indexes were looked through last, in monotonic seconds.
-        self._looked: OrderedDict[str, float] = OrderedDict()
+        self._looked = Recent[str, float](_REMEMBERED)
 
     async def give_back(self, index: str) -> bool:
         """Count those uploads of an index no more whose folders are gone; tells whether there were any.
@@ -59,9 +59,6 @@ class Abandoned:
         if now - self._looked.get(index, -_AGAIN_SECONDS) < _AGAIN_SECONDS:
             return False
         self._looked[index] = now
-        self._looked.move_to_end(index)
-        if len(self._looked) > _REMEMBERED:
-            self._looked.popitem(last=False)
         return True
 
     async def _looked_at(self, index: str, member: str, folders: dict[tuple[VolumeName, VFolderId], bool]) -> bool:

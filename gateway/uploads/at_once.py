@@ -12,7 +12,6 @@ done first where it matters.
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -35,6 +34,7 @@ from domain.errors import (
     Subject,
 )
 from domain.ids import VolumeName
+from domain.recent import Recent
 from gateway.uploads.placing import Placer
 from gateway.uploads.session import UploadSession, UploadState
 from gateway.uploads.sessions import UNRECORDED, Known, Sessions
@@ -83,7 +83,7 @@ class AtOnce:
         self._clock = clock
         self._patience = patience_seconds
         #: Those that were to be put at their places, whatever came of it: it is not tried again.
-        self._claimed: OrderedDict[str, None] = OrderedDict()
+        self._claimed = Recent[str, None](_REMEMBERED)
 
     def takes(self, session: UploadSession) -> bool:
         """Whether an upload that is to begin may come like this."""
@@ -155,8 +155,6 @@ class AtOnce:
             return None  # said again, in the right words, where it is done in the usual steps
         finally:
             self._claimed[expected.known.session.id] = None
-            while len(self._claimed) > _REMEMBERED:
-                self._claimed.popitem(last=False)
 
     def _claim(self, expected: Expected) -> bool:
         """Whether an upload is still as it was expected, as far as that is known here; from then on it is not."""

@@ -7,10 +7,10 @@ The state of an unfinished digest is kept by the gateway that stored the last by
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
 from typing import Final
 
 from backends.contract import Hasher, Staging
+from domain.recent import Recent
 
 #: Unfinished digests remembered at most.
 _REMEMBERED: Final = 10_000
@@ -21,7 +21,7 @@ class Digests:
 
     def __init__(self, *, enabled: bool) -> None:
         self.enabled = enabled
-        self._known: OrderedDict[str, tuple[int, Hasher]] = OrderedDict()
+        self._known = Recent[str, tuple[int, Hasher]](_REMEMBERED)
 
     def resume(self, session_id: str, staging: Staging) -> Hasher | None:
         """Have the digest of an upload go on; None if the one there is has not seen all bytes so far."""
@@ -36,8 +36,5 @@ class Digests:
 
     def keep(self, session_id: str, offset: int, hasher: Hasher | None) -> None:
         """Remember a digest that has seen the first `offset` bytes."""
-        if hasher is None:
-            return
-        self._known[session_id] = (offset, hasher)
-        while len(self._known) > _REMEMBERED:
-            self._known.popitem(last=False)
+        if hasher is not None:
+            self._known[session_id] = (offset, hasher)

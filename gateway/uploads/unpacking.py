@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import secrets
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from backends.contract import Committed, FileAccess, ReadHandle, SmallFile, Stag
 from bus.contract import Bus
 from domain.errors import InvalidRequestError, NotFoundError, QuotaExceededError, TooLargeError
 from domain.paths import RelativePath
+from domain.recent import Recent
 from gateway.archive.crew import unpackers
 from gateway.archive.unpack import Item, ReadThrough, UnpackLimits, check, items
 from gateway.quotas import Quotas
@@ -67,7 +67,7 @@ class Unpacker:
         self._running: dict[str, anyio.Event] = {}
         #: What became of archives, until their records say so; by upload, when it was begun, for a token's may be
         #: begun anew when it is forgotten, and directory.
-        self._done: OrderedDict[tuple[str, float, RelativePath], Unpacked] = OrderedDict()
+        self._done = Recent[tuple[str, float, RelativePath], Unpacked](_REMEMBERED)
 
     async def unpack(self, session: UploadSession) -> Unpacked:
         """Unpack an upload into the directory it is meant for.
@@ -86,8 +86,6 @@ class Unpacker:
             done = self._done.get(known)
             if done is None:
                 done = self._done[known] = await self._unpack(session, directory)
-                if len(self._done) > _REMEMBERED:
-                    self._done.popitem(last=False)
             return done
 
     @asynccontextmanager

@@ -141,9 +141,7 @@ async def test_they_are_not_looked_for_all_the_time(world: World, monkeypatch: p
     for _ in range(5):
         assert await begin(world, FOLDER, 800) == 413
     assert len(looked) == 1
-    monkeypatch.setattr(abandoned, "_REMEMBERED", 0)
     monkeypatch.setattr(abandoned, "_AGAIN_SECONDS", 0)
     for _ in range(5):
         assert await begin(world, FOLDER, 800) == 413
     assert len(looked) == 6
-    assert not world.gate.quotas._abandoned._looked
