@@ -408,10 +408,11 @@ class Lease(Protocol):
     holder: str
 
     async def confirm(self) -> None:
-        """Return at once while the lease is surely ours; wait while that is unknown.
+        """Return at once while the lease is surely ours; wait for some time while that is unknown.
 
         Raises:
             FencedError: somebody else has it.
+            BusBrokenError: it stayed unknown.
         """
 
     async def wait_asked(self) -> None:

@@ -6,12 +6,13 @@ lease does, so a pause of this process is noticed here before somebody else can 
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Final
 
 import anyio
 
-from domain.errors import FencedError
+from domain.errors import BusBrokenError, FencedError
 
 #: Part of a lease's length during which its holder trusts it.
 _TRUST: Final = 0.7
@@ -47,15 +48,22 @@ class Trust:
         """Return when the lease is known to be gone."""
         await self._lost.wait()
 
-    async def confirm(self) -> None:
+    async def confirm(self, patience_seconds: float = math.inf) -> None:
         """Return while the lease is surely ours; wait while that is unknown.
 
         Raises:
             FencedError: the lease is gone.
+            BusBrokenError: it stayed unknown for so long.
         """
-        while True:
-            if self.is_lost:
-                raise FencedError(f"{self._what} has another owner")
-            if time.monotonic() < self._until:
-                return
-            await self._renewed.wait()
+        if self._is_sure():
+            return
+        with anyio.move_on_after(patience_seconds):
+            while not self._is_sure():
+                await self._renewed.wait()
+            return
+        raise BusBrokenError(f"Redis is away: nobody knows who has {self._what}")
+
+    def _is_sure(self) -> bool:
+        if self.is_lost:
+            raise FencedError(f"{self._what} has another owner")
+        return time.monotonic() < self._until

@@ -23,6 +23,8 @@ _LOOK_SECONDS: Final = 0.02
 #: For how long it is known at least who was the last to take a lease, in seconds. A holder that could not renew it
 #: for less, because Redis was away or it stood still itself, keeps it if nobody else has had it.
 _KNOWN_SECONDS: Final = 60.0
+#: How long who has a lease may be unknown to its holder, in seconds, before what it does with it is broken off.
+_UNKNOWN_SECONDS: Final = 30.0
 
 
 class StreamLeases:
@@ -137,8 +139,8 @@ class StreamLease:
         self.asked = anyio.Event()
 
     async def confirm(self) -> None:
-        """Return while the lease is surely ours."""
-        await self.trust.confirm()
+        """Return while the lease is surely ours; wait for some time while that is unknown."""
+        await self.trust.confirm(_UNKNOWN_SECONDS)
 
     async def wait_asked(self) -> None:
         """Return when somebody else waits for the lease."""

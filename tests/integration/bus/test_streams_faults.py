@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from bus.conformance.words import VOLUME, a_command, a_folder, an_upload, done
 from bus.contract import Bus, Delivery, Lane, Outcome, Verdict
 from bus.settings import BusSettings
-from bus.streams import keys, open_streams_bus
+from bus.streams import keys, leases, open_streams_bus
 from domain.catalogue import Put, UsageRecord, usage_record
 from domain.envelope import Failure, Reply
 from domain.errors import BusBrokenError, ErrorCode, FencedError, InvalidRequestError, Retry
@@ -328,6 +328,19 @@ async def test_a_lease_that_ran_out_stays_with_its_holder_if_nobody_else_has_had
         with anyio.fail_after(5):
             await lease.confirm()
         assert await bus.leases.held(["x"]) == [True]
+
+
+async def test_who_has_a_lease_is_not_waited_for_without_end(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "_UNKNOWN_SECONDS", 0.2)
+    async with bus_on(server) as bus, bus.leases.hold("x", wait_seconds=1) as lease:
+        await lease.confirm()
+        await anyio.to_thread.run_sync(server.kill)
+        await anyio.sleep(1.0)
+        with pytest.raises(BusBrokenError), anyio.fail_after(5):
+            await lease.confirm()
+        await anyio.to_thread.run_sync(server.start)
 
 
 @pytest.mark.parametrize("forgotten", [False, True])

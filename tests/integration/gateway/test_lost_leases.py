@@ -17,7 +17,7 @@ from harness.world import World
 
 from backends.mounted.appending import MountedStaging
 from bus.memory.leases import MemoryLease
-from domain.errors import LockedError
+from domain.errors import BusBrokenError, LockedError
 from domain.ids import VolumeName
 from gateway.protocol.checksum import parse_checksum
 from gateway.protocol.tus import Accept
@@ -212,3 +212,24 @@ async def test_who_lost_an_upload_does_not_keep_it(world: World, files: Collecti
 
     with pytest.raises(LockedError):
         await keep_late()
+
+
+@pytest.mark.parametrize("size", [SIZE, 1 << 20])
+async def test_who_is_not_told_whose_an_upload_is_may_come_again(
+    files: Collection, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """Redis is away for long; what was stored before stays."""
+
+    async def confirm(lease: MemoryLease) -> None:
+        raise BusBrokenError("nobody knows")
+
+    url = await files.begin(size)
+    async with sending(files, "PATCH", url, size, 500, **BODY, Upload_Offset="0") as old:
+        with monkeypatch.context() as patched:
+            patched.setattr(MemoryLease, "confirm", confirm)
+            old.send(b"x" * (size - 500))
+            answer = await old.answer(patience=5)
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+    offset = int((await files.head(url)).headers["Upload-Offset"])
+    assert 500 <= offset < size
+    assert (await files.patch(url, offset, b"x" * (size - offset))).status == 204
