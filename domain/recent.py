@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from contextlib import suppress
 from typing import TypeVar
 
 K = TypeVar("K")
@@ -12,7 +13,8 @@ V = TypeVar("V")
 class Recent(OrderedDict[K, V]):
     """A dictionary that forgets what was set, or moved to the end, longest ago.
 
-    Several threads may use one; what they set at the same time may push out more than has to go.
+    Several threads may use one: what is set again is never missing meanwhile. What they set at the same time may
+    push out more than has to go.
 
     Args:
         most: entries there are at most.
@@ -23,7 +25,8 @@ class Recent(OrderedDict[K, V]):
         self._most = most
 
     def __setitem__(self, key: K, value: V) -> None:
-        self.pop(key, None)
         super().__setitem__(key, value)
+        with suppress(KeyError):  # another thread has just pushed it out
+            self.move_to_end(key)
         if len(self) > self._most:
             self.popitem(last=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 
@@ -50,3 +51,21 @@ def test_several_threads_may_use_one() -> None:
             done.result()
     assert isinstance(recent, OrderedDict)
     assert len(recent) <= 3
+
+
+def test_what_is_set_again_is_never_missing() -> None:
+    recent, over = Recent[int, int](3), threading.Event()
+    recent[1] = 0
+
+    def set_again() -> None:
+        for step in range(300_000):
+            recent[1] = step
+        over.set()
+
+    with ThreadPoolExecutor(1) as threads:
+        setting = threads.submit(set_again)
+        missed = 0
+        while not over.is_set():
+            missed += 1 not in recent
+        setting.result()
+    assert not missed
