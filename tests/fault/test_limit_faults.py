@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import os
 import random
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import redis
-from harness.cutter import open_cutter
-from harness.fault.gateways import GatewayFaults
+from harness.fault.gateways import open_harmed
 from harness.fault.harm import harm_while
 from harness.fault.limited import LimitedUploader, Watch
 from harness.fault.uploaders import Uploads
 from harness.folders import sizes_below
-from harness.processes import FOLDER, Api, Site, open_site, until
+from harness.processes import FOLDER, Site, until
 
 SEEDS = range(int(os.environ.get("SEEDS", "1")))
 SECONDS = 60 * float(os.environ["MINUTES"]) if "MINUTES" in os.environ else 12.0
@@ -39,21 +37,14 @@ FAULTS = (
 @pytest.mark.parametrize("seed", SEEDS)
 def test_limits_under_every_fault(seed: int, tmp_path: Path) -> None:
     chance, uploads = random.Random(seed), Uploads()
-    with ExitStack() as stack:
-        site = stack.enter_context(open_site(tmp_path))
-        way = stack.enter_context(open_cutter(site.api.client_port))
-        redis_way = stack.enter_context(open_cutter(site.server.port))
-        site.write_settings(bus__url=f"redis://127.0.0.1:{redis_way.port}/0", bus__command_timeout_seconds=1.0)
-        site.write_settings(gateway__sweep_seconds=1.0, gateway__upload_seconds=UPLOAD_SECONDS)
-        site.write_settings(gateway__usage_max_age_seconds=COUNTED_SECONDS)
-        site.start("actor")
-        faults = GatewayFaults(site, chance, redis_way, way)
-        site.api.make_folder()
+    settings = {"gateway__upload_seconds": UPLOAD_SECONDS, "gateway__usage_max_age_seconds": COUNTED_SECONDS}
+    with open_harmed(tmp_path, chance, **settings) as harmed:
+        site, faults, watch = harmed.site, harmed.faults, Watch(harmed.site.folder)
         limited = site.api.manager("PUT", "/folder/quota", about(options={"limit_bytes": LIMIT_BYTES}))
         assert limited.status == 204, limited.body
-        api, watch = Api(way.port, site.api.manager_port), Watch(site.folder)
         workers = [
-            LimitedUploader(number, api, uploads, random.Random(chance.random())) for number in range(UPLOADERS)
+            LimitedUploader(number, harmed.api, uploads, random.Random(chance.random()))
+            for number in range(UPLOADERS)
         ]
         harm_while([watch.run, *(worker.run for worker in workers)], faults.one_of(FAULTS), SECONDS, chance)
         assert uploads.wrong == [], f"{dict(faults.done)}, repeated after {dict(uploads.repeated)}"

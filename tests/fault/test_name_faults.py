@@ -14,16 +14,15 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Set
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from harness.cutter import open_cutter
-from harness.fault.gateways import GatewayFaults
+from harness.fault.gateways import open_harmed
 from harness.fault.harm import harm_while
 from harness.fields import BODY, metadata
-from harness.processes import FOLDER, Answer, Site, ask, open_site, until
+from harness.processes import FOLDER, Answer, Site, ask, until
 
 SEEDS = range(int(os.environ.get("SEEDS", "1")))
 SECONDS = 60 * float(os.environ["MINUTES"]) if "MINUTES" in os.environ else 10.0
@@ -134,14 +133,8 @@ class Worker:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_names_under_every_fault(seed: int, tmp_path: Path) -> None:
     chance = random.Random(seed)
-    with ExitStack() as stack:
-        site = stack.enter_context(open_site(tmp_path))
-        redis_way = stack.enter_context(open_cutter(site.server.port))
-        site.write_settings(bus__url=f"redis://127.0.0.1:{redis_way.port}/0", bus__command_timeout_seconds=1.0)
-        site.write_settings(gateway__sweep_seconds=1.0)
-        site.start("actor")
-        faults = GatewayFaults(site, chance, redis_way)
-        site.api.make_folder()
+    with open_harmed(tmp_path, chance) as harmed:
+        site, faults = harmed.site, harmed.faults
         workers = [Worker(number, site, random.Random(chance.random())) for number in range(WORKERS)]
         runs = [worker.run for worker in workers]
         harm_while(runs, faults.one_of(FAULTS), SECONDS, chance)

@@ -9,16 +9,15 @@ import os
 import random
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from harness.cutter import open_cutter
-from harness.fault.gateways import GatewayFaults
+from harness.fault.gateways import open_harmed
 from harness.fault.harm import harm_while
 from harness.fault.uploaders import Upload, Uploader, Uploads
 from harness.folders import files_below
-from harness.processes import Api, Site, open_site, until
+from harness.processes import Site, until
 
 SEEDS = range(int(os.environ.get("SEEDS", "1")))
 SECONDS = 60 * float(os.environ["MINUTES"]) if "MINUTES" in os.environ else 12.0
@@ -35,18 +34,10 @@ FAULTS = (
 @pytest.mark.parametrize("seed", SEEDS)
 def test_uploads_under_every_fault(seed: int, tmp_path: Path) -> None:
     chance, uploads = random.Random(seed), Uploads()
-    with ExitStack() as stack:
-        site = stack.enter_context(open_site(tmp_path))
-        way = stack.enter_context(open_cutter(site.api.client_port))
-        redis_way = stack.enter_context(open_cutter(site.server.port))
-        site.write_settings(bus__url=f"redis://127.0.0.1:{redis_way.port}/0", gateway__sweep_seconds=1.0)
-        site.write_settings(gateway__resumable_uploads=True, bus__command_timeout_seconds=1.0)
-        site.start("actor")
-        faults = GatewayFaults(site, chance, redis_way, way)
-        site.api.make_folder()
-        api = Api(way.port, site.api.manager_port)
+    with open_harmed(tmp_path, chance, gateway__resumable_uploads=True) as harmed:
+        site, faults = harmed.site, harmed.faults
         workers = [
-            Uploader(number, api, uploads, random.Random(chance.random())).run for number in range(UPLOADERS)
+            Uploader(number, harmed.api, uploads, random.Random(chance.random())).run for number in range(UPLOADERS)
         ]
         harm_while(workers, faults.one_of(FAULTS), SECONDS, chance)
         settled(site, uploads)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import chain, count
+from pathlib import Path
 from signal import SIGCONT, SIGSTOP
 
-from harness.cutter import ANSWERED, Cutter
-from harness.processes import Role, Site
+from harness.cutter import ANSWERED, Cutter, open_cutter
+from harness.processes import Api, Role, Site, open_site
 
 
 class GatewayFaults:
@@ -18,10 +21,10 @@ class GatewayFaults:
 
     Args:
         redis_way: the way to Redis.
-        way: the way clients come by, where they come by one that can be cut.
+        way: the way by which clients may come.
     """
 
-    def __init__(self, site: Site, chance: random.Random, redis_way: Cutter, way: Cutter | None = None) -> None:
+    def __init__(self, site: Site, chance: random.Random, redis_way: Cutter, way: Cutter) -> None:
         self._site = site
         self._chance = chance
         self._way = way
@@ -51,7 +54,6 @@ class GatewayFaults:
         frozen.process.send_signal(SIGCONT)
 
     def cut(self) -> None:
-        assert self._way is not None, "clients come by a way that cannot be cut"
         self._way.cut_after(self._chance.randrange(1 << 21))
 
     def cut_redis(self) -> None:
@@ -71,3 +73,29 @@ class GatewayFaults:
         self._site.server.kill()
         time.sleep(self._chance.uniform(0, 0.5))
         self._site.server.start()
+
+
+@dataclass(frozen=True)
+class Harmed:
+    """Two gateways on one volume with a folder, and what is done to them."""
+
+    site: Site
+    faults: GatewayFaults
+    #: As the site's, by the way that can be cut.
+    api: Api
+
+
+@contextmanager
+def open_harmed(path: Path, chance: random.Random, **settings: object) -> Iterator[Harmed]:
+    """All of it, with an owner of the volume. Keys of `settings` are `section__key`."""
+    with (
+        open_site(path) as site,
+        open_cutter(site.api.client_port) as way,
+        open_cutter(site.server.port) as redis_way,
+    ):
+        site.write_settings(bus__url=f"redis://127.0.0.1:{redis_way.port}/0", bus__command_timeout_seconds=1.0)
+        site.write_settings(gateway__sweep_seconds=1.0, **settings)
+        site.start("actor")
+        faults = GatewayFaults(site, chance, redis_way, way)
+        site.api.make_folder()
+        yield Harmed(site, faults, Api(way.port, site.api.manager_port))

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import http.client
 import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.fault.uploaders import RefusedError, Upload, Uploader, WrongError
-from harness.fields import TUS
+from harness.fault.uploaders import RefusedError, Upload, Uploader
 from harness.folders import sizes_below
-from harness.processes import FOLDER
-
-_PATIENCE_SECONDS = 60.0
 
 
 class LimitedUploader(Uploader):
@@ -41,25 +36,9 @@ class LimitedUploader(Uploader):
         self._urls += [url] if url is not None else []
         return url
 
-    def _drop(self, url: str) -> None:
-        for answer in self._answers("DELETE", url, TUS):
-            if answer.status in (204, 404, 410):
-                return
-            raise WrongError(f"DELETE: {answer.status} {answer.body[:200]!r}")
-
     def _remove(self, upload: Upload) -> None:
-        body = {"volume": self._api.volume, "vfid": FOLDER, "relpaths": [upload.name], "recursive": True}
-        give_up = time.monotonic() + _PATIENCE_SECONDS
-        while time.monotonic() < give_up:
-            try:
-                status = self._api.manager("POST", "/folder/file/delete", body).status
-            except (OSError, http.client.HTTPException):
-                status = 0
-            if status in (200, 204, 404):
-                upload.is_there = False
-                return
-            time.sleep(0.05)
-        raise WrongError(f"{upload.name} was not removed within {_PATIENCE_SECONDS:g} s")
+        self._managed("delete", (200, 204, 404), relpaths=[upload.name], recursive=True)
+        upload.is_there = False
 
 
 @dataclass

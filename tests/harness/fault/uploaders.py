@@ -9,7 +9,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from harness.archives import tar_of
@@ -185,11 +185,8 @@ class Uploader:
         if url is None:
             return
         self._send(url, upload.data, checked=True, until=len(upload.data) // 2)
-        for answer in self._answers("DELETE", url, TUS):
-            if answer.status in (204, 404, 410):
-                upload.is_there = False
-                return
-            raise WrongError(f"DELETE: {answer.status} {answer.body[:200]!r}")
+        self._drop(url)
+        upload.is_there = False
 
     def _resumable(self) -> None:
         """As clients of the IETF's resumable uploads do: complete when they say so."""
@@ -278,6 +275,13 @@ class Uploader:
             raise WrongError(f"PATCH: {answer.status} {answer.body[:200]!r}")
         return answer
 
+    def _drop(self, url: str) -> None:
+        """Give an upload up, until it is said to be gone."""
+        for answer in self._answers("DELETE", url, TUS):
+            if answer.status in (204, 404, 410):
+                return
+            raise WrongError(f"DELETE: {answer.status} {answer.body[:200]!r}")
+
     def _append(self, url: str, data: bytes, acked: int) -> None:
         """Send what is missing, until the upload is said to be complete."""
         for head in self._answers("HEAD", url, {}):
@@ -320,6 +324,10 @@ class Uploader:
     # --- requests ---------------------------------------------------------------------------------
 
     def _manager(self, route: str, **fields: object) -> dict[str, object]:
+        return dict(self._managed(route, (200,), **fields).json)
+
+    def _managed(self, route: str, done: Collection[int], **fields: object) -> Answer:
+        """Ask as the manager does, until that is answered by one of these."""
         give_up = time.monotonic() + _PATIENCE_SECONDS
         while time.monotonic() < give_up:
             try:
@@ -327,8 +335,8 @@ class Uploader:
                 answer = self._api.manager("POST", f"/folder/file/{route}", body)
             except (OSError, http.client.HTTPException):
                 answer = None
-            if answer is not None and answer.status == 200:
-                return dict(answer.json)
+            if answer is not None and answer.status in done:
+                return answer
             if answer is not None and answer.status == 413:
                 raise RefusedError(f"{route}: 413 {answer.body[:200]!r}")
             if answer is not None and answer.status not in _AGAIN:
