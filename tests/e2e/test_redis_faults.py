@@ -53,6 +53,7 @@ def test_no_role_ends_and_nothing_is_lost(tmp_path: Path) -> None:
         until(lambda: "events are carried" in site.log("bridge"), "the bridge follows")
         words = ["archive", "--to", str(archive), "--config", str(site.config)]
         archiver = Forked("ops.cli", words, os.environ, tmp_path / "archive.log")
+        until((archive / "events").is_dir, "the archive follows")
         folders = []
         for number in range(ROUNDS):
             folders.append(f"{SCOPE}/aabb{number:04}-0000-4000-8000-000000000001")
