@@ -9,17 +9,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from backends.contract import Volume
 from bus.contract import Bus
 from bus.folder_pages import list_folders
+from bus.relay import Relays
+from bus.usage import ScopeUsage
 from domain.catalogue import (
     Change,
     Put,
+    UsageRecord,
     folder_member,
     folder_record,
-    measured_usage,
     scope_record,
     scopes_index,
     usage_record,
@@ -39,6 +42,7 @@ from domain.ids import QuotaScopeId, VFolderId, VolumeName
 from domain.messages import Event
 from domain.paths import ROOT
 from domain.projection import project
+from domain.usage import Usage
 from domain.view import View
 
 _PAGE: Final = 200
@@ -55,13 +59,14 @@ class Comparison:
     Args:
         view: what events tell; empty: they are not asked.
         dry_run: tell differences, change nothing.
-        count: count each folder's usage as well; takes as long as reading every directory does.
+        counting: count each folder's usage as well, which takes as long as reading every directory does; by these
+            the bus has what was told of before.
     """
 
     bus: Bus
     view: View
     dry_run: bool
-    count: bool
+    counting: Relays | None = None
 
     async def differences(self, volume: Volume) -> AsyncIterator[Row]:
         """Make the catalogue say what the volume holds."""
@@ -92,8 +97,8 @@ class Comparison:
             await self._bring_back(volume, folder)
             yield _row(volume.name, folder, "on the volume, but not in the catalogue", "added")
             usage = self.view.records.get(names[1])
-        if self.count:
-            async for found in self._usage(volume, folder, usage):
+        if self.counting is not None:
+            async for found in self._usage(volume, folder, self.counting, usage):
                 yield found
 
     async def _bring_back(self, volume: Volume, folder: VFolderId) -> None:
@@ -109,13 +114,24 @@ class Comparison:
                 await self._apply(change)
 
     async def _usage(
-        self, volume: Volume, folder: VFolderId, known: Mapping[str, str] | None
+        self, volume: Volume, folder: VFolderId, relays: Relays, fields: Mapping[str, str] | None
     ) -> AsyncIterator[Row]:
-        counted = await volume.usage(folder, staging=False)
-        now = self.bus.clock.now()
-        await self._apply(measured_usage(folder, volume.name, counted, now))
-        before = "unknown" if known is None else f"{known['file_bytes']} bytes in {known['files']} files"
-        after = f"{counted.file_bytes} bytes in {counted.files} files"
+        usage = Usage()
+
+        async def count(folder: VFolderId) -> Usage:
+            nonlocal usage
+            usage = await volume.usage(folder, staging=False)
+            return usage
+
+        if self.dry_run:
+            await count(folder)
+        else:
+            settle = partial(relays.settle, volume.name)
+            known = ScopeUsage(self.bus.catalogue, self.bus.clock, volume.name, count, 0.0, settle)
+            await known.measure(folder)
+        told = UsageRecord.parse(fields or {})
+        before = "unknown" if told is None else f"{told.file_bytes} bytes in {told.files} files"
+        after = f"{usage.file_bytes} bytes in {usage.files} files"
         if before != after:
             yield _row(volume.name, folder, f"usage is {after}; in the catalogue {before}", "corrected")
 

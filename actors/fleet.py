@@ -11,6 +11,7 @@ from anyio.abc import TaskGroup
 from loguru import logger
 
 from actors.assignment import assign
+from actors.counting import scope_usage
 from actors.handlers.effect import Ground
 from actors.janitor import Janitor
 from actors.jobs.contract import JobQueue
@@ -24,12 +25,10 @@ from actors.trimmer import Trimmer
 from actors.volume_actor import Listeners, Pace, Unknown, VolumeActor
 from actors.warden import Warden
 from backends.contract import Volume
-from backends.counting import counter
 from backends.powers import outboxes
 from bus.contract import Bus, Lane, Member
 from bus.relay import Relay
 from bus.settings import BusSettings
-from bus.usage import ScopeUsage
 from domain.envelope import Origin, wrap_event
 from domain.errors import BusError, PenstockError
 from domain.events import VolumeReleased, VolumeTaken
@@ -132,13 +131,6 @@ class Fleet:
         logger.info("own volume {} in epoch {}", volume.name, lane.epoch)
         self.observer.owns(volume.name, owned=True)
         janitor = Janitor(volume, self.jobs, self.bus, self.settings)
-        usage = ScopeUsage(
-            self.bus.catalogue,
-            self.bus.clock,
-            volume.name,
-            counter(volume),
-            self.settings.usage_max_age_seconds,
-        )
         outbox = outboxes({volume.name: volume}).get(volume.name)
         relay = None if outbox is None else Relay(volume.name, outbox, self.bus.outboxes)
         told_before = ToldBefore(relay, lane)
@@ -147,6 +139,7 @@ class Fleet:
         journal = Journal(volume, lane, self.bus.clock, self.bus_settings.remember_seconds, self.observer)
         await journal.reconcile()
         await self._tell(VolumeTaken(volume=volume.name, owner=self.bus.node, epoch=lane.epoch))
+        usage = scope_usage(volume, self.bus, self.settings.usage_max_age_seconds, told_before.settle)
         ground = Ground(volume, usage, self.bus.catalogue)
         policy = Policy(ground, lane, self.bus.clock, self.settings, self.observer, journal)
         pace = Pace(self.settings.parallel, self.bus_settings.batch, self.settings.drain_seconds, self.solo)
@@ -157,7 +150,7 @@ class Fleet:
                 if relay is not None:
                     beside.start_soon(relay.run)
                 beside.start_soon(janitor.run)
-                beside.start_soon(Warden(volume, self.bus, self.settings).run)
+                beside.start_soon(Warden(volume, self.bus, self.settings, told_before.settle).run)
                 beside.start_soon(Rounds(volume, self.bus, self.settings).run)
                 beside.start_soon(Trimmer(self.bus, volume.name, self.settings, self.observer).run)
                 kept = await actor.run(stop)

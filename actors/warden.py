@@ -13,12 +13,12 @@ from typing import Final, Self
 import anyio
 from loguru import logger
 
+from actors.counting import scope_usage
 from actors.settings import ActorSettings
 from backends.contract import Volume
-from backends.counting import counter
 from bus.accounts import Account, is_enforced
 from bus.contract import Bus
-from bus.usage import ScopeUsage
+from bus.usage import Settle
 from domain.catalogue import folder_quotas_index, scopes_index
 from domain.envelope import Origin, wrap_event
 from domain.errors import PenstockError
@@ -47,12 +47,12 @@ class _Level:
 class Warden:
     """Watches the accounts of one volume."""
 
-    def __init__(self, volume: Volume, bus: Bus, settings: ActorSettings) -> None:
+    def __init__(self, volume: Volume, bus: Bus, settings: ActorSettings, settle: Settle) -> None:
         self._volume = volume
         self._bus = bus
         self._settings = settings
         # Counted here is only what nobody has counted yet.
-        self._usage = ScopeUsage(bus.catalogue, bus.clock, volume.name, counter(volume), float("inf"))
+        self._usage = scope_usage(volume, bus, float("inf"), settle)
 
     async def run(self) -> None:
         """Look for ever."""

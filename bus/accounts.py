@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from bus.contract import Catalogue
 from bus.usage import ScopeUsage
-from domain.catalogue import folder_quota_record, scope_record
+from domain.catalogue import Need, folder_quota_record, scope_record
 from domain.errors import QuotaExceededError, Subject
 from domain.ids import QuotaScopeId, VFolderId, VolumeName
 from domain.usage import Quota
@@ -31,11 +31,11 @@ class Account:
             return scope_record(self.owner, self.volume)
         return folder_quota_record(self.owner, self.volume)
 
-    async def used_bytes(self, usage: ScopeUsage) -> int:
+    async def used_bytes(self, usage: ScopeUsage, need: Need = Need.CURRENT) -> int:
         """What it uses."""
         if isinstance(self.owner, QuotaScopeId):
-            return await usage.used_bytes(self.owner)
-        return await usage.folder_bytes(self.owner)
+            return await usage.used_bytes(self.owner, need)
+        return await usage.folder_bytes(self.owner, need)
 
     async def limit_bytes(self, catalogue: Catalogue, quota: Quota) -> int | None:
         """The limit that holds now; None: none."""

@@ -1,64 +1,191 @@
-"""What a quota scope uses: summed over the catalogue, counted afresh where the catalogue does not know."""
+"""What a folder uses, or all those of a quota scope: by the catalogue, or counted where that does not know.
+
+Folders change while they are counted. Of what comes in meanwhile nobody can say whether the count has met it, so it
+is added, and counted again soon; after any other change it is counted once more at once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Final
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, TypeGuard
+from weakref import WeakValueDictionary
+
+import anyio
 
 from bus.contract import Catalogue, Clock
-from domain.catalogue import UsageRecord, measured_usage, owner_index, parse_folder_member, usage_record
+from domain.catalogue import (
+    Bump,
+    Default,
+    Need,
+    Recount,
+    UsageMarks,
+    UsageRecord,
+    measured_usage,
+    owner_index,
+    parse_folder_member,
+    usage_record,
+)
 from domain.errors import NotFoundError
 from domain.ids import QuotaScopeId, VFolderId, VolumeName
 from domain.usage import Usage
 
 _PAGE: Final = 500
+#: How often a folder is counted at most because it has changed meanwhile.
+_TRIES: Final = 3
+#: After how many times the time it took something is counted again: because it has grown meanwhile, or because
+#: somebody is to be refused. Who comes again and again does not have a large folder counted without end.
+_AGAIN_TIMES: Final = 20
 
 #: Counts a folder on its volume, unfinished uploads left out.
 CountFolder = Callable[[VFolderId], Awaitable[Usage]]
+#: Returns when the catalogue has all that was told of on the volume before.
+Settle = Callable[[], Awaitable[None]]
+
+
+class _Turn:
+    """Who counts a folder; the others wait."""
+
+    def __init__(self) -> None:
+        self.lock = anyio.Lock()
+        #: When the last count began that came to its end, monotonic.
+        self.began = float("-inf")
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What somebody wants to know."""
+
+    need: Need
+    max_age_seconds: float
+    #: Since when, monotonic.
+    at: float = field(default_factory=time.monotonic)
 
 
 class ScopeUsage:
-    """Usage of the scopes of one volume."""
+    """Usage of the scopes and folders of one volume.
+
+    Args:
+        max_age_seconds: how old a count may be for whoever does not have to be certain.
+    """
 
     def __init__(
-        self, catalogue: Catalogue, clock: Clock, volume: VolumeName, count: CountFolder, max_age_seconds: float
+        self,
+        catalogue: Catalogue,
+        clock: Clock,
+        volume: VolumeName,
+        count: CountFolder,
+        max_age_seconds: float,
+        settle: Settle,
     ) -> None:
         self._catalogue = catalogue
         self._clock = clock
         self._volume = volume
         self._count = count
         self._max_age = max_age_seconds
+        self._settle = settle
+        self._turns: WeakValueDictionary[VFolderId, _Turn] = WeakValueDictionary()
 
-    async def used_bytes(self, scope: QuotaScopeId) -> int:
-        """Bytes of files in all folders of a scope on this volume, counted at most so long ago."""
-        total = 0
-        after = ""
-        while members := await self._catalogue.page(owner_index(scope), after=after, limit=_PAGE):
-            after = members[-1]
-            found = [parse_folder_member(member) for member in members]
-            total += await self._sum([folder for folder, volume in found if volume == self._volume])
-        return total
+    async def used_bytes(self, scope: QuotaScopeId, need: Need = Need.CURRENT) -> int:
+        """Bytes of files in all folders of a scope on this volume."""
 
-    async def folder_bytes(self, folder: VFolderId) -> int:
+        async def pages() -> AsyncIterator[list[VFolderId]]:
+            after = ""
+            while members := await self._catalogue.page(owner_index(scope), after=after, limit=_PAGE):
+                after = members[-1]
+                found = [parse_folder_member(member) for member in members]
+                yield [folder for folder, volume in found if volume == self._volume]
+
+        return await self._total(pages, need)
+
+    async def folder_bytes(self, folder: VFolderId, need: Need = Need.CURRENT) -> int:
         """Bytes of files in one folder."""
-        return await self._sum([folder])
 
-    async def _sum(self, folders: list[VFolderId]) -> int:
+        async def pages() -> AsyncIterator[list[VFolderId]]:
+            yield [folder]
+
+        return await self._total(pages, need)
+
+    async def _total(self, pages: Callable[[], AsyncIterator[list[VFolderId]]], need: Need) -> int:
+        asked = _Asked(need, self._max_age)
+        if need is Need.CERTAIN:
+            asked = replace(asked, max_age_seconds=min(self._max_age, _AGAIN_TIMES * await self._took(pages())))
+        return sum([await self._sum(folders, asked) async for folders in pages()])
+
+    async def _took(self, pages: AsyncIterator[list[VFolderId]]) -> float:
+        """How long counting took, all of it."""
+        took = 0.0
+        async for folders in pages:
+            took += sum(known.took for known in await self._records(folders) if known is not None)
+        return took
+
+    async def _sum(self, folders: list[VFolderId], asked: _Asked) -> int:
+        found = await self._records(folders)
+        return sum(
+            [
+                known.file_bytes if self._serves(known, asked) else await self._bytes(folder, asked)
+                for folder, known in zip(folders, found, strict=True)
+            ]
+        )
+
+    async def _bytes(self, folder: VFolderId, asked: _Asked) -> int:
+        """Bytes of files of a folder, counted once for all who ask meanwhile."""
+        turn = self._turns.setdefault(folder, _Turn())
+        async with turn.lock:
+            (known,) = await self._records([folder])
+            if known is not None and (turn.began >= asked.at or self._serves(known, asked)):
+                return known.file_bytes
+            began = time.monotonic()
+            try:
+                found = await self.measure(folder)
+            except NotFoundError:
+                found = 0  # deleted meanwhile; its records go with the event that says so
+            turn.began = began
+            return found
+
+    def _serves(self, known: UsageRecord | None, asked: _Asked) -> TypeGuard[UsageRecord]:
+        return known is not None and known.serves(asked.need, self._clock.now(), asked.max_age_seconds)
+
+    async def _records(self, folders: Sequence[VFolderId]) -> list[UsageRecord | None]:
         records = await self._catalogue.fields([usage_record(folder, self._volume) for folder in folders])
-        total = 0
-        for folder, fields in zip(folders, records, strict=True):
-            known = UsageRecord.parse(fields) if fields else None
-            if known is None or known.measured < self._clock.now() - self._max_age:
-                total += await self._measure(folder)
-            else:
-                total += known.file_bytes
-        return total
+        return [UsageRecord.parse(fields) if fields else None for fields in records]
 
-    async def _measure(self, folder: VFolderId) -> int:
-        try:
-            usage = await self._count(folder)
-        except NotFoundError:
-            return 0  # deleted meanwhile; its records go with the event that says so
+    async def measure(self, folder: VFolderId) -> int:
+        """Count a folder, and have the catalogue know; returns the bytes of its files.
+
+        Raises:
+            NotFoundError: it is not there.
+        """
+        name = usage_record(folder, self._volume)
+        for _ in range(_TRIES):
+            await self._settle()
+            since = await usage_marks(self._catalogue, name)
+            counted = await self._counted(folder, name, since)
+            await self._catalogue.apply([counted])
+            fields = (await self._catalogue.fields([name]))[0] or {}
+            now, known = UsageMarks.parse(fields), UsageRecord.parse(fields)
+            if now.changes == since.changes:
+                return known.file_bytes if known is not None else 0
+        # It does not stand still for as long as counting takes. This is the best there is, and not to be relied on.
+        await self._catalogue.apply(
+            [replace(counted, since=replace(since, changes=now.changes)), Bump(name, {"stale": 1})]
+        )
+        return int(counted.fields["file_bytes"]) + now.added_bytes - since.added_bytes
+
+    async def _counted(self, folder: VFolderId, name: str, since: UsageMarks) -> Recount:
+        began = time.monotonic()
+        usage = await self._count(folder)
+        took = time.monotonic() - began
+        # What the count may have met has to be told before it, or it would be counted in once more.
+        await self._settle()
         now = self._clock.now()
-        await self._catalogue.apply([measured_usage(folder, self._volume, usage, now)])
-        return usage.file_bytes
+        again = now + _AGAIN_TIMES * took
+        return Recount(name, {**measured_usage(usage, now), "took": took}, since, again)
+
+
+async def usage_marks(catalogue: Catalogue, record: str) -> UsageMarks:
+    """How a folder has changed until it is counted. From then on there is a usage record, which goes on telling."""
+    await catalogue.apply([Default(record, {"changes": 0})])
+    (fields,) = await catalogue.fields([record])
+    return UsageMarks.parse(fields or {})

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from dataclasses import fields as dataclass_fields
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 from typing import Final, Self
 
 from domain.ids import QuotaScopeId, VFolderId, VolumeName
@@ -24,8 +24,32 @@ ALL_FOLDERS: Final = "index:folders"
 
 
 @dataclass(frozen=True, slots=True)
+class UsageMarks:
+    """How a folder has changed as far as events tell, ever since its usage record was made."""
+
+    #: Bytes and files that uploads have added.
+    added_bytes: int = 0
+    added_files: int = 0
+    #: How often it was changed in any other way.
+    changes: int = 0
+
+    @classmethod
+    def parse(cls, fields: Mapping[str, str]) -> Self:
+        """Read the fields of a usage record."""
+        return cls(*(int(fields.get(known.name, 0)) for known in dataclass_fields(cls)))
+
+
+@dataclass(frozen=True, slots=True)
 class Put:
     """Set these fields of a record, keep its others, make it if it is not there."""
+
+    record: str
+    fields: Mapping[str, str | int | float]
+
+
+@dataclass(frozen=True, slots=True)
+class Default:
+    """Set those of these fields that a record does not have, make it if it is not there."""
 
     record: str
     fields: Mapping[str, str | int | float]
@@ -62,7 +86,23 @@ class Unindex:
     member: str
 
 
-Change = Put | Bump | Remove | Index | Unindex
+@dataclass(frozen=True, slots=True)
+class Recount:
+    """Set what was counted of a folder, and add what uploads have added since that began.
+
+    Whether the count has met those is not known; if there are any, it is to be repeated at `again`. Nothing happens
+    if the record is gone, or if the folder has changed in any other way meanwhile.
+    """
+
+    record: str
+    #: With `file_bytes` and `files`.
+    fields: Mapping[str, str | int | float]
+    since: UsageMarks
+    #: Unix time.
+    again: float
+
+
+Change = Put | Default | Bump | Remove | Index | Unindex | Recount
 
 
 class FolderStatus(StrEnum):
@@ -178,24 +218,54 @@ class StatusRecord:
         return cls(FolderStatus(fields["status"]), fields["reason"], fields.get("task", ""))
 
 
+class Need(Enum):
+    """What somebody wants to know of a folder's usage."""
+
+    #: That it is not more; what was removed since it was counted may be in it.
+    BOUND = auto()
+    #: What it is.
+    CURRENT = auto()
+    #: What it is, and would be if it was counted now: somebody is to be refused something.
+    CERTAIN = auto()
+
+
 @dataclass(frozen=True, slots=True)
 class UsageRecord:
-    """Counted usage of a folder, kept up to date by upload events since it was counted."""
+    """Counted usage of a folder, kept up to date by events since it was counted."""
 
+    #: Never less than what there is, as far as events tell.
     file_bytes: int
     files: int
     #: Unix time of the count.
     measured: float
+    #: How long it took, in seconds.
+    took: float = 0.0
+    #: Unix time at which it is to be counted again, because it may be less than that; None: it is that.
+    again: float | None = None
 
     @classmethod
-    def parse(cls, fields: Mapping[str, str]) -> Self:
-        """Read the fields of a usage record."""
-        return cls(int(fields["file_bytes"]), int(fields["files"]), float(fields["measured"]))
+    def parse(cls, fields: Mapping[str, str]) -> Self | None:
+        """Read the fields of a usage record; None: it was never counted."""
+        if "measured" not in fields:
+            return None
+        again = "0" if int(fields.get("stale", 0)) else fields.get("again")
+        return cls(
+            int(fields["file_bytes"]),
+            int(fields["files"]),
+            float(fields["measured"]),
+            float(fields.get("took", 0)),
+            float(again) if again else None,
+        )
+
+    def serves(self, need: Need, now: float, max_age_seconds: float) -> bool:
+        """Whether it tells what somebody wants to know."""
+        is_due = self.again is not None and self.again <= now
+        return now - self.measured <= max_age_seconds and (need is Need.BOUND or not is_due)
 
 
-def measured_usage(folder: VFolderId, volume: VolumeName, usage: Usage, time: float) -> Put:
-    """Record a fresh count."""
-    return Put(usage_record(folder, volume), {**asdict(usage), "measured": time})
+def measured_usage(usage: Usage, time: float) -> Mapping[str, str | int | float]:
+    """Fields of a usage record after a count."""
+    return {**asdict(usage), "measured": time, "stale": 0}
 
 
 def counted_usage(fields: Mapping[str, str]) -> Usage | None:

@@ -161,6 +161,12 @@ class UsageMeasured(_FolderEvent):
     file_bytes: int = Field(description="sum of the sizes of regular files, each counted once; quotas count this")
     logical_bytes: int = Field(description="sum of the sizes of all entries, directories included")
     allocated_bytes: int = Field(description="bytes the file system has given, as `du` counts")
+    changes: int | None = Field(
+        None,
+        description="how often anything in it had been removed or moved as the count began; absent: not told",
+    )
+    added_bytes: int = Field(0, description="bytes that uploads had added to it by then")
+    added_files: int = Field(0, description="files that uploads had added to it by then")
 
 
 class _CloneEvent(Event):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import fields
 from functools import singledispatch
 from uuid import UUID
 
@@ -15,8 +16,10 @@ from domain.catalogue import (
     FolderStatus,
     Index,
     Put,
+    Recount,
     Remove,
     Unindex,
+    UsageMarks,
     folder_member,
     folder_quota_record,
     folder_quotas_index,
@@ -229,36 +232,53 @@ def _(event: task_events.TaskAbandoned, time: float) -> tuple[Change, ...]:
 
 @_project.register
 def _(event: events.UsageMeasured, time: float) -> tuple[Change, ...]:
-    usage = Usage(**event.model_dump(exclude={"volume", "folder"}))
-    return (measured_usage(event.folder, event.volume, usage, time),)
+    usage = Usage(**event.model_dump(include={known.name for known in fields(Usage)}))
+    record, counted = usage_record(event.folder, event.volume), measured_usage(usage, time)
+    if event.changes is None:
+        return (Put(record, counted),)
+    since = UsageMarks(event.added_bytes, event.added_files, event.changes)
+    return (Recount(record, counted, since, again=time),)
 
 
 @_project.register
 def _(event: events.FileUploaded, time: float) -> tuple[Change, ...]:
-    deltas = {
-        "file_bytes": event.size_bytes - (event.replaced_bytes or 0),
-        "files": 1 if event.replaced_bytes is None else 0,
-    }
-    return (Bump(usage_record(event.folder, event.volume), deltas),)
+    more = event.size_bytes - (event.replaced_bytes or 0)
+    deltas = {"file_bytes": more, "files": 1 if event.replaced_bytes is None else 0}
+    if more < 0:
+        return (Bump(usage_record(event.folder, event.volume), {**deltas, "changes": 1}),)
+    added = {f"added_{name.removeprefix('file_')}": by for name, by in deltas.items()}
+    return (Bump(usage_record(event.folder, event.volume), {**deltas, **added}),)
 
 
 @_project.register
 def _(event: events.FileDeleted, time: float) -> tuple[Change, ...]:
-    # What a tree held is not known without counting it; the next reader counts afresh.
-    counted = Remove(usage_record(event.folder, event.volume))
+    # What a tree held is not known without counting it.
+    less = _unsure(event)
     if event.trash is None:
-        return (counted,)
-    return (counted, *_begin(event.trash, TaskKind.DELETE_FILES, event.volume, event.folder, time))
+        return (less,)
+    return (less, *_begin(event.trash, TaskKind.DELETE_FILES, event.volume, event.folder, time))
 
 
 @_project.register
 def _(event: events.ArchiveUnpacked, time: float) -> tuple[Change, ...]:
-    return (Remove(usage_record(event.folder, event.volume)),)
+    # What its files replaced is not known; without that it is not more than this.
+    return (_unsure(event, file_bytes=event.size_bytes, files=event.files),)
 
 
 @_project.register
 def _(event: events.FileMoved, time: float) -> tuple[Change, ...]:
-    return (Remove(usage_record(event.folder, event.volume)),) if event.replaced else ()
+    if event.replaced:
+        return (_unsure(event),)
+    # Whoever counts at this moment may have met all of it twice, or not at all.
+    return (Bump(usage_record(event.folder, event.volume), {"changes": 1}),)
+
+
+def _unsure(
+    event: events.FileDeleted | events.ArchiveUnpacked | events.FileMoved, *, file_bytes: int = 0, files: int = 0
+) -> Bump:
+    """A folder holds so much more at most; who wants to know what it holds counts it anew."""
+    deltas = {"file_bytes": file_bytes, "files": files, "changes": 1, "stale": 1}
+    return Bump(usage_record(event.folder, event.volume), deltas)
 
 
 def _begin(

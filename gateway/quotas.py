@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from backends.contract import Volume
@@ -17,7 +18,7 @@ from bus.accounts import Account
 from bus.contract import Bus
 from bus.relay import Relays
 from bus.usage import ScopeUsage
-from domain.catalogue import Change
+from domain.catalogue import Change, Need
 from domain.errors import TooManyError
 from domain.ids import QuotaScopeId, VFolderId, VolumeName
 from domain.usage import Quota
@@ -45,10 +46,14 @@ class Quotas:
         max_age_seconds: float,
     ) -> None:
         self._bus = bus
-        self._volumes = volumes
         self._relays = relays
         self._abandoned = abandoned
-        self._max_age = max_age_seconds
+        self._usages = {
+            name: ScopeUsage(
+                bus.catalogue, bus.clock, name, counter(volume), max_age_seconds, partial(relays.settle, name)
+            )
+            for name, volume in volumes.items()
+        }
         self.limits = Limits(bus, volumes)
 
     async def quota(self, volume: VolumeName, owner: QuotaScopeId | VFolderId) -> Quota:
@@ -57,7 +62,7 @@ class Quotas:
         known = (await self.limits.standing(account)).quota
         if known == Quota() or known.used_bytes is not None:
             return known
-        return replace(known, used_bytes=await account.used_bytes(self._usage(volume)))
+        return replace(known, used_bytes=await account.used_bytes(self._usages[volume]))
 
     async def reservation(self, session: UploadSession) -> Sequence[Change]:
         """What counts an upload in, for who records it.
@@ -81,9 +86,10 @@ class Quotas:
             QuotaExceededError: it does not.
         """
         for account, limit in await self._limited(session):
-            taken = await self._taken(account) + more
-            if taken > limit and await self._abandoned.give_back(account_index(account)):
-                taken = await self._taken(account) + more
+            taken = await self._taken(account, Need.BOUND) + more
+            if taken > limit:
+                await self._abandoned.give_back(account_index(account))
+                taken = await self._certainly_taken(account) + more
             if taken > limit:
                 raise account.exceeded(limit, taken)
 
@@ -109,9 +115,10 @@ class Quotas:
         return min(rooms, default=None)
 
     async def _room(self, account: Account, limit: int) -> int:
-        room = max(limit - await self._taken(account), 0)
-        if not room and await self._abandoned.give_back(account_index(account)):
-            room = max(limit - await self._taken(account), 0)
+        room = max(limit - await self._taken(account, Need.CURRENT), 0)
+        if not room:
+            await self._abandoned.give_back(account_index(account))
+            room = max(limit - await self._certainly_taken(account), 0)
         return room
 
     async def confirm(self, session: UploadSession) -> None:
@@ -129,15 +136,18 @@ class Quotas:
         found = [(account, (await self.limits.standing(account)).limit_bytes) for account in accounts(session)]
         return [(account, limit) for account, limit in found if limit is not None]
 
-    async def _taken(self, account: Account) -> int:
-        """What an account uses, with everything reserved."""
+    async def _certainly_taken(self, account: Account) -> int:
+        """What somebody is refused by: also what was removed on the storage itself is no longer in it."""
+        await account.used_bytes(self._usages[account.volume], Need.CERTAIN)
+        return await self._taken(account, Need.BOUND)
+
+    async def _taken(self, account: Account, need: Need) -> int:
+        """What an account uses, with everything reserved; an upload that ends meanwhile may be in both."""
         # What was told of and is not counted yet counts, too.
         await self._relays.settle(account.volume)
-        return await account.used_bytes(self._usage(account.volume)) + await self._reserved(account)
-
-    def _usage(self, volume: VolumeName) -> ScopeUsage:
-        count = counter(self._volumes[volume])
-        return ScopeUsage(self._bus.catalogue, self._bus.clock, volume, count, self._max_age)
+        # In this order, so that an upload that ends meanwhile is in one of them at least.
+        reserved = await self._reserved(account)
+        return reserved + await account.used_bytes(self._usages[account.volume], need)
 
     async def _reserved(self, account: Account) -> int:
         """Sum of what unfinished uploads have reserved."""

@@ -93,7 +93,7 @@ async def rebuild(
             for name in volumes:
                 await relays.settle(name)
         view = await view_of(bus, Range("events", Filter(volume=volume or ""), list(chosen), archive=archive))
-        comparison = Comparison(bus, view, dry_run=dry_run, count=count)
+        comparison = Comparison(bus, view, dry_run=dry_run, counting=relays if count else None)
         for opened in volumes.values():
             async for difference in comparison.differences(opened):
                 show(difference)

@@ -8,13 +8,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from actors.counting import scope_usage
 from actors.jobs.running import Progress, RunningTask
 from backends.contract import Volume
-from backends.counting import counter
 from backends.powers import BuildPlan, BuildsFolders, FolderTree, ShowsTrees, TreeCopy
 from bus.accounts import Account
 from bus.contract import Bus
-from bus.usage import ScopeUsage
 from domain.errors import StorageFullError, Subject, UnsupportedError
 from domain.usage import Usage
 
@@ -91,8 +90,7 @@ class Copying:
         limit = await account.limit_bytes(self.bus.catalogue, await self.volume.quota(scope))
         if limit is None:
             return
-        count = counter(self.volume)
-        usage = ScopeUsage(self.bus.catalogue, self.bus.clock, account.volume, count, _USAGE_MAX_AGE_SECONDS)
+        usage = scope_usage(self.volume, self.bus, _USAGE_MAX_AGE_SECONDS)
         wanted = await account.used_bytes(usage) + total.file_bytes
         if wanted > limit:
             raise account.exceeded(limit, wanted)

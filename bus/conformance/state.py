@@ -7,12 +7,9 @@ from bus.conformance.words import SCOPE, VOLUME, a_command, a_dead_letter, a_fol
 from domain.catalogue import (
     ALL_FOLDERS,
     FolderRecord,
-    Put,
-    UsageRecord,
     folder_member,
     folder_record,
     owner_index,
-    usage_record,
     volume_index,
 )
 
@@ -72,15 +69,3 @@ class State(OpensBus):
             assert pages == [f"{folder}@{VOLUME}" for folder in folders]
             assert await bus.catalogue.count(ALL_FOLDERS) == len(folders)
             assert await bus.catalogue.count("index:nothing") == 0
-
-    async def test_usage_follows_uploads_once_it_was_counted(self) -> None:
-        async with self.open_bus("a") as bus:
-            folder = a_folder()
-            record = usage_record(folder, VOLUME)
-            await bus.events.publish(an_upload(bus, folder, 10))
-            assert await bus.catalogue.fields([record]) == [None]
-            await bus.catalogue.apply([Put(record, {"file_bytes": 5, "files": 1, "measured": 1.5})])
-            await bus.events.publish(an_upload(bus, folder, 10))
-            (fields,) = await bus.catalogue.fields([record])
-            assert fields is not None
-            assert UsageRecord.parse(fields) == UsageRecord(15, 2, 1.5)

@@ -10,7 +10,8 @@ from bus.conformance.outboxes import Outboxes
 from bus.conformance.records import Records
 from bus.conformance.set_aside import SetAside
 from bus.conformance.state import State
+from bus.conformance.usages import Usages
 
 
-class BusConformance(Commands, Lanes, SetAside, Members, Events, Outboxes, State, Records):
+class BusConformance(Commands, Lanes, SetAside, Members, Events, Outboxes, State, Usages, Records):
     """Subclass it and give `open_bus`."""

@@ -12,7 +12,7 @@ from bus.settings import BusSettings
 from domain.commands import CreateVFolder
 from domain.envelope import Envelope, Failure, Reply, wrap_command, wrap_event
 from domain.errors import ErrorCode, Retry
-from domain.events import FileUploaded, VFolderCreated
+from domain.events import FileDeleted, FileUploaded, VFolderCreated
 from domain.ids import QuotaScopeId, ScopeKind, VFolderId, VolumeName
 
 VOLUME = VolumeName("disk")
@@ -44,6 +44,12 @@ def done(delivery: Delivery, **result: object) -> Outcome:
 def an_upload(bus: Bus, folder: VFolderId, size_bytes: int) -> Envelope:
     """The event of a finished upload."""
     event = FileUploaded(volume=VOLUME, folder=folder, path="a", size_bytes=size_bytes, session=uuid4().hex)
+    return wrap_event(event, id=bus.clock.new_id(), time=bus.clock.now())
+
+
+def a_removal(bus: Bus, folder: VFolderId) -> Envelope:
+    """The event of a file that was removed."""
+    event = FileDeleted(volume=VOLUME, folder=folder, paths=["a"])
     return wrap_event(event, id=bus.clock.new_id(), time=bus.clock.now())
 
 

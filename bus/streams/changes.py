@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from bus.codec import encode_envelope
 from bus.streams.link import Argument
-from domain.catalogue import Bump, Change, Index, Put, Remove, Unindex
+from domain.catalogue import Bump, Change, Default, Index, Put, Recount, Remove, Unindex
 from domain.envelope import Envelope
 from domain.projection import project
 
@@ -39,8 +39,13 @@ class Call:
         match change:
             case Put(record, fields):
                 self._pairs("P", record, fields)
+            case Default(record, fields):
+                self._pairs("D", record, fields)
             case Bump(record, deltas):
                 self._pairs("B", record, deltas)
+            case Recount(record, fields, since, again):
+                self._pairs("C", record, fields)
+                self.args += (since.added_bytes, since.added_files, since.changes, again)
             case Remove(record):
                 self.keys.append(record)
                 self.args.append("R")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
 from bus.folder_pages import ListedFolder, folder_index, folder_page
-from domain.catalogue import FolderStatus
+from domain.catalogue import FolderStatus, Need
 from domain.commands import DEFAULT_FOLDER_MODE, CreateVFolder, DeleteVFolder
 from domain.errors import (
     InvalidPathError,
@@ -174,12 +175,13 @@ def age_headers(counted: Counted) -> dict[str, str]:
 
 
 def _item(listed: ListedFolder, now: float) -> dict[str, object]:
-    folder, usage = listed.folder, listed.usage
-    counted = usage and {
-        "used_bytes": usage.file_bytes,
-        "files": usage.files,
-        "age_seconds": round(max(0.0, now - usage.measured), 3),
-    }
+    folder, usage, counted = listed.folder, listed.usage, None
+    if usage is not None and usage.serves(Need.CURRENT, now, math.inf):
+        counted = {
+            "used_bytes": usage.file_bytes,
+            "files": usage.files,
+            "age_seconds": round(max(0.0, now - usage.measured), 3),
+        }
     return {
         "volume": folder.volume,
         "vfid": str(folder.folder),

@@ -45,7 +45,7 @@ class _Search:
 
     async def run(self) -> AsyncIterator[Row]:
         """Everything there is to find."""
-        comparison = Comparison(self._bus, View(), dry_run=not self._repair, count=False)
+        comparison = Comparison(self._bus, View(), dry_run=not self._repair)
         async for row in comparison.differences(self._volume):
             await self._doing.passed(0)
             if row["difference"] == MISSING and not self._repair:

@@ -22,22 +22,41 @@ local function is_held(lease, taken, holder)
   return (redis.call('GET', lease) or redis.call('GET', taken)) == holder
 end
 
--- One catalogue change: P put, B bump, R remove, I index, U unindex. With live == false it is only walked over.
+-- What was counted of a folder since then: bytes and files that were added, and how often it changed otherwise.
+local function recount(name, counted, bytes, files, changed, again)
+  local l = redis.call('HMGET', name, 'added_bytes', 'added_files', 'changes')
+  if redis.call('EXISTS', name) == 0 or (l[3] or '0') ~= changed then return end
+  -- All digits: as it writes numbers by itself, Lua leaves out those behind the 14th.
+  local more_bytes = string.format('%.0f', tonumber(l[1] or 0) - tonumber(bytes))
+  local more_files = string.format('%.0f', tonumber(l[2] or 0) - tonumber(files))
+  redis.call('HSET', name, 'again', (more_bytes ~= '0' or more_files ~= '0') and again or '', unpack(counted))
+  redis.call('HINCRBY', name, 'file_bytes', more_bytes)
+  redis.call('HINCRBY', name, 'files', more_files)
+end
+
+-- One catalogue change: P put, D default, B bump, C recount, R remove, I index, U unindex. With live == false it is
+-- only walked over.
 local function change(live)
   local op, name = arg(), key()
-  if op == 'P' or op == 'B' then
-    local pairs_ = {}
-    for i = 1, tonumber(arg()) * 2 do pairs_[i] = arg() end
-    if not live then return end
-    if op == 'P' then redis.call('HSET', name, unpack(pairs_)); return end
-    if redis.call('EXISTS', name) == 0 then return end
-    for i = 1, #pairs_, 2 do redis.call('HINCRBY', name, pairs_[i], pairs_[i + 1]) end
-  elseif op == 'R' then
+  if op == 'R' then
     if live then redis.call('DEL', name) end
-  else
+  elseif op == 'I' or op == 'U' then
     local member = arg()
     if not live then return end
     if op == 'I' then redis.call('ZADD', name, 0, member) else redis.call('ZREM', name, member) end
+  else
+    local pairs_ = {}
+    for i = 1, tonumber(arg()) * 2 do pairs_[i] = arg() end
+    if op == 'C' then
+      local bytes, files, changed, again = arg(), arg(), arg(), arg()
+      if live then recount(name, pairs_, bytes, files, changed, again) end
+      return
+    end
+    if not live then return end
+    if op == 'P' then redis.call('HSET', name, unpack(pairs_)); return end
+    if op == 'B' and redis.call('EXISTS', name) == 0 then return end
+    local command = op == 'B' and 'HINCRBY' or 'HSETNX'
+    for i = 1, #pairs_, 2 do redis.call(command, name, pairs_[i], pairs_[i + 1]) end
   end
 end
 

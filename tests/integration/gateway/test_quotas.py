@@ -12,6 +12,7 @@ import anyio.lowlevel
 import pytest
 from harness.bodies import cut_up, pieces
 from harness.fields import BODY
+from harness.limits import begin, limit_folder, limit_scope, quota_of
 from harness.line import Line
 from harness.tus import Collection
 from harness.uploads import let_pass, reserved
@@ -33,31 +34,6 @@ async def watched(path: Path, **actors: Any) -> AsyncIterator[World]:
     settings = {"alert_interval_seconds": 0.02, **actors}
     async with open_world(path, actors=settings) as world:
         yield world
-
-
-async def limit_folder(world: World, folder: str = FOLDER, **options: int) -> None:
-    body = {"volume": "disk", "vfid": folder, "options": options}
-    answer = await world.manager("PUT", "/folder/quota", body)
-    assert answer.status == 204, answer.body
-
-
-async def limit_scope(world: World, **options: int) -> None:
-    answer = await world.manager("PATCH", "/quota-scope", {"volume": "disk", "qsid": SCOPE, "options": options})
-    assert answer.status == 204, answer.body
-
-
-async def quota_of(world: World, folder: str = FOLDER) -> Any:
-    return (await world.manager("GET", "/folder/quota", {"volume": "disk", "vfid": folder})).json
-
-
-async def begin(world: World, name: str, size: int, folder: str = FOLDER) -> int:
-    """Begin an upload; tells how that was answered."""
-    body = {"volume": "disk", "vfid": folder, "relpath": name, "size": size}
-    answer = await world.manager("POST", "/folder/file/upload", body)
-    if answer.status != 200:
-        return answer.status
-    head = {"Tus-Resumable": "1.0.0"}
-    return (await world.client("HEAD", f"/upload?token={answer.json['token']}", headers=head)).status
 
 
 async def test_limits_of_a_folder_are_set_and_removed(world: World) -> None:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 
+from actors.counting import scope_usage
 from actors.handlers.effect import Effect, Ground
 from actors.handlers.folders import create_vfolder, delete_files
 from actors.handlers.scopes import set_quota
@@ -14,7 +15,6 @@ from backends.memory import MemoryVolume
 from bus.contract import Bus
 from bus.memory import MemoryStore, open_memory_bus
 from bus.settings import BusSettings
-from bus.usage import ScopeUsage
 from domain.commands import CreateVFolder, DeleteFiles, SetQuota
 from domain.errors import BackendUnavailableError, NotFoundError
 from domain.ids import QuotaScopeId, ScopeKind, VFolderId, VolumeName
@@ -41,10 +41,7 @@ class Dying(MemoryVolume):
 
 
 def ground(volume: MemoryVolume, bus: Bus) -> Ground:
-    async def count(folder: VFolderId) -> object:
-        return await volume.usage(folder)
-
-    return Ground(volume, ScopeUsage(bus.catalogue, bus.clock, DISK, count, 60), bus.catalogue)
+    return Ground(volume, scope_usage(volume, bus, 60), bus.catalogue)
 
 
 def told(effect: Effect) -> list[tuple[str, int | None]]:

@@ -11,28 +11,23 @@ from hypothesis import strategies as st
 
 from domain import errors
 from domain.catalogue import (
-    Bump,
     FolderRecord,
     Index,
     Put,
     Remove,
     Unindex,
-    UsageRecord,
-    counted_usage,
     folder_member,
-    measured_usage,
     parse_folder_member,
 )
 from domain.commands import CreateVFolder, SetQuota
 from domain.envelope import Envelope, Origin, Trace, wrap_command, wrap_event
 from domain.errors import ErrorCode, MalformedEventError, PenstockError, Retry, UnsupportedError
-from domain.events import FileDeleted, FileMoved, FileUploaded, VFolderCreated, VFolderDeleted
+from domain.events import FileUploaded, VFolderCreated, VFolderDeleted
 from domain.ids import QuotaScopeId, ScopeKind, VFolderId, VolumeName, derived_id, uuid7
 from domain.messages import Message
 from domain.permissions import Permission
 from domain.projection import project
 from domain.registry import COMMANDS, EVENTS, open_command, open_event
-from domain.usage import Usage
 
 DISK = VolumeName("disk")
 SCOPE = QuotaScopeId(ScopeKind.PROJECT, UUID(int=5))
@@ -159,23 +154,6 @@ def test_a_deleted_folder_leaves_nothing_behind() -> None:
     }
 
 
-@pytest.mark.parametrize(("replaced", "deltas"), [(None, (10, 1)), (4, (6, 0)), (40, (-30, 0))])
-def test_usage_follows_uploads(replaced: int | None, deltas: tuple[int, int]) -> None:
-    event = FileUploaded(
-        volume=DISK, folder=FOLDER, path="a", size_bytes=10, replaced_bytes=replaced, session="0" * 32
-    )
-    record = f"vfolder:{FOLDER}:usage@disk"
-    assert projected(event) == (Bump(record, {"file_bytes": deltas[0], "files": deltas[1]}),)
-
-
-def test_what_cannot_be_known_without_counting_is_forgotten() -> None:
-    record = f"vfolder:{FOLDER}:usage@disk"
-    assert projected(FileDeleted(volume=DISK, folder=FOLDER, paths=["a"])) == (Remove(record),)
-    moved = {"volume": DISK, "folder": FOLDER, "source": "a", "destination": "b"}
-    assert projected(FileMoved(**moved, replaced=True)) == (Remove(record),)
-    assert projected(FileMoved(**moved)) == ()
-
-
 @given(st.sampled_from(sorted(EVENTS)))
 def test_every_event_can_be_projected(name: str) -> None:
     model = EVENTS[name]
@@ -224,11 +202,6 @@ def test_records_are_read_as_they_are_written() -> None:
     fields = {"created": "12.5", "mode": "448"}
     record = FolderRecord.parse(member, fields)
     assert (record.folder, record.volume, record.mode, record.created) == (FOLDER, DISK, 0o700, 12.5)
-    put = measured_usage(FOLDER, DISK, Usage(3, 2, 4103, 7, 8192), 3.5)
-    known = {key: str(value) for key, value in put.fields.items()}
-    assert UsageRecord.parse(known) == UsageRecord(7, 2, 3.5)
-    assert counted_usage(known) == Usage(3, 2, 4103, 7, 8192)
-    assert counted_usage({"file_bytes": "0", "files": "0", "measured": "3.5"}) is None
 
 
 def test_bodies_have_a_wire_form_without_what_is_absent() -> None:

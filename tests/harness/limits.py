@@ -1,0 +1,32 @@
+"""Limits of the folder and the scope a world has, and uploads that have to fit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.world import FOLDER, SCOPE, World
+
+
+async def limit_folder(world: World, folder: str = FOLDER, **options: int) -> None:
+    body = {"volume": "disk", "vfid": folder, "options": options}
+    answer = await world.manager("PUT", "/folder/quota", body)
+    assert answer.status == 204, answer.body
+
+
+async def limit_scope(world: World, **options: int) -> None:
+    answer = await world.manager("PATCH", "/quota-scope", {"volume": "disk", "qsid": SCOPE, "options": options})
+    assert answer.status == 204, answer.body
+
+
+async def quota_of(world: World, folder: str = FOLDER) -> Any:
+    return (await world.manager("GET", "/folder/quota", {"volume": "disk", "vfid": folder})).json
+
+
+async def begin(world: World, name: str, size: int, folder: str = FOLDER) -> int:
+    """Begin an upload; tells how that was answered."""
+    body = {"volume": "disk", "vfid": folder, "relpath": name, "size": size}
+    answer = await world.manager("POST", "/folder/file/upload", body)
+    if answer.status != 200:
+        return answer.status
+    head = {"Tus-Resumable": "1.0.0"}
+    return (await world.client("HEAD", f"/upload?token={answer.json['token']}", headers=head)).status

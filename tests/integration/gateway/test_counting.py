@@ -1,0 +1,60 @@
+"""What limits are judged by: counts that go on while folders change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from harness.limits import begin, limit_folder, quota_of
+from harness.uploads import let_pass
+from harness.world import World
+
+from bus.memory.bus import MemoryCatalogue
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_nobody_is_refused_for_what_was_removed_on_the_storage(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by whoever has the folder mounted: no event tells of it."""
+    await world.make_folder()
+    await limit_folder(world, limit_bytes=100)
+    await world.upload("a/a", bytes(60))
+    await world.upload("a/b", bytes(30))
+    assert await begin(world, "b", 50) == 413
+    let_pass(monkeypatch, 5)
+    (world.folder / "a/a").unlink()
+    assert (await quota_of(world))["used_bytes"] == 90, "not counted for so short a time"
+    assert await begin(world, "b", 50) == 200
+    assert (await quota_of(world))["used_bytes"] == 30
+
+
+@pytest.mark.parametrize(("size", "status"), [(40, 200), (41, 413)])
+@pytest.mark.parametrize("is_counted", [False, True])
+async def test_an_upload_that_ends_while_another_is_judged_counts_once(
+    world: World, monkeypatch: pytest.MonkeyPatch, size: int, status: int, is_counted: bool
+) -> None:
+    """It is what it has reserved until then, and a file from then on; never neither, and not both for long."""
+    await world.make_folder()
+    await limit_folder(world, limit_bytes=100)
+    token, look = await world.upload_token("a", 60), MemoryCatalogue.page
+
+    async def end() -> None:
+        monkeypatch.undo()
+        assert (await world.patch(token, 0, bytes(60))).status == 204
+
+    async def page(catalogue: MemoryCatalogue, index: str, **more: Any) -> Sequence[str]:
+        if not index.startswith("index:uploads:"):
+            return await look(catalogue, index, **more)
+        if is_counted:
+            found = await look(catalogue, index, **more)
+            await end()
+            return found
+        await end()
+        return await look(catalogue, index, **more)
+
+    monkeypatch.setattr(MemoryCatalogue, "page", page)
+    assert await begin(world, "b", size) == status
+    assert (await quota_of(world))["used_bytes"] == 60
