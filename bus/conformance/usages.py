@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 
 import anyio
@@ -11,11 +11,11 @@ import anyio
 from bus.conformance.opening import OpensBus
 from bus.conformance.words import SCOPE, VOLUME, a_command, a_folder, a_removal, an_upload, done, take
 from bus.contract import Bus
-from bus.usage import ScopeUsage
+from bus.usage import ScopeUsage, usage_marks
 from domain.catalogue import Need, Put, UsageRecord, usage_record
 from domain.envelope import Envelope, wrap_event
 from domain.errors import NotFoundError, Subject
-from domain.events import FileMoved
+from domain.events import FileMoved, UsageMeasured
 from domain.ids import VFolderId
 from domain.usage import Usage
 
@@ -109,6 +109,26 @@ class Usages(OpensBus):
             known = await told(bus, folder)
             assert (known.file_bytes, known.files, known.again) == (20, 2, None)
             assert counting.counts == 3
+
+    async def test_a_count_that_was_overtaken_is_not_recorded(self) -> None:
+        async with self.open_bus("a") as bus:
+            folder = a_folder()
+            assert await usage_of(bus, Counting([(30, 3, nothing)])).folder_bytes(folder) == 30
+            before = await usage_marks(bus.catalogue, usage_record(folder, VOLUME))
+            await bus.events.publish(a_removal(bus, folder))
+            for since, size in ((before, 30), (replace(before, changes=before.changes + 1), 20)):
+                counted = UsageMeasured(
+                    volume=VOLUME,
+                    folder=folder,
+                    entries=2,
+                    files=2,
+                    file_bytes=20,
+                    logical_bytes=20,
+                    allocated_bytes=20,
+                    **asdict(since),
+                )
+                await bus.events.publish(wrap_event(counted, id=bus.clock.new_id(), time=bus.clock.now()))
+                assert (await told(bus, folder)).file_bytes == size
 
     async def test_a_folder_that_never_stands_still_is_told_of_all_the_same(self) -> None:
         async with self.open_bus("a") as bus:

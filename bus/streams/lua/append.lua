@@ -26,10 +26,8 @@ end
 local function recount(name, counted, bytes, files, changed, again)
   local l = redis.call('HMGET', name, 'added_bytes', 'added_files', 'changes')
   if redis.call('EXISTS', name) == 0 or (l[3] or '0') ~= changed then return end
-  -- All digits: as it writes numbers by itself, Lua leaves out those behind the 14th.
-  local more_bytes = string.format('%.0f', tonumber(l[1] or 0) - tonumber(bytes))
-  local more_files = string.format('%.0f', tonumber(l[2] or 0) - tonumber(files))
-  redis.call('HSET', name, 'again', (more_bytes ~= '0' or more_files ~= '0') and again or '', unpack(counted))
+  local more_bytes, more_files = tonumber(l[1] or 0) - bytes, tonumber(l[2] or 0) - files
+  redis.call('HSET', name, 'again', (more_bytes ~= 0 or more_files ~= 0) and again or '', unpack(counted))
   redis.call('HINCRBY', name, 'file_bytes', more_bytes)
   redis.call('HINCRBY', name, 'files', more_files)
 end
