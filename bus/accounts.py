@@ -37,6 +37,11 @@ class Account:
             return await usage.used_bytes(self.owner, need)
         return await usage.folder_bytes(self.owner, need)
 
+    async def used_beside(self, usage: ScopeUsage, most: int) -> int:
+        """What it uses; if that should be more than somebody has room for, it is that for certain."""
+        used = await self.used_bytes(usage, Need.BOUND)
+        return used if used <= most else await self.used_bytes(usage, Need.CERTAIN)
+
     async def limit_bytes(self, catalogue: Catalogue, quota: Quota) -> int | None:
         """The limit that holds now; None: none."""
         if quota.soft_bytes is None:

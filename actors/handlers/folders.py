@@ -127,6 +127,8 @@ async def _check_quota(account: Account, quota: Quota, ground: Ground, more: int
     limit = await account.limit_bytes(ground.catalogue, quota)
     if limit is None:
         return
-    used = await account.used_bytes(ground.usage)
-    if used >= limit or used + more > limit:
+    # What is full takes no new folder, be it empty.
+    most = limit - max(more, 1)
+    used = await account.used_beside(ground.usage, most)
+    if used > most:
         raise account.exceeded(limit, used + more)

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from harness.limits import begin, limit_folder, quota_of
+from harness.limits import begin, limit_folder, limit_scope, quota_of
 from harness.uploads import let_pass
-from harness.world import World
+from harness.world import FOLDER, OTHER, World
 
 from bus.memory.bus import MemoryCatalogue
 
 pytestmark = pytest.mark.anyio
+
+THERE = OTHER.replace("aabb0002", "aabb0003")
 
 
 async def test_nobody_is_refused_for_what_was_removed_on_the_storage(
@@ -29,6 +31,24 @@ async def test_nobody_is_refused_for_what_was_removed_on_the_storage(
     assert (await quota_of(world))["used_bytes"] == 90, "not counted for so short a time"
     assert await begin(world, "b", 50) == 200
     assert (await quota_of(world))["used_bytes"] == 30
+
+
+async def test_nor_are_new_folders_and_clones(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    await world.make_folder()
+    await limit_scope(world, limit_bytes=100)
+    await world.upload("a/a", bytes(40))
+    await world.upload("a/b", bytes(60))
+    made = {"volume": "disk", "vfid": OTHER}
+    assert (await world.manager("POST", "/folder/create", made)).status == 413
+    let_pass(monkeypatch, 5)
+    (world.folder / "a/b").unlink()
+    assert (await world.manager("POST", "/folder/create", made)).status == 204
+    await world.upload("a/c", bytes(60))
+    let_pass(monkeypatch, 10)
+    (world.folder / "a/c").unlink()
+    cloned = {"src_volume": "disk", "src_vfid": FOLDER, "dst_volume": None, "dst_vfid": THERE}
+    assert (await world.manager("POST", "/folder/clone", cloned)).status == 200
+    await world.settled(lambda: world.events("clone.completed"))
 
 
 @pytest.mark.parametrize(("size", "status"), [(40, 200), (41, 413)])
