@@ -11,6 +11,8 @@ from harness.uploads import let_pass
 from harness.world import FOLDER, OTHER, World
 
 from bus.memory.bus import MemoryCatalogue
+from domain.ids import VFolderId
+from domain.usage import Usage
 
 pytestmark = pytest.mark.anyio
 
@@ -78,3 +80,24 @@ async def test_an_upload_that_ends_while_another_is_judged_counts_once(
     monkeypatch.setattr(MemoryCatalogue, "page", page)
     assert await begin(world, "b", size) == status
     assert (await quota_of(world))["used_bytes"] == 60
+
+
+async def test_what_comes_in_during_a_scan_is_not_forgotten(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    await world.make_folder()
+    await limit_folder(world, limit_bytes=100)
+    await world.upload("a", bytes(10))
+    count = world.volume.recount
+
+    async def slowly(folder: VFolderId, *, full: bool) -> Usage:
+        monkeypatch.undo()
+        found = await count(folder, full=full)
+        await world.upload("b", bytes(50))
+        return found
+
+    monkeypatch.setattr(world.volume, "recount", slowly)
+    asked = {"volume": "disk", "kind": "usage.scan", "vfid": FOLDER}
+    assert (await world.manager("POST", "/tasks", asked)).status == 202
+    await world.settled(lambda: world.events("usage.measured"))
+    assert (await quota_of(world))["used_bytes"] == 60
+    assert await begin(world, "c", 41) == 413
+    assert await begin(world, "c", 40) == 200
