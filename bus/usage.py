@@ -20,6 +20,7 @@ from domain.catalogue import (
     Default,
     Need,
     Recount,
+    Remove,
     UsageMarks,
     UsageRecord,
     measured_usage,
@@ -175,7 +176,11 @@ class ScopeUsage:
 
     async def _counted(self, folder: VFolderId, name: str, since: UsageMarks) -> Recount:
         began = time.monotonic()
-        usage = await self._count(folder)
+        try:
+            usage = await self._count(folder)
+        except NotFoundError:
+            await self._catalogue.apply([Remove(name)])
+            raise
         took = time.monotonic() - began
         # What the count may have met has to be told before it, or it would be counted in once more.
         await self._settle()
@@ -185,7 +190,10 @@ class ScopeUsage:
 
 
 async def usage_marks(catalogue: Catalogue, record: str) -> UsageMarks:
-    """How a folder has changed until it is counted. From then on there is a usage record, which goes on telling."""
+    """How a folder has changed until it is counted. From then on there is a usage record, which goes on telling.
+
+    Whoever finds that there is no such folder removes it again.
+    """
     await catalogue.apply([Default(record, {"changes": 0})])
     (fields,) = await catalogue.fields([record])
     return UsageMarks.parse(fields or {})

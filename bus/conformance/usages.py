@@ -198,8 +198,9 @@ class Usages(OpensBus):
             async def gone() -> None:
                 raise NotFoundError("it is not there", subject=Subject.VFOLDER)
 
-            usage = usage_of(bus, Counting([(30, 3, gone)]))
-            assert await usage.folder_bytes(a_folder()) == 0
+            usage, folder = usage_of(bus, Counting([(30, 3, gone)])), a_folder()
+            assert await usage.folder_bytes(folder) == 0
+            assert await bus.catalogue.fields([usage_record(folder, VOLUME)]) == [None]
 
     async def test_all_folders_of_a_scope_are_summed_up(self) -> None:
         async with self.open_bus("a") as bus:

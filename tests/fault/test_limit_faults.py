@@ -25,7 +25,7 @@ UPLOADERS = 6
 LIMIT_BYTES = 8 << 20
 #: How long an upload is kept of which nobody knows that it has begun.
 UPLOAD_SECONDS = 20.0
-#: How old a count may be: it may be too high until then, by what a gateway had removed, or put at its place, and died
+#: How old a count may be: too high until then, by what a gateway had removed, or put at its place, when it died
 #: before it told of that.
 COUNTED_SECONDS = 8.0
 FAULTS = (

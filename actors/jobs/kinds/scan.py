@@ -8,7 +8,7 @@ from actors.counting import settling
 from actors.jobs.doing import Doing, Found
 from backends.counting import counter
 from bus.usage import usage_marks
-from domain.catalogue import usage_record
+from domain.catalogue import Remove, usage_record
 from domain.errors import NotFoundError
 from domain.events import UsageMeasured
 from domain.work import ScanOptions
@@ -20,10 +20,12 @@ async def scan(doing: Doing) -> Found:
     count, total = counter(doing.volume, full=options.full), doing.tally
     catalogue, settle = doing.task.bus.catalogue, settling(doing.volume, doing.task.bus)
     async for folder in doing.folders():
-        since = await usage_marks(catalogue, usage_record(folder, doing.task.volume))
+        record = usage_record(folder, doing.task.volume)
+        since = await usage_marks(catalogue, record)
         try:
             usage = await count(folder)
         except NotFoundError:
+            await catalogue.apply([Remove(record)])
             continue  # it was deleted meanwhile
         # What the count may have met has to be told before it, or it would be counted in once more.
         await settle()
