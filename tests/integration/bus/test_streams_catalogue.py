@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from anyio import from_thread, to_thread
-from harness.redis_server import SERVERS, RedisServer
+from harness.redis_server import RedisServer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -33,14 +30,6 @@ CHANGES = st.one_of(
     st.builds(Index, st.just("index:1"), RECORDS),
     st.builds(Unindex, st.just("index:1"), RECORDS),
 )
-
-
-@pytest.fixture(params=list(SERVERS))
-def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RedisServer]:
-    own = RedisServer(SERVERS[request.param](), tmp_path)
-    own.start()
-    yield own
-    own.stop()
 
 
 async def test_changes_do_in_redis_what_the_model_does(server: RedisServer) -> None:

@@ -2,54 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
-
 import anyio
 import pytest
 import redis
 from harness.cutter import ANSWERED, open_cutter
-from harness.redis_server import SERVERS, RedisServer
+from harness.redis_server import RedisServer
+from harness.short_bus import bus_on, restart, take
 from pydantic import SecretStr
 
 from bus.conformance.words import VOLUME, a_command, a_folder, an_upload, done
-from bus.contract import Bus, Delivery, Lane, Outcome, Verdict
+from bus.contract import Bus, Delivery, Outcome, Verdict
 from bus.settings import BusSettings
-from bus.streams import keys, leases, open_streams_bus
+from bus.streams import keys, open_streams_bus
 from domain.catalogue import Put, UsageRecord, usage_record
 from domain.envelope import Failure, Reply
 from domain.errors import BusBrokenError, ErrorCode, FencedError, InvalidRequestError, Retry
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(params=list(SERVERS))
-def server(request: pytest.FixtureRequest, tmp_path: Path):
-    """A server of its own, to be killed."""
-    own = RedisServer(SERVERS[request.param](), tmp_path)
-    own.start()
-    yield own
-    own.stop()
-
-
-@asynccontextmanager
-async def bus_on(server: RedisServer, node: str = "a", **more: object) -> AsyncIterator[Bus]:
-    settings = BusSettings(
-        **{"url": SecretStr(server.url), **more},
-        lease_seconds=1.0,
-        upload_lease_seconds=1.0,
-        command_timeout_seconds=1.0,
-    )
-    async with open_streams_bus(settings, node) as bus:
-        yield bus
-
-
-async def take(bus: Bus) -> Lane:
-    with anyio.fail_after(10):
-        while (lane := await bus.lanes.acquire(VOLUME)) is None:
-            await anyio.sleep(0.05)
-    return lane
 
 
 async def serve(bus: Bus) -> None:
@@ -62,12 +31,6 @@ async def serve(bus: Bus) -> None:
                 await lane.commit([done(delivery) for delivery in deliveries])
         except FencedError:
             continue
-
-
-async def restart(server: RedisServer) -> None:
-    await anyio.to_thread.run_sync(server.kill)
-    await anyio.sleep(0.2)
-    await anyio.to_thread.run_sync(server.start)
 
 
 async def test_accepted_commands_outlive_the_server(server: RedisServer) -> None:
@@ -304,64 +267,6 @@ async def test_only_what_was_committed_before_a_kill_is_not_delivered_again(serv
     async with bus_on(server, "b") as two:
         again = await (await take(two)).receive()
         assert [delivery.id for delivery in again] == [sent[0].id, sent[2].id]
-
-
-async def test_a_lease_is_not_trusted_when_the_server_is_away(server: RedisServer) -> None:
-    async with bus_on(server) as bus:
-        lane = await take(bus)
-        await lane.confirm()
-        await anyio.to_thread.run_sync(server.kill)
-        await anyio.sleep(1.0)
-        with anyio.move_on_after(0.3) as waited:
-            await lane.confirm()
-        assert waited.cancelled_caught
-        await anyio.to_thread.run_sync(server.start)
-        with anyio.fail_after(5):
-            await lane.confirm()
-
-
-async def test_a_lease_that_ran_out_stays_with_its_holder_if_nobody_else_has_had_it(server: RedisServer) -> None:
-    async with bus_on(server) as bus, bus.leases.hold("x", wait_seconds=1) as lease:
-        await anyio.to_thread.run_sync(server.kill)
-        await anyio.sleep(1.5)
-        await anyio.to_thread.run_sync(server.start)
-        with anyio.fail_after(5):
-            await lease.confirm()
-        assert await bus.leases.held(["x"]) == [True]
-
-
-async def test_who_has_a_lease_is_not_waited_for_without_end(
-    server: RedisServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(leases, "_UNKNOWN_SECONDS", 0.2)
-    async with bus_on(server) as bus, bus.leases.hold("x", wait_seconds=1) as lease:
-        await lease.confirm()
-        await anyio.to_thread.run_sync(server.kill)
-        await anyio.sleep(1.0)
-        with pytest.raises(BusBrokenError), anyio.fail_after(5):
-            await lease.confirm()
-        await anyio.to_thread.run_sync(server.start)
-
-
-@pytest.mark.parametrize("forgotten", [False, True])
-async def test_a_lease_that_somebody_else_may_have_had_meanwhile_is_lost(
-    server: RedisServer, *, forgotten: bool
-) -> None:
-    """It is free again, but what it stood for has been in other hands."""
-    async with bus_on(server, "a") as one, bus_on(server, "b") as two:
-        async with one.leases.hold("x", wait_seconds=1) as lease:
-            with redis.Redis(port=server.port) as client:
-                client.delete(keys.lease("x"))
-                if forgotten:
-                    client.delete(keys.lease_taken("x"))
-                else:
-                    async with two.leases.hold("x", wait_seconds=1):
-                        pass
-            with anyio.fail_after(5):
-                await lease.wait_lost()
-            with pytest.raises(FencedError):
-                await lease.confirm()
-        assert await two.leases.held(["x"]) == [False]
 
 
 async def test_an_idle_bus_asks_little(server: RedisServer) -> None:
