@@ -1,4 +1,4 @@
-"""Uploads whose folders are gone: they count against nobody's limits any more."""
+"""Uploads whose folders are gone, and what else is counted that is none: it counts against nobody's limits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from domain.errors import NotFoundError, PenstockError
 from domain.ids import VFolderId, VolumeName
 from domain.paths import ROOT
 from domain.recent import Recent
-from gateway.uploads.reserved import counted_out
+from gateway.uploads.reserved import counted_out, is_counted_as
 from gateway.uploads.session import UploadSession, UploadState
 from gateway.uploads.sessions import Sessions
 
@@ -39,7 +39,7 @@ class Abandoned:
         self._looked = Recent[str, float](_REMEMBERED)
 
     async def give_back(self, index: str) -> bool:
-        """Count those uploads of an index no more whose folders are gone; tells whether there were any.
+        """Count those members of an index no more that are over, or whose folders are gone; tells if any were.
 
         Args:
             index: its members begin with the ids of uploads, and end there or at a colon.
@@ -71,6 +71,9 @@ class Abandoned:
             await self._catalogue.apply([Unindex(index, member)])
             return True
         session = known.session
+        if session.state in (UploadState.COMMITTED, UploadState.GONE) or not is_counted_as(session, member):
+            # An upload that is changed at this moment may be counted like this again.
+            return bool(await self._sessions.replace(known, session, changes=[Unindex(index, member)]))
         place = session.volume, session.folder
         if place not in folders:
             folders[place] = await self._is_gone(session)

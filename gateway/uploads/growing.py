@@ -67,10 +67,10 @@ class Reservations:
             raise
 
     async def _put(self, opened: OpenUpload, wanted: UploadSession) -> None:
-        besides = [*freed(opened.session), *await self._quotas.reservation(wanted)]
+        reserved = await self._quotas.reservation(wanted)
         await opened.change(
             self._sessions,
-            besides,
+            lambda before: [*freed(before), *reserved],
             reserved_bytes=wanted.reserved_bytes,
             length=wanted.length,
             length_told=wanted.length_told,

@@ -70,17 +70,30 @@ class OpenUpload:
         """Whether the last byte is stored."""
         return self.offset is not None and self.offset == self.session.length
 
-    async def change(self, sessions: Sessions, besides: Sequence[Change] = (), /, **fields: Any) -> None:
+    async def change(
+        self,
+        sessions: Sessions,
+        besides: Callable[[UploadSession], Sequence[Change]] = lambda _: (),
+        /,
+        **fields: Any,
+    ) -> None:
         """Record changes of some fields, and in the same step of other things.
 
-        Others change fields of their own without the lease, e.g. which upload waits for this part.
+        Others change fields of their own without the lease, e.g. which upload waits for this part; and what this
+        gateway has changed itself it may not have heard of.
+
+        Args:
+            besides: tells of what else is to change, by how the upload is recorded before.
 
         Raises:
             FencedError: it is not open any more, or somebody else has it.
         """
         while (
             changed := await sessions.replace(
-                self.known, replace(self.session, **fields), changes=besides, lease=self.lease
+                self.known,
+                replace(self.session, **fields),
+                changes=besides(self.session),
+                lease=self.lease,
             )
         ) is None:
             self.known = await sessions.require(self.session.id)

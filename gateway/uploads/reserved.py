@@ -36,6 +36,11 @@ def bytes_of(member: str) -> int:
     return int(member.partition(":")[2])
 
 
+def is_counted_as(session: UploadSession, member: str) -> bool:
+    """Whether an upload that is not finished is a member of an index by this."""
+    return member in (session.id, _member(session))
+
+
 def counted_in(session: UploadSession, limited: Iterable[Account]) -> list[Change]:
     """Count an upload with its `reserved_bytes`, against those of its accounts that have a limit."""
     return [Index(account_index(account), _member(session)) for account in limited]

@@ -13,6 +13,7 @@ from harness.uploads import reserved
 from harness.world import FOLDER, World, open_world
 
 from bus.codec import decode_document
+from bus.memory.records import MemoryRecords
 from domain.errors import BusBrokenError
 from gateway.quotas import Quotas
 from gateway.uploads.growing import Reservations
@@ -105,3 +106,24 @@ async def test_what_a_process_reserved_that_died_before_it_was_judged(
     answer = await files.patch(url, 0, b"x" * 1000)
     assert (answer.status, answer.json["type"]) == (413, "urn:penstock:problem:quota-exceeded")
     assert not (world.folder / "a").exists()
+
+
+async def test_nothing_is_counted_twice_where_nobody_heard_what_was_recorded(
+    world: World, files: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = await files.begin(None, Upload_Defer_Length="1")
+    assert (await files.patch(url, 0, b"x" * 10)).status == 204
+    replace = MemoryRecords.replace
+
+    async def unheard(*args: Any, **more: Any) -> bool:
+        monkeypatch.undo()
+        assert await replace(*args, **more)
+        raise BusBrokenError("no answer")
+
+    monkeypatch.setattr(MemoryRecords, "replace", unheard)
+    assert (await files.patch(url, 10, b"x" * 20)).status == 503
+    assert reserved(world) == [10]
+    assert (await files.patch(url, 10, b"x" * 40)).status == 204
+    assert reserved(world) == [50]
+    assert (await files.patch(url, 50, b"x", Upload_Length="51")).status == 204
+    assert not reserved(world)
