@@ -135,10 +135,16 @@ def rename_exclusive(source_fd: int, source: str, target_fd: int, target: str) -
     number = ctypes.get_errno()
     if number not in (errno.EINVAL, errno.ENOSYS):
         raise OSError(number, os.strerror(number))
-    # NFS and some FUSE file systems have no such flag; the volume's lease keeps others away meanwhile.
+    # NFS and some FUSE file systems have no such flag; the volume's lease keeps others away meanwhile, or what is
+    # renamed is a directory that holds something, and so is what another has put there.
     try:
         os.stat(target, dir_fd=target_fd, follow_symlinks=False)
     except FileNotFoundError:
-        os.rename(source, target, src_dir_fd=source_fd, dst_dir_fd=target_fd)
-    else:
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+        try:
+            os.rename(source, target, src_dir_fd=source_fd, dst_dir_fd=target_fd)
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY:
+                raise
+        else:
+            return
+    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))

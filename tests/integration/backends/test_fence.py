@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -253,6 +255,36 @@ def test_the_area_appears_once_however_many_prepare_it(tmp_path: Path) -> None:
     assert [entry.name for entry in (tmp_path / "volume").iterdir()] == [".penstock"]
     registers = list((tmp_path / "volume/.penstock").glob("stage.*"))
     assert [register.name for register in registers] == ["stage.0"]
+
+
+def test_the_area_appears_once_where_no_rename_excludes_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on NFS: whoever has looked whether it is there may be overtaken."""
+    path = tmp_path / "volume"
+    path.mkdir()
+
+    def unknown(*_: object) -> int:
+        ctypes.set_errno(errno.EINVAL)
+        return -1
+
+    class Overtaken:
+        def __getattr__(self, name: str) -> object:
+            return getattr(os, name)
+
+        def stat(self, *args: object, **more: object) -> os.stat_result:
+            try:
+                return os.stat(*args, **more)  # type: ignore[arg-type]
+            except FileNotFoundError:
+                monkeypatch.undo()
+                Owner(path).mount.close()
+                raise
+
+    monkeypatch.setattr(durable_module._libc, "renameat2", unknown)
+    monkeypatch.setattr(durable_module, "os", Overtaken())
+    Owner(path).mount.close()
+    assert durable_module.os is os, "it was overtaken"
+    assert [entry.name for entry in path.iterdir()] == [".penstock"]
 
 
 def test_what_a_late_owner_left_is_never_destroyed(tmp_path: Path) -> None:
