@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from bus.contract import Catalogue
 from bus.usage import ScopeUsage
@@ -15,6 +16,8 @@ from domain.catalogue import Need, folder_quota_record, scope_record
 from domain.errors import QuotaExceededError, Subject
 from domain.ids import QuotaScopeId, VFolderId, VolumeName
 from domain.usage import Quota
+
+_PAGE: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +34,33 @@ class Account:
             return scope_record(self.owner, self.volume)
         return folder_quota_record(self.owner, self.volume)
 
+    @property
+    def reserved_index(self) -> str:
+        """Name of the index of unfinished uploads that count against it; its members end on `:<bytes>`."""
+        return f"index:uploads:{self.volume}:{self.owner}"
+
+    async def reserved_bytes(self, catalogue: Catalogue) -> int:
+        """Sum of what unfinished uploads have reserved."""
+        after, total = "", 0
+        while members := await catalogue.page(self.reserved_index, after=after, limit=_PAGE):
+            after = members[-1]
+            total += sum(int(member.rpartition(":")[2]) for member in members)
+        return total
+
     async def used_bytes(self, usage: ScopeUsage, need: Need = Need.CURRENT) -> int:
         """What it uses."""
         if isinstance(self.owner, QuotaScopeId):
             return await usage.used_bytes(self.owner, need)
         return await usage.folder_bytes(self.owner, need)
 
-    async def used_beside(self, usage: ScopeUsage, most: int) -> int:
-        """What it uses; if that should be more than somebody has room for, it is that for certain."""
-        used = await self.used_bytes(usage, Need.BOUND)
-        return used if used <= most else await self.used_bytes(usage, Need.CERTAIN)
+    async def taken_beside(self, usage: ScopeUsage, catalogue: Catalogue, most: int) -> int:
+        """What it uses, with what uploads have reserved; if that is more than `most`, it is so for certain."""
+        # In this order, so that an upload that ends meanwhile is in one of them at least.
+        taken = await self.reserved_bytes(catalogue) + await self.used_bytes(usage, Need.BOUND)
+        if taken > most:
+            await self.used_bytes(usage, Need.CERTAIN)
+            taken = await self.reserved_bytes(catalogue) + await self.used_bytes(usage, Need.BOUND)
+        return taken
 
     async def limit_bytes(self, catalogue: Catalogue, quota: Quota) -> int | None:
         """The limit that holds now; None: none."""

@@ -376,6 +376,9 @@ class Records(Protocol):
     async def remove(self, name: str, changes: Sequence[Change] = ()) -> None:
         """Drop a document, if it is there, and apply catalogue changes in the same step."""
 
+    async def apply_without(self, name: str, changes: Sequence[Change]) -> bool:
+        """Apply catalogue changes if there is no such document; tells whether that was so."""
+
     async def due(self, kind: str, *, before: float, limit: int) -> Sequence[str]:
         """Names of documents of a kind (what stands before the colon) that are due, oldest first.
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeGuard
+from uuid import uuid4
 from weakref import WeakValueDictionary
 
 import anyio
@@ -164,15 +165,18 @@ class ScopeUsage:
             since = await usage_marks(self._catalogue, name)
             counted = await self._counted(folder, name, since)
             await self._catalogue.apply([counted])
-            fields = (await self._catalogue.fields([name]))[0] or {}
-            now, known = UsageMarks.parse(fields), UsageRecord.parse(fields)
-            if now.changes == since.changes:
+            told = (await self._catalogue.fields([name]))[0] or {}
+            now, known = UsageMarks.parse(told), UsageRecord.parse(told)
+            if (now.made, now.changes) == (since.made, since.changes):
                 return known.file_bytes if known is not None else 0
-        # It does not stand still for as long as counting takes. This is the best there is, and not to be relied on.
-        await self._catalogue.apply(
-            [replace(counted, since=replace(since, changes=now.changes)), Bump(name, {"stale": 1})]
-        )
-        return int(counted.fields["file_bytes"]) + now.added_bytes - since.added_bytes
+        # It does not stand still for as long as counting takes. What was moved may have been missed each time, so
+        # that it is not taken for less than before, either.
+        size, more = int(counted.fields["file_bytes"]), now.added_bytes - since.added_bytes
+        size = max(size, known.file_bytes - more) if known is not None else size
+        fields = {**counted.fields, "file_bytes": size}
+        best = replace(counted, fields=fields, since=replace(since, changes=now.changes))
+        await self._catalogue.apply([best, Bump(name, {"stale": 1})])
+        return size + more
 
     async def _counted(self, folder: VFolderId, name: str, since: UsageMarks) -> Recount:
         began = time.monotonic()
@@ -194,6 +198,6 @@ async def usage_marks(catalogue: Catalogue, record: str) -> UsageMarks:
 
     Whoever finds that there is no such folder removes it again.
     """
-    await catalogue.apply([Default(record, {"changes": 0})])
+    await catalogue.apply([Default(record, {"changes": 0, "made": uuid4().hex})])
     (fields,) = await catalogue.fields([record])
     return UsageMarks.parse(fields or {})

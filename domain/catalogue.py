@@ -32,11 +32,16 @@ class UsageMarks:
     added_files: int = 0
     #: How often it was changed in any other way.
     changes: int = 0
+    #: Of which record all this is told: that of a folder that was deleted and restored is another one.
+    made: str = ""
 
     @classmethod
     def parse(cls, fields: Mapping[str, str]) -> Self:
         """Read the fields of a usage record."""
-        return cls(*(int(fields.get(known.name, 0)) for known in dataclass_fields(cls)))
+        added_bytes, added_files, changes = (
+            int(fields.get(name, 0)) for name in ("added_bytes", "added_files", "changes")
+        )
+        return cls(added_bytes, added_files, changes, fields.get("made", ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +96,7 @@ class Recount:
     """Set what was counted of a folder, and add what uploads have added since that began.
 
     Whether the count has met those is not known; if there are any, it is to be repeated at `again`. Nothing happens
-    if the record is gone, or if the folder has changed in any other way meanwhile.
+    if the record is gone, or another one, or if the folder has changed in any other way meanwhile.
     """
 
     record: str

@@ -167,6 +167,7 @@ class UsageMeasured(_FolderEvent):
     )
     added_bytes: int = Field(0, description="bytes that uploads had added to it by then")
     added_files: int = Field(0, description="files that uploads had added to it by then")
+    made: str = Field("", description="which of the folder's records tells these three")
 
 
 class _CloneEvent(Event):
@@ -394,6 +395,10 @@ class FileUploaded(_FileEvent):
     replaced_bytes: int | None = Field(None, description="length of the file it replaced, in bytes; absent: none")
     session: str = Field(description="id of the upload session, 32 hex digits")
     sha256: str = Field("", description="SHA-256 of the file, 64 hex digits; empty: not computed")
+    recovered: bool = Field(
+        False,
+        description="whether who put it there died before telling of it; then `replaced_bytes` is not certain",
+    )
 
 
 class ArchiveUnpacked(_FileEvent):

@@ -236,12 +236,14 @@ def _(event: events.UsageMeasured, time: float) -> tuple[Change, ...]:
     record, counted = usage_record(event.folder, event.volume), measured_usage(usage, time)
     if event.changes is None:
         return (Put(record, counted),)
-    since = UsageMarks(event.added_bytes, event.added_files, event.changes)
+    since = UsageMarks(event.added_bytes, event.added_files, event.changes, event.made)
     return (Recount(record, counted, since, again=time),)
 
 
 @_project.register
 def _(event: events.FileUploaded, time: float) -> tuple[Change, ...]:
+    if event.recovered:
+        return (_unsure(event, file_bytes=event.size_bytes, files=1),)
     more = event.size_bytes - (event.replaced_bytes or 0)
     deltas = {"file_bytes": more, "files": 1 if event.replaced_bytes is None else 0}
     if more < 0:
@@ -274,7 +276,10 @@ def _(event: events.FileMoved, time: float) -> tuple[Change, ...]:
 
 
 def _unsure(
-    event: events.FileDeleted | events.ArchiveUnpacked | events.FileMoved, *, file_bytes: int = 0, files: int = 0
+    event: events.FileUploaded | events.FileDeleted | events.ArchiveUnpacked | events.FileMoved,
+    *,
+    file_bytes: int = 0,
+    files: int = 0,
 ) -> Bump:
     """A folder holds so much more at most; who wants to know what it holds counts it anew."""
     deltas = {"file_bytes": file_bytes, "files": files, "changes": 1, "stale": 1}

@@ -43,7 +43,7 @@ class View:
     def _recount(self, change: Recount) -> None:
         present = self.records.get(change.record)
         now = UsageMarks.parse(present or {})
-        if present is None or now.changes != change.since.changes:
+        if present is None or (now.made, now.changes) != (change.since.made, change.since.changes):
             return
         more = {
             "file_bytes": now.added_bytes - change.since.added_bytes,

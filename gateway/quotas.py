@@ -7,7 +7,7 @@ whose length is not told yet reserves as it grows (`gateway.uploads.growing`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Final
@@ -18,18 +18,17 @@ from bus.accounts import Account
 from bus.contract import Bus
 from bus.relay import Relays
 from bus.usage import ScopeUsage
-from domain.catalogue import Change, Need
+from domain.catalogue import Need
 from domain.errors import TooManyError
 from domain.ids import QuotaScopeId, VFolderId, VolumeName
 from domain.usage import Quota
 from gateway.limits import Limits
 from gateway.settings import GatewaySettings
 from gateway.uploads.abandoned import Abandoned
-from gateway.uploads.reserved import account_index, accounts, bytes_of, counted_in, owner_index
+from gateway.uploads.reserved import accounts, owner_index
 from gateway.uploads.session import UploadSession
 from gateway.uploads.sessions import Sessions
 
-_PAGE: Final = 500
 #: When somebody with too many uploads may try again, in seconds.
 _RETRY_SECONDS: Final = 5.0
 
@@ -64,14 +63,6 @@ class Quotas:
             return known
         return replace(known, used_bytes=await account.used_bytes(self._usages[volume]))
 
-    async def reservation(self, session: UploadSession) -> Sequence[Change]:
-        """What counts an upload in, for who records it.
-
-        Raises:
-            NotFoundError: the scope is not there.
-        """
-        return counted_in(session, [account for account, _ in await self._limited(session)])
-
     async def is_limited(self, session: UploadSession) -> bool:
         """Whether an upload counts against any limit. Raises NotFoundError if its scope is not there."""
         return bool(await self._limited(session))
@@ -88,7 +79,7 @@ class Quotas:
         for account, limit in await self._limited(session):
             taken = await self._taken(account, Need.BOUND) + more
             if taken > limit:
-                await self._abandoned.give_back(account_index(account))
+                await self._abandoned.give_back(account.reserved_index)
                 taken = await self._certainly_taken(account) + more
             if taken > limit:
                 raise account.exceeded(limit, taken)
@@ -109,15 +100,21 @@ class Quotas:
         if count >= most:
             raise TooManyError(f"{most} uploads are unfinished already", retry_after_seconds=_RETRY_SECONDS)
 
-    async def room(self, session: UploadSession) -> int | None:
-        """Bytes that may come in besides all that is used and reserved, also by itself; None: no limit."""
-        rooms = [await self._room(account, limit) for account, limit in await self._limited(session)]
+    async def room(self, session: UploadSession, wanted: int) -> int | None:
+        """Bytes that may come in besides all that is used and reserved, also by itself; None: no limit.
+
+        Args:
+            wanted: if there is room for so many, it may be told to be less than it is.
+        """
+        rooms = [await self._room(account, limit, wanted) for account, limit in await self._limited(session)]
         return min(rooms, default=None)
 
-    async def _room(self, account: Account, limit: int) -> int:
-        room = max(limit - await self._taken(account, Need.CURRENT), 0)
+    async def _room(self, account: Account, limit: int, wanted: int) -> int:
+        room = limit - await self._taken(account, Need.BOUND)
+        if room < wanted:
+            room = max(limit - await self._taken(account, Need.CURRENT), 0)
         if not room:
-            await self._abandoned.give_back(account_index(account))
+            await self._abandoned.give_back(account.reserved_index)
             room = max(limit - await self._certainly_taken(account), 0)
         return room
 
@@ -146,16 +143,8 @@ class Quotas:
         # What was told of and is not counted yet counts, too.
         await self._relays.settle(account.volume)
         # In this order, so that an upload that ends meanwhile is in one of them at least.
-        reserved = await self._reserved(account)
+        reserved = await account.reserved_bytes(self._bus.catalogue)
         return reserved + await account.used_bytes(self._usages[account.volume], need)
-
-    async def _reserved(self, account: Account) -> int:
-        """Sum of what unfinished uploads have reserved."""
-        index, after, total = account_index(account), "", 0
-        while members := await self._bus.catalogue.page(index, after=after, limit=_PAGE):
-            after = members[-1]
-            total += sum(bytes_of(member) for member in members)
-        return total
 
 
 def build_quotas(

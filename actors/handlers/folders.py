@@ -129,6 +129,6 @@ async def _check_quota(account: Account, quota: Quota, ground: Ground, more: int
         return
     # What is full takes no new folder, be it empty.
     most = limit - max(more, 1)
-    used = await account.used_beside(ground.usage, most)
-    if used > most:
-        raise account.exceeded(limit, used + more)
+    taken = await account.taken_beside(ground.usage, ground.catalogue, most)
+    if taken > most:
+        raise account.exceeded(limit, taken + more)

@@ -91,7 +91,7 @@ class Copying:
         if limit is None:
             return
         usage = scope_usage(self.volume, self.bus, _USAGE_MAX_AGE_SECONDS)
-        wanted = await account.used_beside(usage, limit - total.file_bytes) + total.file_bytes
+        wanted = total.file_bytes + await account.taken_beside(usage, self.bus.catalogue, limit - total.file_bytes)
         if wanted > limit:
             raise account.exceeded(limit, wanted)
 

@@ -93,6 +93,15 @@ class Records(OpensBus):
             assert list(await bus.catalogue.page("index:x", limit=9)) == []
             assert list(await bus.catalogue.page("index:y", limit=9)) == ["one"]
 
+    async def test_what_is_to_change_without_a_record_changes_only_while_there_is_none(self) -> None:
+        async with self.open_bus("a") as bus:
+            index = "index:things"
+            await bus.catalogue.apply([Index(index, "a"), Index(index, "b")])
+            assert await bus.records.apply_without("upload:1", [Unindex(index, "a")])
+            await bus.records.create("upload:1", {}, keep_seconds=60, due=None)
+            assert not await bus.records.apply_without("upload:1", [Unindex(index, "b")])
+            assert await bus.catalogue.page(index, limit=10) == ["b"]
+
     async def test_due_records_are_listed_oldest_first_until_they_are_settled(self) -> None:
         async with self.open_bus("a") as bus:
             for number, due in ((1, 30.0), (2, 10.0), (3, 20.0), (4, 99.0)):

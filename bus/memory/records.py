@@ -76,6 +76,14 @@ class MemoryRecords:
         self._store.records.pop(name, None)
         self._store.apply(changes)
 
+    async def apply_without(self, name: str, changes: Sequence[Change]) -> bool:
+        """Apply changes if there is no such document."""
+        await anyio.lowlevel.checkpoint()
+        if self._store.record(name) is not None:
+            return False
+        self._store.apply(changes)
+        return True
+
     async def due(self, kind: str, *, before: float, limit: int) -> Sequence[str]:
         """Names of documents of a kind that are due, oldest first."""
         await anyio.lowlevel.checkpoint()

@@ -45,7 +45,7 @@ class Call:
                 self._pairs("B", record, deltas)
             case Recount(record, fields, since, again):
                 self._pairs("C", record, fields)
-                self.args += (since.added_bytes, since.added_files, since.changes, again)
+                self.args += (since.added_bytes, since.added_files, since.changes, since.made, again)
             case Remove(record):
                 self.keys.append(record)
                 self.args.append("R")

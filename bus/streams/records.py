@@ -79,6 +79,12 @@ class StreamRecords:
         call.changes(changes)
         await self._wiring.scripts.call("record_remove", call.keys, call.args)
 
+    async def apply_without(self, name: str, changes: Sequence[Change]) -> bool:
+        """Apply changes if there is no such document."""
+        call = Call((name,), ())
+        call.changes(changes)
+        return bool(await self._wiring.scripts.call("apply_without", call.keys, call.args))
+
     async def due(self, kind: str, *, before: float, limit: int) -> Sequence[str]:
         """Names of documents of a kind that are due, oldest first."""
         names = await self._wiring.link.execute(

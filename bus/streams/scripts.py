@@ -28,6 +28,7 @@ _NAMES = (
     "record_create",
     "record_replace",
     "record_remove",
+    "apply_without",
     "lease_take",
     "lease_release",
     "members",

@@ -63,13 +63,13 @@ class Abandoned:
 
     async def _looked_at(self, index: str, member: str, folders: dict[tuple[VolumeName, VFolderId], bool]) -> bool:
         """Whether an upload was counted, and is not any more."""
+        session_id = member.partition(":")[0]
         try:
-            known = await self._sessions.load(member.partition(":")[0])
+            known = await self._sessions.load(session_id)
         except PenstockError:
             return False  # a later release knows what it means
         if known is None:
-            await self._catalogue.apply([Unindex(index, member)])
-            return True
+            return await self._sessions.count_out(session_id, [Unindex(index, member)])
         session = known.session
         if session.state in (UploadState.COMMITTED, UploadState.GONE) or not is_counted_as(session, member):
             # An upload that is changed at this moment may be counted like this again.
@@ -77,10 +77,15 @@ class Abandoned:
         place = session.volume, session.folder
         if place not in folders:
             folders[place] = await self._is_gone(session)
-        if not folders[place] or session.state is not UploadState.OPEN:
+        if not folders[place] and not await self._is_in_its_whole(session):
             return False
-        uncounted = replace(session, reserved_bytes=0, unpacked_bytes=0, admitted=False)
+        uncounted = replace(session, reserved_bytes=0, judged=False, unpacked_bytes=0, admitted=False)
         return bool(await self._sessions.replace(known, uncounted, changes=counted_out(session)))
+
+    async def _is_in_its_whole(self, session: UploadSession) -> bool:
+        """Whether a part is in a finished whole, and who put that together died before it dropped its parts."""
+        whole = await self._sessions.load(session.final) if session.final else None
+        return whole is not None and whole.session.state is UploadState.COMMITTED
 
     async def _is_gone(self, session: UploadSession) -> bool:
         """Whether a folder is not there; where that cannot be known now, it is taken to be there."""

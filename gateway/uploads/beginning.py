@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Final, TypeVar
@@ -12,7 +12,6 @@ import anyio
 from loguru import logger
 
 from backends.contract import Volume
-from domain.catalogue import Change
 from domain.errors import (
     GoneError,
     InvalidRequestError,
@@ -33,7 +32,6 @@ from gateway.uploads.at_once import AtOnce
 from gateway.uploads.finishing import Finisher
 from gateway.uploads.parts import Parts
 from gateway.uploads.places import named_path, upload_path, volume_of
-from gateway.uploads.reserved import owned
 from gateway.uploads.session import UploadSession, UploadState
 from gateway.uploads.sessions import UNRECORDED, Known, Sessions
 from gateway.uploads.staging import Stager
@@ -82,7 +80,7 @@ class Beginner:
         self._check_size(claims)
         session = self._expected(self.named(claims))
         is_known_long = self._settings.finished_seconds >= self._settings.upload_seconds
-        if not (session.unstaged and is_known_long) or await self._stager.reservation(session):
+        if not (session.unstaged and is_known_long) or await self._stager.is_limited(session):
             return claims
         await self._stager.begin(session)
         return claims.model_copy(update={"begun": session.begun})
@@ -143,13 +141,14 @@ class Beginner:
             if (begun := await self._parts.check(session)) is not None:
                 return await self._assembled(begun)
         session = self._expected(session) if bodiless else session
-        known = await self._admission.record(session, partial(self._record_anew, session, [owned(session)]))
         try:
+            known = await self._admission.record(session, partial(self._record_anew, session))
             await self._stager.begin(session)
+            known = await self._judged(known)
             if session.is_final:
                 return await self._assembled(known)
             return await self._finisher.finish(known) if session.length == 0 and not session.is_part else known
-        except Exception:
+        except BaseException:
             await self.undo(session)
             raise
 
@@ -193,11 +192,11 @@ class Beginner:
         Nobody has heard of it before it is finished, so nobody else is at it, and it is never an unfinished one.
         Raises as `begin`, and as `Finisher.finish`.
         """
-        known = await self._record_anew(session)
-        synced = await self._or_forget(session, self._stager.stage_whole(session, data))
         try:
+            known = await self._record_anew(session)
+            synced = await self._or_forget(session, self._stager.stage_whole(session, data))
             return await self._finisher.finish_whole(known, data, synced)
-        except Exception:
+        except BaseException:
             await self.undo(session)
             raise
 
@@ -213,19 +212,26 @@ class Beginner:
         if known is None:
             return await self._sessions.require(session.id)
         await self._or_forget(session, self._stager.begin(session))
-        return known
+        return await self._judged(known)
+
+    async def _judged(self, known: Known) -> Known:
+        """Record of an upload that fits its limits that it does, if it is asked for that before it is finished."""
+        if not (known.session.unstaged and await self._stager.is_limited(known.session)):
+            return known
+        return await self._sessions.replace(known, replace(known.session, judged=True)) or known
 
     def _expected(self, session: UploadSession) -> UploadSession:
         """An upload nothing has come of yet: it gets its place later, if all of it may come at once."""
         return replace(session, unstaged=self._at_once.takes(session))
 
-    async def _record(self, session: UploadSession, besides: Sequence[Change] = ()) -> Known | None:
+    async def _record(self, session: UploadSession) -> Known | None:
         """Record an upload with what it reserves; None if it is recorded already."""
-        return await self._sessions.create(session, [*await self._stager.reservation(session), *besides])
+        await self._stager.is_limited(session)  # where its scope or folder is missing, that is told
+        return await self._sessions.create(session)
 
-    async def _record_anew(self, session: UploadSession, besides: Sequence[Change] = ()) -> Known:
+    async def _record_anew(self, session: UploadSession) -> Known:
         """Record an upload of which nobody knows; the bus may have been asked twice."""
-        return await self._record(session, besides) or await self._sessions.require(session.id)
+        return await self._record(session) or await self._sessions.require(session.id)
 
     async def _or_forget(self, session: UploadSession, staging: Awaitable[T]) -> T:
         """Wait until a recorded upload has its place; if it gets none, it has not begun."""

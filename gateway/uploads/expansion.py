@@ -17,7 +17,7 @@ from loguru import logger
 
 from domain.errors import PenstockError, QuotaExceededError, Retry
 from gateway.quotas import Quotas
-from gateway.uploads.reserved import freed
+from gateway.uploads.reserved import freed, reserving
 from gateway.uploads.session import UploadSession, UploadState
 from gateway.uploads.sessions import Known, Sessions
 
@@ -101,7 +101,7 @@ class Expansion:
         before = known.session
         reserved = before.reserved_bytes - before.unpacked_bytes + total
         after = replace(before, reserved_bytes=reserved, unpacked_bytes=total, admitted=False)
-        besides = [*freed(before), *await self._quotas.reservation(after)]
+        besides = [*freed(before), *reserving(after)]
         return await self._sessions.replace(known, after, changes=besides)
 
     async def _give_back(self, session: UploadSession, *, admitted: bool = True) -> None:

@@ -259,13 +259,13 @@ class Finisher:
         """Tell of a file that somebody else has put at its place, and maybe not yet made durable there."""
         assert session.destination is not None, "a part becomes no file"
         await self._files(session).sync_names([session.destination])
-        return await self._commit(known, session)
+        # What it replaced was looked up before, and another may have come in between.
+        return await self._commit(known, session, recovered=known.session.state is UploadState.COMMITTING)
 
-    async def _commit(self, known: Known, session: UploadSession) -> Known | None:
+    async def _commit(self, known: Known, session: UploadSession, *, recovered: bool = False) -> Known | None:
         committed = replace(session, state=UploadState.COMMITTED)
-        done = await self._sessions.replace(
-            known, committed, uploaded(committed, self._clock.now()), counted_out(committed)
-        )
+        told = uploaded(committed, self._clock.now(), recovered=recovered)
+        done = await self._sessions.replace(known, committed, told, counted_out(committed))
         if done is not None:
             self._observer.uploaded(committed.volume)
         return done

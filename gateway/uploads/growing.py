@@ -18,7 +18,7 @@ from bus.contract import Leases
 from domain.errors import BusyError, ConflictError, PenstockError, QuotaExceededError, Subject, TooLargeError
 from gateway.quotas import Quotas
 from gateway.uploads.opened import OpenUpload
-from gateway.uploads.reserved import freed
+from gateway.uploads.reserved import freed, reserving
 from gateway.uploads.session import UploadSession
 from gateway.uploads.sessions import Sessions
 
@@ -42,9 +42,13 @@ class Reservations:
         self._sessions = sessions
         self._quotas = quotas
 
-    async def room(self, opened: OpenUpload) -> int | None:
-        """Bytes an upload may reserve besides what it has; None: it need not reserve any."""
-        return await self._quotas.room(opened.session)
+    async def room(self, opened: OpenUpload, wanted: int) -> int | None:
+        """Bytes an upload may reserve besides what it has; None: it need not reserve any.
+
+        Args:
+            wanted: as `Quotas.room` has it.
+        """
+        return await self._quotas.room(opened.session, wanted)
 
     async def change(self, opened: OpenUpload, reserved: int, *, length: int | None = None) -> None:
         """Have an upload reserve so many bytes, and record its length if it is told.
@@ -67,10 +71,9 @@ class Reservations:
             raise
 
     async def _put(self, opened: OpenUpload, wanted: UploadSession) -> None:
-        reserved = await self._quotas.reservation(wanted)
         await opened.change(
             self._sessions,
-            lambda before: [*freed(before), *reserved],
+            lambda before: [*freed(before), *reserving(wanted)],
             reserved_bytes=wanted.reserved_bytes,
             length=wanted.length,
             length_told=wanted.length_told,
@@ -131,12 +134,13 @@ class Growing:
 
     async def _reserve(self, wanted: int, *, ahead: bool) -> int | None:
         """Reserve; returns the room there was, None: there is no limit."""
-        room = await self._reservations.room(self._opened)
-        if room is None or (2 * (wanted - self._reserved) <= room and await self._tried(wanted, room, ahead=ahead)):
+        more = wanted - self._reserved
+        room = await self._reservations.room(self._opened, 2 * more)
+        if room is None or (2 * more <= room and await self._tried(wanted, room, ahead=ahead)):
             return room
         async with self._reservations.turn(self._opened):
             for _ in range(_TRIES):
-                room = await self._reservations.room(self._opened)
+                room = await self._reservations.room(self._opened, more)
                 if room is None or await self._tried(wanted, room, ahead=ahead):
                     break
         return room

@@ -150,16 +150,19 @@ class Parts:
         self._check_size(total)
         await self._reserve(opened, parts, total)
         sha256 = await self._copy(opened, final)
+        # What was dropped meanwhile has given its room back.
+        await self._reserve(opened, await self._load(final), total)
         await opened.change(self._sessions, length=total)
         opened.known = await self._finisher.finish(opened.known, sha256=sha256)
         return True
 
     async def _reserve(self, opened: OpenUpload, parts: Sequence[UploadSession | None], total: int) -> None:
         """Have room for a whole that is more than its parts have reserved: one may come in it many times."""
-        more = total - sum({part.id: part.reserved_bytes for part in parts if part is not None}.values())
+        there = {part.id: part for part in parts if part is not None and part.is_live}
+        more = total - sum(part.reserved_bytes for part in there.values())
         if more > opened.session.reserved_bytes:
             await self._reservations.change(opened, more)
-        elif more > 0:  # it was reserved before, and maybe not judged
+        elif more > 0 or any(part.length_told for part in there.values()):  # maybe reserved, and not judged
             await self._quotas.judge(opened.session)
 
     async def _load(self, final: UploadSession) -> Sequence[UploadSession | None]:

@@ -62,7 +62,7 @@ class Placer:
         Args:
             claim: asked right before it is put at its place, on another thread; False: it is not to be any more.
         """
-        has_room = known.revision != UNRECORDED and known.session.reserved_bytes >= len(data)
+        has_room = known.session.judged and known.session.reserved_bytes >= len(data)
         if not has_room and await self._is_limited(known.session):
             return None
         return await self._place(known.session, data, known, claim)

@@ -6,8 +6,6 @@ leaves nothing counted of which there is no record.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from bus.accounts import Account
 from domain.catalogue import Change, Index, Unindex
 from domain.ids import QuotaScopeId, VFolderId
@@ -26,34 +24,25 @@ def owner_index(owner: str) -> str:
     return f"index:uploads-of:{owner}"
 
 
-def account_index(account: Account) -> str:
-    """Name of the index of the uploads that count against an account."""
-    return f"index:uploads:{account.volume}:{account.owner}"
-
-
-def bytes_of(member: str) -> int:
-    """Bytes a member of an account's index stands for."""
-    return int(member.partition(":")[2])
-
-
 def is_counted_as(session: UploadSession, member: str) -> bool:
     """Whether an upload that is not finished is a member of an index by this."""
     return member in (session.id, _member(session))
 
 
-def counted_in(session: UploadSession, limited: Iterable[Account]) -> list[Change]:
-    """Count an upload with its `reserved_bytes`, against those of its accounts that have a limit."""
-    return [Index(account_index(account), _member(session)) for account in limited]
+def reserving(session: UploadSession) -> list[Change]:
+    """Count an upload with its `reserved_bytes`; also where nothing is limited: a limit may be set meanwhile."""
+    return [Index(account.reserved_index, _member(session)) for account in accounts(session)]
 
 
-def owned(session: UploadSession) -> Change:
-    """Count an upload among those of its owner."""
-    return Index(owner_index(session.owner), session.id)
+def counted_in(session: UploadSession) -> list[Change]:
+    """Count a new upload, its bytes and among those of its owner."""
+    owned = [Index(owner_index(session.owner), session.id)] if session.owner else []
+    return [*reserving(session), *owned]
 
 
 def freed(session: UploadSession) -> list[Unindex]:
     """Count the bytes of an upload no more."""
-    return [Unindex(account_index(account), _member(session)) for account in accounts(session)]
+    return [Unindex(account.reserved_index, _member(session)) for account in accounts(session)]
 
 
 def counted_out(session: UploadSession) -> list[Unindex]:

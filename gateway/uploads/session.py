@@ -62,6 +62,8 @@ class UploadSession:
     length_told: bool = False
     #: Bytes counted against the owner's quota while it is unfinished.
     reserved_bytes: int = 0
+    #: Whether they are known to have been found to fit; whoever recorded them may have died before that.
+    judged: bool = False
     #: Whether it is an archive to be unpacked where it would be put; and what it became.
     unpack: bool = False
     unpacked_files: int = 0
@@ -150,6 +152,7 @@ class UploadSession:
             "final": self.final,
             "length_told": self.length_told,
             "reserved_bytes": self.reserved_bytes,
+            "judged": self.judged,
             "unpack": self.unpack,
             "unpacked_files": self.unpacked_files,
             "unpacked_bytes": self.unpacked_bytes,

@@ -14,7 +14,7 @@ from domain.catalogue import Change
 from domain.envelope import Envelope
 from domain.errors import BusyError, GoneError, MalformedEventError, NotFoundError, Subject
 from domain.ids import VolumeName
-from gateway.uploads.reserved import counted_out
+from gateway.uploads.reserved import counted_in, counted_out
 from gateway.uploads.session import UploadSession, UploadState
 
 #: Revision of an upload that is not recorded: its token tells all there is to tell.
@@ -69,12 +69,12 @@ class Sessions:
         """When an upload that was just written to may be dropped (Unix time)."""
         return self._clock.now() + self.open_seconds
 
-    async def create(self, session: UploadSession, changes: Sequence[Change] = ()) -> Known | None:
-        """Record a new upload, and in the same step other changes; None if there is another one of its id."""
+    async def create(self, session: UploadSession) -> Known | None:
+        """Record a new upload, and count it in in the same step; None if there is another one of its id."""
         keep, due = self._times(session)
         new = Known(session, FIRST_REVISION)
         created = await self._records.create(
-            session.record, session.document(), keep_seconds=keep, due=due, changes=changes
+            session.record, session.document(), keep_seconds=keep, due=due, changes=counted_in(session)
         )
         # It may be there because it was made a moment ago, and the answer was lost.
         return new if created or await self.load(session.id) == new else None
@@ -126,11 +126,13 @@ class Sessions:
     async def revive(self, session: UploadSession) -> Known:
         """Look up one that was there a moment ago; where Redis has lost the record, it is made anew.
 
+        Others may have taken its room meanwhile, so it is judged once more before it is finished.
+
         Raises:
             GoneError: somebody dropped it.
         """
         if await self.load(session.id) is None:
-            await self.create(session)
+            await self.create(replace(session, length_told=True))
         return await self.require(session.id)
 
     async def replace(
@@ -235,6 +237,10 @@ class Sessions:
     async def forget(self, session: UploadSession) -> None:
         """Drop a record, and count the upload no more."""
         await self._records.remove(session.record, counted_out(session))
+
+    async def count_out(self, session_id: str, changes: Sequence[Change]) -> bool:
+        """Count no more what is counted of an upload nothing is recorded of; False if something is now."""
+        return await self._records.apply_without(f"upload:{session_id}", changes)
 
     async def settled(self, session_id: str) -> None:
         """Nobody has to look after an upload any more whose record is gone."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from backends.contract import FileAccess, Synced
 from backends.powers import places_whole
-from domain.catalogue import Change
 from domain.errors import NotFoundError
 from domain.paths import ROOT
 from gateway.quotas import Quotas
@@ -24,15 +23,15 @@ class Stager:
         """See that the folder is there. Raises NotFoundError."""
         await self._files(session).stat(ROOT)
 
-    async def reservation(self, session: UploadSession) -> Sequence[Change]:
-        """What an upload reserves where there are limits, to be recorded with it.
+    async def is_limited(self, session: UploadSession) -> bool:
+        """Whether an upload counts against any limit.
 
         Raises:
             QuotaExceededError: no room.
             NotFoundError: no such folder; without a scope there is none, which is what was asked for.
         """
         try:
-            return await self._quotas.reservation(session)
+            return await self._quotas.is_limited(session)
         except NotFoundError:
             await self.find_folder(session)
             raise

@@ -11,9 +11,13 @@ from domain.messages import Event
 from gateway.uploads.session import UploadSession
 
 
-def uploaded(session: UploadSession, time: float) -> Envelope:
-    """What is told of a finished upload."""
-    event = _unpacked(session) if session.unpack else _stored(session)
+def uploaded(session: UploadSession, time: float, *, recovered: bool = False) -> Envelope:
+    """What is told of a finished upload.
+
+    Args:
+        recovered: whoever put it at its place has died.
+    """
+    event = _unpacked(session) if session.unpack else _stored(session, recovered=recovered)
     return wrap_event(event, id=derived_id(UUID(session.id), 0), time=time)
 
 
@@ -29,7 +33,7 @@ def _unpacked(session: UploadSession) -> Event:
     )
 
 
-def _stored(session: UploadSession) -> Event:
+def _stored(session: UploadSession, *, recovered: bool) -> Event:
     return FileUploaded(
         volume=session.volume,
         folder=session.folder,
@@ -38,4 +42,5 @@ def _stored(session: UploadSession) -> Event:
         replaced_bytes=session.replaced_bytes,
         session=session.id,
         sha256=session.sha256,
+        recovered=recovered,
     )

@@ -361,4 +361,4 @@ def _usable(noted: UploadSession | None, session_id: str) -> UploadSession | Non
         return None
     if noted.destination is not None and (noted.destination.is_root or noted.destination.is_reserved):
         return None
-    return replace(noted, reserved_bytes=noted.length or 0, sha256="", floor=None)
+    return replace(noted, reserved_bytes=noted.length or 0, judged=False, sha256="", floor=None)

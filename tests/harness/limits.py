@@ -22,6 +22,12 @@ async def quota_of(world: World, folder: str = FOLDER) -> Any:
     return (await world.manager("GET", "/folder/quota", {"volume": "disk", "vfid": folder})).json
 
 
+def on_disk(world: World) -> int:
+    """Bytes of finished files."""
+    paths = [path for path in world.folder.rglob("*") if path.is_file() and ".upload" not in path.parts]
+    return sum(path.stat().st_size for path in paths)
+
+
 async def begin(world: World, name: str, size: int, folder: str = FOLDER) -> int:
     """Begin an upload; tells how that was answered."""
     body = {"volume": "disk", "vfid": folder, "relpath": name, "size": size}

@@ -35,11 +35,12 @@ def change(world: World, session: str, due: float = 1.0, **fields: Any) -> None:
     )
 
 
-def reserved(world: World) -> list[int]:
-    """Bytes that unfinished uploads have reserved, of whatever limits."""
+def reserved(world: World, owner: str = "") -> list[int]:
+    """Bytes that unfinished uploads have reserved, of whatever limits or of one."""
     indexes = world.store.view.indexes
-    members = [member for name, found in indexes.items() if name.startswith("index:uploads:") for member in found]
-    return sorted(int(member.partition(":")[2]) for member in members)
+    names = [name for name in indexes if name.startswith("index:uploads:") and name.endswith(owner)]
+    members = {member for name in names for member in indexes[name]}
+    return sorted(size for member in members if (size := int(member.partition(":")[2])))
 
 
 def let_pass(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:

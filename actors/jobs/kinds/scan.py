@@ -40,6 +40,7 @@ async def scan(doing: Doing) -> Found:
             changes=since.changes,
             added_bytes=since.added_bytes,
             added_files=since.added_files,
+            made=since.made,
         )
         await doing.task.tell(told)
         total.update(asdict(usage))

@@ -23,9 +23,9 @@ local function is_held(lease, taken, holder)
 end
 
 -- What was counted of a folder since then: bytes and files that were added, and how often it changed otherwise.
-local function recount(name, counted, bytes, files, changed, again)
-  local l = redis.call('HMGET', name, 'added_bytes', 'added_files', 'changes')
-  if redis.call('EXISTS', name) == 0 or (l[3] or '0') ~= changed then return end
+local function recount(name, counted, bytes, files, changed, made, again)
+  local l = redis.call('HMGET', name, 'added_bytes', 'added_files', 'changes', 'made')
+  if redis.call('EXISTS', name) == 0 or (l[3] or '0') ~= changed or (l[4] or '') ~= made then return end
   local more_bytes, more_files = tonumber(l[1] or 0) - bytes, tonumber(l[2] or 0) - files
   redis.call('HSET', name, 'again', (more_bytes ~= 0 or more_files ~= 0) and again or '', unpack(counted))
   redis.call('HINCRBY', name, 'file_bytes', more_bytes)
@@ -46,8 +46,8 @@ local function change(live)
     local pairs_ = {}
     for i = 1, tonumber(arg()) * 2 do pairs_[i] = arg() end
     if op == 'C' then
-      local bytes, files, changed, again = arg(), arg(), arg(), arg()
-      if live then recount(name, pairs_, bytes, files, changed, again) end
+      local bytes, files, changed, made, again = arg(), arg(), arg(), arg(), arg()
+      if live then recount(name, pairs_, bytes, files, changed, made, again) end
       return
     end
     if not live then return end

@@ -182,6 +182,13 @@ class StoreMachine(ScriptMachine):
         self.model.records.pop(record, None)
         self.model.due.pop(record, None)
 
+    @rule(record=RECORDS, unindexed=st.sampled_from(["f:1", "f:2", "f:3"]))
+    def change_without(self, record: str, unindexed: str) -> None:
+        is_there = record in self.model.records
+        assert self.call("apply_without", [record, INDEX], 1, "U", unindexed) == int(not is_there)
+        if not is_there:
+            self.model.indexed.discard(unindexed)
+
     # --- events and the catalogue -------------------------------------------------------------------
 
     @rule(folder=FOLDERS, gone=st.booleans(), silent=st.booleans(), again=st.booleans())
@@ -389,6 +396,8 @@ def test_scripts_do_what_the_model_does(kind: str, tmp_path: Path) -> None:
         ("outbox_take", "redis.call('ZREM', due, name)", ""),
         ("outbox_take", "if tells then changes(live) end", "if tells then changes(false) end"),
         ("record_create", "changes(true)", "changes(false)"),
+        ("apply_without", "then return 0", "then redis.call('PING')"),
+        ("apply_without", "changes(true)", "changes(false)"),
     ],
 )
 def test_the_model_notices_a_script_that_does_something_else(

@@ -20,10 +20,12 @@ RECORDS = st.sampled_from(["vfolder:1", "vfolder:2"])
 NAMES = st.sampled_from(["file_bytes", "files", "added_bytes", "added_files", "changes", "stale"])
 NUMBERS = st.integers(-3, 3) | st.sampled_from([10**15 + 1, -(10**15) - 1])
 FIELDS = st.dictionaries(NAMES, NUMBERS, min_size=1)
-MARKS = st.builds(UsageMarks, *[NUMBERS] * 2, st.integers(-1, 1))
+MADE = st.sampled_from(["", "x"])
+MARKS = st.builds(UsageMarks, *[NUMBERS] * 2, st.integers(-1, 1), MADE)
 CHANGES = st.one_of(
     st.builds(Put, RECORDS, FIELDS),
     st.builds(Default, RECORDS, FIELDS),
+    st.builds(Default, RECORDS, st.fixed_dictionaries({"made": MADE})),
     st.builds(Bump, RECORDS, FIELDS),
     st.builds(Recount, RECORDS, st.fixed_dictionaries({"file_bytes": NUMBERS, "files": NUMBERS}), MARKS, NUMBERS),
     st.builds(Remove, RECORDS),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -106,7 +107,7 @@ async def test_of_which_no_record_is_left(world: World) -> None:
     assert await begin(world, FOLDER, 800) == 200
     world.store.records.clear()
     assert await begin(world, OTHER, 800) == 200
-    assert reserved(world) == [800]
+    assert reserved(world, SCOPE) == [800]
 
 
 @pytest.mark.parametrize("is_over", [False, True])
@@ -114,12 +115,12 @@ async def test_what_is_counted_of_an_upload_besides_what_it_has_reserved(
     world: World, files: Collection, *, is_over: bool
 ) -> None:
     url = await files.begin(100)
-    (index,) = [name for name in world.store.view.indexes if name.startswith("index:uploads:")]
+    (index,) = [name for name in world.store.view.indexes if re.fullmatch(f"index:uploads:.*{SCOPE}", name)]
     if is_over:
         assert (await files.patch(url, 0, b"x" * 100)).status == 204
     world.store.view.indexes[index].add(f"{url.rpartition('/')[2]}:700")
     assert await begin(world, OTHER, 900) == 200
-    assert reserved(world) == ([900] if is_over else [100, 900])
+    assert reserved(world, SCOPE) == ([900] if is_over else [100, 900])
 
 
 async def test_where_it_cannot_be_known_they_stay_counted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,6 +48,11 @@ def test_usage_follows_uploads(replaced: int | None, deltas: dict[str, int]) -> 
     assert projected(event) == (Bump(RECORD, deltas),)
 
 
+def test_what_a_dead_gateway_had_replaced_is_not_believed() -> None:
+    event = FileUploaded(**ABOUT, path="a", size_bytes=10, replaced_bytes=4, session="0" * 32, recovered=True)
+    assert projected(event) == (Bump(RECORD, {"file_bytes": 10, "files": 1, "changes": 1, "stale": 1}),)
+
+
 def test_what_cannot_be_known_without_counting_is_to_be_counted() -> None:
     less = Bump(RECORD, {"file_bytes": 0, "files": 0, "changes": 1, "stale": 1})
     assert projected(FileDeleted(**ABOUT, paths=["a"])) == (less,)
@@ -70,10 +75,11 @@ def test_a_count_is_recorded_with_what_came_in_meanwhile(changes: int | None) ->
         changes=changes,
         added_bytes=5,
         added_files=1,
+        made="x",
     )
     counted = measured_usage(Usage(3, 2, 4103, 7, 8192), 12.5)
     # A release before this one says nothing of how the folder was when the count began.
-    former, present = Put(RECORD, counted), Recount(RECORD, counted, UsageMarks(5, 1, 2), 12.5)
+    former, present = Put(RECORD, counted), Recount(RECORD, counted, UsageMarks(5, 1, 2, "x"), 12.5)
     assert projected(event) == ((former if changes is None else present),)
 
 
