@@ -7,6 +7,7 @@ from typing import Final
 
 from backends.contract import EntryKind, FileAccess, FileStat
 from domain.errors import ConflictError, NotFoundError, Subject
+from domain.foreign_names import path_of
 from domain.paths import ROOT, STAGING_NAME, RelativePath
 
 _LIMIT: Final = 1 << 31
@@ -29,7 +30,7 @@ async def walk_files(files: FileAccess, top: RelativePath = ROOT) -> AsyncIterat
         for entry in listing.entries:
             if directory.is_root and entry.name == STAGING_NAME:
                 continue
-            path = RelativePath((*directory.parts, entry.name))
+            path = path_of((*directory.parts, entry.name))
             if entry.stat.kind is EntryKind.DIRECTORY:
                 waiting.append(path)
             elif entry.stat.kind is EntryKind.FILE:
