@@ -5,26 +5,30 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from backends.contract import Volume
+from backends.contract import FileStat, Volume
 from backends.integrity import Integrity, Verified, verify
-from backends.walk import walk_files
+from backends.walk import NOT_NOW, walk_files
 from bus.contract import Bus
 from domain.envelope import wrap_event
-from domain.errors import ConflictError, NotFoundError
+from domain.errors import ConflictError, NotFoundError, PenstockError
 from domain.events import FileDamaged
 from domain.ids import VFolderId
 from domain.paths import RelativePath
 
 Row = dict[str, Any]
 
+#: How a file or directory was found that cannot be read; such a row has an entry of this name, which tells why.
+UNREADABLE: Final = "unreadable"
+
 
 @dataclass(frozen=True, slots=True)
 class Scrubbed:
-    """A file that was looked at."""
+    """A file that was looked at, or a directory that cannot be."""
 
-    integrity: Integrity
+    #: An `Integrity`, or UNREADABLE.
+    found: str
     read_bytes: int = 0
     #: What is wrong with it; None: nothing.
     row: Row | None = None
@@ -42,40 +46,61 @@ class Scrub:
         self._bus = bus
         self._keep = keep
         #: How many files were found how.
-        self.found: Counter[Integrity] = Counter()
+        self.found: Counter[str] = Counter()
         self.read_bytes = 0
 
     async def volume(self, volume: Volume, only: VFolderId | None = None) -> AsyncIterator[Row]:
-        """Files that are damaged."""
+        """What is damaged, and what cannot be read. Raises as `folder`."""
         async for folder in _folders(volume, only):
             async for file in self.folder(volume, folder):
                 if file.row is not None:
                     yield file.row
 
     async def folder(self, volume: Volume, folder: VFolderId) -> AsyncIterator[Scrubbed]:
-        """The files of a folder; damage is told."""
+        """The files of a folder; damage is told.
+
+        Raises:
+            BackendUnavailableError, BusyError, DeadlineExceededError: the storage does not answer now.
+            BusError: damage could not be told.
+        """
         try:
-            async for path, _ in walk_files(volume.files(folder)):
-                found = await self._file(volume, folder, path)
+            async for path, known in walk_files(volume.files(folder)):
+                found = await self._looked_at(volume, folder, path, known)
                 if found is not None:
-                    self.found[found.integrity] += 1
+                    self.found[found.found] += 1
                     self.read_bytes += found.read_bytes
                     yield found
         except NotFoundError:
             return  # the folder was deleted meanwhile
 
-    async def _file(self, volume: Volume, folder: VFolderId, path: RelativePath) -> Scrubbed | None:
+    async def _looked_at(
+        self, volume: Volume, folder: VFolderId, path: RelativePath, known: FileStat | PenstockError
+    ) -> Scrubbed | None:
+        """How a file is; None: it has gone."""
+        if isinstance(known, PenstockError):
+            return _unreadable(volume, folder, path, known)
         try:
-            handle = await volume.files(folder).open_read(path)
+            read = await self._read(volume, folder, path)
         except (NotFoundError, ConflictError):
             return None
+        except NOT_NOW:
+            raise
+        except PenstockError as error:
+            return _unreadable(volume, folder, path, error)
+        if read is None:
+            return Scrubbed(Integrity.UNKNOWN)
+        verified, size = read
+        damaged = verified.integrity is Integrity.DAMAGED
+        row = await self._damaged(volume, folder, path, verified) if damaged else None
+        return Scrubbed(verified.integrity, size, row)
+
+    async def _read(self, volume: Volume, folder: VFolderId, path: RelativePath) -> tuple[Verified, int] | None:
+        """Read a file, of so many bytes; None: there is no digest to compare with."""
+        handle = await volume.files(folder).open_read(path)
         try:
             if not self._keep and await handle.sha256() is None:
-                return Scrubbed(Integrity.UNKNOWN)
-            verified = await verify(handle, keep=self._keep)
-            damaged = verified.integrity is Integrity.DAMAGED
-            row = await self._damaged(volume, folder, path, verified) if damaged else None
-            return Scrubbed(verified.integrity, handle.stat.size_bytes, row)
+                return None
+            return await verify(handle, keep=self._keep), handle.stat.size_bytes
         finally:
             await handle.close()
 
@@ -91,13 +116,15 @@ class Scrub:
         if self._bus is not None:
             clock = self._bus.clock
             await self._bus.events.publish(wrap_event(event, id=clock.new_id(), time=clock.now()))
-        return {
-            "volume": volume.name,
-            "vfid": str(folder),
-            "path": str(path),
-            "kept_sha256": kept,
-            "found_sha256": verified.sha256.hex(),
-        }
+        return {**_place(volume, folder, path), "kept_sha256": kept, "found_sha256": verified.sha256.hex()}
+
+
+def _unreadable(volume: Volume, folder: VFolderId, path: RelativePath, error: PenstockError) -> Scrubbed:
+    return Scrubbed(UNREADABLE, row={**_place(volume, folder, path), UNREADABLE: error.message})
+
+
+def _place(volume: Volume, folder: VFolderId, path: RelativePath) -> Row:
+    return {"volume": volume.name, "vfid": str(folder), "path": str(path)}
 
 
 async def _folders(volume: Volume, only: VFolderId | None) -> AsyncIterator[VFolderId]:

@@ -113,7 +113,7 @@ async def scrub(
     keep: bool,
     quiet: bool,
 ) -> str:
-    """Scrub volumes, showing each damaged file as it is found; returns a summary.
+    """Scrub volumes, showing what is damaged or cannot be read as it is found; returns a summary.
 
     Raises:
         NotFoundError: no such volume is configured.
@@ -124,8 +124,8 @@ async def scrub(
         bus = None if quiet else await stack.enter_async_context(open_streams_bus(settings.bus, _NODE))
         work = Scrub(bus, keep=keep)
         for opened in volumes.values():
-            async for damaged in work.volume(opened, folder):
-                show(damaged)
+            async for row in work.volume(opened, folder):
+                show(row)
     counts = ", ".join(f"{count} {found}" for found, count in sorted(work.found.items()))
     return f"{work.read_bytes} bytes read; files: {counts or 'none'}"
 

@@ -1,4 +1,4 @@
-"""`penstock scrub`: damaged files."""
+"""`penstock scrub`: files that are damaged, or cannot be read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from domain.ids import VFolderId, VolumeName
 from ops.cli.main import main
 from ops.cli.options import config_option, json_option, run, settings_of
 
-#: Exit code where something is damaged.
+#: Exit code where something is damaged, or cannot be read.
 _DAMAGED = 3
 
 
@@ -34,7 +34,7 @@ def scrub_command(
 ) -> None:
     """Read every file whose digest was kept, and tell which are damaged.
 
-    Exit code 3: at least one is.
+    What cannot be read is told as well. Exit code 3: there is at least one of either.
     """
     from ops.console import Lines
     from ops.operate import scrub

@@ -16,9 +16,12 @@ from harness.world import FOLDER, OTHER, World, digest
 from actors.jobs.contract import WorkJob
 from actors.jobs.doing import Doing, Found
 from actors.jobs.work import KINDS, do_work
+from backends.contract import ReadHandle
+from backends.mounted.files import MountedFiles
 from domain.catalogue import folder_member, folder_record, volume_index
-from domain.errors import BackendUnavailableError
+from domain.errors import BackendFaultError, BackendUnavailableError
 from domain.ids import VFolderId, VolumeName
+from domain.paths import RelativePath
 from domain.tasks import TaskKind
 
 pytestmark = pytest.mark.anyio
@@ -116,6 +119,23 @@ async def test_damage_is_found(world: World) -> None:
     (row,) = told["result"]["damaged_files"]
     assert (row["path"], row["kept_sha256"], row["found_sha256"]) == ("a.txt", digest(b"hello"), digest(b"hellO"))
     assert len(world.events("file.damaged")) == 1
+    assert told["result"]["unreadable_files"] == []
+
+
+async def test_a_file_that_cannot_be_read_ends_no_scrub(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def open_read(files: MountedFiles, path: RelativePath) -> ReadHandle:
+        if path.name == "a.txt":
+            raise BackendFaultError("the storage failed: EIO")
+        return await real(files, path)
+
+    await filled(world)
+    real = MountedFiles.open_read
+    monkeypatch.setattr(MountedFiles, "open_read", open_read)
+    told = await work(world, "files.scrub")
+    assert (told["state"], told["items"]) == ("done", 4)
+    assert (told["result"]["intact"], told["result"]["unreadable"]) == (2, 2)
+    assert [row["unreadable"] for row in told["result"]["unreadable_files"]] == ["the storage failed: EIO"] * 2
+    assert told["result"]["damaged_files"] == []
 
 
 async def orphans(world: World) -> None:
