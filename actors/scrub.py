@@ -15,7 +15,7 @@ from domain.envelope import wrap_event
 from domain.errors import ConflictError, NotFoundError, PenstockError
 from domain.events import FileDamaged
 from domain.ids import VFolderId
-from domain.paths import RelativePath
+from domain.paths import ROOT, RelativePath
 
 Row = dict[str, Any]
 
@@ -50,7 +50,13 @@ class Scrub:
         self.read_bytes = 0
 
     async def volume(self, volume: Volume, only: VFolderId | None = None) -> AsyncIterator[Row]:
-        """What is damaged, and what cannot be read. Raises as `folder`."""
+        """What is damaged, and what cannot be read. Raises as `folder`.
+
+        Args:
+            only: the one folder to look at; NotFoundError if it is not there.
+        """
+        if only is not None:
+            await see_folder(volume, only)
         async for folder in _folders(volume, only):
             async for file in self.folder(volume, folder):
                 if file.row is not None:
@@ -117,6 +123,11 @@ class Scrub:
             clock = self._bus.clock
             await self._bus.events.publish(wrap_event(event, id=clock.new_id(), time=clock.now()))
         return {**_place(volume, folder, path), "kept_sha256": kept, "found_sha256": verified.sha256.hex()}
+
+
+async def see_folder(volume: Volume, folder: VFolderId) -> None:
+    """See that a folder is there, of which nothing would be found otherwise. Raises NotFoundError if it is not."""
+    await volume.files(folder).stat(ROOT)
 
 
 def _unreadable(volume: Volume, folder: VFolderId, path: RelativePath, error: PenstockError) -> Scrubbed:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from actors.comparison import Comparison
-from actors.scrub import Scrub
+from actors.scrub import Scrub, see_folder
 from backends.contract import Volume
 from backends.observer import SilentObserver
 from backends.powers import outboxes
@@ -116,11 +116,13 @@ async def scrub(
     """Scrub volumes, showing what is damaged or cannot be read as it is found; returns a summary.
 
     Raises:
-        NotFoundError: no such volume is configured.
+        NotFoundError: no such volume is configured, or the folder is on none of them.
     """
     chosen = _chosen(settings, volume)
     async with AsyncExitStack() as stack:
         volumes = await stack.enter_async_context(open_volumes(chosen, SilentObserver()))
+        if folder is not None:
+            volumes = await _with_folder(volumes, folder)
         bus = None if quiet else await stack.enter_async_context(open_streams_bus(settings.bus, _NODE))
         work = Scrub(bus, keep=keep)
         for opened in volumes.values():
@@ -128,6 +130,18 @@ async def scrub(
                 show(row)
     counts = ", ".join(f"{count} {found}" for found, count in sorted(work.found.items()))
     return f"{work.read_bytes} bytes read; files: {counts or 'none'}"
+
+
+async def _with_folder(volumes: Mapping[VolumeName, Volume], folder: VFolderId) -> dict[VolumeName, Volume]:
+    """The volumes a folder is on. Raises NotFoundError if there are none."""
+    found = {}
+    for name, volume in volumes.items():
+        with suppress(NotFoundError):
+            await see_folder(volume, folder)
+            found[name] = volume
+    if not found:
+        raise NotFoundError(f"no folder {folder} is there", subject=Subject.VFOLDER)
+    return found
 
 
 def _chosen(settings: Settings, volume: VolumeName | None) -> dict[VolumeName, VolumeSettings]:

@@ -259,6 +259,9 @@ def test_a_scrub_finds_what_is_damaged(site: Site) -> None:
     assert (found["vfid"], found["path"]) == (str(VFolderId.parse(FOLDER)), "d/bad")
     assert len(rows(site, "replay", "events", "--type", "file.damaged")) == 1
     assert len(rows(site, "scrub", "--folder", FOLDER, "--quiet", code=3)) == 1
+    missing = site.penstock("scrub", "--folder", OTHER)
+    assert (missing.returncode, "no folder" in missing.stderr) == (1, True)
+    site.api.make_folder(OTHER)
     assert rows(site, "scrub", "--folder", OTHER, code=0) == []
     assert site.penstock("scrub", "--volume", "nope").returncode == 1
     done = site.penstock("scrub", "--keep", "--quiet")

@@ -7,13 +7,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from harness.world import World, digest
+from harness.world import FOLDER, OTHER, World, digest
 
 from actors.scrub import Row, Scrub
 from backends.contract import Listing
 from backends.mounted.files import MountedFiles
 from backends.mounted.read_handle import MountedReadHandle
-from domain.errors import BackendFaultError, BackendUnavailableError, BusBrokenError, ForbiddenError, PenstockError
+from domain.errors import (
+    BackendFaultError,
+    BackendUnavailableError,
+    BusBrokenError,
+    ForbiddenError,
+    NotFoundError,
+    PenstockError,
+)
+from domain.ids import VFolderId
 from domain.paths import RelativePath
 
 #: Has something fail.
@@ -117,3 +125,12 @@ async def test_damage_that_nobody_can_be_told_of_ends_a_scrub(
     monkeypatch.setattr(world.bus.events, "publish", publish)
     with pytest.raises(BusBrokenError):
         await scrubbed(world)
+
+
+async def test_a_scrub_of_a_folder_that_is_not_there_is_refused(world: World) -> None:
+    work = Scrub(world.bus, keep=False)
+    with pytest.raises(NotFoundError):
+        _ = [row async for row in work.volume(world.volume, VFolderId.parse(OTHER))]
+    await world.upload("a", b"123")
+    assert [row async for row in work.volume(world.volume, VFolderId.parse(FOLDER))] == []
+    assert work.found == {"intact": 1}
