@@ -58,6 +58,8 @@ async def verify(handle: ReadHandle, *, keep: bool = False) -> Verified:
     before = await handle.sha256()
     found = await read_sha256(handle)
     if before is None:
+        if not await handle.is_unchanged():
+            return Verified(Integrity.CHANGING, found, None)  # some of the bytes are older than others
         if keep:
             await handle.keep_sha256(found)
         return Verified(Integrity.UNKNOWN, found, None)

@@ -7,10 +7,12 @@ import os
 from collections.abc import Callable, Iterator
 
 import pytest
+from anyio import to_thread
 from harness.world import FOLDER, OTHER, Answer, World, digest
 
 from backends.mounted import appending
 from backends.mounted.helping import extents
+from backends.mounted.read_handle import MountedReadHandle
 
 pytestmark = [pytest.mark.anyio, pytest.mark.folder]
 
@@ -153,3 +155,26 @@ async def test_a_flipped_bit_is_found(world: World) -> None:
     assert (await verify(world, "a", keep=True)).json["integrity"] == "unknown"
     assert (await verify(world, "a")).json["integrity"] == "intact"
     assert (await verify(world, "nope")).status == 400
+
+
+async def test_no_digest_is_kept_of_a_file_that_is_written_to_meanwhile(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = world.folder / "a"
+    path.write_bytes(b"old!" * (2 << 20))
+    read = MountedReadHandle.read
+
+    async def read_and_write(handle: MountedReadHandle, offset: int, count: int) -> bytes:
+        data = await read(handle, offset, count)
+        if offset == 0:
+            await to_thread.run_sync(path.write_bytes, b"new!" * (2 << 20))
+        return data
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MountedReadHandle, "read", read_and_write)
+        assert (await verify(world, "a", keep=True)).json["integrity"] == "changing"
+    assert (await verify(world, "a")).json == {
+        "integrity": "unknown",
+        "sha256": digest(path.read_bytes()),
+        "kept_sha256": None,
+    }
