@@ -87,20 +87,28 @@ class Contents:
             start += len(piece)
             yield piece
             if start >= min(look, end):
-                await self._look(member, handle.stat)
+                await self._look(member, handle)
                 look = start + _LOOK_BYTES
 
-    async def _look(self, member: Member, opened: FileStat) -> None:
+    async def _look(self, member: Member, handle: ReadHandle) -> None:
         """See that a file was not changed in its place since it was opened.
 
-        One that was removed or replaced is still what it was for who has it open.
+        One that was removed or replaced is still what it was for who has it open, unless it was written to before.
         """
+        if not await self._is_as_opened(member, handle):
+            raise _changed(member)
+
+    async def _is_as_opened(self, member: Member, handle: ReadHandle) -> bool:
         try:
             known = await self._files.stat(member.path)
         except (NotFoundError, ConflictError, InvalidPathError):
-            return
-        if known.identity == opened.identity and known != opened:
-            raise _changed(member)
+            known = None
+        if known is not None and known.identity == handle.stat.identity:
+            return known == handle.stat
+        try:
+            return await handle.is_unchanged()
+        except BackendFaultError as error:
+            raise _unreadable(member, error) from error
 
     @asynccontextmanager
     async def opened(self, member: Member) -> AsyncIterator[ReadHandle]:

@@ -203,11 +203,24 @@ def overwrite_secretly(path: Path) -> None:
     os.utime(path, ns=(known.st_atime_ns, known.st_mtime_ns))
 
 
+def overwrite_and_remove(path: Path) -> None:
+    overwrite(path)
+    path.unlink()
+
+
+def overwrite_and_replace(path: Path) -> None:
+    overwrite(path)
+    (path.parent.parent / "another").write_bytes(bytes(SIZE))
+    (path.parent.parent / "another").replace(path)
+
+
 def shorten(path: Path) -> None:
     os.truncate(path, 5 * MIB)
 
 
-@pytest.mark.parametrize("change", [overwrite, overwrite_secretly, shorten])
+@pytest.mark.parametrize(
+    "change", [overwrite, overwrite_secretly, overwrite_and_remove, overwrite_and_replace, shorten]
+)
 @pytest.mark.parametrize("form", FORMS)
 async def test_a_file_that_is_changed_in_its_place_while_it_is_sent(
     world: World, archives: Served, monkeypatch: pytest.MonkeyPatch, form: str, change: Callable[[Path], None]
