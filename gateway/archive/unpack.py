@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import itertools
 import lzma
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Any, Final
@@ -50,6 +50,7 @@ _BROKEN: Final[tuple[type[Exception], ...]] = (
 class UnpackLimits:
     """What an archive may hold."""
 
+    #: Files and directories, with those that have no entry of their own.
     entries: int
     total_bytes: int
     #: Bytes unpacked for each byte of the archive.
@@ -95,7 +96,7 @@ def check(file: IO[bytes], size: int, limits: UnpackLimits, directory: RelativeP
 
     Raises:
         InvalidRequestError: no archive, or one with what must not be in it.
-        TooLargeError: more files or bytes than allowed.
+        TooLargeError: more files, directories or bytes than allowed.
     """
     total, names, name_bytes = 0, list[tuple[bytes, bool]](), 0
     for item in items(file, size, limits):
@@ -110,12 +111,30 @@ def check(file: IO[bytes], size: int, limits: UnpackLimits, directory: RelativeP
         names.append((name, item.is_directory))
         total += item.size
     names.sort()
+    _count_directories(names, limits)
     for (name, is_directory), (after, other) in itertools.pairwise(names):
         if name == after and not (is_directory and other):
             raise _refused(f"{_shown(name)} is there twice")
         if not is_directory and after.startswith(name + b"\0"):
             raise _refused(f"{_shown(name)} is a file, and a directory with something in it")
     return total
+
+
+def _count_directories(names: Sequence[tuple[bytes, bool]], limits: UnpackLimits) -> None:
+    """Count, besides what has an entry, the directories that only stand in names. Raises TooLargeError.
+
+    Args:
+        names: in their order, so that each directory is first met at the first name in it.
+    """
+    count, before = len(names), b""
+    for name, _ in names:
+        above = name.rpartition(b"\0")[0]
+        while above and not before.startswith(above + b"\0"):
+            count += 1
+            if count > limits.entries:
+                raise _too_many(limits)
+            above = above.rpartition(b"\0")[0]
+        before = name + b"\0"
 
 
 def items(file: IO[bytes], size: int, limits: UnpackLimits) -> Iterator[Item]:
@@ -133,7 +152,7 @@ def items(file: IO[bytes], size: int, limits: UnpackLimits) -> Iterator[Item]:
         total = _Total(limits, size)
         for count, item in enumerate(found, 1):
             if count > limits.entries:
-                raise TooLargeError(f"more than {limits.entries} entries", subject=Subject.UPLOAD)
+                raise _too_many(limits)
             total.add(item.size)
             yield item
 
@@ -220,6 +239,10 @@ def _below(directory: RelativePath, path: RelativePath) -> RelativePath:
 
 def _shown(name: bytes) -> str:
     return repr(sendable(name.replace(b"\0", b"/").decode("utf-8", "surrogateescape"))[:100])
+
+
+def _too_many(limits: UnpackLimits) -> TooLargeError:
+    return TooLargeError(f"more than {limits.entries} files and directories", subject=Subject.UPLOAD)
 
 
 def _refused(reason: str) -> InvalidRequestError:

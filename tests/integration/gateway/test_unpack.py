@@ -202,6 +202,21 @@ def test_what_a_member_may_be_is_looked_at_as_it_goes(monkeypatch: pytest.Monkey
         read(packed, UnpackLimits(3, 1 << 30, 1000 // len(packed)))
 
 
+@pytest.mark.parametrize(("kind", "own"), [("zip", 1), ("gz", 0)])
+def test_directories_that_only_stand_in_names_count(kind: str, own: int) -> None:
+    files = {"a/b/c/x": b"1", "a/b/c/y": b"2", "a/d/x": b"3", "a/d-": b"4"}
+    data = MAKERS[kind](files)
+    count = len(files) + len(("a", "a/b", "a/b/c", "a/d")) + own
+    assert read(data, UnpackLimits(count, 1 << 20, 1000)) == files
+    with pytest.raises(TooLargeError, match=f"more than {count - 1} files and directories"):
+        read(data, UnpackLimits(count - 1, 1 << 20, 1000))
+
+
+def test_directories_with_entries_of_their_own_count_once() -> None:
+    data = with_directories(("d/e/f", "./", "d/", "d/e/", "g"))
+    assert read(data, UnpackLimits(5, 1 << 20, 1000)) == {"d/e/f": b"", "g": b""}
+
+
 def test_headers_count_for_how_well_an_archive_is_packed() -> None:
     target = io.BytesIO()
     with tarfile.open(fileobj=target, mode="w") as archive:
