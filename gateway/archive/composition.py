@@ -36,7 +36,8 @@ class Composition:
                 all programs agree on, and names are safe.
         """
         members = sorted(manifest.members, key=lambda member: member.name)
-        errors = [shown(line) for line in manifest.errors]
+        # Whoever looks again may come upon them in another order, and is to make the same of it.
+        errors = sorted({shown(line) for line in manifest.errors})
         if not portable:
             return cls(members, errors)
         links = [member for member in members if member.stat.kind is EntryKind.SYMLINK]

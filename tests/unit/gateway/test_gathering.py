@@ -10,6 +10,7 @@ import pytest
 from backends.contract import Entry, EntryKind, FileAccess, FileStat, Listing
 from domain.errors import TooLargeError
 from domain.paths import ROOT, RelativePath
+from gateway.archive.composition import Composition, tag
 from gateway.archive.manifest import Gatherer
 
 pytestmark = pytest.mark.anyio
@@ -100,3 +101,15 @@ async def test_as_many_empty_directories_as_an_archive_may_hold(wide: int, fits:
     else:
         with pytest.raises(TooLargeError):
             await tree.gatherer().directory(ROOT)
+
+
+@pytest.mark.parametrize("portable", [True, False])
+async def test_what_is_left_out_is_told_alike_in_whatever_order_it_was_met(portable: bool) -> None:
+    """Another process may list a directory in another order, and has to resume the same archive."""
+    sockets = [Entry(name, _SOCKET) for name in ("b", "c", "a")]
+    one, other = [
+        Composition.of(await Tree(1, 1, within).gatherer().directory(ROOT), portable=portable)
+        for within in (sockets, [*sockets[::-1], sockets[0]])
+    ]
+    assert [line.partition(":")[0] for line in one.errors] == ["a", "b", "c", "d0000/a", "d0000/b", "d0000/c"]
+    assert tag(one.whole(), "") == tag(other.whole(), "")
