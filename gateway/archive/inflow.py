@@ -19,6 +19,8 @@ _PACKED_BYTES: Final = 64 << 10
 _PASSED_BYTES: Final = 256 << 10
 #: Most memory that reading one archive may take for what came before, which packers tell beforehand.
 WINDOW_BYTES: Final = 64 << 20
+#: What stands behind the sign of bzip2: how large its blocks are.
+_BZIP2_LEVELS: Final = [b"%d" % level for level in range(1, 10)]
 #: What xz needs besides.
 _XZ_BYTES: Final = 4 << 20
 #: What has to come of what is put behind archives of zstd. It repeats itself, so that it is packed: it does not
@@ -89,8 +91,12 @@ class Inflow:
 
 
 def inflow(file: IO[bytes], size: int, start: bytes, count: Callable[[int], None]) -> Inflow:
-    """What is in a file of so many bytes that begins with `start`: as it is, or decompressed."""
-    if start[:3] == b"BZh":
+    """What is in a file of so many bytes that begins with `start`: as it is, or decompressed.
+
+    Args:
+        start: nothing, if it is known to be read as it is.
+    """
+    if start[:3] == b"BZh" and start[3:4] in _BZIP2_LEVELS:
         return Inflow(_squeezed(file, bz2.BZ2Decompressor), count)
     if start[:6] == b"\xfd7zXZ\0" or start[:4] == b"\x5d\0\0\x80":
         xz = partial(lzma.LZMADecompressor, memlimit=WINDOW_BYTES + _XZ_BYTES)

@@ -23,7 +23,7 @@ from domain.foreign_names import read_path, sendable
 from domain.paths import RelativePath
 from gateway.archive.deflate import DEFLATE_ERRORS
 from gateway.archive.inflow import BrokenArchiveError, Read, inflow
-from gateway.archive.untar import Untar
+from gateway.archive.untar import Untar, begins_tar
 from gateway.archive.unzip import Unzip
 
 _PIECE_BYTES: Final = 1 << 20
@@ -144,10 +144,10 @@ def items(file: IO[bytes], size: int, limits: UnpackLimits) -> Iterator[Item]:
         InvalidRequestError: no archive, or one with what must not be in it.
         TooLargeError: more files or bytes than allowed.
     """
-    file.seek(0)
-    start = file.read(6)
-    file.seek(0)
     with _told():
+        # The name of the first member may begin as other archives do.
+        start = b"" if begins_tar(file) else file.read(6)
+        file.seek(0)
         found = _zip(file, size, limits) if start[:2] == b"PK" else _tar(file, size, start, limits)
         total = _Total(limits, size)
         for count, item in enumerate(found, 1):

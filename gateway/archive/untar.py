@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import IO, Final
 
 from domain.errors import Subject, TooLargeError
 from gateway.archive.inflow import BrokenArchiveError, Inflow, Read
@@ -211,6 +211,17 @@ class Untar:
             *found, rest = (rest + self._extension(_BLOCK)).split(b"\n")
             lines += found
         return [_decimal(line) for line in lines[1 : 2 * _decimal(lines[0]) + 1]]
+
+
+def begins_tar(file: IO[bytes]) -> bool:
+    """Whether a file is a plain tar archive, by the block it begins with; leaves it at its begin."""
+    file.seek(0)
+    block = file.read(_BLOCK)
+    file.seek(0)
+    try:
+        return len(block) == _BLOCK and _is_header(block)
+    except BrokenArchiveError:
+        return False
 
 
 def _name(header: bytes) -> bytes:

@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import InvalidRequestError, TooLargeError
+from domain.foreign_names import sendable
 from domain.paths import ROOT, RelativePath
 from gateway.archive import unpack
 from gateway.archive.unpack import UnpackLimits, check, items
@@ -42,6 +43,15 @@ def test_whatever_was_put_in_comes_out(files: dict[str, bytes], kind: str) -> No
 def test_names_of_the_oldest_form() -> None:
     files = {"a": b"1", "d/" * 40 + "b" * 30: b"2"}
     assert read(tar_form(tarfile.USTAR_FORMAT)(files)) == files
+
+
+@pytest.mark.parametrize(
+    "name", ["PKG-INFO", "PK", "PK\3\4", "BZh9.txt", "(\udcb5/\udcfd", "\x1f\udc8b", "\udcfd7zXZ"]
+)
+def test_a_tar_whose_first_name_begins_as_another_archive(name: str) -> None:
+    data = MAKERS["gnu"]({name: b"1", "other": b"2"})
+    assert data.startswith(os.fsencode(name))
+    assert read(data) == {sendable(name): b"1", "other": b"2"}
 
 
 def test_something_stands_before_a_zip() -> None:
