@@ -13,6 +13,9 @@ _UNSAFE: Final = re.compile(r'[\x00-\x1f\x7f/\\"]')
 _ESCAPE: Final = re.compile(r"%(?=[0-9A-Fa-f]{2})")
 #: Longest name told, in bytes of UTF-8; longer ones lose their end but keep what they end on.
 _MAX_BYTES: Final = 200
+_MAX_ENDING_BYTES: Final = 25
+#: What a name ends on: of an archive that is packed, both.
+_ENDING: Final = re.compile(r"(\.tar)?\.[^.]*\Z")
 #: What holds for all that is sent to who has a token: it stands in the URL, so a cache others use keeps nothing;
 #: nobody guesses at what it is; and which page may read it depends on the page.
 _ALWAYS: Final = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private", "Vary": "Origin"}
@@ -52,8 +55,10 @@ def _disposition(kind: str, name: str) -> str:
 def _shortened(name: str) -> str:
     if len(name.encode("utf-8", "replace")) <= _MAX_BYTES:
         return name
-    stem, dot, ending = name.rpartition(".")
-    if not dot or len(ending.encode("utf-8", "replace")) > 20:
-        stem, dot, ending = name, "", ""
-    room = _MAX_BYTES - len((dot + ending).encode("utf-8", "replace"))
-    return stem.encode("utf-8", "replace")[:room].decode("utf-8", "ignore") + dot + ending
+    found = _ENDING.search(name)
+    ending = found.group() if found else ""
+    if len(ending.encode("utf-8", "replace")) > _MAX_ENDING_BYTES:
+        ending = ""
+    stem = name.removesuffix(ending).encode("utf-8", "replace")
+    room = _MAX_BYTES - len(ending.encode("utf-8", "replace"))
+    return stem[:room].decode("utf-8", "ignore") + ending

@@ -318,7 +318,11 @@ async def test_only_named_origins_where_they_are_named(tmp_path: Path) -> None:
         ('a"b\\c\r\nX: y', "a_b_c__X: y"),
         ("...", "download"),
         ("it's (1)*.txt", "it's (1)*.txt"),
-        ("x" * 250 + ".tar.gz", "x" * 197 + ".gz"),
+        ("x" * 250 + ".gz", "x" * 197 + ".gz"),
+        ("x" * 250 + ".tar.gz", "x" * 193 + ".tar.gz"),
+        ("x" * 250 + ".v1.2.tar.zst", "x" * 192 + ".tar.zst"),
+        ("x" * 250 + ".tar", "x" * 196 + ".tar"),
+        ("x" * 250 + "." + "y" * 30, "x" * 200),
     ],
 )
 def test_any_name_makes_a_header(name: str, plain: str) -> None:
