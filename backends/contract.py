@@ -243,6 +243,12 @@ class ReadAccess(Protocol):
             then: is given what was read, on the thread that has read it; what it returns is returned.
         """
 
+    async def forbidden(self, directory: RelativePath, names: Sequence[str]) -> Collection[str]:
+        """Which of some files in a directory the storage does not permit to be read, found in one go.
+
+        Nothing is said of what is not there, or is found wrong in any other way.
+        """
+
 
 class FileAccess(ReadAccess, Protocol):
     """Names and bytes inside one folder. Raises everywhere as `ReadAccess`."""

@@ -72,6 +72,12 @@ class Contents(OpensVolume):
             assert found[1] is not None
             assert found[1][0] == await files.stat(path("d/b"))
 
+    async def test_files_that_may_be_read_are_not_forbidden(self) -> None:
+        async with self.with_folder() as (_, files):
+            await put(files, "d/a", b"1")
+            assert not await files.forbidden(path("d"), ["a", "nothing"])
+            assert not await files.forbidden(path("nowhere"), ["a"])
+
     async def test_many_files_are_stored_in_one_go(self) -> None:
         async with self.with_folder() as (_, files):
             await put(files, "a", b"before")

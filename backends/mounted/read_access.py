@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -73,3 +73,7 @@ class MountedReadAccess(ABC):
     ) -> T:
         """Read small files whole, all on one thread."""
         return await self._run(reading.read_many, paths, max_bytes, then)
+
+    async def forbidden(self, directory: RelativePath, names: Sequence[str]) -> Collection[str]:
+        """Try to open files, all on one thread."""
+        return await self._run(reading.forbidden, directory, names)

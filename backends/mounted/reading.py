@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+import stat
+from collections.abc import Callable, Collection, Sequence
 from itertools import groupby
 from typing import Final, TypeVar
 
@@ -109,6 +110,31 @@ def _read_small(directory: int, path: RelativePath, max_bytes: int) -> SmallRead
             raise
     finally:
         os.close(fd)
+
+
+def forbidden(root: Beneath, directory: RelativePath, files: Sequence[str]) -> Collection[str]:
+    """Which files of a directory may not be read.
+
+    Those of others are opened: neither modes nor access(2) tell of access lists, and of what another host permits.
+    """
+    try:
+        fd = root.open(directory, DIRECTORY)
+    except OSError:
+        return ()
+    with opened(fd):
+        return {name for name in files if _is_forbidden(fd, name)}
+
+
+def _is_forbidden(directory: int, name: str) -> bool:
+    try:
+        known = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        if known.st_uid != os.geteuid() or not known.st_mode & stat.S_IRUSR:
+            os.close(os.open(name, _SMALL_FLAGS, dir_fd=directory))
+    except PermissionError:
+        return True
+    except OSError:
+        return False  # whoever reads it comes upon that
+    return False
 
 
 def open_or_read(

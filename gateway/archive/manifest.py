@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import stat
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -13,6 +14,7 @@ from domain.errors import (
     BackendUnavailableError,
     BusyError,
     ConflictError,
+    ErrorCode,
     NotFoundError,
     PenstockError,
     Subject,
@@ -112,7 +114,10 @@ class Gatherer:
         if known.kind is EntryKind.DIRECTORY:
             await self._below(path, 0, await self._entries(path))
         elif known.kind is EntryKind.FILE:
-            self._add(member_of("/".join(path.parts), path, known))
+            if await self._forbidden(path.parent, [Entry(path.name, known)]):
+                self._tell("/".join(path.parts), ErrorCode.FORBIDDEN)
+            else:
+                self._add(member_of("/".join(path.parts), path, known))
         else:
             self._tell("/".join(path.parts), "not a file")
 
@@ -160,16 +165,34 @@ class Gatherer:
         for begin in range(0, len(entries), _AT_ONCE):
             if begin:
                 await checkpoint()
-            directories += self._add_all(directory, skip, entries[begin : begin + _AT_ONCE])
+            some = entries[begin : begin + _AT_ONCE]
+            directories += self._add_all(directory, skip, some, await self._forbidden(directory, some))
         return directories
 
-    def _add_all(self, directory: RelativePath, skip: int, entries: Sequence[Entry]) -> Sequence[RelativePath]:
+    async def _forbidden(self, directory: RelativePath, entries: Sequence[Entry]) -> Collection[str]:
+        """Names of files in a directory that may not be read.
+
+        What is told of them comes before an archive whose length is told, and which would break off there at each
+        try. Of most files the mode says that everybody may read them; only the others are tried.
+        """
+        asked = [
+            name
+            for name, (kind, _, mode, _, _, _), _ in entries
+            if kind is EntryKind.FILE and not mode & stat.S_IROTH
+        ]
+        return await self._files.forbidden(directory, asked) if asked else ()
+
+    def _add_all(
+        self, directory: RelativePath, skip: int, entries: Sequence[Entry], forbidden: Collection[str]
+    ) -> Sequence[RelativePath]:
         directories: list[RelativePath] = []
         above = directory.parts
         prefix = "".join(f"{part}/" for part in above[skip:])
         for name, known, link_target in entries:
             below, kind = RelativePath((*above, name)), known.kind
-            if kind is EntryKind.FILE:
+            if name in forbidden:
+                self._tell(f"{prefix}{name}", ErrorCode.FORBIDDEN)
+            elif kind is EntryKind.FILE:
                 self._add(member_of(prefix + name, below, known))
             elif kind is EntryKind.DIRECTORY:
                 directories.append(below)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import os
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from anyio import to_thread
 from harness.served import FORMS, Served, served
 from harness.unpacked import files_of
-from harness.world import World, open_world
+from harness.world import FOLDER, World, open_world
 
 from backends.mounted.files import MountedFiles
 from domain.errors import BackendUnavailableError, BusyError, PenstockError
@@ -23,6 +24,7 @@ from domain.paths import RelativePath
 pytestmark = pytest.mark.anyio
 
 ZIPS = ["zip", "deflated.zip"]
+NOBODY = 65534
 TARS = ["tar", "tar.gz", "tar.zst"]
 #: Names on the volume, as bytes, and as they are in a ZIP archive.
 NAMES = {
@@ -187,3 +189,51 @@ async def test_a_directory_of_very_many_is_found_whole(world: World, archives: S
         (world.folder / "d" / f"{name}.d").mkdir()
     with zipfile.ZipFile(io.BytesIO((await archives.get("zip")).body)) as archive:
         assert archive.namelist() == sorted([*names, *(f"{name}.d/" for name in names)])
+
+
+@contextmanager
+def as_somebody_else(world: World, *closed: Path) -> Iterator[None]:
+    """Be somebody to whom all belongs that is root's on a volume, but some files only root may read."""
+    for path in closed:
+        path.chmod(0o600)
+    for path in (world.path, *world.path.rglob("*")):
+        if path not in closed and path.stat().st_uid == 0:
+            os.chown(path, NOBODY, -1)
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+@pytest.mark.parametrize("size", [100, 2 << 20])
+@pytest.mark.parametrize("form", FORMS)
+async def test_files_that_may_not_be_read_are_left_out_and_told(
+    world: World, archives: Served, form: str, size: int
+) -> None:
+    """Whatever comes of asking again: an archive that breaks off each time can never be had."""
+    put(world, b"a", bytes(size))
+    put(world, b"own", b"1")
+    (world.folder / "d" / "own").chmod(0o600)
+    put(world, b"shared", b"2")
+    (world.folder / "d" / "shared").chmod(0o640)
+    os.chown(world.folder / "d" / "shared", 1, os.getegid())
+    put(world, b"e/closed", bytes(size))
+    with as_somebody_else(world, world.folder / "d" / "e" / "closed"):
+        answer, strict = await archives.get(form), await archives.get(form, strict=True)
+    found = files_of(form, answer.body)
+    assert found.pop("_ERRORS.txt") == b"e/closed: forbidden\n"
+    assert found == {"a": bytes(size), "own": b"1", "shared": b"2"}
+    assert (strict.status, strict.json["left_out"]) == (409, 1)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+async def test_chosen_files_that_may_not_be_read_are_left_out_and_told(world: World) -> None:
+    put(world, b"a", b"1")
+    put(world, b"closed", b"2")
+    body = {"volume": "disk", "virtual_folder_id": FOLDER, "files": ["d/a", "d/closed"]}
+    token = (await world.manager("POST", "/folder/file/archive-download-token", body)).json["token"]
+    with as_somebody_else(world, world.folder / "d" / "closed"):
+        answer = await world.client("GET", f"/download-archive?token={token}")
+    assert files_of("zip", answer.body) == {"d/a": b"1", "_ERRORS.txt": b"d/closed: forbidden\n"}
