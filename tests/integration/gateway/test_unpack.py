@@ -24,7 +24,7 @@ from domain.paths import ROOT, RelativePath
 from gateway.archive import unpack
 from gateway.archive.unpack import UnpackLimits, check, items
 
-#: Without those by which bytes are told that are no letters (U+10FF80 to U+10FFFF): as letters they are told otherwise.
+#: Without those by which bytes are told that are no letters: U+10FF80 to U+10FFFF are told otherwise themselves.
 letters = st.characters(exclude_categories=["Cs"], exclude_characters="\0/", max_codepoint=0x10FF7F)
 names = st.text(letters, min_size=1, max_size=60)
 trees = st.dictionaries(names.filter(lambda name: name not in (".", "..", ".upload")), st.binary(max_size=2000))
