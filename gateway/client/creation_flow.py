@@ -71,7 +71,7 @@ class CreationFlow:
             length = "one that is told later" if creation.length is None else creation.length
             raise InvalidRequestError(f"the token is for {claims.size} bytes, not {length}", field="Upload-Length")
         await self._beginner.create(claims, creation)
-        async with self._uploads.use(claims, claims.session) as opened:
+        async with self._uploads.use(claims, claims.session, seen=True) as opened:
             adopted = opened.offset == 0 and await self._adopted(request, opened, creation, accept)
             if opened.offset == 0 and accept is not None and not adopted:
                 await self._flow.receive(request, opened, accept)

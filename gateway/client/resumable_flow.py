@@ -81,7 +81,7 @@ class ResumableFlow:
         """
         if isinstance(claims, UploadClaims) and append.brings_something:
             await self._leave_others_alone(claims, session_id, append)
-        async with self._using(claims, session_id) as opened:
+        async with self._using(claims, session_id, seen=True) as opened:
             if opened.offset or is_complete(opened):
                 await self._meet_again(request, opened, append)
             else:
@@ -126,7 +126,7 @@ class ResumableFlow:
             PenstockError: as `Uploads.use` and `Uploads.store`.
         """
         await self._leave_others_alone(claims, session_id, append)
-        async with self._using(claims, session_id) as opened:
+        async with self._using(claims, session_id, seen=True) as opened:
             if is_complete(opened):
                 await self._repeat(request, opened, append)
             elif opened.offset != append.offset:
@@ -206,9 +206,9 @@ class ResumableFlow:
         return opened
 
     @asynccontextmanager
-    async def _using(self, claims: Claims, session_id: str) -> AsyncIterator[OpenUpload]:
-        """Be the only writer of an upload. Raises as `Uploads.use`."""
-        async with self._uploads.use(claims, session_id) as opened:
+    async def _using(self, claims: Claims, session_id: str, *, seen: bool = False) -> AsyncIterator[OpenUpload]:
+        """Be the only writer of an upload. Takes and raises what `Uploads.use` does."""
+        async with self._uploads.use(claims, session_id, seen=seen) as opened:
             if opened.session.is_part or opened.session.is_final:
                 # Parts, and what is put together from them, belong to another protocol.
                 raise NotFoundError("not an upload of this protocol", subject=Subject.UPLOAD)

@@ -49,7 +49,7 @@ class UploadFlow:
         session = await self._uploads.elsewhere(claims, session_id)
         if session is not None and session.is_final:
             return await self._view(session, None)  # it is being put together
-        async with self._uploads.use(claims, session_id) as opened:
+        async with self._uploads.use(claims, session_id, seen=True) as opened:
             pass
         await self._uploads.finish(opened, ending.destination, unpack=ending.unpack)
         return await self.view(opened)
@@ -72,7 +72,7 @@ class UploadFlow:
         expected = await self._uploads.busy_at(claims, session_id)
         if expected is not None and (offset := tus.read_offset(request.headers)) != expected:
             return refusal(tus.elsewhere(expected, offset))
-        async with self._uploads.use(claims, session_id) as opened:
+        async with self._uploads.use(claims, session_id, seen=True) as opened:
             view = await self.view(opened)
             decision = tus.decide_patch(request.headers, view, dialect, self._gate.settings.max_upload_bytes)
             if isinstance(decision, Refuse):
@@ -132,7 +132,7 @@ class UploadFlow:
         self, request: web.Request, claims: CollectionClaims, session_id: str, accept: Accept
     ) -> UploadView:
         """Store the body of the POST that has begun an upload."""
-        async with self._uploads.use(claims, session_id) as opened:
+        async with self._uploads.use(claims, session_id, seen=True) as opened:
             await self.receive(request, opened, accept)
         await self._uploads.finish(opened)
         return await self.view(opened)

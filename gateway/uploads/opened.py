@@ -200,6 +200,11 @@ class OpenUploads:
         (held,) = await self._leases.held([f"upload:{session_id}"])
         return held
 
+    def kept_open(self, session_id: str) -> Known | None:
+        """An upload that is kept open here, as it was last recorded; None: it is not."""
+        opened = self._idle.get(session_id)
+        return None if opened is None else opened.known
+
     async def let_go(self, session_id: str) -> None:
         """Give back an upload that is only kept open."""
         opened = self._idle.pop(session_id, None)

@@ -132,10 +132,15 @@ class Uploads:
     # --- using ------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def use(self, claims: UploadClaims | CollectionClaims, session_id: str) -> AsyncIterator[OpenUpload]:
+    async def use(
+        self, claims: UploadClaims | CollectionClaims, session_id: str, *, seen: bool = False
+    ) -> AsyncIterator[OpenUpload]:
         """Be the only writer of an upload a token may use.
 
         Where Redis has lost the record but the volume still has the bytes, it is made anew.
+
+        Args:
+            seen: the claims were compared already, as far as somebody else has it in hand.
 
         Raises:
             NotFoundError (subject upload): never begun, or not the token's.
@@ -143,6 +148,7 @@ class Uploads:
             LockedError: another writer did not let go in time, or has taken it over meanwhile.
         """
         volume = volume_of(self._volumes, claims.volume).name
+        await self._see(claims, session_id, seen=seen)
         async with AsyncExitStack() as stack:
             try:
                 opened = await stack.enter_async_context(self.opened.use(session_id, volume))
@@ -153,6 +159,17 @@ class Uploads:
                 opened = await stack.enter_async_context(self.opened.use(session_id, volume))
             self.beginner.check_claims(claims, opened.session)
             yield opened
+
+    async def _see(self, claims: UploadClaims | CollectionClaims, session_id: str, *, seen: bool) -> None:
+        """Compare claims with what is recorded: a token of somebody else takes an upload from nobody.
+
+        Raises as `Beginner.check_claims`.
+        """
+        known = self.opened.kept_open(session_id)
+        if known is None and not seen:
+            known = await self.sessions.load(session_id)
+        if known is not None:
+            self.beginner.check_claims(claims, known.session)
 
     async def expected(
         self, claims: UploadClaims | CollectionClaims, session_id: str, size: int
@@ -179,10 +196,10 @@ class Uploads:
         if not await self.opened.is_elsewhere(session_id):
             return None
         known = await self.sessions.load(session_id)
-        if known is None or known.session.state is not UploadState.OPEN:
+        if known is None:
             return None
         self.beginner.check_claims(claims, known.session)
-        return known.session
+        return known.session if known.session.state is UploadState.OPEN else None
 
     async def busy_at(self, claims: UploadClaims | CollectionClaims, session_id: str) -> int | None:
         """How far an upload is that another request has in hand; None: none has, or how far is not known."""
@@ -336,7 +353,7 @@ class Uploads:
         """Drop an upload as `drop` does, but at once: who writes to it is not waited for. Raises as `use`."""
         session = await self.look_up(claims, session_id)
         if not await self.sessions.condemn(session_id):
-            async with self.use(claims, session_id) as opened:
+            async with self.use(claims, session_id, seen=True) as opened:
                 await self.drop(opened)
             return
         await self.opened.let_go(session_id)
