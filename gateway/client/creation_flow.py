@@ -19,6 +19,7 @@ from gateway.protocol.tus import Accept, Creation, UploadView
 from gateway.tokens import CollectionClaims, UploadClaims
 from gateway.uploads.comparing import compare
 from gateway.uploads.opened import OpenUpload
+from gateway.uploads.said import Said, described, with_said
 
 
 class CreationFlow:
@@ -70,24 +71,28 @@ class CreationFlow:
         if creation.length != claims.size:
             length = "one that is told later" if creation.length is None else creation.length
             raise InvalidRequestError(f"the token is for {claims.size} bytes, not {length}", field="Upload-Length")
-        await self._beginner.create(claims, creation)
+        # What is said beside a body that is compared first counts when the body does.
+        is_compared = accept is not None and accept.checksum is not None
+        await (self._beginner.create(claims) if is_compared else self._beginner.create(claims, creation))
         async with self._uploads.use(claims, claims.session, seen=True) as opened:
-            adopted = opened.offset == 0 and await self._adopted(request, opened, creation, accept)
+            said = described(opened.session, creation)
+            adopted = opened.offset == 0 and await self._adopted(request, opened, said, accept)
             if opened.offset == 0 and accept is not None and not adopted:
-                await self._flow.receive(request, opened, accept)
+                await self._flow.receive(request, opened, accept, said)
+            elif opened.offset == 0 and not adopted:
+                await self._uploads.describe(opened, said)
         await self._uploads.finish(opened)
         return await self._flow.view(opened)
 
-    async def _adopted(
-        self, request: web.Request, opened: OpenUpload, creation: Creation, accept: Accept | None
-    ) -> bool:
+    async def _adopted(self, request: web.Request, opened: OpenUpload, said: Said, accept: Accept | None) -> bool:
         """Whether an upload nothing is stored of could be finished, because its file is there already."""
         if opened.staging is None:
             return False
-        await self._uploads.describe(opened, creation)
-        if not await self._uploads.finisher.is_there(opened.session):
+        session = with_said(opened.session, said)
+        if not await self._uploads.finisher.is_there(session):
             return False
-        await self._pass_over(request, accept, opened.session.announced_sha256, opened)
+        await self._pass_over(request, accept, session.announced_sha256, opened)
+        await self._uploads.describe(opened, said)
         return await self._uploads.adopt(opened)
 
     async def _pass_over(

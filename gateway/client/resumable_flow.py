@@ -38,6 +38,7 @@ from gateway.protocol.tus import Accept, Creation
 from gateway.tokens import CollectionClaims, UploadClaims
 from gateway.uploads.comparing import read_through
 from gateway.uploads.opened import OpenUpload
+from gateway.uploads.said import NOTHING_SAID, Said, described
 from gateway.uploads.sessions import Known
 
 Claims = UploadClaims | CollectionClaims
@@ -86,9 +87,9 @@ class ResumableFlow:
                 await self._meet_again(request, opened, append)
             else:
                 whole = read_digests(request.headers, WHOLE)
-                said = Creation(opened.session.length, "", None, _hex(whole, SHA256))
-                await self._uploads.describe(opened, said, _hex(whole, SHA512))
-                await self._store(request, opened, append)
+                creation = Creation(opened.session.length, "", None, _hex(whole, SHA256))
+                said = described(opened.session, creation, _hex(whole, SHA512))
+                await self._store(request, opened, append, said)
         return await self._finished(opened) if append.complete else opened
 
     async def _meet_again(self, request: web.Request, opened: OpenUpload, append: Append) -> None:
@@ -159,28 +160,30 @@ class ResumableFlow:
         async with self._flow.receiving(request) as body:
             return await self._uploads.pass_over(opened, body, work)
 
-    async def _store(self, request: web.Request, opened: OpenUpload, append: Append) -> None:
+    async def _store(
+        self, request: web.Request, opened: OpenUpload, append: Append, said: Said = NOTHING_SAID
+    ) -> None:
         """Store a body, and take note of the upload's length and end; one that would be too long is dropped."""
-        known = opened.session.length
+        known = length = opened.session.length
         try:
             length = resumable.length_with(append, known, self._max_bytes)
             told = length if known is None else None
             limit = (self._max_bytes if length is None else length) - append.offset
-            await self._receive(request, opened, Accept(append.offset, limit, told, append.digest))
+            await self._receive(request, opened, Accept(append.offset, limit, told, append.digest), said)
         except ExceedingLengthError:
             await self._uploads.drop(opened)
             raise
         except TooLargeError as error:
-            if opened.session.length is None:
+            if length is None:
                 raise
             await self._uploads.drop(opened)
             raise ExceedingLengthError(error.message, field="Upload-Length") from error
         if append.complete:
             await self._end(opened)
 
-    async def _receive(self, request: web.Request, opened: OpenUpload, accept: Accept) -> None:
+    async def _receive(self, request: web.Request, opened: OpenUpload, accept: Accept, said: Said) -> None:
         try:
-            await self._flow.receive(request, opened, accept)
+            await self._flow.receive(request, opened, accept, said)
         except ChecksumMismatchError as error:
             assert isinstance(accept.checksum, ContentDigest), "nothing else was compared"
             raise DifferingBodyError(accept.checksum, accept.offset) from error

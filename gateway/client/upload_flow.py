@@ -18,6 +18,7 @@ from gateway.protocol.tus import Accept, Dialect, Refuse, UploadView
 from gateway.tokens import CollectionClaims, UploadClaims
 from gateway.transfer.receive import Body, BodyAtHand, RequestBody, ask_for_body
 from gateway.uploads.opened import OpenUpload
+from gateway.uploads.said import NOTHING_SAID, Said, intended
 from gateway.uploads.session import UploadSession, UploadState
 from gateway.uploads.sessions import Known
 
@@ -77,8 +78,8 @@ class UploadFlow:
             decision = tus.decide_patch(request.headers, view, dialect, self._gate.settings.max_upload_bytes)
             if isinstance(decision, Refuse):
                 return refusal(decision)
-            await self._uploads.intend(opened, ending.destination, unpack=ending.unpack)
-            await self.receive(request, opened, decision, data)
+            said = intended(opened.session, ending.destination, unpack=ending.unpack)
+            await self.receive(request, opened, decision, said, data)
         await self._uploads.finish(opened, ending.destination, unpack=ending.unpack)
         view = await self.view(opened)
         return web.Response(status=204, headers=state_headers(view, dialect))
@@ -175,11 +176,16 @@ class UploadFlow:
         )
 
     async def receive(
-        self, request: web.Request, opened: OpenUpload, accept: Accept, data: bytes | None = None
+        self,
+        request: web.Request,
+        opened: OpenUpload,
+        accept: Accept,
+        said: Said = NOTHING_SAID,
+        data: bytes | None = None,
     ) -> None:
         """Store the body of a request, which may have been read already. Raises as `Uploads.store`."""
         async with self.receiving(request, data) as body:
-            await self._uploads.store(opened, body, accept)
+            await self._uploads.store(opened, body, accept, said)
 
     @asynccontextmanager
     async def receiving(self, request: web.Request, data: bytes | None = None) -> AsyncIterator[Body]:

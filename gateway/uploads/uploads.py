@@ -18,14 +18,14 @@ from domain.ids import VFolderId, VolumeName
 from domain.paths import RelativePath
 from gateway.archive.unpack import UnpackLimits
 from gateway.observer import GatewayObserver
-from gateway.protocol.tus import Accept, Creation
+from gateway.protocol.tus import Accept
 from gateway.quotas import Quotas
 from gateway.settings import GatewaySettings
 from gateway.tokens import CollectionClaims, UploadClaims
 from gateway.transfer.receive import Body
 from gateway.uploads.admission import Admission
 from gateway.uploads.at_once import AtOnce, Expected
-from gateway.uploads.beginning import Beginner, announced
+from gateway.uploads.beginning import Beginner
 from gateway.uploads.comparing import ReadBody
 from gateway.uploads.copying import Copier
 from gateway.uploads.digesting import Digests
@@ -35,6 +35,7 @@ from gateway.uploads.opened import OpenUpload, OpenUploads
 from gateway.uploads.parts import Parts
 from gateway.uploads.places import volume_of
 from gateway.uploads.placing import Placer
+from gateway.uploads.said import NOTHING_SAID, Said
 from gateway.uploads.session import UploadSession, UploadState
 from gateway.uploads.sessions import Known, Sessions
 from gateway.uploads.staging import Stager
@@ -257,44 +258,18 @@ class Uploads:
         """Record an upload anew whose record was lost. Raises QuotaExceededError."""
         await self.beginner.begin(replace(session, expires=self.sessions.expiry))
 
-    async def store(self, opened: OpenUpload, body: Body, accept: Accept) -> None:
-        """Store a request's body. Raises as `Writer.store`."""
-        await self._writer.store(opened, body, accept)
+    async def store(self, opened: OpenUpload, body: Body, accept: Accept, said: Said = NOTHING_SAID) -> None:
+        """Store a request's body, and record what was said beside it. Raises as `Writer.store`."""
+        await self._writer.store(opened, body, accept, said)
 
     async def pass_over(self, opened: OpenUpload, body: Body, work: Callable[[ReadBody], Awaitable[T]]) -> T:
         """Do something with a body that is not stored. Raises as `Writer.pass_over`."""
         return await self._writer.pass_over(opened, body, work)
 
-    async def intend(self, opened: OpenUpload, destination: RelativePath | None, *, unpack: bool) -> None:
-        """Record what an upload is to become, so that whoever finishes it knows. Raises FencedError."""
-        changes: dict[str, object] = {}
-        if destination not in (None, opened.session.destination):
-            changes["destination"] = destination
-        if unpack and not opened.session.unpack:
-            changes["unpack"] = True
-        if changes and opened.staging is not None:
-            await opened.change(self.sessions, **changes)
-
-    async def describe(self, opened: OpenUpload, creation: Creation, sha512: str = "") -> None:
-        """Record what is said of an upload that was begun without a word.
-
-        Args:
-            sha512: of the whole file, if it is announced as well.
-
-        Raises:
-            InvalidRequestError: it makes no sense.
-            FencedError: somebody else has the upload.
-        """
-        session, changes = opened.session, dict[str, object]()
-        sha256 = announced(creation.texts, creation.sha256)
-        if creation.metadata and not session.metadata:
-            changes["metadata"] = creation.metadata
-        if sha256 and not session.announced_sha256:
-            changes["announced_sha256"] = sha256
-        if sha512 and not session.announced_sha512:
-            changes["announced_sha512"] = sha512
-        if changes:
-            await opened.change(self.sessions, **changes)
+    async def describe(self, opened: OpenUpload, said: Said) -> None:
+        """Record what is said of an upload without a body. Raises FencedError."""
+        if said and opened.staging is not None:
+            await opened.change(self.sessions, **said)
 
     async def adopt(self, opened: OpenUpload) -> bool:
         """Finish an upload nothing was stored of, if its file is at its destination already."""

@@ -32,6 +32,7 @@ from gateway.uploads.from_socket import SocketBody
 from gateway.uploads.giving_way import GivingWay
 from gateway.uploads.growing import Growing, Reservations
 from gateway.uploads.opened import OpenUpload, taken_over
+from gateway.uploads.said import NOTHING_SAID, Said
 from gateway.uploads.sessions import Sessions
 
 T = TypeVar("T")
@@ -55,8 +56,11 @@ class Writer:
         self._observer = observer
         self._batch_bytes = batch_bytes
 
-    async def store(self, opened: OpenUpload, body: Body, accept: Accept) -> None:
-        """Store a body that was accepted.
+    async def store(self, opened: OpenUpload, body: Body, accept: Accept, said: Said = NOTHING_SAID) -> None:
+        """Store a body that was accepted, and record what was said beside it.
+
+        Of a body that is compared with its checksum nothing is recorded before that, neither what was said nor a
+        length that is told with it: what is refused leaves nothing behind.
 
         Raises:
             TooLargeError, QuotaExceededError: more bytes than may be.
@@ -69,20 +73,21 @@ class Writer:
         if opened.staging is None:
             await self._refuse_bytes(opened, body)
             return
+        if accept.checksum is None:
+            await self._record(opened, accept, said)
+        async with self._allowed(opened, body, accept) as allowance:
+            storing = _Storing(opened, self._observer, allowance, self._batch_bytes, self._way(opened))
+            if accept.checksum is None:
+                await storing.store(opened.staging, body, may_end=not opened.session.unpack)
+                return
+            async with self._verified(opened, opened.staging, accept.checksum, _all_said(accept, said)):
+                await storing.store(opened.staging, body)
+
+    async def _record(self, opened: OpenUpload, accept: Accept, said: Said) -> None:
+        if said:
+            await opened.change(self._sessions, **said)
         if accept.length is not None:
             await self.tell_length(opened, accept.length)
-        async with self._allowed(opened, body, accept) as allowance:
-            await self._store(opened, opened.staging, body, accept, allowance)
-
-    async def _store(
-        self, opened: OpenUpload, staging: Staging, body: Body, accept: Accept, allowance: Allowance
-    ) -> None:
-        storing = _Storing(opened, self._observer, allowance, self._batch_bytes, self._way(opened))
-        if accept.checksum is None:
-            await storing.store(staging, body, may_end=not opened.session.unpack)
-            return
-        async with self._verified(opened, staging, accept.checksum):
-            await storing.store(staging, body)
 
     async def pass_over(self, opened: OpenUpload, body: Body, work: Callable[[ReadBody], Awaitable[T]]) -> T:
         """Do something with a body that is not stored, unless somebody else wants the upload meanwhile.
@@ -121,6 +126,10 @@ class Writer:
             return
         growing = Growing(opened, self._reservations, most)
         try:
+            if accept.length is not None:
+                await self._reservations.change(opened, accept.length)
+                yield Announced(most)
+                return
             if body.length is not None and not await growing.claim(accept.offset + body.length):
                 raise growing.refusal
             yield growing
@@ -130,8 +139,14 @@ class Writer:
                 await growing.settle(opened.offset or 0)
 
     @asynccontextmanager
-    async def _verified(self, opened: OpenUpload, staging: Staging, checksum: Checksum) -> AsyncIterator[None]:
-        """What is stored meanwhile counts if it is what the checksum says, also after a crash."""
+    async def _verified(
+        self, opened: OpenUpload, staging: Staging, checksum: Checksum, said: Said
+    ) -> AsyncIterator[None]:
+        """What is stored meanwhile counts if it is what the checksum says, also after a crash.
+
+        Args:
+            said: recorded in the step from which on it counts.
+        """
         await _confirm(opened, staging)
         start = staging.offset
         digest = opened.digest.copy() if opened.digest is not None else None
@@ -150,7 +165,7 @@ class Writer:
             await self._undo(opened, staging, start, digest)
             raise ChecksumMismatchError(f"the body's {checksum.algorithm} is not the one announced", offset=start)
         await _confirm(opened, staging)
-        await opened.change(self._sessions, floor=None)
+        await opened.change(self._sessions, floor=None, **said)
 
     async def _undo(self, opened: OpenUpload, staging: Staging, start: int, digest: Hasher | None) -> None:
         """Drop what was stored in vain. Raises FencedError: whoever has the upload now sees to that."""
@@ -158,6 +173,11 @@ class Writer:
         await staging.truncate(start)
         _put_digest(opened, staging, digest)
         await opened.change(self._sessions, floor=None)
+
+
+def _all_said(accept: Accept, said: Said) -> Said:
+    """What was said beside a body, and the length it tells, which was judged."""
+    return said if accept.length is None else {**said, "length": accept.length, "length_told": True}
 
 
 async def _has_bytes(read: ReadBody) -> bool:

@@ -263,7 +263,7 @@ async def test_who_loses_the_upload_while_it_is_recorded_is_told_to_come_back(wo
         async with uploads.use(claims, claims.session) as opened:
             known = await uploads.sessions.require(claims.session)
             assert await uploads.sessions.replace(known, replace(known.session, state=UploadState.COMMITTING))
-            await uploads.intend(opened, RelativePath.parse("elsewhere"), unpack=False)
+            await uploads.describe(opened, {"destination": RelativePath.parse("elsewhere")})
 
     with pytest.raises(LockedError):
         await lose()
