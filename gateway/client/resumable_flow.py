@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
 
@@ -39,6 +39,7 @@ from gateway.tokens import CollectionClaims, UploadClaims
 from gateway.uploads.comparing import read_through
 from gateway.uploads.opened import OpenUpload
 from gateway.uploads.said import NOTHING_SAID, Said, described
+from gateway.uploads.session import UploadSession
 from gateway.uploads.sessions import Known
 
 Claims = UploadClaims | CollectionClaims
@@ -82,7 +83,7 @@ class ResumableFlow:
         """
         if isinstance(claims, UploadClaims) and append.brings_something:
             await self._leave_others_alone(claims, session_id, append)
-        async with self._using(claims, session_id, seen=True) as opened:
+        async with self._using(claims, session_id) as opened:
             if opened.offset or is_complete(opened):
                 await self._meet_again(request, opened, append)
             else:
@@ -114,6 +115,9 @@ class ResumableFlow:
 
     async def look(self, claims: Claims, session_id: str) -> OpenUpload:
         """How far an upload is; one whose end was seen is finished first. Raises as `append`."""
+        session = await self._uploads.elsewhere(claims, session_id)
+        if session is not None:
+            _check_kind(session)
         async with self._using(claims, session_id) as opened:
             pass
         return await self._finished(opened) if is_complete(opened) else opened
@@ -127,7 +131,7 @@ class ResumableFlow:
             PenstockError: as `Uploads.use` and `Uploads.store`.
         """
         await self._leave_others_alone(claims, session_id, append)
-        async with self._using(claims, session_id, seen=True) as opened:
+        async with self._using(claims, session_id) as opened:
             if is_complete(opened):
                 await self._repeat(request, opened, append)
             elif opened.offset != append.offset:
@@ -137,10 +141,22 @@ class ResumableFlow:
         return await self._finished(opened) if append.complete else opened
 
     async def _leave_others_alone(self, claims: Claims, session_id: str, append: Append) -> None:
-        """Refuse at once what would be refused for its offset: it takes the upload from nobody who writes to it."""
-        expected = await self._uploads.busy_at(claims, session_id)
-        if expected is not None and expected != append.offset:
+        """Refuse at once what would be refused for its head: it takes the upload from nobody who writes to it.
+
+        Raises:
+            MismatchingOffsetError, InconsistentLengthError: it does not fit.
+            PenstockError: as `Uploads.elsewhere`, and the upload is of another protocol.
+        """
+        busy = await self._uploads.busy(claims, session_id)
+        if busy is None:
+            return
+        session, expected = busy
+        _check_kind(session)
+        if expected not in (None, append.offset):
             raise MismatchingOffsetError(expected, append.offset)
+        # What is too long ends the upload, which has to be taken for that.
+        with suppress(ExceedingLengthError):
+            resumable.length_with(append, session.length, self._max_bytes)
 
     async def _repeat(self, request: web.Request, opened: OpenUpload, append: Append) -> None:
         """See that a request is the last append once more, whose answer was lost, or asks for that answer."""
@@ -209,13 +225,18 @@ class ResumableFlow:
         return opened
 
     @asynccontextmanager
-    async def _using(self, claims: Claims, session_id: str, *, seen: bool = False) -> AsyncIterator[OpenUpload]:
-        """Be the only writer of an upload. Takes and raises what `Uploads.use` does."""
-        async with self._uploads.use(claims, session_id, seen=seen) as opened:
-            if opened.session.is_part or opened.session.is_final:
-                # Parts, and what is put together from them, belong to another protocol.
-                raise NotFoundError("not an upload of this protocol", subject=Subject.UPLOAD)
+    async def _using(self, claims: Claims, session_id: str) -> AsyncIterator[OpenUpload]:
+        """Be the only writer of an upload whose claims were compared already. Raises as `Uploads.use`."""
+        async with self._uploads.use(claims, session_id, seen=True) as opened:
+            _check_kind(opened.session)
             yield opened
+
+
+def _check_kind(session: UploadSession) -> None:
+    """See that an upload is of this protocol. Raises NotFoundError."""
+    if session.is_part or session.is_final:
+        # Parts, and what is put together from them, belong to another one.
+        raise NotFoundError("not an upload of this protocol", subject=Subject.UPLOAD)
 
 
 def _hex(digests: Digests, algorithm: str) -> str:

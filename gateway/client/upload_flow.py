@@ -69,10 +69,9 @@ class UploadFlow:
             done, data = await self._put_at_once(request, claims, session_id, size)
             if done is not None:
                 return web.Response(status=204, headers=state_headers(finished_view(done), dialect))
-        # A request that would be refused for its offset takes the upload from nobody who is writing to it.
-        expected = await self._uploads.busy_at(claims, session_id)
-        if expected is not None and (offset := tus.read_offset(request.headers)) != expected:
-            return refusal(tus.elsewhere(expected, offset))
+        refused = await self._refused(request.headers, claims, session_id, dialect)
+        if refused is not None:
+            return refusal(refused)
         async with self._uploads.use(claims, session_id, seen=True) as opened:
             view = await self.view(opened)
             decision = tus.decide_patch(request.headers, view, dialect, self._gate.settings.max_upload_bytes)
@@ -83,6 +82,22 @@ class UploadFlow:
         await self._uploads.finish(opened, ending.destination, unpack=ending.unpack)
         view = await self.view(opened)
         return web.Response(status=204, headers=state_headers(view, dialect))
+
+    async def _refused(
+        self, fields: Mapping[str, str], claims: UploadClaims | CollectionClaims, session_id: str, dialect: Dialect
+    ) -> Refuse | None:
+        """Judge a PATCH by its head if another request has the upload in hand.
+
+        One that would be refused takes it from nobody who is writing to it. Raises as `tus.decide_patch`, and as
+        `Uploads.elsewhere`.
+        """
+        busy = await self._uploads.busy(claims, session_id)
+        if busy is None:
+            return None
+        session, offset = busy
+        view = await self._view(session, tus.read_offset(fields) if offset is None else offset)
+        decision = tus.decide_patch(fields, view, dialect, self._gate.settings.max_upload_bytes)
+        return decision if isinstance(decision, Refuse) else None
 
     async def keep(
         self,
@@ -100,7 +115,9 @@ class UploadFlow:
         Raises:
             PenstockError: as `Uploads.use`, `Uploads.store` and `Uploads.finish`.
         """
-        async with self._uploads.use(claims, session_id) as opened:
+        if await self._refused(fields, claims, session_id, dialect) is not None:
+            return
+        async with self._uploads.use(claims, session_id, seen=True) as opened:
             most = self._gate.settings.max_upload_bytes
             decision = tus.decide_patch(fields, await self.view(opened), dialect, most)
             if isinstance(decision, Refuse):

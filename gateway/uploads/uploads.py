@@ -202,15 +202,18 @@ class Uploads:
         self.beginner.check_claims(claims, known.session)
         return known.session if known.session.state is UploadState.OPEN else None
 
-    async def busy_at(self, claims: UploadClaims | CollectionClaims, session_id: str) -> int | None:
-        """How far an upload is that another request has in hand; None: none has, or how far is not known."""
+    async def busy(
+        self, claims: UploadClaims | CollectionClaims, session_id: str
+    ) -> tuple[UploadSession, int | None] | None:
+        """The same, and how far it is; None: that is not known. Raises as `elsewhere`."""
         session = await self.elsewhere(claims, session_id)
-        if session is None or session.is_final:
-            return None
-        if session.floor is not None:
+        return None if session is None else (session, await self._staged_bytes(session))
+
+    async def _staged_bytes(self, session: UploadSession) -> int | None:
+        if session.is_final or session.floor is not None:
             return session.floor
         try:
-            return await self._files(session).staged_bytes(session_id)
+            return await self._files(session).staged_bytes(session.id)
         except NotFoundError:
             return None
 
