@@ -17,6 +17,7 @@ from gateway.protocol import tus
 from gateway.protocol.metadata import wants_unpacking
 from gateway.protocol.tus import Accept, Creation, UploadView
 from gateway.tokens import CollectionClaims, UploadClaims
+from gateway.transfer.receive import waits_to_be_asked
 from gateway.uploads.comparing import compare
 from gateway.uploads.opened import OpenUpload
 from gateway.uploads.said import Said, described, with_said
@@ -103,7 +104,7 @@ class CreationFlow:
         Args:
             opened: the upload that somebody else may want meanwhile; None: nobody has heard of it.
         """
-        if accept is None or _waits(request):
+        if accept is None or waits_to_be_asked(request):
             return
         work = partial(compare, accept=accept, sha256=sha256)
         async with self._flow.receiving(request) as body:
@@ -112,8 +113,3 @@ class CreationFlow:
     @staticmethod
     def _is_small_and_whole(request: web.Request, creation: Creation) -> bool:
         return tus.brings_all(request.headers, creation) and not wants_unpacking(creation.texts)
-
-
-def _waits(request: web.Request) -> bool:
-    """Whether a sender keeps its body until it is asked for it."""
-    return request.headers.get("Expect", "").lower() == "100-continue" and request.version >= (1, 1)

@@ -36,6 +36,7 @@ from gateway.protocol.resumable_digests import SHA256, SHA512, WHOLE, ContentDig
 from gateway.protocol.resumable_names import file_name
 from gateway.protocol.tus import Accept, Creation
 from gateway.tokens import CollectionClaims, UploadClaims
+from gateway.transfer.receive import waits_to_be_asked
 from gateway.uploads.comparing import read_through
 from gateway.uploads.opened import OpenUpload
 from gateway.uploads.said import NOTHING_SAID, Said, described
@@ -100,7 +101,7 @@ class ResumableFlow:
         if not is_complete(opened) or not append.complete:
             raise MismatchingOffsetError(opened.offset, append.offset)
         length, hasher = opened.session.length or 0, hashlib.sha256()
-        size = await self._read(request, opened, length, hasher)
+        size = await self._read(request, opened, append, length, hasher)
         if size != length:
             raise InconsistentLengthError(f"{size} bytes are not the {length} there are", field="Upload-Length")
         # Where no digest was kept it cannot be known whether they are the same.
@@ -160,9 +161,15 @@ class ResumableFlow:
 
     async def _repeat(self, request: web.Request, opened: OpenUpload, append: Append) -> None:
         """See that a request is the last append once more, whose answer was lost, or asks for that answer."""
-        length = opened.session.length or 0
-        size = await self._read(request, opened, length) if append.size is None else append.size
+        length, size = opened.session.length or 0, append.size
+        if size is None:
+            size = await self._read(request, opened, append, length)
         if append.complete and append.offset + size == length:
+            if append.told not in (None, length):
+                raise InconsistentLengthError(f"the length is {length}", field="Upload-Length", offset=length)
+            is_unread = append.size is not None and not waits_to_be_asked(request)
+            if append.digest is not None and is_unread:
+                await self._read(request, opened, append, length)
             return
         if append.offset != length:
             raise MismatchingOffsetError(length, append.offset)
@@ -170,11 +177,23 @@ class ResumableFlow:
             raise CompletedUploadError("the upload is complete")
         raise InconsistentLengthError("the upload is complete", field="Upload-Length", offset=length)
 
-    async def _read(self, request: web.Request, opened: OpenUpload, most: int, *hashers: Hasher) -> int:
-        """Read a body that is not stored, until it is longer than `most`; returns its length."""
-        work = partial(read_through, most=most, hashers=hashers)
+    async def _read(
+        self, request: web.Request, opened: OpenUpload, append: Append, most: int, *hashers: Hasher
+    ) -> int:
+        """Read a body that is not stored, until it is longer than `most`; returns its length.
+
+        Raises:
+            DifferingBodyError: it is another one than was announced.
+            PenstockError: as `Uploads.pass_over`.
+        """
+        digest = append.digest
+        compared = [] if digest is None else [digest.hasher()]
+        work = partial(read_through, most=most, hashers=[*hashers, *compared])
         async with self._flow.receiving(request) as body:
-            return await self._uploads.pass_over(opened, body, work)
+            size = await self._uploads.pass_over(opened, body, work)
+        if digest is not None and size <= most and compared[0].digest() != digest.digest:
+            raise DifferingBodyError(digest, opened.session.length or 0)
+        return size
 
     async def _store(
         self, request: web.Request, opened: OpenUpload, append: Append, said: Said = NOTHING_SAID

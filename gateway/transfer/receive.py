@@ -106,9 +106,14 @@ class BodyAtHand:
         return data
 
 
+def waits_to_be_asked(request: web.Request) -> bool:
+    """Whether a sender keeps its body until it is asked for it (`Expect: 100-continue`)."""
+    return request.headers.get("Expect", "").lower() == "100-continue" and request.version >= (1, 1)
+
+
 async def ask_for_body(request: web.Request) -> None:
-    """Tell a sender that waits for it (`Expect: 100-continue`) to send the body; call when it is wanted."""
-    if request.headers.get("Expect", "").lower() == "100-continue" and request.version >= (1, 1):
+    """Tell a sender that waits for it to send the body; call when it is wanted."""
+    if waits_to_be_asked(request):
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 

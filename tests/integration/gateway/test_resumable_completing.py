@@ -230,9 +230,19 @@ async def test_a_sender_that_waits_is_not_asked_for_what_is_there(world: World, 
     url = await begun(files, b"abc")
     assert (await append(files, url, 3, "?1", b"def")).status == 200
     head = {"Upload-Offset": "3", "Upload-Complete": "?1", "Content-Length": "3", "Expect": "100-continue"}
+    head["Content-Digest"] = "sha-256=:ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=:"
     async with Line.open(world) as line:
         line.head("PATCH", url, {**PARTIAL, "Authorization": f"Bearer {files.token}", **head})
         assert place(await line.answer()) == (200, "6", "?1")
+
+
+async def test_a_last_append_that_comes_once_more_with_another_length(files: Collection) -> None:
+    url = await begun(files, b"abc")
+    assert (await append(files, url, 3, "?1", b"def")).status == 200
+    for offset, data in ((3, b"def"), (6, b"")):
+        wrong = await append(files, url, offset, "?1", data, Upload_Length="999")
+        assert problem(wrong) == (400, "inconsistent-upload-length")
+        assert place(await append(files, url, offset, "?1", data, Upload_Length="6")) == (200, "6", "?1")
 
 
 # [R7]

@@ -7,6 +7,7 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from harness.bodies import pieces
@@ -150,6 +151,29 @@ async def test_a_creation_whose_body_is_another_one_leaves_nothing(world: World,
         assert "Location" not in answer.headers
     assert list(world.folder.iterdir()) == []
     assert not [name for name in world.store.records if name.startswith("upload:")]
+
+
+@pytest.mark.parametrize("framing", ["announced", "chunked"])
+async def test_a_last_body_that_comes_once_more_is_compared(files: Collection, framing: str) -> None:
+    url = await begun(files, b"12")
+    assert place(await append(files, url, 2, "?1", b"abc")) == (200, "5", "?1")
+    for _ in range(2):
+        wrong = await append(files, url, 2, "?1", _body(framing), Content_Digest=of(b"abd", "sha-256"))
+        assert problem(wrong) == (400, "digest-mismatching-values")
+        again = await append(files, url, 2, "?1", _body(framing), Content_Digest=SHA)
+        assert place(again) == (200, "5", "?1")
+
+
+async def test_a_named_creation_that_comes_once_more_is_compared(world: World) -> None:
+    files = Collection(world, await world.upload_token("n", 3))
+    assert place(await begin(files, b"abc", "?1", name=None)) == (200, "3", "?1")
+    wrong = await begin(files, b"abc", "?1", name=None, Content_Digest=of(b"abd", "sha-256"))
+    assert problem(wrong) == (400, "digest-mismatching-values")
+    assert place(await begin(files, b"abc", "?1", name=None, Content_Digest=SHA)) == (200, "3", "?1")
+
+
+def _body(framing: str) -> Any:
+    return b"abc" if framing == "announced" else pieces(b"a", b"bc")
 
 
 async def test_an_offset_that_was_told_stays(world: World, files: Collection) -> None:
