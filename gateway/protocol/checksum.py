@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from backends.contract import Hasher
-from domain.errors import InvalidRequestError
+from domain.errors import ChecksumMismatchError, InvalidRequestError
 
 
 class Crc32:
@@ -61,6 +61,11 @@ class Checksum:
         hasher = self.hasher()
         hasher.update(data)
         return hasher.digest() == self.digest
+
+    def check(self, data: bytes, offset: int) -> None:
+        """See that a body that goes to `offset` is what it is announced to be. Raises ChecksumMismatchError."""
+        if not self.matches(data):
+            raise ChecksumMismatchError(f"the body's {self.algorithm} is not the one announced", offset=offset)
 
 
 def parse_checksum(request: Mapping[str, str]) -> Checksum | None:

@@ -163,6 +163,7 @@ def read_creation(request: Mapping[str, str], max_bytes: int) -> Creation:
     Raises:
         InvalidRequestError: fields that make no sense, by themselves or together.
         TooLargeError: longer than any upload may be.
+        ChecksumMismatchError: it has no bytes, and a checksum of others.
     """
     concat = parse_concat(request.get("Upload-Concat"))
     metadata = request.get("Upload-Metadata", "")
@@ -174,6 +175,8 @@ def read_creation(request: Mapping[str, str], max_bytes: int) -> Creation:
                 raise InvalidRequestError("a final upload is as long as its parts", field=name)
         return Creation(None, metadata, concat, texts=texts)
     length = _announced_length(request, max_bytes)
+    if length == 0 and checksum is not None and not brings_body(request):
+        checksum.check(b"", 0)
     whole = concat is None and length is not None and _is_of_whole(request, checksum, length)
     return Creation(length, metadata, concat, checksum.digest.hex() if whole and checksum else "", texts)
 

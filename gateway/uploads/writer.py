@@ -71,7 +71,7 @@ class Writer:
             PenstockError: the storage failed; likewise.
         """
         if opened.staging is None:
-            await self._refuse_bytes(opened, body)
+            await self._refuse_bytes(opened, body, accept)
             return
         if accept.checksum is None:
             await self._record(opened, accept, said)
@@ -105,10 +105,12 @@ class Writer:
 
         return await way.do(partial(work, read))
 
-    async def _refuse_bytes(self, opened: OpenUpload, body: Body) -> None:
+    async def _refuse_bytes(self, opened: OpenUpload, body: Body, accept: Accept) -> None:
         """A finished upload takes an empty body, which changes nothing, and no other."""
         if body.length != 0 and await self.pass_over(opened, body, _has_bytes):
             raise TooLargeError("the upload is finished")
+        if accept.checksum is not None:
+            accept.checksum.check(b"", accept.offset)
 
     def _way(self, opened: OpenUpload) -> GivingWay:
         return GivingWay(opened, self._sessions, SILENCE_SECONDS, YIELD_SECONDS)

@@ -6,6 +6,7 @@ import os
 from dataclasses import replace
 
 import pytest
+from harness.bodies import pieces
 from harness.fields import BODY, checksum, metadata
 from harness.line import Line
 from harness.tus import Collection
@@ -42,6 +43,39 @@ async def test_a_checksum_of_a_creation_with_upload(world: World, files: Collect
     assert (await files.create(6, "a", b"xyz", Upload_Checksum=given)).status == 460
     answer = await files.create(6, "a", b"abc", Upload_Checksum=given)
     assert (answer.status, answer.headers["Upload-Offset"]) == (201, "3")
+
+
+# [B12]
+@pytest.mark.parametrize("algorithm", ["sha1", "sha256", "sha512", "md5", "crc32"])
+@pytest.mark.parametrize("data", [None, b""], ids=["bodiless", "empty"])
+async def test_a_checksum_of_no_bytes(world: World, files: Collection, algorithm: str, data: bytes | None) -> None:
+    wrong, right = (checksum(of, algorithm) for of in (b"x", b""))
+    assert (await files.create(0, "a", data, Upload_Checksum=wrong)).status == 460
+    assert list(world.folder.iterdir()) == []
+    assert (await files.create(0, None, data, Upload_Concat="partial", Upload_Checksum=wrong)).status == 460
+    assert (await files.create(0, "a", data, Upload_Checksum=right)).status == 201
+    assert (world.folder / "a").read_bytes() == b""
+
+
+# [B12]
+async def test_a_checksum_of_no_bytes_of_a_named_upload(world: World) -> None:
+    files = Collection(world, await world.upload_token("n", 0))
+    assert (await files.create(0, None, Upload_Checksum=checksum(b"x", "md5"))).status == 460
+    assert (await files.create(0, None, Upload_Checksum=checksum(b"", "md5"))).status == 201
+
+
+# [B12]
+@pytest.mark.parametrize("framing", ["announced", "chunked"])
+async def test_a_checksum_of_no_bytes_at_the_end(files: Collection, framing: str) -> None:
+    url = await files.begin(3)
+    for _ in range(2):
+        offset = (await files.head(url)).headers["Upload-Offset"]
+        body = b"" if framing == "announced" else pieces()
+        assert (await files.patch(url, offset, body, Upload_Checksum=checksum(b"x"))).status == 460
+        body = b"" if framing == "announced" else pieces()
+        assert (await files.patch(url, offset, body, Upload_Checksum=checksum(b""))).status == 204
+        await files.patch(url, offset, b"abc")
+    assert (await files.head(url)).headers["Upload-Offset"] == "3"
 
 
 # [B12]
