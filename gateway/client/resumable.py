@@ -106,6 +106,9 @@ class ResumableRoutes:
 
     async def _look(self, request: web.Request) -> web.StreamResponse:
         claims, session_id = self._access.authorised(request)
+        refused = tus.check_framing(request.headers)
+        if refused is not None:
+            return refusal(refused)
         opened = await self._flow.look(claims, session_id)
         return web.Response(status=204, headers=self._answers.state(request, opened))
 
@@ -127,5 +130,8 @@ class ResumableRoutes:
     async def cancel(self, request: web.Request) -> web.Response:
         """Drop an upload, whoever sends it now (section 4.5)."""
         claims, session_id = self._access.authorised(request)
+        refused = tus.check_framing(request.headers)
+        if refused is not None:
+            return refusal(refused)
         await self._gate.uploads.terminate(claims, session_id)
         return web.Response(status=204)

@@ -59,6 +59,9 @@ class TokenUploadRoutes:
         """Tell how far the upload is."""
         parameters = read_query(request, UploadParameters)
         claims, ending = self._token(parameters)
+        refused = tus.check_framing(request.headers)
+        if refused is not None:
+            return refusal(refused)
         with self._expiry_first(parameters):
             view = await self._flow.look(claims, claims.session, ending)
         return web.Response(headers=state_headers(view, Dialect.BACKEND_AI))

@@ -46,6 +46,9 @@ class CollectionRoutes:
 
     async def options(self, request: web.Request) -> web.Response:
         """Say what the collection can, to tus clients and to browsers."""
+        refused = tus.check_framing(request.headers)
+        if refused is not None:
+            return refusal(refused)
         headers = {
             "Tus-Resumable": tus.VERSION,
             "Tus-Version": tus.VERSION,
@@ -79,6 +82,9 @@ class CollectionRoutes:
 
     async def read(self, request: web.Request) -> web.StreamResponse:
         """Send the file of a finished upload."""
+        refused = tus.check_framing(request.headers)
+        if refused is not None:
+            return refusal(refused)
         claims, session_id = self._access.authorised(request, even_expired=False)
         return await send_finished(self._gate, request, claims, session_id)
 

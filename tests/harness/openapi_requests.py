@@ -69,11 +69,12 @@ class Request:
     async def send(self) -> Answer:
         query = "&".join(f"{name}={value}" for name, value in self.query.items())
         url = f"{self.path}?{query}" if query else self.path
-        if "Transfer-Encoding" in self.headers:
+        is_said_twice = len({name.lower() for name in self.headers}) < len(self.headers)
+        if is_said_twice or "Transfer-Encoding" in self.headers:
             async with Line.open(self.world) as line:
                 line.head(self.key[1], url, self.headers)
-                line.send(self.body)
-                return await line.answer()
+                line.send(self.body or b"")
+                return await line.answer(self.key[1])
         with anyio.fail_after(20):
             if self.key[0] == "manager":
                 return await self.world.manager(self.key[1], url, self.body, headers=dict(self.headers))

@@ -24,6 +24,7 @@ from harness.openapi_requests import (
 from harness.world import FOLDER
 
 from gateway.openapi.examples import SESSION
+from gateway.openapi.refusals import OTHER_CODING
 from gateway.tokens import ArchiveClaims, DownloadClaims, UploadClaims
 
 #: What no body here hashes to.
@@ -55,8 +56,11 @@ def wrongly(right: Request, other: str) -> Iterator[Request]:
     operation, bearer = OPERATIONS[right.key], f"Bearer {other}"
     if operation.security == ("manager",):
         yield right.but(X_BackendAI_Storage_Auth_Token="another")
-    if isinstance(right.body, bytes):
-        yield right.but(b"5\r\nhello\r\n0\r\n\r\n", Transfer_Encoding="gzip, chunked")
+    if set(OTHER_CODING) & set(operation.refusals):
+        sent = b"5\r\nhello\r\n0\r\n\r\n" if isinstance(right.body, bytes) else b"0\r\n\r\n"
+        yield right.but(sent, Transfer_Encoding="gzip, chunked")
+    if "Tus-Resumable" in right.headers and right.body is None:
+        yield right.but(tus_resumable="1.0.0")  # once more, in other letters
     if isinstance(right.body, dict):
         yield replace(right, body={"nonsense": 1})
         yield replace(right, body=b" " * 2000)

@@ -36,13 +36,19 @@ from gateway.openapi.refusals import (
     READING,
     TOO_MANY,
     UNFINISHED,
+    WRONG,
 )
 from gateway.protocol import tus
 
 #: Either is enough.
 TOKENS: Final = ("bearer", "token")
 _SPOKEN: Final = ("Tus-Version", "Tus-Extension", "Tus-Max-Size", "Tus-Checksum-Algorithm")
-_OPTIONS: Final = Operation((Reply(204, "what can be done", fields=_SPOKEN),), TOO_MANY, always=ALWAYS)
+_OPTIONS: Final = Operation(
+    (Reply(204, "what can be done", fields=_SPOKEN),),
+    (*TOO_MANY, *WRONG, *OTHER_CODING),
+    fields=(TUS_RESUMABLE,),
+    always=ALWAYS,
+)
 _ALL: Final = (*STATE, "Upload-Metadata", "Upload-Concat", "Upload-Expires")
 _USING: Final = (*USING, *NO_TOKEN, *NOT_PERMITTED)
 _STORING: Final = (*_USING, *FINISHING, *OTHER_VERSION, *OTHER_TYPE, *OTHER_CODING, *FINAL_UPLOAD)
@@ -74,7 +80,7 @@ TABLE: Final[Table] = {
     ("OPTIONS", "/files/{session}"): _OPTIONS,
     ("HEAD", "/files/{session}"): Operation(
         (_FAR,),
-        (*_USING, *FINISHING),
+        (*_USING, *FINISHING, *OTHER_CODING),
         query=TokenParameters,
         fields=(TUS_RESUMABLE,),
         security=TOKENS,
@@ -82,7 +88,7 @@ TABLE: Final[Table] = {
     ),
     ("GET", "/files/{session}"): Operation(
         file_replies(),
-        (*_USING, *UNFINISHED, *BAD_PATH, *NO_ENTRY, *READING),
+        (*_USING, *UNFINISHED, *BAD_PATH, *NO_ENTRY, *READING, *OTHER_CODING),
         query=TokenParameters,
         fields=(*CONDITIONS, *RANGES, WANT_DIGEST, WANT_CONTENT_DIGEST),
         security=TOKENS,
@@ -99,7 +105,7 @@ TABLE: Final[Table] = {
     ),
     ("DELETE", "/files/{session}"): Operation(
         (_DROPPED,),
-        (*DROPPING, *NO_TOKEN, *NOT_PERMITTED, *OTHER_VERSION),
+        (*DROPPING, *NO_TOKEN, *NOT_PERMITTED, *OTHER_VERSION, *OTHER_CODING),
         query=TokenParameters,
         fields=(_VERSION,),
         security=TOKENS,

@@ -56,7 +56,7 @@ _CREATING: Final = tuple(one for one in _STORING if one.status != 415)
 _OPTIONS: Final = Operation((Reply(200, "the limits", fields=("Accept-Patch", "Upload-Limit")),), TOO_MANY)
 _LOOK: Final = Operation(
     (Reply(204, "how far it is", fields=_STATE),),
-    _telling((*_USING, *_FINISHING)),
+    _telling((*_USING, *_FINISHING, *OTHER_CODING)),
     query=TokenParameters,
     fields=(WANT_DIGEST,),
     security=TOKENS,
@@ -109,7 +109,7 @@ TABLE: Final[Table] = {
     ("DELETE", "/uploads/{session}"): replace(
         _LOOK,
         replies=(Reply(204, "there is no such upload any more"),),
-        refusals=(*DROPPING, *NO_TOKEN, *NOT_PERMITTED),
+        refusals=(*DROPPING, *NO_TOKEN, *NOT_PERMITTED, *OTHER_CODING),
         fields=(),
     ),
 }

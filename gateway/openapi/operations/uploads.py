@@ -46,7 +46,7 @@ TABLE: Final[Table] = {
     ),
     ("HEAD", "/upload"): Operation(
         (Reply(200, "how far it is", fields=STATE),),
-        (*USING, *NO_TOKEN, *NOT_PERMITTED, *FINISHING),
+        (*USING, *NO_TOKEN, *NOT_PERMITTED, *FINISHING, *OTHER_CODING),
         query=UploadParameters,
         fields=(TUS_RESUMABLE,),
         security=("token",),

@@ -7,24 +7,39 @@ from harness.fields import TUS
 from harness.line import Line
 from harness.tus import Collection
 from harness.world import World
+from integration.gateway.resumable_client import RESUMABLE
 
-pytestmark = [pytest.mark.anyio, pytest.mark.folder]
+pytestmark = [pytest.mark.anyio, pytest.mark.folder, RESUMABLE]
 
 
-@pytest.mark.parametrize("method", ["HEAD", "DELETE"])
+@pytest.mark.parametrize(
+    ("method", "collection"),
+    [
+        ("HEAD", "files"),
+        ("GET", "files"),
+        ("DELETE", "files"),
+        ("OPTIONS", "files"),
+        ("HEAD", "uploads"),
+        ("GET", "uploads"),
+        ("DELETE", "uploads"),
+        ("HEAD", "upload"),
+    ],
+)
 @pytest.mark.parametrize(
     ("name", "value", "status"),
     [("Tus-Resumable", "1.0.0", 400), ("Upload-Offset", "0", 400), ("Transfer-Encoding", "gzip, chunked", 501)],
 )
 async def test_what_is_said_twice_is_not_said(
-    world: World, files: Collection, method: str, name: str, value: str, status: int
+    world: World, files: Collection, method: str, collection: str, name: str, value: str, status: int
 ) -> None:
     url = await files.begin(6)
+    asked = f"/upload?token={await world.upload_token('n', 5)}"
+    asked = asked if collection == "upload" else url.replace("files", collection)
     fields = {**TUS, "Authorization": f"Bearer {files.token}"}
     said = [(name, value)] if name == "Transfer-Encoding" else [("Upload-Offset", "0"), (name, value)]
     async with Line.open(world) as line:
-        line.head(method, url, [*fields.items(), *said])
+        line.head(method, asked, [*fields.items(), *said])
         answer = await line.answer(to=method)
     assert answer.status == status
-    assert answer.headers["Tus-Resumable"] == "1.0.0"
+    assert answer.headers.get("Tus-Resumable") == (None if collection == "uploads" else "1.0.0")
     assert (await files.head(url)).headers["Upload-Offset"] == "0"
