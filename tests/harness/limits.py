@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import pytest
 from harness.world import FOLDER, SCOPE, World
+
+from domain.errors import BusBrokenError
+from gateway.quotas import Quotas
+from gateway.uploads.growing import Reservations
 
 
 async def limit_folder(world: World, folder: str = FOLDER, **options: int) -> None:
@@ -36,3 +43,23 @@ async def begin(world: World, name: str, size: int, folder: str = FOLDER) -> int
         return answer.status
     head = {"Tus-Resumable": "1.0.0"}
     return (await world.client("HEAD", f"/upload?token={answer.json['token']}", headers=head)).status
+
+
+@contextmanager
+def dying_before_it_is_judged(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Whoever reserves something meanwhile dies once that is recorded: it is neither judged nor taken back."""
+    put, steps = Reservations._put, list[int]()
+
+    async def dying(*args: Any) -> None:
+        steps.append(1)
+        if len(steps) > 1:
+            raise BusBrokenError("dead")
+        await put(*args)
+
+    async def died(*_: object) -> None:
+        raise BusBrokenError("dead")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Reservations, "_put", dying)
+        patched.setattr(Quotas, "judge", died)
+        yield

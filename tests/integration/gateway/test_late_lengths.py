@@ -8,6 +8,7 @@ from typing import Any
 
 import anyio
 import pytest
+from harness.limits import dying_before_it_is_judged
 from harness.tus import Collection
 from harness.uploads import reserved
 from harness.world import FOLDER, World, open_world
@@ -16,7 +17,6 @@ from bus.codec import decode_document
 from bus.memory.records import MemoryRecords
 from domain.errors import BusBrokenError
 from gateway.quotas import Quotas
-from gateway.uploads.growing import Reservations
 
 pytestmark = pytest.mark.anyio
 
@@ -87,20 +87,7 @@ async def test_what_a_process_reserved_that_died_before_it_was_judged(
 ) -> None:
     """The length is known then, and told by nobody again."""
     url = await files.begin(None, Upload_Defer_Length="1")
-    put, steps = Reservations._put, list[int]()
-
-    async def dying(*args: Any) -> None:
-        steps.append(1)
-        if len(steps) > 1:
-            raise BusBrokenError("dead")
-        await put(*args)
-
-    async def died(*_: object) -> None:
-        raise BusBrokenError("dead")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Reservations, "_put", dying)
-        patched.setattr(Quotas, "judge", died)
+    with dying_before_it_is_judged(monkeypatch):
         assert (await files.patch(url, 0, b"x", Upload_Length="1000")).status == 503
     assert (recorded(world)["length"], reserved(world)) == (1000, [1000])
     answer = await files.patch(url, 0, b"x" * 1000)

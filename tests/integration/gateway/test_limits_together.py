@@ -7,14 +7,13 @@ from typing import Any
 
 import anyio
 import pytest
-from harness.limits import limit_folder, limit_scope, on_disk
+from harness.limits import dying_before_it_is_judged, limit_folder, limit_scope, on_disk
 from harness.tus import LARGE, Collection
 from harness.uploads import reserved, session_of
 from harness.world import FOLDER, OTHER, World, open_world
 
-from domain.errors import BusBrokenError, PenstockError
+from domain.errors import PenstockError
 from gateway.quotas import Quotas
-from gateway.uploads.growing import Reservations
 from gateway.uploads.parts import Parts
 
 pytestmark = pytest.mark.anyio
@@ -203,20 +202,7 @@ async def test_a_part_whose_length_was_never_judged_is_judged_with_its_whole(
     url = await files.part(None)
     final = await files.create(None, "a", Upload_Concat=f"final;{url}")
     assert final.status == 201, final.body
-    put, steps = Reservations._put, list[int]()
-
-    async def dying(*args: Any) -> None:
-        steps.append(1)
-        if len(steps) > 1:
-            raise BusBrokenError("dead")
-        await put(*args)
-
-    async def died(*_: object) -> None:
-        raise BusBrokenError("dead")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Reservations, "_put", dying)
-        patched.setattr(Quotas, "judge", died)
+    with dying_before_it_is_judged(monkeypatch):
         assert (await files.patch(url, 0, b"x", Upload_Length="1000")).status == 503
     assert reserved(world)[-1:] == [1000]
     await files.patch(url, 0, b"x" * 1000)
