@@ -53,14 +53,20 @@ class Account:
             return await usage.used_bytes(self.owner, need)
         return await usage.folder_bytes(self.owner, need)
 
-    async def taken_beside(self, usage: ScopeUsage, catalogue: Catalogue, most: int) -> int:
-        """What it uses, with what uploads have reserved; if that is more than `most`, it is so for certain."""
+    async def taken_bytes(self, usage: ScopeUsage, catalogue: Catalogue, need: Need) -> int:
+        """What it uses, with what uploads have reserved; one that ends meanwhile may be in both."""
+        if need is Need.CERTAIN:
+            # Counting may take long, and what is reserved is looked at behind it.
+            await self.used_bytes(usage, need)
+            need = Need.BOUND
         # In this order, so that an upload that ends meanwhile is in one of them at least.
-        taken = await self.reserved_bytes(catalogue) + await self.used_bytes(usage, Need.BOUND)
-        if taken > most:
-            await self.used_bytes(usage, Need.CERTAIN)
-            taken = await self.reserved_bytes(catalogue) + await self.used_bytes(usage, Need.BOUND)
-        return taken
+        reserved = await self.reserved_bytes(catalogue)
+        return reserved + await self.used_bytes(usage, need)
+
+    async def taken_beside(self, usage: ScopeUsage, catalogue: Catalogue, most: int) -> int:
+        """The same; if that is more than `most`, it is so for certain."""
+        taken = await self.taken_bytes(usage, catalogue, Need.BOUND)
+        return taken if taken <= most else await self.taken_bytes(usage, catalogue, Need.CERTAIN)
 
     async def limit_bytes(self, catalogue: Catalogue, quota: Quota) -> int | None:
         """The limit that holds now; None: none."""

@@ -245,11 +245,9 @@ def _(event: events.FileUploaded, time: float) -> tuple[Change, ...]:
     if event.recovered:
         return (_unsure(event, file_bytes=event.size_bytes, files=1),)
     more = event.size_bytes - (event.replaced_bytes or 0)
-    deltas = {"file_bytes": more, "files": 1 if event.replaced_bytes is None else 0}
-    if more < 0:
-        return (Bump(usage_record(event.folder, event.volume), {**deltas, "changes": 1}),)
-    added = {f"added_{name.removeprefix('file_')}": by for name, by in deltas.items()}
-    return (Bump(usage_record(event.folder, event.volume), {**deltas, **added}),)
+    new = 1 if event.replaced_bytes is None else 0
+    besides = {"changes": 1} if more < 0 else {"added_bytes": more, "added_files": new}
+    return (Bump(usage_record(event.folder, event.volume), {"file_bytes": more, "files": new, **besides}),)
 
 
 @_project.register

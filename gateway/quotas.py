@@ -80,7 +80,7 @@ class Quotas:
             taken = await self._taken(account, Need.BOUND) + more
             if taken > limit:
                 await self._abandoned.give_back(account.reserved_index)
-                taken = await self._certainly_taken(account) + more
+                taken = await self._taken(account, Need.CERTAIN) + more
             if taken > limit:
                 raise account.exceeded(limit, taken)
 
@@ -115,7 +115,7 @@ class Quotas:
             room = max(limit - await self._taken(account, Need.CURRENT), 0)
         if not room:
             await self._abandoned.give_back(account.reserved_index)
-            room = max(limit - await self._certainly_taken(account), 0)
+            room = max(limit - await self._taken(account, Need.CERTAIN), 0)
         return room
 
     async def confirm(self, session: UploadSession) -> None:
@@ -133,18 +133,11 @@ class Quotas:
         found = [(account, (await self.limits.standing(account)).limit_bytes) for account in accounts(session)]
         return [(account, limit) for account, limit in found if limit is not None]
 
-    async def _certainly_taken(self, account: Account) -> int:
-        """What somebody is refused by: also what was removed on the storage itself is no longer in it."""
-        await account.used_bytes(self._usages[account.volume], Need.CERTAIN)
-        return await self._taken(account, Need.BOUND)
-
     async def _taken(self, account: Account, need: Need) -> int:
-        """What an account uses, with everything reserved; an upload that ends meanwhile may be in both."""
+        """What an account uses, with everything reserved."""
         # What was told of and is not counted yet counts, too.
         await self._relays.settle(account.volume)
-        # In this order, so that an upload that ends meanwhile is in one of them at least.
-        reserved = await account.reserved_bytes(self._bus.catalogue)
-        return reserved + await account.used_bytes(self._usages[account.volume], need)
+        return await account.taken_bytes(self._usages[account.volume], self._bus.catalogue, need)
 
 
 def build_quotas(

@@ -18,6 +18,7 @@ from gateway.protocol.metadata import wants_unpacking
 from gateway.protocol.tus import Accept, Creation, UploadView
 from gateway.tokens import CollectionClaims, UploadClaims
 from gateway.transfer.receive import waits_to_be_asked
+from gateway.uploads.beginning import NOTHING_TOLD
 from gateway.uploads.comparing import compare
 from gateway.uploads.opened import OpenUpload
 from gateway.uploads.said import Said, described, with_said
@@ -74,7 +75,7 @@ class CreationFlow:
             raise InvalidRequestError(f"the token is for {claims.size} bytes, not {length}", field="Upload-Length")
         # What is said beside a body that is compared first counts when the body does.
         is_compared = accept is not None and accept.checksum is not None
-        await (self._beginner.create(claims) if is_compared else self._beginner.create(claims, creation))
+        await self._beginner.create(claims, NOTHING_TOLD if is_compared else creation)
         async with self._uploads.use(claims, claims.session, seen=True) as opened:
             said = described(opened.session, creation)
             adopted = opened.offset == 0 and await self._adopted(request, opened, said, accept)

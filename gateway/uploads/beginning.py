@@ -38,7 +38,8 @@ from gateway.uploads.staging import Stager
 
 T = TypeVar("T")
 
-_NOTHING_SAID: Final = Creation(None, "", None)
+#: Of an upload besides what its token tells.
+NOTHING_TOLD: Final = Creation(None, "", None)
 #: How long taking an upload back may take when its request was cancelled, in seconds.
 _UNDO_SECONDS: Final = 10.0
 
@@ -92,7 +93,7 @@ class Beginner:
         session = self._expected(self.named(claims, begun=claims.begun))
         return Known(session, UNRECORDED) if session.expires > self._sessions.now else None
 
-    async def create(self, claims: UploadClaims, creation: Creation = _NOTHING_SAID, *, new: bool = False) -> Known:
+    async def create(self, claims: UploadClaims, creation: Creation = NOTHING_TOLD, *, new: bool = False) -> Known:
         """Begin the upload a token stands for; one that was begun before goes on.
 
         An empty file is there at once, for its uploader may never send a request with a body.
@@ -242,7 +243,7 @@ class Beginner:
             raise
 
     def named(
-        self, claims: UploadClaims, creation: Creation = _NOTHING_SAID, begun: float | None = None
+        self, claims: UploadClaims, creation: Creation = NOTHING_TOLD, begun: float | None = None
     ) -> UploadSession:
         """The upload a token stands for, as it is before anything has come of it.
 
