@@ -6,15 +6,17 @@ too long, it holds like a hard one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
+from uuid import UUID
 
 from bus.contract import Catalogue
 from bus.usage import ScopeUsage
 from domain.catalogue import Need, folder_quota_record, scope_record
 from domain.errors import QuotaExceededError, Subject
 from domain.ids import QuotaScopeId, VFolderId, VolumeName
+from domain.tasks import TaskRecord, copies_index, task_record
 from domain.usage import Quota
 
 _PAGE: Final = 500
@@ -40,12 +42,13 @@ class Account:
         return f"index:uploads:{self.volume}:{self.owner}"
 
     async def reserved_bytes(self, catalogue: Catalogue) -> int:
-        """Sum of what unfinished uploads have reserved."""
-        after, total = "", 0
-        while members := await catalogue.page(self.reserved_index, after=after, limit=_PAGE):
-            after = members[-1]
-            total += sum(int(member.rpartition(":")[2]) for member in members)
-        return total
+        """Sum of what unfinished uploads, and folders that are being copied to it, have reserved."""
+        uploads = _pages(catalogue, self.reserved_index)
+        total = sum([sum(int(member.rpartition(":")[2]) for member in members) async for members in uploads])
+        if isinstance(self.owner, VFolderId):
+            return total  # a folder is copied whole, into none that is there
+        copies = _pages(catalogue, copies_index(self.owner, self.volume))
+        return total + sum([await _copied_bytes(catalogue, tasks) async for tasks in copies])
 
     async def used_bytes(self, usage: ScopeUsage, need: Need = Need.CURRENT) -> int:
         """What it uses."""
@@ -54,12 +57,12 @@ class Account:
         return await usage.folder_bytes(self.owner, need)
 
     async def taken_bytes(self, usage: ScopeUsage, catalogue: Catalogue, need: Need) -> int:
-        """What it uses, with what uploads have reserved; one that ends meanwhile may be in both."""
+        """What it uses, with what is reserved; what comes to its end meanwhile may be in both."""
         if need is Need.CERTAIN:
             # Counting may take long, and what is reserved is looked at behind it.
             await self.used_bytes(usage, need)
             need = Need.BOUND
-        # In this order, so that an upload that ends meanwhile is in one of them at least.
+        # In this order, so that what ends meanwhile is in one of them at least.
         reserved = await self.reserved_bytes(catalogue)
         return reserved + await self.used_bytes(usage, need)
 
@@ -80,6 +83,19 @@ class Account:
         subject = Subject.QUOTA_SCOPE if isinstance(self.owner, QuotaScopeId) else Subject.VFOLDER
         message = f"{self.owner} would use {wanted} of {limit} bytes"
         return QuotaExceededError(message, subject=subject, wanted_bytes=wanted, limit_bytes=limit)
+
+
+async def _copied_bytes(catalogue: Catalogue, tasks: Sequence[str]) -> int:
+    records = await catalogue.fields([task_record(UUID(task)) for task in tasks])
+    known = [TaskRecord.parse(UUID(task), fields) for task, fields in zip(tasks, records, strict=True) if fields]
+    return sum(task.wanted_bytes for task in known)
+
+
+async def _pages(catalogue: Catalogue, index: str) -> AsyncIterator[Sequence[str]]:
+    after = ""
+    while members := await catalogue.page(index, after=after, limit=_PAGE):
+        after = members[-1]
+        yield members
 
 
 def is_enforced(fields: Mapping[str, str]) -> bool:

@@ -36,7 +36,7 @@ from domain.envelope import Envelope
 from domain.ids import VFolderId, VolumeName
 from domain.messages import Event
 from domain.registry import open_event
-from domain.tasks import ALL_TASKS, ENDED_TASKS, TaskKind, TaskState, ended_member, task_record
+from domain.tasks import ALL_TASKS, ENDED_TASKS, TaskKind, TaskState, copies_index, ended_member, task_record
 from domain.usage import Usage
 
 
@@ -138,11 +138,7 @@ def _(event: events.FilesPurged, time: float) -> tuple[Change, ...]:
 
 @_project.register
 def _(event: events.CloneAccepted, time: float) -> tuple[Change, ...]:
-    reason = f"it is being copied from {event.source}"
-    return (
-        _status(event.destination, event.volume, FolderStatus.CLONING, reason, event.task),
-        *_begin(event.task, TaskKind.CLONE, event.volume, event.destination, time, _source(event)),
-    )
+    return _begin_copy(event, TaskKind.CLONE, f"it is being copied from {event.source}", time)
 
 
 @_project.register
@@ -150,22 +146,17 @@ def _(event: events.CloneCompleted, time: float) -> tuple[Change, ...]:
     appeared = _appear(event.destination, event.volume, time, {})
     if event.task is None:
         return appeared
-    copied = {"items": event.entries or 0, "size_bytes": event.size_bytes or 0}
-    return (*appeared, *_end(event.task, TaskState.DONE, time, copied))
+    return (*appeared, *_end_copy(event, event.task, time))
 
 
 @_project.register
 def _(event: events.CloneAbandoned, time: float) -> tuple[Change, ...]:
-    return (Remove(status_record(event.destination, event.volume)), *_give_up(event, time))
+    return _abandon_copy(event, time)
 
 
 @_project.register
 def _(event: events.MigrationAccepted, time: float) -> tuple[Change, ...]:
-    reason = f"it is on its way from {event.source}"
-    return (
-        _status(event.destination, event.volume, FolderStatus.CLONING, reason, event.task),
-        *_begin(event.task, TaskKind.MIGRATE, event.volume, event.destination, time, _source(event)),
-    )
+    return _begin_copy(event, TaskKind.MIGRATE, f"it is on its way from {event.source}", time)
 
 
 @_project.register
@@ -185,17 +176,16 @@ def _(event: events.VFolderMigrated, time: float) -> tuple[Change, ...]:
     if event.task is None:
         return moved
     left = f"it went to {event.destination} on volume {event.volume}"
-    copied = {"items": event.entries or 0, "size_bytes": event.size_bytes or 0}
     return (
         *moved,
         _status(event.source, source_volume, FolderStatus.DELETING, left, event.task),
-        *_end(event.task, TaskState.DONE, time, copied),
+        *_end_copy(event, event.task, time),
     )
 
 
 @_project.register
 def _(event: events.MigrationAbandoned, time: float) -> tuple[Change, ...]:
-    return (Remove(status_record(event.destination, event.volume)), *_give_up(event, time))
+    return _abandon_copy(event, time)
 
 
 @_project.register
@@ -316,8 +306,37 @@ def _give_up(
     return _end(event.task, state, time, {"message": event.detail})
 
 
-def _source(event: events.CloneAccepted | events.MigrationAccepted) -> Mapping[str, str]:
-    return {"source": str(event.source), "source_volume": event.source_volume or event.volume}
+def _begin_copy(
+    event: events.CloneAccepted | events.MigrationAccepted, kind: TaskKind, reason: str, time: float
+) -> tuple[Change, ...]:
+    source = {"source": str(event.source), "source_volume": event.source_volume or event.volume}
+    return (
+        _status(event.destination, event.volume, FolderStatus.CLONING, reason, event.task),
+        *_begin(event.task, kind, event.volume, event.destination, time, source),
+        *(Index(index, str(event.task)) for index in _copies(event.destination, event.volume)),
+    )
+
+
+def _end_copy(event: events.CloneCompleted | events.VFolderMigrated, task: UUID, time: float) -> tuple[Change, ...]:
+    copied = {"items": event.entries or 0, "size_bytes": event.size_bytes or 0}
+    return (*_end(task, TaskState.DONE, time, copied), *_uncount_copy(event, task))
+
+
+def _abandon_copy(event: events.CloneAbandoned | events.MigrationAbandoned, time: float) -> tuple[Change, ...]:
+    status = Remove(status_record(event.destination, event.volume))
+    return (status, *_give_up(event, time), *_uncount_copy(event, event.task))
+
+
+def _uncount_copy(
+    event: events.CloneCompleted | events.VFolderMigrated | events.CloneAbandoned | events.MigrationAbandoned,
+    task: UUID,
+) -> tuple[Change, ...]:
+    """What it has copied counts with the folder from now on, or is gone."""
+    return tuple(Unindex(index, str(task)) for index in _copies(event.destination, event.volume))
+
+
+def _copies(destination: VFolderId, volume: VolumeName) -> tuple[str, ...]:
+    return (copies_index(destination.scope, volume),) if destination.scope else ()
 
 
 def _status(

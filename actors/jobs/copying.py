@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import random
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from actors.counting import scope_usage
+import anyio
+
+from actors.counting import scope_usage, settling
 from actors.jobs.running import Progress, RunningTask
 from backends.contract import Volume
 from backends.powers import BuildPlan, BuildsFolders, FolderTree, ShowsTrees, TreeCopy
 from bus.accounts import Account
 from bus.contract import Bus
-from domain.errors import StorageFullError, Subject, UnsupportedError
-from domain.usage import Usage
+from domain.errors import QuotaExceededError, StorageFullError, Subject, UnsupportedError
+from domain.ids import QuotaScopeId
+from domain.tasks import TaskRecord, task_record
 
 #: Age of a folder's count at which it is counted anew to judge a quota, in seconds.
 _USAGE_MAX_AGE_SECONDS: Final = 300.0
+#: How often it is tried again where others took the room at the same moment, and how long is waited, in seconds.
+_TRIES: Final = 4
+_PAUSE_SECONDS: Final = 1.0
 
 
 @dataclass(slots=True)
@@ -31,8 +38,10 @@ class Copying:
     builder: BuildsFolders
     task: RunningTask
     attempt: str = field(default_factory=lambda: secrets.token_hex(16))
-    #: What there is to copy, once that was counted.
-    total: Usage = field(default_factory=Usage)
+    #: What there is to copy, once that is known.
+    total: Progress = field(default_factory=Progress)
+    #: What it takes on the storage, once that was counted.
+    allocated_bytes: int = 0
 
     @property
     def bus(self) -> Bus:
@@ -50,7 +59,16 @@ class Copying:
 
     async def count(self) -> None:
         """Find out how much there is to copy. Raises NotFoundError (subject vfolder)."""
-        self.total = await self.source.usage(self.plan.source, staging=False)
+        usage = await self.source.usage(self.plan.source, staging=False)
+        self.total = Progress(items_total=usage.entries, size_bytes_total=usage.file_bytes)
+        self.allocated_bytes = usage.allocated_bytes
+
+    async def recall(self) -> None:
+        """Take what was told before for what there is to copy."""
+        (fields,) = await self.bus.catalogue.fields([task_record(self.task.id)])
+        if fields:
+            told = TaskRecord.parse(self.task.id, fields)
+            self.total = Progress(items_total=told.items_total, size_bytes_total=told.size_bytes_total)
 
     async def from_place(self) -> TreeCopy:
         """Copy the folder as it is at its place.
@@ -72,28 +90,48 @@ class Copying:
                 if not copy.resumed:
                     await self._check_room(shares=copy.shares)
                 while not await copy.step():
-                    known = Progress(copy.items, self.total.entries, copy.size_bytes, self.total.file_bytes)
-                    await self.task.step(known)
+                    await self.task.step(replace(self.total, items=copy.items, size_bytes=copy.size_bytes))
         return copy
 
     async def _check_room(self, *, shares: bool) -> None:
         """Refuse what cannot end well before anything is copied."""
-        total = self.total
         capacity = await self.volume.capacity()
-        if not shares and total.allocated_bytes > capacity.free_bytes:
-            message = f"{total.allocated_bytes} bytes are needed, {capacity.free_bytes} are free"
+        if not shares and self.allocated_bytes > capacity.free_bytes:
+            message = f"{self.allocated_bytes} bytes are needed, {capacity.free_bytes} are free"
             raise StorageFullError(message, subject=Subject.VFOLDER)
-        scope = self.plan.destination.scope
-        if scope is None:
-            return
+        if self.plan.destination.scope is not None:
+            await self._take_room(self.plan.destination.scope)
+
+    async def _take_room(self, scope: QuotaScopeId) -> None:
+        """Have what is copied count with all that comes meanwhile, and see that it fits.
+
+        It counts before it is judged, so of two that come together not both can take the last room.
+
+        Raises:
+            QuotaExceededError: it does not fit.
+        """
+        await settling(self.volume, self.bus)()  # that there is a task at all may not have been told yet
+        for left in reversed(range(_TRIES)):
+            await self.task.tell_progress(self.total)
+            try:
+                await self._judge(scope)
+                break
+            except QuotaExceededError:
+                if not left:
+                    raise
+            # Others that want the same room may both have been refused because of it.
+            await self.task.tell_progress(Progress())
+            await anyio.sleep(random.uniform(0, _PAUSE_SECONDS))  # noqa: S311  only to be out of step
+
+    async def _judge(self, scope: QuotaScopeId) -> None:
         account = Account(self.task.volume, scope)
         limit = await account.limit_bytes(self.bus.catalogue, await self.volume.quota(scope))
         if limit is None:
             return
         usage = scope_usage(self.volume, self.bus, _USAGE_MAX_AGE_SECONDS)
-        wanted = total.file_bytes + await account.taken_beside(usage, self.bus.catalogue, limit - total.file_bytes)
-        if wanted > limit:
-            raise account.exceeded(limit, wanted)
+        taken = await account.taken_beside(usage, self.bus.catalogue, limit)
+        if taken > limit:
+            raise account.exceeded(limit, taken)
 
 
 @asynccontextmanager

@@ -69,7 +69,9 @@ async def _copy_all(copying: Copying) -> TreeCopy:
     if not isinstance(source, WithdrawsFolders):
         raise UnsupportedError(f"folders of backend {source.backend} stay there", subject=Subject.VFOLDER)
     entry = await _withdrawn(copying)
-    if entry is None:
+    if entry is not None:
+        await copying.recall()  # counting would take long, and nobody can use it meanwhile
+    else:
         await copying.count()
         for _ in range(_PASSES):
             await copying.from_place()
@@ -86,7 +88,6 @@ async def _copy_all(copying: Copying) -> TreeCopy:
         if entry is None:
             failure = reply.failure
             raise error_of(failure) if failure else NotFoundError(str(wish.folder), subject=Subject.VFOLDER)
-    # It is not counted again while nobody can use it.
     return await copying.copy(await source.withdrawn_tree(entry.id))
 
 

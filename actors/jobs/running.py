@@ -80,6 +80,10 @@ class RunningTask:
         if anyio.current_time() < self.looked + _PROGRESS_SECONDS:
             return
         await self.check_cancelled()
+        await self.tell_progress(progress)
+
+    async def tell_progress(self, progress: Progress) -> None:
+        """Say how far it is, now."""
         await self.tell(
             TaskProgressed(
                 volume=self.volume,

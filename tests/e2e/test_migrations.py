@@ -88,6 +88,9 @@ def test_it_goes_whoever_dies(site: Site) -> None:
     nothing_is_left(site)
     assert len(site.events("vfolder.migrated")) == 1
     assert len(site.events("vfolder.withdrawn")) == 1
+    progress = site.events("task.progressed")
+    assert progress
+    assert all(event.body["size_bytes_total"] for event in progress), "it counts from its beginning to its end"
     listed = site.api.manager("GET", "/folders").json["items"]
     assert [(item["volume"], item["status"]) for item in listed] == [("other", "ready")]
     assert (status(site, "disk", FOLDER), status(site, "other", OTHER)) == ("absent", "ready")
