@@ -79,7 +79,7 @@ class Abandoned:
             folders[place] = await self._is_gone(session)
         if not folders[place] and not await self._is_in_its_whole(session):
             return False
-        uncounted = replace(session, reserved_bytes=0, judged=False, unpacked_bytes=0, admitted=False)
+        uncounted = replace(session, reserved_bytes=0, judged=False, unpacked_bytes=0, admitted="")
         return bool(await self._sessions.replace(known, uncounted, changes=counted_out(session)))
 
     async def _is_in_its_whole(self, session: UploadSession) -> bool:

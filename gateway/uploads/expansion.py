@@ -7,6 +7,7 @@ not both can take the last room. The step that finishes the upload, or drops it,
 from __future__ import annotations
 
 import random
+import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -41,9 +42,9 @@ class Expansion:
     ) -> AsyncIterator[None]:
         """Have an archive's bytes counted that it unpacks to.
 
-        If the block fails with a refusal, or before anything was unpacked, they are given back. Else they stay
-        admitted, as when the process dies, and are not judged anew when it goes on: what is at its place already
-        counts as well.
+        If the block fails with a refusal, or before anything was unpacked, they are given back, unless another
+        attempt relies on them by now. Else they stay admitted, as when the process dies, and are not judged anew
+        when it goes on: what is at its place already counts as well.
 
         Args:
             has_begun: whether anything was unpacked.
@@ -52,75 +53,78 @@ class Expansion:
             QuotaExceededError: they do not fit; nothing is counted.
             NotFoundError (subject upload), GoneError: there is no such upload any more.
         """
-        is_ours = await self._quotas.is_limited(session) and await self._take(session, total)
+        attempt = secrets.token_hex(8)
+        is_ours = await self._quotas.is_limited(session) and await self._take(session, total, attempt)
         try:
             yield
         except BaseException as error:
             is_refused = isinstance(error, PenstockError) and error.retry is Retry.NEVER
             if is_refused or (is_ours and not has_begun()):
-                await self._give_back(session)
+                await self._give_back(session, attempt)
             raise
 
-    async def _take(self, session: UploadSession, total: int) -> bool:
-        """Count so many bytes and see that they fit; False if somebody else has admitted them."""
+    async def _take(self, session: UploadSession, total: int, attempt: str) -> bool:
+        """Count so many bytes and see that they fit; False if another attempt had them admitted."""
         left = _TRIES
         while True:
             try:
-                return await self._admit(session, total)
+                return await self._admit(session, total, attempt)
             except QuotaExceededError:
-                await self._give_back(session, admitted=False)
+                await self._give_back(session)
                 left -= 1
                 if not left:
                     raise
             await anyio.sleep(random.uniform(0, _PAUSE_SECONDS))  # noqa: S311  only to be out of step
 
-    async def _admit(self, session: UploadSession, total: int) -> bool:
+    async def _admit(self, session: UploadSession, total: int, attempt: str) -> bool:
         """One try to. Raises QuotaExceededError; then they may be counted."""
-        while (counted := await self._count(session.id, total)) is not None:
+        while (counted := await self._count(session.id, total, attempt)) is not None:
             await self._quotas.judge(session)
-            if await self._sessions.replace(counted, replace(counted.session, admitted=True)) is not None:
+            if await self._rely(counted, attempt):
                 return True
         return False
 
-    async def _count(self, session_id: str, total: int) -> Known | None:
+    async def _count(self, session_id: str, total: int, attempt: str) -> Known | None:
         """Have so many bytes counted besides an upload's own; None: they are admitted, or it is being finished."""
         while True:
             known = await self._sessions.require(session_id)
             before = known.session
-            is_counted = before.unpacked_bytes == total
-            if before.state is not UploadState.OPEN or (is_counted and before.admitted):
+            if before.state is not UploadState.OPEN:
                 return None
-            if is_counted:
+            if before.unpacked_bytes != total:
+                counted = await self._recount(known, total)
+                if counted is not None:
+                    return counted
+            elif not before.admitted:
                 return known
-            counted = await self._recount(known, total)
-            if counted is not None:
-                return counted
+            elif await self._rely(known, attempt):
+                return None
+
+    async def _rely(self, known: Known, attempt: str) -> bool:
+        """Have what is counted admitted, for this attempt from now on; False if somebody else was faster."""
+        return await self._sessions.replace(known, replace(known.session, admitted=attempt)) is not None
 
     async def _recount(self, known: Known, total: int) -> Known | None:
         """Have other bytes counted besides an upload's own; None if somebody else was faster."""
         before = known.session
         reserved = before.reserved_bytes - before.unpacked_bytes + total
-        after = replace(before, reserved_bytes=reserved, unpacked_bytes=total, admitted=False)
+        after = replace(before, reserved_bytes=reserved, unpacked_bytes=total, admitted="")
         besides = [*freed(before), *reserving(after)]
         return await self._sessions.replace(known, after, changes=besides)
 
-    async def _give_back(self, session: UploadSession, *, admitted: bool = True) -> None:
-        """Count nothing besides an upload's own bytes.
-
-        Args:
-            admitted: also what somebody has admitted.
-        """
+    async def _give_back(self, session: UploadSession, attempt: str = "") -> None:
+        """Count nothing besides an upload's own bytes, but for what another attempt had admitted."""
         with anyio.move_on_after(_UNDO_SECONDS, shield=True):
             try:
-                await self._count_nothing(session.id, admitted=admitted)
+                await self._count_nothing(session.id, attempt)
             except PenstockError as error:
                 logger.warning("room of upload {}, given back when it ends: {}", session.id, error)
 
-    async def _count_nothing(self, session_id: str, *, admitted: bool) -> None:
+    async def _count_nothing(self, session_id: str, attempt: str) -> None:
         while True:
             known = await self._sessions.require(session_id)
             now = known.session
-            if now.state is not UploadState.OPEN or not now.unpacked_bytes or (now.admitted and not admitted):
+            if now.state is not UploadState.OPEN or not now.unpacked_bytes or now.admitted not in ("", attempt):
                 return
             if await self._recount(known, 0) is not None:
                 return

@@ -68,8 +68,9 @@ class UploadSession:
     unpack: bool = False
     unpacked_files: int = 0
     unpacked_bytes: int = 0
-    #: Whether what it unpacks to is counted and was found to fit: some of it may be at its places.
-    admitted: bool = False
+    #: The last attempt to unpack it that relies on what it unpacks to being counted, and found to fit: some of it
+    #: may be at its places. Empty: it is not so.
+    admitted: str = ""
     #: SHA-256 the whole file is announced to have, and the one it has once that is known; hexadecimal.
     announced_sha256: str = ""
     sha256: str = ""

@@ -7,6 +7,7 @@ import os
 import shutil
 import zipfile
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,8 @@ from harness.world import SCOPE, World, open_world
 from backends.contract import SmallFile
 from backends.mounted.files import MountedFiles
 from bus.memory.store import MemoryStore
-from domain.errors import BackendFaultError
+from domain.errors import BackendFaultError, FencedError, InvalidRequestError
+from gateway.uploads.expansion import Expansion
 
 pytestmark = pytest.mark.anyio
 
@@ -101,3 +103,25 @@ async def test_what_was_reserved_by_one_that_died_is_given_back_where_it_is_refu
         assert (await world.patch(token, len(data), b"", extract="1")).status == 400
         assert reserved(world) == [len(data)]
         await world.upload("other", bytes(1000))
+
+
+async def test_what_another_gateway_relies_on_is_not_given_back(world: World) -> None:
+    """One has lost its lease before it unpacked anything, and another goes on."""
+    await world.make_folder()
+    await limit(world, 10 << 20)
+    token = await world.upload_token("in/archive", 1000)
+    assert (await world.patch(token, 0, bytes(10))).status == 204
+    uploads = world.gate.uploads
+    session = (await uploads.sessions.require(session_of(token))).session
+
+    def unpacking(*, has_begun: bool) -> AbstractAsyncContextManager[None]:
+        return Expansion(uploads.sessions, world.gate.quotas).reserved(session, TOTAL, lambda: has_begun)
+
+    one, other = unpacking(has_begun=False), unpacking(has_begun=True)
+    await one.__aenter__()
+    await other.__aenter__()
+    assert not await one.__aexit__(FencedError, FencedError("another has it"), None)
+    assert reserved(world) == [1000 + TOTAL]
+    refused = InvalidRequestError("damaged", field="archive")
+    assert not await other.__aexit__(InvalidRequestError, refused, None)
+    assert reserved(world) == [1000]
