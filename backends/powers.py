@@ -72,6 +72,9 @@ class RestoresFolders(Protocol):
         Raises NotFoundError (nothing of it is in the trash, or it is purged), ConflictError (`exists`, `held`).
         """
 
+    async def trash_usage(self, trash: UUID) -> Usage:
+        """Count what a deleted folder would hold again, without unfinished uploads. Raises NotFoundError."""
+
     async def doom_trash(self, op: Operation, trash: UUID, *, task: UUID | None = None) -> None:
         """Have a deleted folder purged at once. Repeat-safe. Raises NotFoundError, ConflictError (`held`)."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from actors.handlers.effect import Effect, Ground
 from backends.contract import Operation
 from backends.powers import RestoresFolders, TrashesFiles
@@ -14,7 +16,7 @@ from domain.commands import (
     PurgeVFolder,
     RestoreVFolder,
 )
-from domain.errors import InvalidPathError, InvalidRequestError, Subject, UnsupportedError
+from domain.errors import InvalidPathError, InvalidRequestError, NotFoundError, Subject, UnsupportedError
 from domain.events import (
     FileDeleted,
     FilesPurged,
@@ -47,12 +49,28 @@ async def delete_vfolder(command: DeleteVFolder, op: Operation, ground: Ground) 
 
 
 async def restore_vfolder(command: RestoreVFolder, op: Operation, ground: Ground) -> Effect:
-    """Put a deleted folder back."""
-    await _restorer(ground).restore_folder(op, command.trash, command.folder, task=command.task)
+    """Put a deleted folder back; refused if it does not fit any more, unless it comes back from a migration."""
+    restorer = _restorer(ground)
+    if command.task is None:
+        with suppress(NotFoundError):  # it may be back already
+            await _check_restored(restorer, command, ground)
+    await restorer.restore_folder(op, command.trash, command.folder, task=command.task)
     event = VFolderRestored(
         volume=ground.volume.name, folder=command.folder, trash=command.trash, task=command.task
     )
     return Effect([event])
+
+
+async def _check_restored(restorer: RestoresFolders, command: RestoreVFolder, ground: Ground) -> None:
+    """Refuse what would pass its owner's limit. Raises NotFoundError, QuotaExceededError."""
+    scope = command.folder.scope
+    if scope is None:
+        return
+    account, quota = Account(ground.volume.name, scope), await ground.volume.quota(scope)
+    if await account.limit_bytes(ground.catalogue, quota) is None:
+        return  # it need not be counted
+    usage = await restorer.trash_usage(command.trash)
+    await _check_quota(account, quota, ground, usage.file_bytes)
 
 
 async def purge_vfolder(command: PurgeVFolder, op: Operation, ground: Ground) -> Effect:
@@ -116,7 +134,8 @@ async def open_scope(
         raise InvalidRequestError("quota_scope_id is required for vfid", field="vfid")
     scope = await ground.volume.ensure_scope(op, folder.scope)
     if not scope.made:
-        await _check_quota(Account(ground.volume.name, folder.scope), scope.quota, ground, more)
+        # What is full takes no new folder, be it empty.
+        await _check_quota(Account(ground.volume.name, folder.scope), scope.quota, ground, max(more, 1))
         return []
     if limit_bytes is not None:
         await ground.volume.set_quota(op, folder.scope, limit_bytes)
@@ -127,8 +146,6 @@ async def _check_quota(account: Account, quota: Quota, ground: Ground, more: int
     limit = await account.limit_bytes(ground.catalogue, quota)
     if limit is None:
         return
-    # What is full takes no new folder, be it empty.
-    most = limit - max(more, 1)
-    taken = await account.taken_beside(ground.usage, ground.catalogue, most)
-    if taken > most:
+    taken = await account.taken_beside(ground.usage, ground.catalogue, limit - more)
+    if taken > limit - more:
         raise account.exceeded(limit, taken + more)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import islice
@@ -154,6 +154,10 @@ class VfsVolume:
         """Put a deleted folder back to its place."""
         await self._threads.run(self._trash.restore, op, trash, folder, task)
 
+    async def trash_usage(self, trash: UUID) -> Usage:
+        """Count what a deleted folder would hold again."""
+        return await self._counted(Count(staging=False), partial(self._trash.open_entry, trash))
+
     async def doom_trash(self, op: Operation, trash: UUID, *, task: UUID | None = None) -> None:
         """Have a deleted folder purged at once."""
         await self._threads.run(self._trash.doom, op, trash, task)
@@ -263,13 +267,13 @@ class VfsVolume:
 
     async def usage(self, folder: VFolderId, *, staging: bool = True) -> Usage:
         """Count what a folder holds."""
-        return await self._counted(Count(staging=staging), folder)
+        return await self._counted(Count(staging=staging), partial(self._below, folder))
 
     async def recount(self, folder: VFolderId, *, full: bool) -> Usage:
         """Count what a folder holds, without reading directories that have not changed since the last time."""
         data = b"" if full else await self._threads.run(self._area.read_bytes, USAGE, _memory_name(folder))
         memory = DirectoryMemory(data, time.time_ns())
-        usage = await self._counted(Count(staging=False, memory=memory), folder)
+        usage = await self._counted(Count(staging=False, memory=memory), partial(self._below, folder))
         if memory.is_same:
             return usage
         with suppress(PenstockError):  # on a full volume nothing is remembered, and counted all the same
@@ -280,8 +284,8 @@ class VfsVolume:
         with translated(self.name, Subject.VOLUME):
             self._area.write_bytes(USAGE, _memory_name(folder), memory.dump())
 
-    async def _counted(self, count: Count, folder: VFolderId) -> Usage:
-        return await Counting(count, partial(self._below, folder), self._threads).run()
+    async def _counted(self, count: Count, opened: Callable[[], Beneath]) -> Usage:
+        return await Counting(count, opened, self._threads).run()
 
     async def capacity(self) -> Capacity:
         """Size of the file system."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio
 import pytest
+from harness.limits import begin, limit_scope
 from harness.world import FOLDER, OTHER, World, open_world
 
 from backends.contract import Operation
@@ -124,3 +125,32 @@ async def test_a_folder_on_its_way_elsewhere_is_nobody_elses(world: World) -> No
         assert await call(world, route) == 404
         assert await call(world, route, trash=str(withdrawing)) == 409
     assert (world.path / ".penstock/trash" / str(withdrawing) / "d/a.txt").read_bytes() == b"hello"
+
+
+async def test_a_folder_that_does_not_fit_any_more_stays_in_the_trash(world: World) -> None:
+    await limit_scope(world, limit_bytes=9)
+    await delete(world)
+    await world.make_folder(OTHER)
+    await world.upload("b.txt", b"world", OTHER)
+    for _ in range(2):
+        answer = await world.manager("POST", "/folder/restore", {"volume": "disk", "vfid": FOLDER})
+        assert (answer.status, answer.json["type"]) == (413, "urn:penstock:problem:quota-exceeded")
+    assert len(await trash(world)) == 1
+    await limit_scope(world, limit_bytes=10)
+    assert await call(world, "/folder/restore") == 204
+    assert (world.folder / "d/a.txt").read_bytes() == b"hello"
+
+
+async def test_a_folder_comes_back_beside_what_uploads_have_reserved(world: World) -> None:
+    await limit_scope(world, limit_bytes=10)
+    await delete(world)
+    await world.make_folder(OTHER)
+    assert await begin(world, "b.txt", 6, OTHER) == 200
+    assert await call(world, "/folder/restore") == 413
+
+
+async def test_an_empty_folder_comes_back_where_there_is_no_room(world: World) -> None:
+    await world.make_folder(OTHER)
+    await delete(world, OTHER)
+    await limit_scope(world, limit_bytes=5)
+    assert await call(world, "/folder/restore", vfid=OTHER) == 204
