@@ -116,19 +116,14 @@ class Comparison:
     async def _usage(
         self, volume: Volume, folder: VFolderId, relays: Relays, fields: Mapping[str, str] | None
     ) -> AsyncIterator[Row]:
-        usage = Usage()
-
-        async def count(folder: VFolderId) -> Usage:
-            nonlocal usage
-            usage = await volume.usage(folder, staging=False)
-            return usage
-
+        count = partial(volume.usage, staging=False)
+        usage: Usage | UsageRecord
         if self.dry_run:
-            await count(folder)
+            usage = await count(folder)
         else:
             settle = partial(relays.settle, volume.name)
             known = ScopeUsage(self.bus.catalogue, self.bus.clock, volume.name, count, 0.0, settle)
-            await known.measure(folder)
+            usage = await known.measure(folder)
         told = UsageRecord.parse(fields or {})
         before = "unknown" if told is None else f"{told.file_bytes} bytes in {told.files} files"
         after = f"{usage.file_bytes} bytes in {usage.files} files"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final, TypeGuard
 from uuid import uuid4
 from weakref import WeakValueDictionary
@@ -140,7 +141,7 @@ class ScopeUsage:
                 return known.file_bytes
             began = time.monotonic()
             try:
-                found = await self.measure(folder)
+                found = (await self.measure(folder)).file_bytes
             except NotFoundError:
                 found = 0  # deleted meanwhile; its records go with the event that says so
             turn.began = began
@@ -153,8 +154,8 @@ class ScopeUsage:
         records = await self._catalogue.fields([usage_record(folder, self._volume) for folder in folders])
         return [UsageRecord.parse(fields) if fields else None for fields in records]
 
-    async def measure(self, folder: VFolderId) -> int:
-        """Count a folder, and have the catalogue know; returns the bytes of its files.
+    async def measure(self, folder: VFolderId) -> UsageRecord:
+        """Count a folder, and have the catalogue know; returns what it is known to hold now.
 
         Raises:
             NotFoundError: it is not there.
@@ -162,42 +163,64 @@ class ScopeUsage:
         name = usage_record(folder, self._volume)
         for _ in range(_TRIES):
             await self._settle()
-            since = await usage_marks(self._catalogue, name)
-            counted = await self._counted(folder, name, since)
-            await self._catalogue.apply([counted])
-            told = (await self._catalogue.fields([name]))[0] or {}
-            now, known = UsageMarks.parse(told), UsageRecord.parse(told)
-            if (now.made, now.changes) == (since.made, since.changes):
-                return known.file_bytes if known is not None else 0
+            found = await counted(self._catalogue, name, partial(self._count, folder), self._settle)
+            counted_now = self._recount(name, found)
+            await self._catalogue.apply([counted_now])
+            now, known = await self._told(name)
+            if known is not None and (now.made, now.changes) == (found.since.made, found.since.changes):
+                return known
         # It does not stand still for as long as counting takes. What was moved may have been missed each time, so
         # that it is not taken for less than before, either.
-        size, more = int(counted.fields["file_bytes"]), now.added_bytes - since.added_bytes
+        size, more = found.usage.file_bytes, now.added_bytes - found.since.added_bytes
         size = max(size, known.file_bytes - more) if known is not None else size
-        fields = {**counted.fields, "file_bytes": size}
-        best = replace(counted, fields=fields, since=replace(since, changes=now.changes))
+        fields = {**counted_now.fields, "file_bytes": size}
+        best = replace(counted_now, fields=fields, since=replace(found.since, changes=now.changes))
         await self._catalogue.apply([best, Bump(name, {"stale": 1})])
-        return size + more
+        return UsageRecord(size + more, found.usage.files, self._clock.now(), found.took, again=0.0)
 
-    async def _counted(self, folder: VFolderId, name: str, since: UsageMarks) -> Recount:
-        began = time.monotonic()
-        try:
-            usage = await self._count(folder)
-        except NotFoundError:
-            await self._catalogue.apply([Remove(name)])
-            raise
-        took = time.monotonic() - began
-        # What the count may have met has to be told before it, or it would be counted in once more.
-        await self._settle()
+    def _recount(self, name: str, found: Counted) -> Recount:
         now = self._clock.now()
-        again = now + _AGAIN_TIMES * took
-        return Recount(name, {**measured_usage(usage, now), "took": took}, since, again)
+        again = now + _AGAIN_TIMES * found.took
+        return Recount(name, {**measured_usage(found.usage, now), "took": found.took}, found.since, again)
+
+    async def _told(self, name: str) -> tuple[UsageMarks, UsageRecord | None]:
+        (fields,) = await self._catalogue.fields([name])
+        return UsageMarks.parse(fields or {}), UsageRecord.parse(fields or {})
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What a folder held, and how it had changed before it was counted."""
+
+    usage: Usage
+    since: UsageMarks
+    #: How long counting took, in seconds.
+    took: float
+
+
+async def counted(
+    catalogue: Catalogue, record: str, count: Callable[[], Awaitable[Usage]], settle: Settle
+) -> Counted:
+    """Count a folder. From then on there is a usage record, which goes on telling how it changes.
+
+    Raises:
+        NotFoundError: it is not there, and has no record any more.
+    """
+    since = await usage_marks(catalogue, record)
+    began = time.monotonic()
+    try:
+        usage = await count()
+    except NotFoundError:
+        await catalogue.apply([Remove(record)])
+        raise
+    took = time.monotonic() - began
+    # What the count may have met has to be told before it, or it would be counted in once more.
+    await settle()
+    return Counted(usage, since, took)
 
 
 async def usage_marks(catalogue: Catalogue, record: str) -> UsageMarks:
-    """How a folder has changed until it is counted. From then on there is a usage record, which goes on telling.
-
-    Whoever finds that there is no such folder removes it again.
-    """
+    """How a folder has changed until now; if it was never counted, its changes are told from now on."""
     await catalogue.apply([Default(record, {"changes": 0, "made": uuid4().hex})])
     (fields,) = await catalogue.fields([record])
     return UsageMarks.parse(fields or {})

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 
 from actors.counting import settling
 from actors.jobs.doing import Doing, Found
 from backends.counting import counter
-from bus.usage import usage_marks
-from domain.catalogue import Remove, usage_record
+from bus.usage import counted
+from domain.catalogue import usage_record
 from domain.errors import NotFoundError
 from domain.events import UsageMeasured
 from domain.work import ScanOptions
@@ -21,29 +22,13 @@ async def scan(doing: Doing) -> Found:
     catalogue, settle = doing.task.bus.catalogue, settling(doing.volume, doing.task.bus)
     async for folder in doing.folders():
         record = usage_record(folder, doing.task.volume)
-        since = await usage_marks(catalogue, record)
         try:
-            usage = await count(folder)
+            found = await counted(catalogue, record, partial(count, folder), settle)
         except NotFoundError:
-            await catalogue.apply([Remove(record)])
             continue  # it was deleted meanwhile
-        # What the count may have met has to be told before it, or it would be counted in once more.
-        await settle()
-        told = UsageMeasured(
-            volume=doing.task.volume,
-            folder=folder,
-            entries=usage.entries,
-            files=usage.files,
-            file_bytes=usage.file_bytes,
-            logical_bytes=usage.logical_bytes,
-            allocated_bytes=usage.allocated_bytes,
-            changes=since.changes,
-            added_bytes=since.added_bytes,
-            added_files=since.added_files,
-            made=since.made,
-        )
-        await doing.task.tell(told)
-        total.update(asdict(usage))
+        usage, since = asdict(found.usage), asdict(found.since)
+        await doing.task.tell(UsageMeasured(volume=doing.task.volume, folder=folder, **usage, **since))
+        total.update(usage)
         total["folders"] += 1
-        await doing.passed(usage.entries, usage.file_bytes)
+        await doing.passed(found.usage.entries, found.usage.file_bytes)
     return Found(doing.progress.items, doing.progress.size_bytes, dict(total))
