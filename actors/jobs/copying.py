@@ -42,6 +42,8 @@ class Copying:
     total: Progress = field(default_factory=Progress)
     #: What it takes on the storage, once that was counted.
     allocated_bytes: int = 0
+    #: Whether it counts, and was found to fit.
+    is_admitted: bool = False
 
     @property
     def bus(self) -> Bus:
@@ -64,7 +66,8 @@ class Copying:
         self.allocated_bytes = usage.allocated_bytes
 
     async def recall(self) -> None:
-        """Take what was told before for what there is to copy."""
+        """Take what was told before for what there is to copy: an earlier attempt has found that it fits."""
+        self.is_admitted = True
         (fields,) = await self.bus.catalogue.fields([task_record(self.task.id)])
         if fields:
             told = TaskRecord.parse(self.task.id, fields)
@@ -87,20 +90,21 @@ class Copying:
         async with _closing(tree):
             copy = await self.builder.copy_into(self.plan.id, self.attempt, tree)
             async with _closing(copy):
-                if not copy.resumed:
-                    await self._check_room(shares=copy.shares)
+                if not self.is_admitted:
+                    await self._check_room(copy)
                 while not await copy.step():
                     await self.task.step(replace(self.total, items=copy.items, size_bytes=copy.size_bytes))
         return copy
 
-    async def _check_room(self, *, shares: bool) -> None:
-        """Refuse what cannot end well before anything is copied."""
+    async def _check_room(self, copy: TreeCopy) -> None:
+        """Refuse what cannot end well before anything is copied; who was here before may have died before that."""
         capacity = await self.volume.capacity()
-        if not shares and self.allocated_bytes > capacity.free_bytes:
+        if not (copy.shares or copy.resumed) and self.allocated_bytes > capacity.free_bytes:
             message = f"{self.allocated_bytes} bytes are needed, {capacity.free_bytes} are free"
             raise StorageFullError(message, subject=Subject.VFOLDER)
         if self.plan.destination.scope is not None:
             await self._take_room(self.plan.destination.scope)
+        self.is_admitted = True
 
     async def _take_room(self, scope: QuotaScopeId) -> None:
         """Have what is copied count with all that comes meanwhile, and see that it fits.

@@ -78,8 +78,7 @@ def test_it_goes_whoever_dies(site: Site) -> None:
     for number in range(6):
         role = ("worker", "actor")[number % 2]
         time.sleep(0.25 * number)
-        found = next(one for one in reversed(site.running) if one.name == role and one.process.poll() is None)
-        found.kill()
+        site.alive(role).kill()
         site.start(role)
     told = over(site, id_)
     assert (told["state"], told["kind"], told["items"]) == ("done", "vfolder.migrate", len(expected)), told

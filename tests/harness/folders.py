@@ -60,7 +60,7 @@ def has_begun(builds: Path) -> bool:
 
 
 def worker_of(site: Site) -> Role:
-    return next(role for role in reversed(site.running) if role.name == "worker" and role.process.poll() is None)
+    return site.alive("worker")
 
 
 def sizes_below(folder: Path) -> dict[str, int]:

@@ -241,6 +241,10 @@ class Site:
             assert failed.process.poll() is not None, f"{role} does not get ready: {self.log(role)}"
         raise AssertionError(self.log(role))
 
+    def alive(self, role: str) -> Role:
+        """The one of a role that was started last and is there."""
+        return next(one for one in reversed(self.running) if one.name == role and one.process.poll() is None)
+
     def fallen(self) -> list[str]:
         """Those that ended though nobody killed them."""
         codes = [(role, role.process.poll()) for role in self.running]

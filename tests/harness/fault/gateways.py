@@ -46,6 +46,16 @@ class GatewayFaults:
         self._gateways[place].kill()
         self._gateways[place] = self._site.revive("gateway")
 
+    def kill_worker(self) -> None:
+        self._kill("worker")
+
+    def kill_actor(self) -> None:
+        self._kill("actor")
+
+    def _kill(self, role: str) -> None:
+        self._site.alive(role).kill()
+        self._site.revive(role)
+
     def freeze_gateway(self) -> None:
         """For longer than its lease of an upload."""
         frozen = self._chance.choice(self._gateways)
@@ -86,8 +96,13 @@ class Harmed:
 
 
 @contextmanager
-def open_harmed(path: Path, chance: random.Random, **settings: object) -> Iterator[Harmed]:
-    """All of it, with an owner of the volume. Keys of `settings` are `section__key`."""
+def open_harmed(path: Path, chance: random.Random, *roles: str, **settings: object) -> Iterator[Harmed]:
+    """All of it, with an owner of the volume.
+
+    Args:
+        roles: what else there is.
+        settings: by `section__key`.
+    """
     with (
         open_site(path) as site,
         open_cutter(site.api.client_port) as way,
@@ -95,7 +110,8 @@ def open_harmed(path: Path, chance: random.Random, **settings: object) -> Iterat
     ):
         site.write_settings(bus__url=f"redis://127.0.0.1:{redis_way.port}/0", bus__command_timeout_seconds=1.0)
         site.write_settings(gateway__sweep_seconds=1.0, **settings)
-        site.start("actor")
+        for role in ("actor", *roles):
+            site.start(role)
         faults = GatewayFaults(site, chance, redis_way, way)
         site.api.make_folder()
         yield Harmed(site, faults, Api(way.port, site.api.manager_port))

@@ -1,0 +1,75 @@
+"""Who clones a folder in a fault run: again and again until it is sure how that ended, and removes the copies."""
+
+from __future__ import annotations
+
+import http.client
+import itertools
+import random
+import threading
+import time
+from collections.abc import Collection, Mapping
+
+from harness.fault.uploaders import Uploads, WrongError
+from harness.processes import PATIENCE, Answer, Api
+
+#: Longest time without an answer that counts, in seconds.
+_PATIENCE_SECONDS = 60.0 * PATIENCE
+#: Answers after which it is asked once more, with the same key: not now, or it goes on.
+_AGAIN = frozenset({503, 504})
+
+
+class Cloner:
+    """Clones one folder of a scope into new ones of it.
+
+    Args:
+        source: the folder, `<scope>/<id>`.
+        uploads: gets what went wrong.
+    """
+
+    def __init__(self, number: int, api: Api, source: str, uploads: Uploads, chance: random.Random) -> None:
+        self._api = api
+        self._scope, _, self._source = source.partition("/")
+        self._uploads = uploads
+        self._chance = chance
+        self._keys = (f"cloner-{number}-{key}" for key in itertools.count())
+        self._targets = (f"bb{number:02}{key:04}-0000-4000-8000-000000000003" for key in itertools.count())
+        self.made = 0
+
+    def run(self, stop: threading.Event) -> None:
+        """Clone until it is over; what was begun is brought to its end."""
+        try:
+            while not stop.is_set():
+                self._clone(next(self._targets))
+        except Exception as error:  # noqa: BLE001  told with all that went wrong
+            self._uploads.wrong.append(f"cloner: {type(error).__name__}: {error}")
+
+    def _clone(self, target: str) -> None:
+        kind, _, owner = self._scope.partition(":")
+        route = f"/volumes/{self._api.volume}/quota-scope/{kind}/{owner}/vfolder/{self._source}/clone"
+        folder = f"{self._scope}/{target}"
+        # Whoever has not heard how it ended is told 409 if that is not well.
+        answer = self._ask("PUT", route, {"dst_vfid": folder}, (204, 409, 413))
+        if answer.status != 204:
+            return
+        self.made += 1
+        time.sleep(self._chance.uniform(0, 1))
+        self._ask("POST", "/folder/delete", {"volume": self._api.volume, "vfid": folder}, (202,))
+
+    def _ask(self, method: str, route: str, body: Mapping[str, str], done: Collection[int]) -> Answer:
+        """Ask until that is answered by one of these."""
+        key, give_up = next(self._keys), time.monotonic() + _PATIENCE_SECONDS
+        last = b"none"
+        while time.monotonic() < give_up:
+            try:
+                answer = self._api.manager(method, route, body, key)
+            except (OSError, http.client.HTTPException) as error:
+                self._uploads.repeated[type(error).__name__] += 1
+            else:
+                if answer.status in done:
+                    return answer
+                if answer.status not in _AGAIN:
+                    raise WrongError(f"{method} {route}: {answer.status} {answer.body[:200]!r}")
+                self._uploads.repeated[str(answer.status)] += 1
+                last = answer.body
+            time.sleep(0.05)
+        raise WrongError(f"{method} {route}: no end within {_PATIENCE_SECONDS:g} s: {last[:300]!r}")
