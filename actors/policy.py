@@ -2,7 +2,8 @@
 
 Business failure   the command makes no sense for the volume as it is: answered, never repeated.
 For the moment     the storage does not answer or fails: repeated with growing pauses until it works, the tries
-                   are used up or the deadline is past.
+                   are used up or the deadline is past. Where Redis is away it is not the command's fault: it is
+                   repeated until that is back, or somebody else has the volume.
 Never              bytes nobody can read, a handler that fails by a defect: set aside with the reason.
 Unknown here       a type or version of a later release: left for a member that knows it.
 """
@@ -124,14 +125,15 @@ class Policy:
             try:
                 return await self._try(handler, command, op)
             except PenstockError as error:
+                counts = error.code is not ErrorCode.BUS_BROKEN
                 passing = error.code in _FOR_THE_MOMENT or (attempt > 1 and error.code in _NO_ROOM)
-                if not passing or attempt >= self.settings.attempts:
+                if counts and (not passing or attempt >= self.settings.attempts):
                     raise
                 self.observer.retried(self.ground.volume.name, envelope.type)
                 logger.warning("{} on {}, try {}: {}", envelope.type, envelope.key, attempt, error)
                 pause = self._pause(attempt, error)
             await anyio.sleep(pause)
-            attempt += 1
+            attempt += counts
 
     async def _try(self, handler: Handler, command: Command, op: Operation) -> Effect:
         try:

@@ -24,7 +24,7 @@ from harness.processes import SCOPE, Site, ask, until
 
 SEEDS = range(int(os.environ.get("SEEDS", "1")))
 SECONDS = 60 * float(os.environ["MINUTES"]) if "MINUTES" in os.environ else 12.0
-LIMIT_BYTES = 12 << 20
+LIMIT_BYTES = 10 << 20
 #: What is cloned: so many files of so many bytes.
 FILES, FILE_BYTES = 300, 8 << 10
 SOURCE = f"{SCOPE}/aabb0009-0000-4000-8000-000000000009"
@@ -51,6 +51,8 @@ def test_limits_of_owners_who_clone(seed: int, tmp_path: Path) -> None:
             LimitedUploader(number, harmed.api, uploads, random.Random(chance.random())) for number in range(3)
         ]
         cloners = [Cloner(number, site.api, SOURCE, uploads, random.Random(chance.random())) for number in range(3)]
+        for uploader in uploaders:
+            uploader.removed = 0.9
         workers = [watch.run, *(worker.run for worker in (*uploaders, *cloners))]
         harm_while(workers, faults.one_of(FAULTS), SECONDS, chance)
         assert uploads.wrong == [], f"{dict(faults.done)}, repeated after {dict(uploads.repeated)}"

@@ -16,6 +16,8 @@ class LimitedUploader(Uploader):
     """Uploads one file after the other, and removes some of them again."""
 
     refused = 0
+    #: How many of its files it removes again, of one.
+    removed = 0.4
 
     def _live(self) -> None:
         before = len(self._uploads.all)
@@ -28,7 +30,7 @@ class LimitedUploader(Uploader):
             for url in self._urls:
                 self._drop(url)
         for upload in self._uploads.all[before:]:
-            if upload.is_there and self._chance.random() < 0.4:
+            if upload.is_there and self._chance.random() < self.removed:
                 self._remove(upload)
 
     def _create(self, upload: Upload | None, fields: Mapping[str, str]) -> str | None:

@@ -25,6 +25,7 @@ from domain.envelope import Envelope, Failure, Reply, wrap_command
 from domain.errors import (
     BackendFaultError,
     BackendUnavailableError,
+    BusBrokenError,
     BusyError,
     ErrorCode,
     MalformedEventError,
@@ -137,6 +138,35 @@ async def test_a_handler_that_hangs_is_ended_and_holds_up_its_own_folder_only() 
         assert replies[0].failure.code is ErrorCode.BACKEND_UNAVAILABLE
         (letter,) = await bus.dead_letters.page(DISK, limit=9)
         assert "did not finish within 0.2 s" in letter.reason
+
+
+class Asking(MemoryVolume):
+    """Its folders are made after Redis was asked something, which is away for some time."""
+
+    away = 3 * ACTORS.attempts
+
+    async def create_folder(self, op, folder, mode) -> None:
+        if self.away:
+            self.away -= 1
+            raise BusBrokenError("Redis is away")
+        await super().create_folder(op, folder, mode)
+
+
+async def test_nothing_is_refused_because_redis_was_away() -> None:
+    world = world_of(Asking(DISK))
+    async with world.bus() as bus, world.fleet("actor"):
+        assert (await ask(bus, CreateVFolder(folder=folder()))).ok
+    assert not world.volume.away
+
+
+async def test_what_is_too_late_when_redis_is_back_is_not_done() -> None:
+    world = world_of(Asking(DISK))
+    world.volume.away = 1_000_000
+    async with world.bus() as bus, world.fleet("actor"):
+        late = replace(wrapped(bus, CreateVFolder(folder=folder())), deadline=bus.clock.now() + 0.2)
+        failure = (await ask(bus, late)).failure
+        assert failure is not None
+        assert failure.code is ErrorCode.DEADLINE_EXCEEDED
 
 
 class Full(MemoryVolume):
