@@ -25,9 +25,9 @@ from backends.mounted import digests
 from backends.mounted.area import ARRIVING, Area
 from backends.mounted.beneath import Beneath, opened, readable
 from backends.mounted.changes import Change
-from backends.mounted.durable import make_parents, start_writeback, write_out
+from backends.mounted.durable import start_writeback, write_out
 from backends.mounted.errors import translated
-from backends.mounted.names import DIRECTORY_MODE, parent_of
+from backends.mounted.names import in_directory
 from backends.mounted.outbox_parts import OutboxParts
 from backends.mounted.staging import FILE_MODE, check_room, exists, write
 from backends.powers import Arrival, Recovered, WholeUpload
@@ -143,22 +143,20 @@ class Arrivals:
 
     def _link(self, root: Beneath, name: str, destination: RelativePath) -> bool:
         """Give a file its name; False if that has to be done another way."""
-        with translated(destination):
-            try:
-                return self._linked(root, name, destination)
-            except FileNotFoundError:
-                make_parents(root, destination, DIRECTORY_MODE)
-                return self._linked(root, name, destination)
 
-    def _linked(self, root: Beneath, name: str, destination: RelativePath) -> bool:
-        with parent_of(root, destination) as (target, last):
+        def link(target: int) -> bool:
             try:
-                os.link(name, last, src_dir_fd=self._directory, dst_dir_fd=target, follow_symlinks=False)
+                os.link(
+                    name, destination.name, src_dir_fd=self._directory, dst_dir_fd=target, follow_symlinks=False
+                )
             except OSError as error:
                 if error.errno in _NOT_THIS_WAY:
                     return False
                 raise
-        return True
+            return True
+
+        with translated(destination):
+            return in_directory(root, destination, link)
 
     def arriving(self) -> list[str]:
         """Uploads that have a file here."""

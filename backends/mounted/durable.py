@@ -46,18 +46,22 @@ def sync_directory(fd: int) -> None:
                 raise
 
 
+def sync_names_left(fd: int) -> None:
+    """Make the names in a directory durable; one that somebody has removed since, being empty, has none left."""
+    try:
+        sync_directory(fd)
+    except OSError as error:
+        if error.errno not in GONE:
+            raise
+
+
 def sync_between(mount: Beneath, fd: int) -> None:
     """Make the names in a directory durable before the next step of several, the last of which is synced.
 
-    Where the file system keeps the order of such steps, the last sync is for all of them. A directory that somebody
-    has removed since, being empty, has no names left.
+    Where the file system keeps the order of such steps, the last sync is for all of them.
     """
     if not mount.mounted.keeps_order:
-        try:
-            sync_directory(fd)
-        except OSError as error:
-            if error.errno not in GONE:
-                raise
+        sync_names_left(fd)
 
 
 def make_parents(root: Beneath, path: RelativePath, mode: int) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import PurePosixPath
-from typing import Final
+from typing import Final, TypeVar
 
 from backends.contract import Entry, EntryKind, FileStat, Listing, Tell
 from backends.mounted.beneath import Beneath, opened, stale_as_gone
@@ -20,11 +20,16 @@ from backends.mounted.helping.looking import KIND
 from domain.errors import InvalidPathError, PenstockError, Subject
 from domain.paths import STAGING_NAME, RelativePath
 
+T = TypeVar("T")
+
 #: Permission bits of directories made on behalf of users.
 DIRECTORY_MODE: Final = 0o755
 
 #: What has gone, or is no directory any more, has no names in it.
 _NO_NAMES: Final = (FileNotFoundError, NotADirectoryError)
+
+#: Tries to put something into a directory that others remove meanwhile.
+MAX_RACES: Final = 16
 
 #: How deep a deletion follows a tree before it cuts it into pieces.
 _MAX_DEPTH: Final = 64
@@ -64,6 +69,28 @@ def parent_of(root: Beneath, path: RelativePath) -> Iterator[tuple[int, str]]:
         return
     with root.directory(path.parent) as fd:
         yield fd, path.name
+
+
+def in_directory(root: Beneath, path: RelativePath, put: Callable[[int], T]) -> T:
+    """Do something in the directory a name lies in, which is made if it is not there, or was just removed.
+
+    Args:
+        put: is given a descriptor of the directory; called again after it has raised FileNotFoundError.
+
+    Raises:
+        FileNotFoundError: there is none, and none can be made: a link that leads to nothing is in the way.
+    """
+    left = MAX_RACES
+    while True:
+        try:
+            with parent_of(root, path) as (fd, _):
+                return put(fd)
+        except FileNotFoundError:
+            left -= 1
+            if not left:
+                raise
+        with suppress(FileNotFoundError):
+            make_parents(root, path, DIRECTORY_MODE)
 
 
 def refuse_root(path: RelativePath) -> None:
@@ -145,15 +172,20 @@ def _make_directory(root: Beneath, path: RelativePath, *, parents: bool, exist_o
             if not exist_ok:
                 raise conflict("exists", str(path))
             return
-        if parents:
-            make_parents(root, path, DIRECTORY_MODE)
-        with parent_of(root, path) as (fd, name):
+
+        def make(fd: int) -> None:
             try:
-                os.mkdir(name, DIRECTORY_MODE, dir_fd=fd)
+                os.mkdir(path.name, DIRECTORY_MODE, dir_fd=fd)
             except FileExistsError:
                 # Who made it may be dead, or about to sync it.
-                if not (exist_ok and stat.S_ISDIR(os.stat(name, dir_fd=fd).st_mode)):
+                if not (exist_ok and stat.S_ISDIR(os.stat(path.name, dir_fd=fd).st_mode)):
                     raise
+
+        if parents:
+            in_directory(root, path, make)
+            return
+        with parent_of(root, path) as (fd, _):
+            make(fd)
 
 
 def sync_names(root: Beneath, paths: Collection[RelativePath]) -> None:

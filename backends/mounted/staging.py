@@ -23,9 +23,9 @@ from backends.contract import Committed, FileStat, Synced
 from backends.descriptor import SharedDescriptor
 from backends.mounted import digests, lasting
 from backends.mounted.beneath import Beneath, names_in, opened, stale_as_gone
-from backends.mounted.durable import make_parents, sync_between, sync_directory
+from backends.mounted.durable import sync_between, sync_names_left
 from backends.mounted.errors import conflict, missing, translated
-from backends.mounted.names import DIRECTORY_MODE, file_stat, parent_of
+from backends.mounted.names import DIRECTORY_MODE, MAX_RACES, file_stat, in_directory, parent_of
 from backends.powers import StagedUpload
 from domain.errors import BackendUnavailableError, InvalidRequestError, StorageFullError, Subject
 from domain.paths import STAGING_NAME, RelativePath
@@ -37,8 +37,6 @@ _READING: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _SESSION_CHARACTERS: Final = frozenset("0123456789abcdef")
 #: Digits by which the name of what comes with an upload is longer than that of the upload.
 _PART_DIGITS: Final = 32
-#: Tries to put a file into an area that others take away when they leave it empty.
-_MAX_RACES: Final = 16
 
 
 def create(root: Beneath, session: str, length: int | None, note: bytes) -> None:
@@ -87,7 +85,7 @@ def _append_flags(mount: Beneath) -> int:
 
 def in_area(root: Beneath, put: Callable[[Beneath], None]) -> None:
     """Put something into the staging area, which is made if it is not there; `put` may be called again."""
-    for _ in range(_MAX_RACES):
+    for _ in range(MAX_RACES):
         with suppress(FileExistsError):
             os.mkdir(STAGING_NAME, DIRECTORY_MODE, dir_fd=root.fd)
         with suppress(FileNotFoundError):  # the last upload before this one has just taken the area away
@@ -266,11 +264,14 @@ def commit(
             if sha256 is not None:
                 digests.keep(mount, fd, sha256)
             size = os.fstat(fd).st_size
+
+        def put(target: int) -> int | None:
+            replaced = put_in_place(area, name, target, destination)
+            sync_names_left(target)
+            return replaced
+
         with translated(destination):
-            make_parents(root, destination, DIRECTORY_MODE)
-            with parent_of(root, destination) as (target, _):
-                replaced = put_in_place(area, name, target, destination)
-                sync_directory(target)
+            replaced = in_directory(root, destination, put)
         drop_area(root)
     return Committed(size, replaced)
 
@@ -284,13 +285,22 @@ def _drop(fd: int, attribute: str) -> None:
 
 
 def put_in_place(area: int, name: str, target: int, destination: RelativePath) -> int | None:
-    """Give a staging file its name in an open directory; tells how many bytes it replaced."""
+    """Give a staging file its name in an open directory; tells how many bytes it replaced.
+
+    Raises:
+        NotFoundError (subject upload): it has gone: somebody else committed it.
+        FileNotFoundError: it is the directory that was removed.
+    """
     replaced = _replaced(target, destination.name, destination)
     try:
-        os.rename(name, destination.name, src_dir_fd=area, dst_dir_fd=target)
-    except FileNotFoundError as error:
-        # The target's directory is open, so it is the staging file that has gone: somebody else committed it.
-        raise missing(name, Subject.UPLOAD) from error
+        with stale_as_gone():
+            os.rename(name, destination.name, src_dir_fd=area, dst_dir_fd=target)
+    except FileNotFoundError:
+        try:
+            os.stat(name, dir_fd=area, follow_symlinks=False)
+        except FileNotFoundError as error:
+            raise missing(name, Subject.UPLOAD) from error
+        raise
     return replaced
 
 

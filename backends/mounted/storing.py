@@ -13,10 +13,10 @@ from contextlib import ExitStack, suppress
 
 from backends.contract import SmallFile
 from backends.mounted.beneath import Beneath, opened
-from backends.mounted.durable import make_parents, start_writeback, sync_between, sync_directory
+from backends.mounted.durable import make_parents, start_writeback, sync_between, sync_names_left
 from backends.mounted.errors import translated
 from backends.mounted.helping.resolving import DIRECTORY
-from backends.mounted.names import DIRECTORY_MODE, refuse_root
+from backends.mounted.names import DIRECTORY_MODE, MAX_RACES, refuse_root
 from backends.mounted.staging import FILE_MODE, drop_area, existing_area, in_area, part_names, put_in_place, write
 from domain.errors import Subject
 from domain.paths import RelativePath
@@ -57,7 +57,7 @@ def _place_all(root: Beneath, names: Sequence[str], paths: Sequence[RelativePath
         try:
             for name, path in zip(names, paths, strict=True):
                 with translated(path):
-                    replaced.append(put_in_place(area.fd, name, place.directory_of(path), path))
+                    replaced.append(place.put(area.fd, name, path))
         finally:
             place.close()
     return replaced
@@ -71,8 +71,19 @@ class _Place:
         self._path: RelativePath | None = None
         self._fd = -1
 
-    def directory_of(self, path: RelativePath) -> int:
-        """A descriptor of the directory a path lies in, which is made if it is not there."""
+    def put(self, area: int, name: str, path: RelativePath) -> int | None:
+        """Give a file its name, as `put_in_place`; its directory is made if it is not there, or was removed."""
+        left = MAX_RACES
+        while True:
+            try:
+                return put_in_place(area, name, self._directory_of(path), path)
+            except FileNotFoundError:
+                left -= 1
+                if not left:
+                    raise
+            self._leave(last=False)
+
+    def _directory_of(self, path: RelativePath) -> int:
         refuse_root(path)
         if path.parent != self._path:
             self._leave(last=False)
@@ -91,7 +102,7 @@ class _Place:
         fd, self._path = self._fd, None
         with opened(fd):
             if last:
-                sync_directory(fd)
+                sync_names_left(fd)
             else:
                 sync_between(self._root, fd)
 

@@ -412,7 +412,7 @@ class Standing:
 
 @pytest.mark.parametrize("front", ["token", "bearer"])
 @pytest.mark.parametrize("asked", ["HEAD", "PATCH", "DELETE"])
-@pytest.mark.parametrize("step", ["write_out", "parent_of"])
+@pytest.mark.parametrize("step", ["write_out", "in_directory"])
 async def test_who_comes_while_it_is_put_there(
     world: World, monkeypatch: pytest.MonkeyPatch, front: str, asked: str, step: str
 ) -> None:
@@ -452,7 +452,7 @@ async def test_who_comes_while_it_is_put_there(
     if asked == "DELETE":
         second_answer = answers["second"]
         assert isinstance(second_answer, Answer)
-        assert (last.status, is_there) == ((204, True) if step == "parent_of" else (410, False))
+        assert (last.status, is_there) == ((204, True) if step == "in_directory" else (410, False))
         assert (second_answer.status, status) == (204, 410)
         assert not owned(world)
         return
