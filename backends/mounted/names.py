@@ -178,7 +178,7 @@ def _make_directory(root: Beneath, path: RelativePath, *, parents: bool, exist_o
                 os.mkdir(path.name, DIRECTORY_MODE, dir_fd=fd)
             except FileExistsError:
                 # Who made it may be dead, or about to sync it.
-                if not (exist_ok and stat.S_ISDIR(os.stat(path.name, dir_fd=fd).st_mode)):
+                if not (exist_ok and _is_directory(root, path)):
                     raise
 
         if parents:
@@ -186,6 +186,15 @@ def _make_directory(root: Beneath, path: RelativePath, *, parents: bool, exist_o
             return
         with parent_of(root, path) as (fd, _):
             make(fd)
+
+
+def _is_directory(root: Beneath, path: RelativePath) -> bool:
+    """Whether a directory is there, or a link to one; whether one lies where a link leads out is not looked at."""
+    try:
+        os.close(root.open(path, os.O_PATH | os.O_DIRECTORY))
+    except _NO_NAMES:
+        return False
+    return True
 
 
 def sync_names(root: Beneath, paths: Collection[RelativePath]) -> None:

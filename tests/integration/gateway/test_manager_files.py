@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,6 +40,23 @@ async def test_a_directory_that_is_there_is_told_as_backend_ai_does(world: World
     assert again.status == 422
     assert again.json["results"]["failed"] == [{"msg": "FileExistsError(17, 'File exists')", "item": "d1"}]
     assert (await call(world, "mkdir", relpath="d1", exist_ok=True)).status == 200
+
+
+async def test_a_link_is_a_directory_if_it_leads_to_one_in_the_folder(world: World, tmp_path: Path) -> None:
+    (world.folder / "d").mkdir()
+    (world.folder / "f").touch()
+    for name, target in (("in", "d"), ("file", "f"), ("nowhere", "x"), ("out", tmp_path), ("gone", tmp_path / "x")):
+        os.symlink(target, world.folder / name)
+    answer = await call(world, "mkdir", relpath=["in", "file", "nowhere", "out", "gone"], exist_ok=True)
+    assert answer.json["results"] == {
+        "success": [{"msg": None, "item": "in"}],
+        "failed": [
+            {"msg": "FileExistsError(17, 'File exists')", "item": "file"},
+            {"msg": "FileExistsError(17, 'File exists')", "item": "nowhere"},
+            {"msg": "leads out of the folder", "item": "out"},
+            {"msg": "leads out of the folder", "item": "gone"},
+        ],
+    }
 
 
 async def test_without_parents_they_must_be_there(world: World) -> None:
@@ -279,6 +297,7 @@ async def test_links_that_lead_out_are_not_followed(world: World, tmp_path_facto
     await world.upload("a", b"1")
     for operation, body in (
         ("mkdir", {"relpath": "out/x"}),
+        ("mkdir", {"relpath": "out", "exist_ok": True}),
         ("list", {"relpath": "out"}),
         ("list", {"relpath": "magic/etc"}),
         ("fetch", {"relpath": "out/secret"}),
