@@ -52,8 +52,8 @@ class TrashesFiles(Protocol):
     ) -> Sequence[RelativePath]:
         """Take entries out of a folder into the trash, as entry `op.id`; returns which of them were there.
 
-        The folder itself (the root path) is emptied. Directories stay unless `recursive`, or if they are empty.
-        If nothing was there, there is no trash entry. Raises NotFoundError (subject vfolder).
+        The folder itself (the root path) is emptied of all that may be taken. Directories stay unless `recursive`,
+        or if they are empty. If nothing was there, there is no trash entry. Raises NotFoundError (subject vfolder).
         """
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from backends.contract import Operation
@@ -38,6 +38,16 @@ _STAYS: Final = frozenset(
         errno.ENAMETOOLONG,
     }
 )
+
+
+@contextmanager
+def _or_stays() -> Iterator[None]:
+    """Take something, unless it stays."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _STAYS:
+            raise
 
 
 class Removal:
@@ -95,23 +105,19 @@ class Removal:
     def _take(self, root: Beneath, number: int, path: RelativePath, *, recursive: bool) -> bool:
         if path.is_root:
             return recursive and self._take_all(root, number)
-        try:
-            with parent_of(root, path) as (parent, name):
-                return self._take_one(parent, name, str(number), recursive=recursive)
-        except OSError as error:
-            if error.errno not in _STAYS:
-                raise
-            return False
+        with _or_stays(), parent_of(root, path) as (parent, name):
+            return self._take_one(parent, name, str(number), recursive=recursive)
+        return False
 
     def _take_all(self, root: Beneath, number: int) -> bool:
-        """Take everything a folder holds but unfinished uploads."""
+        """Take everything a folder holds but unfinished uploads, and what may not be taken."""
         taken = f"{self._taken}/{number}"
         mount = self._area.mount.fd
         with self._area.fence.guarded(self._op.epoch), suppress(FileExistsError):
             os.mkdir(taken, 0o700, dir_fd=mount)
         for name in names_in(root):
             if name != STAGING_NAME:
-                with suppress(FileNotFoundError), self._area.fence.guarded(self._op.epoch):
+                with _or_stays(), self._area.fence.guarded(self._op.epoch):
                     # A name that was given anew since it was taken is another entry, and stays.
                     if not self._is_taken(f"{number}/{name}"):
                         os.rename(name, f"{taken}/{name}", src_dir_fd=root.fd, dst_dir_fd=mount)

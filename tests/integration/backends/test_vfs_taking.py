@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -53,6 +54,25 @@ async def test_directories_need_to_be_asked_for(volume: VfsVolume, source: Path)
 async def test_a_folder_is_emptied_but_for_unfinished_uploads(volume: VfsVolume, source: Path) -> None:
     assert await trashed(volume, op(), ".") == ["."]
     assert os.listdir(source) == [".upload"]
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EACCES, errno.EBUSY, errno.EXDEV])
+async def test_what_may_not_be_taken_out_of_a_folder_stays(
+    volume: VfsVolume, source: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Such as what somebody has mounted there, or made immutable: the rest goes, and is purged."""
+    rename = os.rename
+
+    def refusing(name: str, target: str, **more: int) -> None:
+        if name == "inside":
+            raise OSError(number, os.strerror(number))
+        rename(name, target, **more)
+
+    monkeypatch.setattr(os, "rename", refusing)
+    take = op()
+    assert await trashed(volume, take, ".") == ["."]
+    assert sorted(os.listdir(source)) == [".upload", "inside"]
+    assert [entry.id for entry in await volume.trash()] == [take.id]
 
 
 async def test_taking_files_goes_on_after_a_crash(volume: VfsVolume, source: Path, tmp_path: Path) -> None:
