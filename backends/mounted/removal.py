@@ -22,6 +22,7 @@ from backends.mounted.errors import translated
 from backends.mounted.names import parent_of
 from backends.mounted.trash import throw_away, throw_taken_away, trash_note
 from domain.errors import Subject
+from domain.foreign_names import read_path
 from domain.ids import VFolderId
 from domain.paths import STAGING_NAME, RelativePath
 
@@ -66,7 +67,7 @@ class Removal:
             note = self._area.read_json(TRASH, self._note)
             if note is not None and note["whole"]:
                 throw_away(self._area, self._op)
-                return [RelativePath.parse(path) for path in note["paths"]]
+                return [read_path(path) for path in note["paths"]]
             with self._area.mount.below(self._folder.directory) as root:
                 if note is None:
                     self._write_note([], whole=False)

@@ -15,6 +15,7 @@ from domain.errors import (
     FencedError,
     NotFoundError,
 )
+from domain.foreign_names import path_of
 from domain.paths import RelativePath
 
 pytestmark = pytest.mark.anyio
@@ -41,6 +42,14 @@ async def test_files_go_into_the_trash_at_once(volume: VfsVolume, source: Path) 
     assert purge.removed > 0
     await volume.drop_trash(take.id)
     assert await volume.trash() == []
+
+
+async def test_names_that_are_no_utf8_are_known_again(volume: VfsVolume, source: Path) -> None:
+    name = os.fsdecode(b"\xff" * 255)
+    (source / name).touch()
+    take, path = op(), path_of((name,))
+    for _ in range(2):
+        assert await volume.trash_files(take, SOURCE, [path], recursive=False) == [path]
 
 
 async def test_directories_need_to_be_asked_for(volume: VfsVolume, source: Path) -> None:
