@@ -291,7 +291,8 @@ class FileAccess(ReadAccess, Protocol):
         """Remove an entry; False if it was not there.
 
         The folder itself is emptied, not removed. A directory needs `recursive`, else `is-a-directory`. Before it
-        is told of, `sync_names` makes it durable, once for all that was removed.
+        is told of, `sync_names` makes it durable, once for all that was removed. An error in the middle of a tree
+        tells as `removed` how many entries are gone.
         """
 
     async def sync_names(self, paths: Collection[RelativePath], *, tell: Tell[None] | None = None) -> None:

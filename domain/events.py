@@ -429,6 +429,10 @@ class FileDeleted(_FileEvent):
     type = "file.deleted"
 
     paths: list[str] = Field(description="what was removed, relative to the folder")
+    partly: list[str] = Field(
+        default_factory=list,
+        description="directories of which something was removed, and the rest could not be, relative to the folder",
+    )
     trash: UUID | None = Field(
         None, description="id of the trash entry from which it is purged; absent: it is gone already"
     )

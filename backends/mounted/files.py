@@ -105,15 +105,17 @@ class MountedFiles(MountedReadAccess):
         return await self._change("move", names.move, source, destination, tell)
 
     async def delete(self, path: RelativePath, *, recursive: bool) -> bool:
-        """Remove an entry in steps; False if it was not there."""
+        """Remove an entry in steps; False if it was not there. An error tells how many were `removed` before."""
         deletion = names.Deletion(path, recursive=recursive)
         try:
             while not await self._run(deletion.step, _DELETE_STEP):
                 pass
-        except NotFoundError as error:
-            if error.subject is not Subject.FILE:
-                raise
-            return deletion.removed > 0
+        except PenstockError as error:
+            if isinstance(error, NotFoundError) and error.subject is Subject.FILE:
+                return deletion.removed > 0
+            if deletion.removed:
+                error.facts = {**error.facts, "removed": deletion.removed}
+            raise
         return True
 
     async def sync_names(self, paths: Collection[RelativePath], *, tell: Tell[None] | None = None) -> None:

@@ -187,35 +187,30 @@ class FileRoutes:
         parameters = await self._gate.body(request, DeleteParameters)
         files = self._gate.files(parameters.volume, parameters.vfid)
         paths = [_changeable(name, root=True) for name in parameters.relpaths]
-        removed: list[RelativePath] = []
-        skipped: list[str] = []
+        deleting = _Deleting(files, recursive=parameters.recursive)
         try:
             for path in paths:
-                done = await _delete(files, path, recursive=parameters.recursive)
-                if done is None:
-                    skipped.append(str(path))
-                elif done:
-                    removed.append(path)
+                await deleting.delete(path)
         finally:
             # Told even if a later one failed: these are gone.
-            if removed:
-                await self._tell_removed(request, parameters, removed)
+            await self._tell_removed(request, parameters, deleting)
+        skipped = [str(path) for path in deleting.skipped]
         return web.json_response({"status": "ok", **({"skipped": skipped} if skipped else {})})
 
-    async def _tell_removed(
-        self, request: web.Request, parameters: FolderParameters, removed: Sequence[RelativePath]
-    ) -> None:
+    async def _tell_removed(self, request: web.Request, parameters: FolderParameters, deleting: _Deleting) -> None:
         files = self._gate.files(parameters.volume, parameters.vfid)
-        volume = self._gate.volume(parameters.volume).name
+        told = partial(FileDeleted, volume=self._gate.volume(parameters.volume).name, folder=parameters.vfid)
 
-        async def tell_some(some: Sequence[RelativePath]) -> None:
-            event = FileDeleted(volume=volume, folder=parameters.vfid, paths=[str(path) for path in some])
+        async def tell_some(some: Sequence[RelativePath], event: FileDeleted) -> None:
             await self._gate.change(
-                request, volume, lambda tell: files.sync_names(some, tell=tell), lambda _: event
+                request, event.volume, lambda tell: files.sync_names(some, tell=tell), lambda _: event
             )
 
-        for start in range(0, len(removed), _TOLD_AT_ONCE):
-            await tell_some(removed[start : start + _TOLD_AT_ONCE])
+        for start in range(0, len(deleting.removed), _TOLD_AT_ONCE):
+            some = deleting.removed[start : start + _TOLD_AT_ONCE]
+            await tell_some(some, told(paths=[str(path) for path in some]))
+        if deleting.partly:
+            await tell_some(deleting.partly, told(paths=[], partly=[str(path) for path in deleting.partly]))
 
     async def delete_async(self, request: web.Request) -> web.Response:
         """Have entries removed; the answer comes when that is accepted, not when it is done."""
@@ -264,14 +259,30 @@ def _parsed(name: str) -> RelativePath | PenstockError:
         return error
 
 
-async def _delete(files: FileAccess, path: RelativePath, *, recursive: bool) -> bool | None:
-    """Remove an entry; False if it was not there, None if it is a directory that was not to be removed."""
-    try:
-        return await files.delete(path, recursive=recursive)
-    except ConflictError as error:
-        if error.facts.get("reason") != "is-a-directory":
+class _Deleting:
+    """What one request has removed so far."""
+
+    def __init__(self, files: FileAccess, *, recursive: bool) -> None:
+        self._files = files
+        self._recursive = recursive
+        self.removed: list[RelativePath] = []
+        #: A tree of which only something could be removed; that is the last there is.
+        self.partly: list[RelativePath] = []
+        #: Directories that were not to be removed.
+        self.skipped: list[RelativePath] = []
+
+    async def delete(self, path: RelativePath) -> None:
+        """Remove an entry, if it is there. Raises as `FileAccess.delete`."""
+        try:
+            if await self._files.delete(path, recursive=self._recursive):
+                self.removed.append(path)
+        except PenstockError as error:
+            if error.facts.get("reason") == "is-a-directory":
+                self.skipped.append(path)
+                return
+            if error.facts.get("removed"):
+                self.partly.append(path)
             raise
-        return None
 
 
 def _changeable(text: str, *, root: bool = False) -> RelativePath:

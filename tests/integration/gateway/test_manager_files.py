@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 from harness.around import NotingNames
+from harness.limits import limit_folder, quota_of
 from harness.world import FOLDER, OTHER, World
 
 pytestmark = pytest.mark.anyio
@@ -213,6 +215,28 @@ async def test_entries_are_deleted(world: World) -> None:
     assert list(world.folder.iterdir()) == []
     assert (await call(world, "delete", relpaths=[])).status == 200
     assert [event.body["paths"] for event in world.events("file.deleted")] == [["a"], ["d", "b"]]
+
+
+async def test_a_tree_of_which_only_a_part_is_deleted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    await limit_folder(world, limit_bytes=1000)
+    for name in ("a", "d/b", "d/e/c", "z"):
+        await world.upload(name, bytes(100))
+    assert (await quota_of(world))["used_bytes"] == 400
+    rmdir = os.rmdir
+
+    def refusing(name: str, **more: int) -> None:
+        if name == "e":
+            raise PermissionError(errno.EPERM, "immutable")
+        rmdir(name, **more)
+
+    monkeypatch.setattr(os, "rmdir", refusing)
+    answer = await call(world, "delete", relpaths=["d", "z"], recursive=True)
+    assert (answer.status, answer.json["removed"]) == (403, 2)
+    assert (await quota_of(world))["used_bytes"] == 200
+    answer = await call(world, "delete", relpaths=["a", "d"], recursive=True)
+    assert (answer.status, "removed" in answer.json) == (403, False)
+    told = [(event.body["paths"], event.body["partly"]) for event in world.events("file.deleted")]
+    assert told == [([], ["d"]), (["a"], [])]
 
 
 async def test_very_many_entries_are_deleted(world: World) -> None:
