@@ -85,5 +85,6 @@ def tag(members: Sequence[Member], salt: str) -> str:
                 start : start + _ROWS
             ]
         ]
-        digest.update(msgpack.packb(rows, unicode_errors="surrogateescape"))
+        # Times may be longer than any number of msgpack: there they are text.
+        digest.update(msgpack.packb(rows, unicode_errors="surrogateescape", default=str))
     return digest.hexdigest()[:32]

@@ -25,6 +25,9 @@ from gateway.manager.sharing import Shared
 
 #: Entries of one piece. Fewer are told on the event loop, in about a millisecond.
 _PIECE: Final = 1000
+#: The first and the last second there is a date of (0001-01-01, 9999-12-31), since 1970.
+_FIRST: Final = -62_135_596_800
+_LAST: Final = 253_402_300_799
 _TYPES: Final = {
     EntryKind.FILE: "FILE",
     EntryKind.DIRECTORY: "DIRECTORY",
@@ -83,6 +86,12 @@ def _pieces(entries: Sequence[Entry]) -> list[bytes]:
     return [piece.encode() for piece in told]
 
 
+def _second(since_1970: int) -> str:
+    """A second, or the nearest one calendars have: some file systems keep any time of 64 bits."""
+    known = min(max(since_1970, _FIRST), _LAST)
+    return datetime.fromtimestamp(known, UTC).isoformat()[:19]
+
+
 def _told(entries: Sequence[Entry]) -> str:
     seconds: dict[int, str] = {}
 
@@ -91,7 +100,7 @@ def _told(entries: Sequence[Entry]) -> str:
         text = seconds.get(whole)
         if text is None:
             # Files made together share their second, and making its text is the dearest part.
-            text = seconds[whole] = datetime.fromtimestamp(whole, UTC).isoformat()[:19]
+            text = seconds[whole] = _second(whole)
         return f"{text}.{rest // 1000:06}+00:00"
 
     told = []
