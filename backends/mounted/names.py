@@ -222,6 +222,9 @@ def move(root: Beneath, source: RelativePath, destination: RelativePath, tell: T
         with translated(destination), parent_of(root, destination) as (target_fd, target_name):
             replaced = _check_target(target_fd, target_name, destination, directory=stat.S_ISDIR(moved.st_mode))
             os.rename(source_name, target_name, src_dir_fd=source_fd, dst_dir_fd=target_fd)
+            is_same_place = source_name == target_name and os.path.sameopenfile(source_fd, target_fd)
+            if moved.st_nlink > 1 and not stat.S_ISDIR(moved.st_mode) and not is_same_place:
+                _drop_other_name(source_fd, source_name, moved)
 
             def sync() -> None:
                 sync_directory(target_fd)
@@ -230,6 +233,13 @@ def move(root: Beneath, source: RelativePath, destination: RelativePath, tell: T
 
             yield from settled(tell, replaced, sync)
     return replaced
+
+
+def _drop_other_name(fd: int, name: str, moved: os.stat_result) -> None:
+    """Take away the old name of a file where it has the new one already: rename(2) leaves both then."""
+    with suppress(FileNotFoundError):
+        if os.path.samestat(os.stat(name, dir_fd=fd, follow_symlinks=False), moved):
+            os.unlink(name, dir_fd=fd)
 
 
 def _check_target(fd: int, name: str, path: RelativePath, *, directory: bool) -> bool:

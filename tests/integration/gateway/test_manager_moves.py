@@ -1,0 +1,49 @@
+"""The manager's port: moves that are none, or that a file system takes for none."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+from harness.world import FOLDER, World
+
+pytestmark = [pytest.mark.anyio, pytest.mark.folder]
+
+
+async def move(world: World, source: str, destination: str) -> int:
+    body = {"volume": "disk", "vfid": FOLDER, "src_relpath": source, "dst_relpath": destination}
+    return (await world.manager("POST", "/folder/file/move", body)).status
+
+
+def moved(world: World) -> list[Any]:
+    return [(e.body["source"], e.body["destination"], e.body["replaced"]) for e in world.events("file.moved")]
+
+
+async def test_a_file_that_has_its_new_name_already_loses_the_old_one(world: World) -> None:
+    (world.folder / "a").write_bytes(b"data")
+    (world.folder / "d").mkdir()
+    for name in ("b", "d/c"):
+        os.link(world.folder / "a", world.folder / name)
+    assert await move(world, "a", "b") == 204
+    assert await move(world, "b", "d/c") == 204
+    assert sorted(os.listdir(world.folder)) == ["d"]
+    assert (world.folder / "d/c").read_bytes() == b"data"
+    assert moved(world) == [("a", "b", True), ("b", "d/c", True)]
+
+
+async def test_a_file_that_is_moved_to_where_it_is_stays(world: World) -> None:
+    (world.folder / "a").write_bytes(b"data")
+    os.link(world.folder / "a", world.folder / "b")
+    os.symlink(".", world.folder / "here")
+    assert await move(world, "a", "here/a") == 204
+    assert sorted(os.listdir(world.folder)) == ["a", "b", "here"]
+
+
+async def test_other_names_of_a_file_stay(world: World) -> None:
+    for name in ("a", "b"):
+        (world.folder / name).write_bytes(name.encode())
+    os.link(world.folder / "a", world.folder / "other")
+    assert await move(world, "a", "b") == 204
+    assert sorted(os.listdir(world.folder)) == ["b", "other"]
+    assert (world.folder / "b").read_bytes() == b"a"
