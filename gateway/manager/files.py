@@ -99,8 +99,8 @@ class FileRoutes:
         volume = self._gate.volume(parameters.volume).name
 
         def made(failures: Sequence[PenstockError | None]) -> DirectoryCreated | None:
-            names = making.made(failures)
-            return DirectoryCreated(volume=volume, folder=parameters.vfid, paths=names) if names else None
+            paths = making.made(failures)
+            return DirectoryCreated(volume=volume, folder=parameters.vfid, paths=paths) if paths else None
 
         def make(tell: Tell[Sequence[PenstockError | None]]) -> Awaitable[Sequence[PenstockError | None]]:
             return files.make_directories(
@@ -166,7 +166,7 @@ class FileRoutes:
             request,
             volume,
             lambda tell: files.move(source, target, tell=tell),
-            lambda replaced: moved(replaced=replaced),
+            lambda replaced: moved(replaced=replaced) if source != target else None,
         )
 
     async def fetch(self, request: web.Request) -> web.StreamResponse:
@@ -231,17 +231,15 @@ class _Making:
         self.paths = [path for _, path in self._asked if isinstance(path, RelativePath)]
 
     def made(self, failures: Sequence[PenstockError | None]) -> list[str]:
-        """Names, as they were asked for, of what was made."""
-        return [name for name, failure in self._outcomes(failures) if failure is None]
+        """What was made, each told once."""
+        made = [str(path) for path, failure in zip(self.paths, failures, strict=True) if failure is None]
+        return list(dict.fromkeys(made))
 
     def answer(self, failures: Sequence[PenstockError | None]) -> web.Response:
         """What Backend.AI's manager expects to hear."""
-        made = self.made(failures)
-        failed = [
-            {"msg": os_words(failure), "item": name}
-            for name, failure in self._outcomes(failures)
-            if failure is not None
-        ]
+        outcomes = list(self._outcomes(failures))
+        made = [name for name, failure in outcomes if failure is None]
+        failed = [{"msg": os_words(failure), "item": name} for name, failure in outcomes if failure is not None]
         status = 422 if not made else 207 if failed else 200
         results = {"success": [{"msg": None, "item": name} for name in made], "failed": failed}
         return web.json_response({"results": results}, status=status)

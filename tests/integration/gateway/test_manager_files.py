@@ -36,6 +36,14 @@ async def test_a_directory_is_made_with_its_parents(world: World) -> None:
     assert event.body["paths"] == ["p/q/r"]
 
 
+async def test_paths_are_told_as_they_are_and_answered_as_they_were_asked_for(world: World) -> None:
+    asked = ["d/../x/", "./y", "x"]
+    answer = await call(world, "mkdir", relpath=asked, exist_ok=True)
+    assert [item["item"] for item in answer.json["results"]["success"]] == asked
+    (event,) = world.events("directory.created")
+    assert event.body["paths"] == ["x", "y"]
+
+
 async def test_a_directory_that_is_there_is_told_as_backend_ai_does(world: World) -> None:
     await call(world, "mkdir", relpath="d1")
     again = await call(world, "mkdir", relpath="d1")

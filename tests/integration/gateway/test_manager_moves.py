@@ -37,7 +37,9 @@ async def test_a_file_that_is_moved_to_where_it_is_stays(world: World) -> None:
     os.link(world.folder / "a", world.folder / "b")
     os.symlink(".", world.folder / "here")
     assert await move(world, "a", "here/a") == 204
+    assert await move(world, "a", "d/../a") == 204
     assert sorted(os.listdir(world.folder)) == ["a", "b", "here"]
+    assert moved(world) == [("a", "here/a", True)]
 
 
 async def test_other_names_of_a_file_stay(world: World) -> None:
