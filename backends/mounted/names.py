@@ -61,14 +61,39 @@ def file_stat(result: os.stat_result) -> FileStat:
 
 
 @contextmanager
-def parent_of(root: Beneath, path: RelativePath) -> Iterator[tuple[int, str]]:
-    """The directory a name lies in, and the name itself; the name is not looked at."""
-    refuse_root(path)
+def _directory_of(root: Beneath, path: RelativePath) -> Iterator[int]:
+    """The directory a name lies in."""
     if path.parent.is_root:
-        yield root.fd, path.name
+        yield root.fd
         return
     with root.directory(path.parent) as fd:
+        yield fd
+
+
+@contextmanager
+def parent_of(root: Beneath, path: RelativePath) -> Iterator[tuple[int, str]]:
+    """The directory a name lies in that is to be changed, and the name itself; the name is not looked at.
+
+    Raises:
+        InvalidPathError: the folder itself is meant; or links lead to where unfinished uploads are.
+    """
+    refuse_root(path)
+    with _directory_of(root, path) as fd:
+        if not path.parent.is_root:
+            refuse_staging(root, fd, path)
         yield fd, path.name
+
+
+def refuse_staging(root: Beneath, fd: int, path: RelativePath) -> None:
+    """Refuse a name in an open directory where that is, or the name is of, the place of unfinished uploads."""
+    try:
+        area = os.stat(STAGING_NAME, dir_fd=root.fd, follow_symlinks=False)
+    except FileNotFoundError:
+        return
+    parent = os.fstat(fd)
+    is_area = path.name == STAGING_NAME and os.path.samestat(parent, os.fstat(root.fd))
+    if is_area or os.path.samestat(parent, area):
+        raise InvalidPathError("reserved for unfinished uploads", subject=Subject.FILE, path=str(path))
 
 
 def in_directory(root: Beneath, path: RelativePath, put: Callable[[int], T]) -> T:
@@ -104,8 +129,8 @@ def look(root: Beneath, path: RelativePath) -> FileStat:
     with translated(path):
         if path.is_root:
             return file_stat(os.fstat(root.fd))
-        with parent_of(root, path) as (fd, name):
-            return file_stat(os.stat(name, dir_fd=fd, follow_symlinks=False))
+        with _directory_of(root, path) as fd:
+            return file_stat(os.stat(path.name, dir_fd=fd, follow_symlinks=False))
 
 
 def list_directory(root: Beneath, path: RelativePath, limit: int) -> Listing:

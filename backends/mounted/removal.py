@@ -21,7 +21,7 @@ from backends.mounted.durable import completing, sync_between
 from backends.mounted.errors import translated
 from backends.mounted.names import parent_of
 from backends.mounted.trash import throw_away, throw_taken_away, trash_note
-from domain.errors import Subject
+from domain.errors import InvalidPathError, Subject
 from domain.foreign_names import read_path
 from domain.ids import VFolderId
 from domain.paths import STAGING_NAME, RelativePath
@@ -106,7 +106,7 @@ class Removal:
     def _take(self, root: Beneath, number: int, path: RelativePath, *, recursive: bool) -> bool:
         if path.is_root:
             return recursive and self._take_all(root, number)
-        with _or_stays(), parent_of(root, path) as (parent, name):
+        with _or_stays(), suppress(InvalidPathError), parent_of(root, path) as (parent, name):
             return self._take_one(parent, name, str(number), recursive=recursive)
         return False
 

@@ -16,7 +16,7 @@ from backends.mounted.beneath import Beneath, opened
 from backends.mounted.durable import make_parents, start_writeback, sync_between, sync_names_left
 from backends.mounted.errors import translated
 from backends.mounted.helping.resolving import DIRECTORY
-from backends.mounted.names import DIRECTORY_MODE, MAX_RACES, refuse_root
+from backends.mounted.names import DIRECTORY_MODE, MAX_RACES, refuse_root, refuse_staging
 from backends.mounted.staging import FILE_MODE, drop_area, existing_area, in_area, part_names, put_in_place, write
 from domain.errors import Subject
 from domain.paths import RelativePath
@@ -90,6 +90,7 @@ class _Place:
             make_parents(self._root, path, DIRECTORY_MODE)
             self._fd = self._root.open(path.parent, DIRECTORY)
             self._path = path.parent
+            refuse_staging(self._root, self._fd, path)
         return self._fd
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from harness.around import NotingNames
 from harness.limits import limit_folder, quota_of
+from harness.tus import LARGE
 from harness.world import FOLDER, OTHER, World
 
 pytestmark = pytest.mark.anyio
@@ -365,14 +366,28 @@ async def test_what_is_no_file_is_not_opened(world: World) -> None:
     assert [item["name"] for item in listed] == ["fifo"]
 
 
-@pytest.mark.parametrize("path", [".upload", ".upload/x", "d/../.upload/x"])
+STAGED = [".upload", ".upload/x", "d/../.upload/x", "here/.upload", "here/.upload/x", "up/x"]
+
+
+@pytest.mark.parametrize("path", STAGED)
 async def test_where_uploads_are_staged_is_closed_for_changes(world: World, path: str) -> None:
     await world.upload("a", b"1")
+    await world.patch(await world.upload_token("later", 2), 0, b"1")
+    (staged,) = (world.folder / ".upload").iterdir()
+    staged.rename(world.folder / ".upload/x")
+    os.symlink(".", world.folder / "here")
+    os.symlink("here/.upload", world.folder / "up")
     for operation, body in (
         ("rename", {"relpath": path, "new_name": "n"}),
         ("move", {"src_relpath": "a", "dst_relpath": path}),
-        ("upload", {"relpath": path, "size": 1}),
+        ("copy", {"relpath": "a", "dst_relpath": path}),
         ("delete", {"relpaths": [path], "recursive": True}),
     ):
         assert (await call(world, operation, **body)).status == 400, operation
-    assert (await call(world, "mkdir", relpath=path)).status == 422
+    assert (await call(world, "mkdir", relpath=path, exist_ok=True)).status == 422
+    for size in (1, LARGE):
+        begun = await call(world, "upload", relpath=path, size=size)
+        assert begun.status == 400 or (await world.patch(begun.json["token"], 0, bytes(size))).status == 400
+    await call(world, "delete-async", relpaths=[path], recursive=True)
+    await world.settled(lambda: world.events("files.purged") or path.startswith((".", "d")))
+    assert (world.folder / ".upload/x").read_bytes() == b"1"
