@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from backends.mounted.beneath import GONE, Beneath, opened
+from backends.mounted.helping.resolving import DIRECTORY
 from domain.paths import RelativePath
 
 _SYNC_FILE_RANGE_WRITE: Final = 2
@@ -66,18 +67,38 @@ def sync_between(mount: Beneath, fd: int) -> None:
 
 def make_parents(root: Beneath, path: RelativePath, mode: int) -> None:
     """Make the directories a path lies in, each durable before the next; the caller syncs what it puts there."""
-    if path.parent.is_root:
+    there, missing = path.parent, list[RelativePath]()
+    while not there.is_root and not _is_there(root, there):
+        missing.append(there)
+        there = there.parent
+    if not missing:
         return
+    fd = root.open(there, DIRECTORY)
     try:
-        os.close(root.open(path.parent, os.O_PATH | os.O_DIRECTORY))
+        for directory in reversed(missing):
+            deeper = _made(root, fd, directory, mode)
+            os.close(fd)
+            fd = deeper
+    finally:
+        os.close(fd)
+
+
+def _is_there(root: Beneath, path: RelativePath) -> bool:
+    try:
+        os.close(root.open(path, DIRECTORY))
     except FileNotFoundError:
-        make_parents(root, path.parent, mode)
-        with root.directory(path.parent.parent) as fd:
-            try:
-                os.mkdir(path.parent.name, mode, dir_fd=fd)
-            except FileExistsError:
-                return
-            sync_between(root, fd)
+        return False
+    return True
+
+
+def _made(root: Beneath, parent: int, path: RelativePath, mode: int) -> int:
+    """Make a directory in an open one, and open it."""
+    try:
+        os.mkdir(path.name, mode, dir_fd=parent)
+    except FileExistsError:
+        return root.open(path, DIRECTORY)  # somebody was quicker, or it is a link
+    sync_between(root, parent)
+    return os.open(path.name, DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
 
 
 def start_writeback(fd: int, offset: int, count: int) -> None:
