@@ -21,9 +21,12 @@ from bus.contract import Clock
 from domain.errors import (
     ChecksumMismatchError,
     ConflictError,
+    ForbiddenError,
+    InvalidPathError,
     InvalidRequestError,
     LockedError,
     NotFoundError,
+    PenstockError,
     Subject,
 )
 from domain.paths import RelativePath
@@ -36,6 +39,8 @@ from gateway.uploads.sessions import Known, Sessions
 from gateway.uploads.unpacking import Unpacker
 from gateway.uploads.uploaded import uploaded
 
+#: What keeps a file from its place for good: something stands in the way, or it may not be put there.
+_NO_PLACE: Final = (ConflictError, ForbiddenError, InvalidPathError, NotFoundError)
 #: Bytes read at once, where those of an upload are read once more.
 _READ_BYTES: Final = 4 << 20
 
@@ -85,7 +90,8 @@ class Finisher:
             compute: read the bytes for a digest nobody has computed yet.
 
         Raises:
-            ConflictError (subject file): a directory is in the way; the upload stays as it is.
+            ConflictError, NotFoundError, ForbiddenError, InvalidPathError (subject file): it cannot be put there;
+                the upload stays as it is.
             ChecksumMismatchError: the file is not what was announced; the upload is dropped.
             QuotaExceededError: its owner's limit would be passed; the upload stays as it is.
             InvalidRequestError: it is to be unpacked, and no archive; likewise.
@@ -245,15 +251,18 @@ class Finisher:
         await self._at_once.bar(session)
         try:
             done = await self._files(session).commit_staging(session.id, target, sha256=digest)
-        except ConflictError:
-            # Something stands in the way at the destination; the bytes stay, for another destination.
-            await self._sessions.replace(begun, replace(session, state=UploadState.OPEN))
+        except PenstockError as error:
+            if isinstance(error, NotFoundError) and error.subject is Subject.UPLOAD:
+                return await self._commit_renamed(begun, session)  # another process was faster
+            if isinstance(error, _NO_PLACE) and error.subject is Subject.FILE:
+                await self._reopen(begun)
             raise
-        except NotFoundError as error:
-            if error.subject is not Subject.UPLOAD:
-                raise
-            return await self._commit_renamed(begun, session)  # another process was faster
         return await self._commit(begun, replace(session, replaced_bytes=done.replaced_bytes))
+
+    async def _reopen(self, begun: Known) -> None:
+        """Have bytes that did not get to their place stay, for another destination, or until they expire."""
+        if await self._stored(begun.session) is not None:
+            await self._sessions.replace(begun, replace(begun.session, state=UploadState.OPEN))
 
     async def _commit_renamed(self, known: Known, session: UploadSession) -> Known | None:
         """Tell of a file that somebody else has put at its place, and maybe not yet made durable there."""

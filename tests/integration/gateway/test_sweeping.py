@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import Any
 
 import anyio
 import pytest
 from harness.fields import TUS
-from harness.tus import Collection
-from harness.uploads import change, let_pass
+from harness.limits import limit_folder
+from harness.tus import LARGE, Collection
+from harness.uploads import change, let_pass, reserved, session_of
 from harness.world import World
 
 from bus.codec import decode_document, encode_document
@@ -53,6 +56,27 @@ async def test_a_record_of_a_later_release_is_left_to_it(world: World, fields: d
         answer = await files.ask(method, f"/files/{odd}", headers)
         assert answer.status == 503
         assert int(answer.headers["Retry-After"]) >= 1
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError(errno.ENOENT, ""), PermissionError(errno.EACCES, "")])
+async def test_a_file_that_can_never_be_put_at_its_place_expires(
+    world: World, monkeypatch: pytest.MonkeyPatch, error: OSError
+) -> None:
+    await limit_folder(world, limit_bytes=2 * LARGE)
+    token, rename = await world.upload_token("f", LARGE), os.rename
+
+    def refusing(source: str, target: str, **more: int) -> None:
+        if target == "f":
+            raise error
+        rename(source, target, **more)
+
+    monkeypatch.setattr(os, "rename", refusing)
+    assert 400 <= (await world.patch(token, 0, bytes(LARGE))).status < 500
+    await world.let_go(session_of(token))
+    let_pass(monkeypatch, 30 * 86400)
+    await world.gate.uploads.sweep(10)
+    assert (reserved(world), os.listdir(world.folder)) == ([], [])
+    assert state(world, session_of(token)) == "gone"
 
 
 async def test_bytes_that_are_no_record(world: World) -> None:
