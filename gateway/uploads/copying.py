@@ -102,7 +102,8 @@ class Copier:
                 opened.known = await self._finisher.finish(opened.known, sha256=sha256, compute=False)
                 return opened.known
         except PenstockError:
-            await self._finisher.discard(session)
+            # One that is on its way to its place, or there and not yet told of, is finished by the sweeper.
+            await self._finisher.expire(session)
             raise
 
     async def _fill(self, opened: OpenUpload, staging: Staging, source: ReadHandle) -> bytes | None:

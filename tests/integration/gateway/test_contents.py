@@ -5,14 +5,17 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from anyio import to_thread
+from harness.uploads import let_pass
 from harness.world import FOLDER, OTHER, Answer, World, digest
 
 from backends.mounted import appending
 from backends.mounted.helping import extents
 from backends.mounted.read_handle import MountedReadHandle
+from domain.errors import BusBrokenError
 
 pytestmark = [pytest.mark.anyio, pytest.mark.folder]
 
@@ -123,6 +126,27 @@ async def test_copies_of_nothing_and_to_nowhere(world: World) -> None:
         assert 400 <= answer.status < 500, (source, target)
     assert (await copy(world, "a", "b", dst_vfid=OTHER)).status == 404
     assert sorted(path.name for path in world.folder.iterdir()) == ["a", "d"]
+
+
+async def test_a_copy_that_could_not_be_told_of_is_told_of_later(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.upload("a", OLD)
+    records = type(world.bus.records)
+    recorded = records.replace
+
+    async def away(mine: Any, *args: Any, **more: Any) -> Any:
+        if more.get("event") is not None:
+            monkeypatch.undo()
+            raise BusBrokenError("away")
+        return await recorded(mine, *args, **more)
+
+    monkeypatch.setattr(records, "replace", away)
+    assert (await copy(world, "a", "b")).status == 503
+    let_pass(monkeypatch, 60)
+    await world.gate.uploads.sweep(10)
+    assert (world.folder / "b").read_bytes() == OLD
+    assert [event.body["path"] for event in world.events("file.uploaded")] == ["a", "b"]
 
 
 async def test_a_copy_counts_against_the_quota(world: World) -> None:
