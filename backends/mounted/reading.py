@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Collection, Sequence
@@ -22,6 +23,9 @@ T = TypeVar("T")
 #: How often a few bytes are read again because the file was written to meanwhile.
 _TRIES: Final = 5
 
+#: What is said of sockets, and of devices there are no drivers of.
+_NO_FILE: Final = (errno.ENXIO, errno.ENODEV)
+
 #: How a file is opened that is read at once: not along a link, and never waiting for a FIFO's other end.
 _SMALL_FLAGS: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -29,7 +33,12 @@ _SMALL_FLAGS: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_NOFOLLOW 
 def open_file(root: Beneath, path: RelativePath) -> tuple[SharedDescriptor, FileStat]:
     """Open a regular file for reading; never hangs on a FIFO or touches a device."""
     with translated(path):
-        fd = root.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        try:
+            fd = root.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        except OSError as error:
+            if error.errno not in _NO_FILE:
+                raise
+            raise conflict("not-a-file", str(path)) from error
         known = file_stat(os.fstat(fd))
         if known.kind is EntryKind.FILE:
             return SharedDescriptor(fd), known

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -360,10 +361,13 @@ async def test_deleting_a_link_removes_the_link(world: World, tmp_path_factory: 
 
 async def test_what_is_no_file_is_not_opened(world: World) -> None:
     os.mkfifo(world.folder / "fifo")
-    assert (await call(world, "fetch", relpath="fifo")).status == 400
-    assert (await world.download("fifo")).status == 400
+    for name, kind in (("socket", stat.S_IFSOCK), ("nothing", stat.S_IFCHR)):
+        os.mknod(world.folder / name, kind | 0o666, os.makedev(250, 7))
+    for name in ("fifo", "socket", "nothing"):
+        for answer in (await call(world, "fetch", relpath=name), await world.download(name)):
+            assert (answer.status, answer.json["type"]) == (400, "urn:penstock:problem:file-not-a-file")
     listed = (await call(world, "list", relpath=".")).json["items"]
-    assert [item["name"] for item in listed] == ["fifo"]
+    assert sorted(item["name"] for item in listed) == ["fifo", "nothing", "socket"]
 
 
 STAGED = [".upload", ".upload/x", "d/../.upload/x", "here/.upload", "here/.upload/x", "up/x"]
