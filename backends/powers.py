@@ -75,8 +75,11 @@ class RestoresFolders(Protocol):
     async def trash_usage(self, trash: UUID) -> Usage:
         """Count what a deleted folder would hold again, without unfinished uploads. Raises NotFoundError."""
 
-    async def doom_trash(self, op: Operation, trash: UUID, *, task: UUID | None = None) -> None:
-        """Have a deleted folder purged at once. Repeat-safe. Raises NotFoundError, ConflictError (`held`)."""
+    async def doom_trash(self, op: Operation, trash: UUID, folder: VFolderId, *, task: UUID | None = None) -> None:
+        """Have a deleted folder purged at once. Repeat-safe.
+
+        Raises NotFoundError (nothing of that folder is there), ConflictError (`held`).
+        """
 
 
 @runtime_checkable

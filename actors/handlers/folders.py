@@ -75,7 +75,7 @@ async def _check_restored(restorer: RestoresFolders, command: RestoreVFolder, gr
 
 async def purge_vfolder(command: PurgeVFolder, op: Operation, ground: Ground) -> Effect:
     """Have a deleted folder purged at once."""
-    await _restorer(ground).doom_trash(op, command.trash, task=command.task)
+    await _restorer(ground).doom_trash(op, command.trash, command.folder, task=command.task)
     event = VFolderPurgeRequested(volume=ground.volume.name, folder=command.folder, trash=command.trash)
     return Effect([event])
 

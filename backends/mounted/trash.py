@@ -95,25 +95,27 @@ class Trash:
             held=UUID(note["held"]) if note.get("held") else None,
         )
 
-    def doom(self, op: Operation, trash: UUID, task: UUID | None) -> None:
-        """Have a trash entry purged at once."""
-        with translated(trash, Subject.VFOLDER):
-            note = self._area.read_json(TRASH, trash_note(trash))
-            if note is None:
-                raise missing(str(trash), Subject.VFOLDER)
+    def doom(self, op: Operation, trash: UUID, folder: VFolderId, task: UUID | None) -> None:
+        """Have a deleted folder purged at once."""
+        with translated(folder, Subject.VFOLDER):
+            note = self._note_of(trash, folder)
             _check_held(note, task)
             free = {name: value for name, value in note.items() if name != "held"}
             self._area.write_json(TRASH, trash_note(trash), {**free, "doomed": True}, epoch=op.epoch)
+
+    def _note_of(self, trash: UUID, folder: VFolderId) -> dict[str, Any]:
+        """What was noted of a deleted folder. Raises NotFoundError: it is not there, or of something else."""
+        note = self._area.read_json(TRASH, trash_note(trash))
+        if note is None or "paths" in note or VFolderId.parse(note["folder"]) != folder:
+            raise missing(str(folder), Subject.VFOLDER)
+        return note
 
     def restore(self, op: Operation, trash: UUID, folder: VFolderId, task: UUID | None) -> None:
         """Put a deleted folder back to its place, the way every new folder goes."""
         with translated(folder, Subject.VFOLDER):
             self._require_scope(folder)
             if not self._folders.made_before(op, folder):
-                note = self._area.read_json(TRASH, trash_note(trash))
-                if note is None or "paths" in note or VFolderId.parse(note["folder"]) != folder:
-                    raise missing(str(folder), Subject.VFOLDER)
-                _check_held(note, task)
+                _check_held(self._note_of(trash, folder), task)
                 self._take_back(op, trash)
                 self._folders.place(op, f"trash.{trash}", folder)
             self._area.remove(TRASH, trash_note(trash))

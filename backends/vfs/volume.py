@@ -158,9 +158,9 @@ class VfsVolume:
         """Count what a deleted folder would hold again."""
         return await self._counted(Count(staging=False), partial(self._trash.open_entry, trash))
 
-    async def doom_trash(self, op: Operation, trash: UUID, *, task: UUID | None = None) -> None:
+    async def doom_trash(self, op: Operation, trash: UUID, folder: VFolderId, *, task: UUID | None = None) -> None:
         """Have a deleted folder purged at once."""
-        await self._threads.run(self._trash.doom, op, trash, task)
+        await self._threads.run(self._trash.doom, op, trash, folder, task)
 
     async def move_folder(self, op: Operation, source: VFolderId, destination: VFolderId) -> None:
         """Give a folder another id."""

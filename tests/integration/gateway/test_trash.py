@@ -96,6 +96,18 @@ async def test_at_once_on_request(world: World) -> None:
         assert not list((world.path / ".penstock" / place).iterdir())
 
 
+async def test_what_is_in_the_trash_is_purged_under_its_own_name_only(world: World) -> None:
+    await world.make_folder(OTHER)
+    deletion = await delete(world)
+    assert await call(world, "/folder/purge", vfid=OTHER, trash=deletion) == 404
+    body = {"volume": "disk", "vfid": OTHER, "relpaths": ["nope"]}
+    files = (await world.manager("POST", "/folder/file/delete-async", body)).json["bgtask_id"]
+    assert await call(world, "/folder/purge", vfid=OTHER, trash=files) == 404
+    assert not world.events("vfolder.purge.requested")
+    assert await call(world, "/folder/restore", trash=deletion) == 204
+    assert (world.folder / "d/a.txt").read_bytes() == b"hello"
+
+
 async def test_files_are_not_kept(world: World) -> None:
     body = {"volume": "disk", "vfid": FOLDER, "relpaths": ["d"], "recursive": True}
     answer = await world.manager("POST", "/folder/file/delete-async", body)
