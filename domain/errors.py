@@ -155,7 +155,7 @@ class ConflictError(PenstockError):
 
 
 class LockedError(ConflictError):
-    """The named folder is on its way elsewhere, or not yet whole, and nobody can use it now."""
+    """The named thing is on its way elsewhere, not yet whole, or in use: nobody can use it now."""
 
     code = ErrorCode.LOCKED
     retry = Retry.LATER

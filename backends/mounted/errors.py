@@ -13,6 +13,7 @@ from domain.errors import (
     ConflictError,
     ForbiddenError,
     InvalidPathError,
+    LockedError,
     NotFoundError,
     PenstockError,
     QuotaExceededError,
@@ -56,12 +57,20 @@ def _unavailable(what: str, subject: Subject) -> PenstockError:
     return BackendUnavailableError("the storage does not answer", subject=subject, path=what)
 
 
+def _busy(what: str, subject: Subject) -> PenstockError:
+    # Only what lies in a folder is for users to free; anything else is tried again.
+    if subject is not Subject.FILE:
+        return BackendFaultError("the storage failed: EBUSY", subject=subject, path=what)
+    return LockedError(f"{what}: is in use by the storage, or mounted there", subject=subject, path=what)
+
+
 _BY_ERRNO: Final[Mapping[int, _Make]] = {
     errno.ENOENT: missing,
     errno.EEXIST: _conflict("exists"),
     errno.ENOTDIR: _conflict("not-a-directory"),
     errno.EISDIR: _conflict("is-a-directory"),
     errno.ENOTEMPTY: _conflict("not-empty"),
+    errno.EBUSY: _busy,
     errno.ELOOP: _escape,
     errno.EXDEV: _escape,
     errno.ENAMETOOLONG: _name,

@@ -1,8 +1,10 @@
-"""The manager's port: moves that are none, or that a file system takes for none."""
+"""The manager's port: moves that are none, that a file system takes for none, or does not do."""
 
 from __future__ import annotations
 
 import os
+import subprocess
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -49,3 +51,26 @@ async def test_other_names_of_a_file_stay(world: World) -> None:
     assert await move(world, "a", "b") == 204
     assert sorted(os.listdir(world.folder)) == ["b", "other"]
     assert (world.folder / "b").read_bytes() == b"a"
+
+
+@pytest.fixture
+def mounted(world: World) -> Iterator[None]:
+    place = world.folder / "d/mounted"
+    place.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(place)], check=True)
+    yield
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+@pytest.mark.usefixtures("mounted")
+async def test_what_is_in_use_stays_until_it_is_not(world: World) -> None:
+    """Such as where something is mounted, and on NFS what was removed while it was open."""
+    for route, body in (
+        ("delete", {"relpaths": ["d"], "recursive": True}),
+        ("move", {"src_relpath": "d/mounted", "dst_relpath": "e"}),
+    ):
+        answer = await world.manager("POST", f"/folder/file/{route}", {"volume": "disk", "vfid": FOLDER, **body})
+        assert (answer.status, answer.json["type"]) == (423, "urn:penstock:problem:locked"), route
+        assert int(answer.headers["Retry-After"]) >= 1
+    assert os.listdir(world.folder) == ["d"]
+    assert world.events("file.deleted") == []
