@@ -149,9 +149,13 @@ class ExpressHandler(ClientHandler):
 
     def _leave_part(self) -> None:
         """Leave a request to the library of which the rest did not come in time."""
-        if self._waiting is not None:
-            self._is_simple, self._rest_until = False, 0.0
-            super().data_received(self._take_part())
+        if self._waiting is None:
+            return
+        self._is_simple, self._rest_until = False, 0.0
+        part = self._take_part()
+        # On a connection that was broken off in this moment the library would begin when it has ended already.
+        if self.transport is not None and not self.transport.is_closing():
+            super().data_received(part)
             self._end_if_closing()
 
     def _take_part(self) -> bytes:
