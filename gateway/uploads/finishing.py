@@ -83,7 +83,8 @@ class Finisher:
         """Make a file of a fully stored upload: durable, whole, told once.
 
         Args:
-            destination: where the file is to be, if not where the upload was meant for.
+            destination: where the file is to be, if not where the upload was meant for; who began to finish it has
+                decided that.
             sha256: digest of all its bytes, if somebody has computed it.
             synced: all its bytes as they were just made durable for the recorded destination, if they were.
             unpack: it is an archive to be unpacked there.
@@ -127,14 +128,16 @@ class Finisher:
     ) -> Known | None:
         """One try to finish; None if somebody else changed the record meanwhile."""
         session = known.session
-        target = destination or session.destination
-        assert target is not None, "a part becomes no file"
         if session.state is UploadState.COMMITTING:
+            # Who began to may have put it where the record says in this moment: nothing else is to be told of it.
+            destination, unpack = None, session.unpack
             stored = await self._stored(session)
             if stored is None:
                 return await self._commit_renamed(known, session)
             if stored != session.length:
                 return await self._sessions.replace(known, replace(session, state=UploadState.OPEN))
+        target = destination or session.destination
+        assert target is not None, "a part becomes no file"
         unpack = unpack or session.unpack
         try:
             # The digest of an archive that is unpacked is of no use to anybody but to who has announced it.
