@@ -61,24 +61,32 @@ class Parts:
             TooLargeError: they are more than any upload may have.
 
         Returns:
-            The same final upload, if it was begun before: its client has not heard of it, and asks again.
+            The same final upload, if it was begun before, or is finished: its client has not heard of it, and asks
+            again.
         """
         parts = await self._load(final)
         begun: Known | None = None
         for part in parts:
-            same = part is not None and (part.owner, part.volume, part.folder) == (
-                final.owner,
-                final.volume,
-                final.folder,
-            )
-            if part is None or not same or not part.is_part or not part.is_live:
-                raise InvalidRequestError("not an upload that can be a part of this one", field="Upload-Concat")
-            other = await self._waiting_for(part)
-            if other is not None and not _is_same(other.session, final):
-                raise _taken()
-            begun = begun or other
+            begun = await self._whole_of(part, final) or begun
         self._check_size(sum(part.length or 0 for part in parts if part is not None))
         return begun
+
+    async def _whole_of(self, part: UploadSession | None, final: UploadSession) -> Known | None:
+        """The same final upload, if a part is in it, or it waits for that. Raises as `check`."""
+        place = (final.owner, final.volume, final.folder)
+        if part is None or (part.owner, part.volume, part.folder) != place or not part.is_part:
+            raise _no_part()
+        whole = await self._sessions.load(part.final) if part.final else None
+        is_same = whole is not None and _is_same(whole.session, final)
+        if whole is not None and is_same and whole.session.state is UploadState.COMMITTED:
+            return whole
+        if not part.is_live:
+            raise _no_part()
+        if whole is None or not whole.session.is_live:
+            return None
+        if not is_same:
+            raise _taken()
+        return whole
 
     async def _waiting_for(self, part: UploadSession) -> Known | None:
         """The final upload that waits for a part, if it is there."""
@@ -225,6 +233,10 @@ def _is_same(one: UploadSession, other: UploadSession) -> bool:
         other.unpack,
         other.announced_sha256,
     )
+
+
+def _no_part() -> InvalidRequestError:
+    return InvalidRequestError("not an upload that can be a part of this one", field="Upload-Concat")
 
 
 def _taken() -> ConflictError:

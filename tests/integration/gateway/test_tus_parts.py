@@ -11,6 +11,10 @@ from harness.tus import Collection
 from harness.uploads import change
 from harness.world import FOLDER, World, digest
 
+from domain.errors import BackendUnavailableError
+from gateway.uploads.finishing import Finisher
+from gateway.uploads.session import UploadSession
+
 pytestmark = [pytest.mark.anyio, pytest.mark.folder, pytest.mark.gateway(max_upload_bytes=1000)]
 
 
@@ -110,6 +114,39 @@ async def test_a_whole_that_is_asked_for_twice_is_one(world: World, files: Colle
     assert (await files.patch(second, 0, b"def")).status == 204
     assert (await files.head(urls[0])).headers["Upload-Offset"] == "6"
     assert len(world.events("file.uploaded")) == 1
+
+
+# [B15]
+@pytest.mark.parametrize("freed", [2, 1])
+async def test_a_whole_that_is_finished_is_told_who_asks_again(
+    world: World, files: Collection, monkeypatch: pytest.MonkeyPatch, freed: int
+) -> None:
+    """All parts were there when it was begun, so it was finished at once, and the answer was lost.
+
+    Args:
+        freed: how many of its parts were freed before the process died.
+    """
+    first, second = await files.part(3, b"abc"), await files.part(3, b"def")
+    concat, discard, left = f"final;{first} {second}", Finisher.discard, freed
+
+    async def dies(finisher: Finisher, session: UploadSession) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise BackendUnavailableError("dead")
+        await discard(finisher, session)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Finisher, "discard", dies)
+        assert (await files.create(None, "whole", Upload_Concat=concat)).status == (201 if freed == 2 else 503)
+    again = [await files.create(None, "whole", Upload_Concat=concat) for _ in range(2)]
+    assert [(answer.status, answer.headers["Upload-Offset"]) for answer in again] == [(201, "6")] * 2
+    assert len({answer.headers["Location"] for answer in again}) == 1
+    assert [path.name for path in world.folder.iterdir()] == ["whole"]
+    assert len(world.events("file.uploaded")) == 1
+    assert (await files.create(None, "other", Upload_Concat=concat)).status == 400
+    assert (await files.delete("/" + again[0].headers["Location"])).status == 204
+    assert (await files.create(None, "whole", Upload_Concat=concat)).status == 400
 
 
 # [B17]
