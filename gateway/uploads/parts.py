@@ -8,7 +8,15 @@ from typing import Final
 
 from backends.contract import FileAccess, Staging
 from bus.contract import Lease
-from domain.errors import ConflictError, InvalidRequestError, LockedError, NotFoundError, Subject, TooLargeError
+from domain.errors import (
+    ConflictError,
+    GoneError,
+    InvalidRequestError,
+    LockedError,
+    NotFoundError,
+    Subject,
+    TooLargeError,
+)
 from gateway.quotas import Quotas
 from gateway.uploads.digesting import Digests
 from gateway.uploads.dropping import DropWatch
@@ -109,8 +117,22 @@ class Parts:
                 if await self._sessions.replace(known, replace(known.session, final=final.id)):
                     break
 
-    async def complete(self, part: UploadSession) -> None:
-        """Put together what waits for a part that is all there, unless somebody does. Raises as `assemble`."""
+    async def complete(self, opened: OpenUpload) -> None:
+        """Put together what waits for a part that is all there, unless somebody does, or has done so.
+
+        Raises as `assemble`, and GoneError: the part was dropped.
+        """
+        try:
+            # Who waits for it may have come while it was written.
+            opened.known = await self._sessions.require(opened.session.id)
+        except GoneError:
+            if not await self._is_in_its_whole(opened.session.id):
+                raise
+            return
+        if opened.session.final:
+            await self._complete(opened.session)
+
+    async def _complete(self, part: UploadSession) -> None:
         try:
             await self.assemble(part.final)
         except LockedError:
@@ -120,6 +142,12 @@ class Parts:
             if final is not None and not final.session.is_gone:
                 raise
             await self._free(part)
+
+    async def _is_in_its_whole(self, part_id: str) -> bool:
+        """Whether a part is gone because what waited for it is finished."""
+        part = await self._sessions.load(part_id)
+        whole = await self._sessions.load(part.session.final) if part is not None and part.session.final else None
+        return whole is not None and whole.session.state is UploadState.COMMITTED
 
     async def _free(self, part: UploadSession) -> None:
         """Have nobody wait for a part: who did is not there any more."""

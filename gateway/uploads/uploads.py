@@ -301,10 +301,7 @@ class Uploads:
         """
         session = opened.session
         if session.is_part and opened.is_complete:
-            # Who waits for it may have come while it was written.
-            opened.known = await self.sessions.require(session.id)
-            if opened.session.final:
-                await self._parts.complete(opened.session)
+            await self._parts.complete(opened)
         elif session.is_final and session.state is UploadState.OPEN:
             opened.known = await self._parts.assemble(session.id) or opened.known
         elif opened.is_complete:

@@ -19,7 +19,9 @@ from bus.codec import decode_document
 from domain.errors import BackendUnavailableError
 from gateway.uploads import dropping, parts
 from gateway.uploads.finishing import Finisher
+from gateway.uploads.opened import OpenUpload
 from gateway.uploads.session import UploadSession
+from gateway.uploads.uploads import Uploads
 
 pytestmark = [pytest.mark.anyio, pytest.mark.folder]
 
@@ -158,6 +160,33 @@ async def test_the_last_part_is_stored_whoever_puts_the_whole_together(
         assert (head.status, head.headers["Upload-Offset"]) == (200, str(len(PART)))
         copying.free.set()
     assert [(answer.status, answer.headers["Upload-Offset"]) for answer in told] == [(201, str(2 * len(PART)))]
+
+
+async def test_the_last_parts_are_both_stored_whoever_of_them_puts_the_whole_together(
+    world: World, files: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of two that end at once finds itself in the whole, and freed, when it looks who waits for it."""
+    urls = [await part(files, data=b"") for _ in range(2)]
+    whole = await files.begin(None, "whole", Upload_Concat=f"final;{' '.join(urls)}")
+    finish, ending, told = Uploads.finish, list[OpenUpload](), list[Answer]()
+
+    async def in_turn(uploads: Uploads, opened: OpenUpload, *args: Any, **more: Any) -> None:
+        ending.append(opened)
+        is_first = len(ending) == 1
+        await world.settled(lambda: len(ending) == 2 and (is_first or told))
+        await finish(uploads, opened, *args, **more)
+
+    async def send(url: str) -> None:
+        told.append(await files.patch(url, 0, PART))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Uploads, "finish", in_turn)
+        async with anyio.create_task_group() as tasks:
+            for url in urls:
+                tasks.start_soon(send, url)
+    assert [(answer.status, answer.headers["Upload-Offset"]) for answer in told] == [(204, str(len(PART)))] * 2
+    assert (await files.head(whole)).headers["Upload-Offset"] == str(2 * len(PART))
+    assert (world.folder / "whole").read_bytes() == 2 * PART
 
 
 async def test_parts_a_process_did_not_come_to_free_are_freed_by_who_asks_for_them(
