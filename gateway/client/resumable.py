@@ -133,5 +133,5 @@ class ResumableRoutes:
         refused = tus.check_framing(request.headers)
         if refused is not None:
             return refusal(refused)
-        await self._gate.uploads.terminate(claims, session_id)
+        await self._flow.drop(claims, session_id)
         return web.Response(status=204)

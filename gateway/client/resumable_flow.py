@@ -123,6 +123,11 @@ class ResumableFlow:
             pass
         return await self._finished(opened) if is_complete(opened) else opened
 
+    async def drop(self, claims: Claims, session_id: str) -> None:
+        """Drop an upload. Raises as `Uploads.terminate`, and NotFoundError: it is of another protocol."""
+        _check_kind(await self._uploads.look_up(claims, session_id))
+        await self._uploads.terminate(claims, session_id)
+
     async def append(self, request: web.Request, claims: Claims, session_id: str, append: Append) -> OpenUpload:
         """Store what a request brings of an upload, and make a file of it if that was the last of it.
 

@@ -163,6 +163,8 @@ async def test_parts_of_the_other_protocol_are_nothing_here(files: Collection) -
         there = url.replace("/files/", "/uploads/")
         assert (await look(files, there)).status == 404
         assert (await append(files, there, 0, "?1", b"abc")).status == 404
+        assert (await files.ask("DELETE", there, {})).status == 404
+        assert (await files.head(url)).status == 200
 
 
 async def test_what_was_begun_by_the_other_protocol_goes_on(world: World, files: Collection) -> None:
