@@ -318,7 +318,9 @@ class OpenUploads:
                 await self._close(opened)
 
     async def _close(self, opened: OpenUpload) -> None:
-        if opened.staging is not None and not opened.is_complete:
+        # A floor that stands is of bytes that were not taken back: the digest has seen them, and others may come.
+        is_sound = opened.session.floor is None
+        if opened.staging is not None and is_sound and not opened.is_complete:
             self._digests.keep(opened.session.id, opened.staging.offset, opened.digest)
         await opened.close()
 

@@ -9,8 +9,12 @@ import pytest
 from harness.bodies import pieces
 from harness.fields import BODY, checksum, metadata
 from harness.line import Line
-from harness.tus import Collection
-from harness.world import World, digest
+from harness.tus import LARGE, Collection
+from harness.world import World, digest, open_world
+
+from backends.mounted.appending import MountedStaging
+from bus.memory.leases import MemoryLease
+from domain.errors import BackendUnavailableError, BusBrokenError
 
 pytestmark = [pytest.mark.anyio, pytest.mark.folder]
 
@@ -91,6 +95,38 @@ async def test_a_broken_off_body_with_a_checksum_counts_for_nothing(world: World
     assert (await files.head(url)).headers["Upload-Offset"] == "0"
     assert (await files.patch(url, 0, data, Upload_Checksum=checksum(data, "sha1"))).status == 204
     assert digest((world.folder / "a").read_bytes()) == digest(data)
+
+
+# [A16] [B12]
+@pytest.mark.parametrize("fails", ["storage", "redis"])
+async def test_no_digest_is_kept_of_bytes_that_could_not_be_taken_back(
+    world: World, files: Collection, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    """Another gateway takes them back, and stores the right ones; the first one goes on behind them."""
+    url, right, rest = await files.begin(LARGE), b"a" * 1000, b"b" * (LARGE - 1000)
+
+    async def truncate(*_: object) -> None:
+        raise BackendUnavailableError("no answer in time")
+
+    confirm, asked = MemoryLease.confirm, list[MemoryLease]()
+
+    async def confirm_once(lease: MemoryLease) -> None:
+        asked.append(lease)
+        if len(asked) > 2:
+            raise BusBrokenError("nobody knows who has it")
+        await confirm(lease)
+
+    with monkeypatch.context() as patched:
+        if fails == "storage":
+            patched.setattr(MountedStaging, "truncate", truncate)
+        else:
+            patched.setattr(MemoryLease, "confirm", confirm_once)
+        assert (await files.patch(url, 0, b"x" * 1000, Upload_Checksum=checksum(right))).status == 503
+    async with open_world(world.path, store=world.store) as other:
+        assert (await Collection(other, files.token).patch(url, 0, right)).status == 204
+    assert (await files.patch(url, 1000, rest)).status == 204
+    (event,) = world.events("file.uploaded")
+    assert event.body["sha256"] == digest(right + rest)
 
 
 # [A16] [B12]
