@@ -35,6 +35,9 @@ class Digests:
         return hasher
 
     def keep(self, session_id: str, offset: int, hasher: Hasher | None) -> None:
-        """Remember a digest that has seen the first `offset` bytes."""
+        """Remember a digest that has seen the first `offset` bytes.
+
+        It goes on as a copy: a write the storage gave no answer to in time adds its bytes to this one when it ends.
+        """
         if hasher is not None:
-            self._known[session_id] = (offset, hasher)
+            self._known[session_id] = (offset, hasher.copy())
