@@ -238,7 +238,12 @@ class Parts:
         files: FileAccess, part_id: str, staging: Staging, begin: int, lease: Lease, watch: DropWatch
     ) -> int:
         """Append a part that lies at `begin` of the whole; returns where it ends."""
-        handle = await files.read_staging(part_id)
+        try:
+            handle = await files.read_staging(part_id)
+        except NotFoundError as error:
+            if error.subject is not Subject.UPLOAD:
+                raise
+            raise LockedError("a part was dropped before it was copied", subject=Subject.UPLOAD) from error
         try:
             end = begin + handle.stat.size_bytes
             while staging.offset < end:

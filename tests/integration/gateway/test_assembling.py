@@ -129,6 +129,25 @@ async def test_a_part_that_loses_bytes_while_it_is_copied_holds_up_nobody(
     assert not (world.folder / "whole").exists()
 
 
+async def test_a_part_that_is_dropped_while_others_are_copied_holds_up_nobody(
+    world: World, files: Collection, copying: Copying
+) -> None:
+    urls = [await part(files), await part(files), await part(files, data=b"")]
+    whole = await files.begin(None, "whole", Upload_Concat=f"final;{' '.join(urls)}")
+    waiting = Waiting(files, [urls[0], urls[2]], whole)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(waiting.complete)
+        await world.settled(lambda: copying.steps)
+        assert (await files.delete(urls[1])).status == 204
+        copying.free.set()
+    assert [answer.status for answer in waiting.answers] == [204], "the other part is there"
+    assert "Upload-Offset" not in (await files.head(whole)).headers
+    assert not (world.folder / "whole").exists()
+    assert (await files.delete(whole)).status == 204
+    again = await files.create(None, "again", Upload_Concat=f"final;{urls[0]} {urls[2]}")
+    assert (again.status, (world.folder / "again").read_bytes()) == (201, 2 * PART)
+
+
 async def test_who_begins_a_whole_that_somebody_puts_together_does_not_drop_it(
     world: World, files: Collection, copying: Copying
 ) -> None:
