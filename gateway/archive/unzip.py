@@ -36,6 +36,8 @@ _LZMA_HEAD: Final = struct.Struct("<HHBI")
 #: Systems by number: Unix, and macOS, which is one.
 _UNIX: Final = (3, 19)
 _MODE_SHIFT: Final = 16
+#: Files and directories; of bytes that came through a pipe, Info-ZIP says that they are one.
+_PLAIN: Final = (0, stat.S_IFREG, stat.S_IFDIR, stat.S_IFIFO)
 #: Packed bytes looked at in one go.
 _PACKED_BYTES: Final = 64 << 10
 
@@ -89,7 +91,7 @@ class ZipEntry(NamedTuple):
     @property
     def is_plain(self) -> bool:
         """Whether it is a file or a directory."""
-        return stat.S_IFMT(self.mode) in (0, stat.S_IFREG, stat.S_IFDIR)
+        return stat.S_IFMT(self.mode) in _PLAIN
 
 
 class Unzip:
@@ -152,9 +154,8 @@ class Unzip:
             raise BrokenArchiveError("it has no end")
         _, _, _, _, count, length, begin, _ = _END.unpack_from(data, at)
         end = self._size - tail + at
-        if _WIDE in (length, begin) or count == _WIDE_COUNT:
-            return self._wide_end(end) or (end, count, length, begin)
-        return end, count, length, begin
+        # Packers that cannot know how long it will be write these beside numbers of 32 bits that would do.
+        return self._wide_end(end) or (end, count, length, begin)
 
     def _wide_end(self, end: int) -> tuple[int, int, int, int] | None:
         """The same as 64 bits tell it; None: they do not."""

@@ -74,6 +74,12 @@ def test_a_zip_whose_numbers_have_64_bits() -> None:
     assert read(data[:at] + wide + locator + end) == FILES
 
 
+def test_a_zip_of_what_came_through_a_pipe(tmp_path: Path) -> None:
+    """Info-ZIP tells its numbers in 64 bits then, besides those of 32 that hold them."""
+    subprocess.run(["zip", "-q", "x.zip", "-"], input=NOISE, check=True, cwd=tmp_path)
+    assert read((tmp_path / "x.zip").read_bytes()) == {"-": NOISE}
+
+
 @pytest.mark.parametrize("form", ["gnu", "posix", "--sparse-version=0.1", "--sparse-version=0.0"])
 def test_files_with_holes(tmp_path: Path, form: str) -> None:
     path = tmp_path / "holed"
