@@ -41,6 +41,10 @@ _PARTS, _MORE, _REAL_SIZE = slice(386, 482), 482, slice(483, 495)
 _NEXT_PARTS, _NEXT_MORE = slice(0, 504), 504
 _PART_NUMBER: Final = 12
 _HOLES: Final = b"GNU.sparse."
+#: Fields of pax headers that are of use; only so many are remembered of those that hold for all that follow.
+_FIELDS: Final = frozenset(
+    (b"path", b"size", *(_HOLES + name for name in (b"name", b"realsize", b"size", b"map", b"major")))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,7 @@ class _Told:
             name, _, value = data[behind : end - 1].partition(b"=")
             if name in (_HOLES + b"offset", _HOLES + b"numbytes"):
                 self.parts.append(_decimal(value))
-            elif name in (b"path", b"size") or name.startswith(_HOLES):
+            elif name in _FIELDS:
                 self.fields[name] = value
             begin = end
 
@@ -88,7 +92,8 @@ class Untar:
 
     def __init__(self, inflow: Inflow) -> None:
         self._inflow = inflow
-        self._of_all = _Told()
+        #: Fields that hold for all members from here on.
+        self._of_all: dict[bytes, bytes] = {}
         #: Bytes the headers of a member may still have.
         self._room = 0
 
@@ -133,7 +138,7 @@ class Untar:
     def _header(self) -> tuple[bytes, _Told] | None:
         """The header of the next member, and what is told of it besides; None: there is none."""
         self._room = _HEADERS_BYTES
-        told = _Told(dict(self._of_all.fields))
+        told = _Told(dict(self._of_all))
         is_told = False
         while (block := self._block()) is not None:
             kind = block[_KIND]
@@ -146,7 +151,7 @@ class Untar:
             elif kind != _LONG_LINK:
                 told.take(data)
             if kind == _OF_ALL:
-                self._of_all.take(data)
+                _Told(self._of_all).take(data)
         if is_told:
             raise BrokenArchiveError("it is cut")
         return None

@@ -61,6 +61,19 @@ def headers_for_all() -> bytes:
     return _zst(pieces())
 
 
+def fields_for_all() -> bytes:
+    """A tar archive in which what holds for all that follow is told by ever more names; at its end is a link."""
+
+    def pieces() -> Iterable[bytes]:
+        for number in range(200):
+            names = (b"GNU.sparse.%08x.%04x" % (number, field) for field in range(1900))
+            records = b"".join(b"%d %s=\n" % (len(name) + 5, name) for name in names)
+            yield _tar_head(b"g", len(records)) + records + bytes(-len(records) % 512) + _tar_head(b"0", 0)
+        yield _tar_head(b"2", 0)
+
+    return _zst(pieces())
+
+
 def one_block() -> bytes:
     """A tar archive of which every block of bzip2 is a hundred thousand times as long as it is packed."""
     return bz2.compress(tar_of({"a": bytes(BYTES // 4)}))
@@ -98,6 +111,7 @@ BOMBS: Final[dict[str, Callable[[], bytes]]] = {
     "long link": lambda: long_header(b"K"),
     "holes": endless_holes,
     "headers for all": headers_for_all,
+    "fields for all": fields_for_all,
     "bzip2": one_block,
     "behind the end": behind_the_end,
     "directory": endless_directory,
