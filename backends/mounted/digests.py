@@ -2,8 +2,8 @@
 
 A digest lies in the file's extended attribute `user.penstock.sha256`, together with length and modification time of
 the bytes it was made of: once either differs, it is of something else. Where a file system has no such attributes
-(NFS before 4.2, some FUSE), it lies in Penstock's area under the file's identity, length and time, so that
-renaming the file does not lose it. Blocking.
+(NFS before 4.2, some FUSE), or does not take one, it lies in Penstock's area under the file's identity, length and
+time, so that renaming the file does not lose it. Blocking.
 """
 
 from __future__ import annotations
@@ -20,7 +20,16 @@ from backends.mounted.beneath import Beneath, opened
 _ATTRIBUTE: Final = "user.penstock.sha256"
 _DIGEST_BYTES: Final = 32
 _TEXT_BYTES: Final = 200
-_UNSUPPORTED: Final = (errno.ENOTSUP, errno.EPERM, errno.E2BIG, errno.ENOSPC)
+#: No such attributes, no room for one, or no right to set one: the file may be somebody else's.
+_UNSUPPORTED: Final = (
+    errno.ENOTSUP,
+    errno.E2BIG,
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EPERM,
+    errno.EACCES,
+    errno.EROFS,
+)
 
 
 def keep(mount: Beneath, fd: int, sha256: bytes) -> None:
@@ -47,9 +56,18 @@ def kept(mount: Beneath | None, fd: int) -> bytes | None:
     except OSError as error:
         if error.errno not in (errno.ENODATA, *_UNSUPPORTED):
             raise
-        text = b"" if mount is None else _kept_aside(mount, fd)
-    digest, _, stamp = text.decode("ascii", "replace").partition(" ")
-    if stamp != _stamp(fd):
+        text = b""
+    stamp = _stamp(fd)
+    found = _digest_in(text, stamp)
+    if found is None and mount is not None:
+        found = _digest_in(_kept_aside(mount, fd, stamp), stamp)
+    return found
+
+
+def _digest_in(text: bytes, stamp: str) -> bytes | None:
+    """The digest that is told, if it is of bytes with that stamp."""
+    digest, _, told = text.decode("ascii", "replace").partition(" ")
+    if told != stamp:
         return None
     with suppress(ValueError):
         found = bytes.fromhex(digest)
@@ -85,8 +103,8 @@ def _keep_aside(mount: Beneath, fd: int, stamp: str, text: bytes) -> None:
             os.write(aside, text)
 
 
-def _kept_aside(mount: Beneath, fd: int) -> bytes:
-    shelf_name, name = _name(fd, _stamp(fd))
+def _kept_aside(mount: Beneath, fd: int, stamp: str) -> bytes:
+    shelf_name, name = _name(fd, stamp)
     try:
         with _shelf(mount, shelf_name, make=False) as shelf:
             flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -69,3 +69,32 @@ def test_garbage_is_no_digest(mount: Beneath, file: int, text: bytes) -> None:
     stamp = f" 5 {os.fstat(file).st_mtime_ns}".encode()
     os.setxattr(file, "user.penstock.sha256", text + stamp)
     assert digests.kept(mount, file) is None
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS])
+def test_a_digest_the_file_does_not_take_is_kept_aside(
+    mount: Beneath, file: int, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Also where the file has one of other bytes, as a copy with all attributes has that was changed since."""
+    digests.keep(mount, file, hashlib.sha256(b"other").digest())
+    os.utime(file, ns=(0, 0))
+
+    def refused(*_: object) -> None:
+        raise OSError(number, "refused")
+
+    monkeypatch.setattr(digests.os, "setxattr", refused)
+    digests.keep(mount, file, DIGEST)
+    assert digests.kept(mount, file) == DIGEST
+
+
+def test_a_digest_that_cannot_be_kept_at_all_is_not(
+    mount: Beneath, file: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(errno.EDQUOT, "over the limit")
+
+    with monkeypatch.context() as patched:
+        for name in ("setxattr", "mkdir"):
+            patched.setattr(digests.os, name, refused)
+        digests.keep(mount, file, DIGEST)
+    assert digests.kept(mount, file) is None
