@@ -163,7 +163,7 @@ class ReadHandle(Protocol):
         """The digest that was kept with the file, if it still is of the bytes there."""
 
     async def keep_sha256(self, digest: bytes) -> None:
-        """Keep the digest of the bytes there with the file, as long as they do not change."""
+        """Keep the digest of the bytes it had at opening with the file, as long as they do not change."""
 
     async def close(self) -> None:
         """Give it back. Repeat-safe."""

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
+from backends.contract import FileStat
 from backends.mounted.area import AREA_NAME, DIGESTS
 from backends.mounted.beneath import Beneath, opened
 
@@ -32,9 +33,13 @@ _UNSUPPORTED: Final = (
 )
 
 
-def keep(mount: Beneath, fd: int, sha256: bytes) -> None:
-    """Keep the digest of an open file's present bytes. What cannot be kept is not: a digest is an extra."""
-    stamp = _stamp(fd)
+def keep(mount: Beneath, fd: int, sha256: bytes, of: FileStat | None = None) -> None:
+    """Keep the digest of an open file's bytes. What cannot be kept is not: a digest is an extra.
+
+    Args:
+        of: the file as it was when it had those bytes; None: it has them now.
+    """
+    stamp = _stamp(fd) if of is None else f"{of.size_bytes} {of.modified_ns}"
     text = f"{sha256.hex()} {stamp}".encode()
     try:
         os.setxattr(fd, _ATTRIBUTE, text)

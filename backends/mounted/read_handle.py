@@ -90,7 +90,7 @@ class MountedReadHandle:
         if self._mount is None:
             return
         with self.descriptor.use() as fd, translated("reading"):
-            digests.keep(self._mount, fd, digest)
+            digests.keep(self._mount, fd, digest, of=self.stat)
 
     async def place(self) -> str | None:
         """Where the file is below the volume's root."""

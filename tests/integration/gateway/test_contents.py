@@ -202,3 +202,22 @@ async def test_no_digest_is_kept_of_a_file_that_is_written_to_meanwhile(
         "sha256": digest(path.read_bytes()),
         "kept_sha256": None,
     }
+
+
+async def test_a_digest_is_kept_of_what_was_read_and_of_nothing_that_came_then(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = world.folder / "a"
+    path.write_bytes(b"old!")
+    is_unchanged = MountedReadHandle.is_unchanged
+
+    async def is_unchanged_so_far(handle: MountedReadHandle) -> bool:
+        found = await is_unchanged(handle)
+        await to_thread.run_sync(path.write_bytes, b"new!")
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MountedReadHandle, "is_unchanged", is_unchanged_so_far)
+        assert (await verify(world, "a", keep=True)).json["integrity"] == "unknown"
+    assert (await verify(world, "a")).json["integrity"] == "unknown"
+    assert not world.events("file.damaged")
