@@ -85,18 +85,16 @@ class MountedStaging:
             if self.hashers:
                 self._hash(chunks, self.offset - before)
 
-    def _write(self, chunks: Sequence[bytes | memoryview]) -> int:
-        """Write all chunks; returns how many bytes they had."""
+    def _write(self, chunks: Sequence[bytes | memoryview]) -> None:
+        """Write all chunks; if that fails, `offset` tells how much was stored."""
         with self._descriptor.use() as fd, translated("uploading", Subject.UPLOAD):
-            before = self.offset
             try:
-                self.offset += staging.write(fd, chunks, before, self._unit)
+                self.offset += staging.write(fd, chunks, self.offset, self._unit)
             except OSError:
                 self.offset = os.fstat(fd).st_size
                 raise
             if self._unit is None:
                 self._bring_to_disk(fd)
-            return self.offset - before
 
     def _bring_to_disk(self, fd: int) -> None:
         if self.offset - self._written_back >= _WRITEBACK_BYTES:
@@ -170,8 +168,12 @@ class MountedStaging:
                 count = intake.fill(buffer) if intake.left else 0
                 if count == 0:
                     break
-                stored = self._write([buffer[:count]])
-                hashing.update(buffer[:stored])
+                before = self.offset
+                try:
+                    self._write([buffer[:count]])
+                finally:
+                    # What is stored counts, also where the storage is full in the middle of it.
+                    hashing.update(buffer[: self.offset - before])
                 if time.monotonic() > until:
                     break
         finally:

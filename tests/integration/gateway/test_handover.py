@@ -145,12 +145,12 @@ async def test_a_silent_sender_of_a_large_body_gives_way(world: World, taken: li
 async def test_a_full_disk_in_the_middle(world: World, taken: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     data = os.urandom(4 * MIB)
     token = await world.upload_token("a", len(data))
-    write = os.pwritev
+    room, write = 2 * MIB - 1000, os.pwritev
 
     def until_full(fd: int, buffers: Any, offset: int) -> int:
-        if offset >= 2 * MIB:
+        if offset >= room:
             raise OSError(errno.ENOSPC, "no space left on device")
-        return write(fd, [memoryview(buffers[0])[: 2 * MIB - offset]], offset)
+        return write(fd, [memoryview(buffers[0])[: room - offset]], offset)
 
     monkeypatch.setattr(staging.os, "pwritev", until_full)
     async with TokenLine.open(world) as line:
@@ -161,11 +161,12 @@ async def test_a_full_disk_in_the_middle(world: World, taken: list[int], monkeyp
         monkeypatch.undo()
     async with TokenLine.open(world) as line:
         line.ask("HEAD", token)
-        assert await line.place("HEAD") == (200, 2 * MIB)
-        line.patch(token, 2 * MIB, 2 * MIB)
-        line.send(data[2 * MIB :])
+        assert await line.place("HEAD") == (200, room)
+        line.patch(token, room, len(data) - room)
+        line.send(data[room:])
         assert await line.place() == (204, len(data))
     assert digest((world.folder / "a").read_bytes()) == digest(data)
+    assert world.events("file.uploaded")[-1].body["sha256"] == digest(data)
 
 
 async def test_a_body_of_unknown_length_comes_the_ordinary_way(world: World, taken: list[int]) -> None:
