@@ -238,7 +238,7 @@ class OpenUploads:
             if staging is not None:
                 stack.push_async_callback(staging.close)
                 known = await self._drop_unverified(known, staging, lease)
-            digest = self._digests.resume(session_id, staging) if staging is not None else None
+            digest = self._digests.resume(known.session, staging) if staging is not None else None
             return OpenUpload(known, lease, staging, digest, stack.pop_all())
         raise AssertionError  # an exit stack swallows nothing here
 
@@ -321,7 +321,7 @@ class OpenUploads:
         # A floor that stands is of bytes that were not taken back: the digest has seen them, and others may come.
         is_sound = opened.session.floor is None
         if opened.staging is not None and is_sound and not opened.is_complete:
-            self._digests.keep(opened.session.id, opened.staging.offset, opened.digest)
+            self._digests.keep(opened.session, opened.staging.offset, opened.digest)
         await opened.close()
 
 

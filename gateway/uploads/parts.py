@@ -225,7 +225,7 @@ class Parts:
         await files.create_staging(final.id, destination=final.destination, length=None)
         staging = await files.open_staging(final.id)
         try:
-            hasher = self._digests.resume(final.id, staging)
+            hasher = self._digests.resume(final, staging)
             watch, begin = DropWatch(self._sessions, final.id), 0
             for part_id in final.parts:
                 begin = await self._append(files, part_id, staging, begin, opened.lease, watch)

@@ -1,0 +1,32 @@
+"""Digests of uploads that go on where another gateway, or another upload with the same token, has stored bytes."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from harness.uploads import session_of
+from harness.world import World, digest, open_world
+
+pytestmark = [pytest.mark.anyio, pytest.mark.folder]
+
+SIZE = 600_000
+
+
+async def test_what_was_seen_of_an_upload_is_nothing_of_the_next_one_of_its_token(world: World) -> None:
+    old, new = os.urandom(SIZE), os.urandom(SIZE)
+    token = await world.upload_token("a", SIZE)
+    session = session_of(token)
+    assert (await world.patch(token, 0, old[: SIZE // 2])).status == 204
+    await world.let_go(session)
+    # It is dropped, and that is forgotten.
+    (world.folder / ".upload" / session).unlink()
+    del world.store.records[f"upload:{session}"]
+    async with open_world(world.path, store=world.store) as other:
+        headers = {"Tus-Resumable": "1.0.0", "Upload-Length": str(SIZE)}
+        assert (await other.client("POST", f"/files?token={token}", headers=headers)).status == 201
+        assert (await other.patch(token, 0, new[: SIZE // 2])).status == 204
+        await other.let_go(session)
+        assert (await world.patch(token, SIZE // 2, new[SIZE // 2 :])).status == 204
+        assert (world.folder / "a").read_bytes() == new
+        assert world.events("file.uploaded")[-1].body["sha256"] == digest(new)
