@@ -318,9 +318,8 @@ class OpenUploads:
                 await self._close(opened)
 
     async def _close(self, opened: OpenUpload) -> None:
-        # A floor that stands is of bytes that were not taken back: the digest has seen them, and others may come.
-        is_sound = opened.session.floor is None
-        if opened.staging is not None and is_sound and not opened.is_complete:
+        # Bytes that were not compared may be dropped by whoever has it next, and others come in their place.
+        if opened.staging is not None and not opened.is_complete and opened.session.floor is None:
             self._digests.keep(opened.session, opened.staging.offset, opened.digest)
         await opened.close()
 

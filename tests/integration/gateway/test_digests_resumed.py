@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 
 import pytest
+from harness.fields import checksum
 from harness.uploads import session_of
 from harness.world import World, digest, open_world
+
+from backends.mounted.appending import MountedStaging
+from domain.errors import BackendUnavailableError
 
 pytestmark = [pytest.mark.anyio, pytest.mark.folder]
 
@@ -30,3 +34,23 @@ async def test_what_was_seen_of_an_upload_is_nothing_of_the_next_one_of_its_toke
         assert (await world.patch(token, SIZE // 2, new[SIZE // 2 :])).status == 204
         assert (world.folder / "a").read_bytes() == new
         assert world.events("file.uploaded")[-1].body["sha256"] == digest(new)
+
+
+async def test_what_was_not_dropped_in_time_was_not_seen(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytes that were refused are dropped by whoever has the upload next, and come again."""
+    data, half = os.urandom(SIZE), SIZE // 2
+    token = await world.upload_token("a", SIZE)
+    headers = {"Upload-Checksum": checksum(data[:half])}
+
+    async def stuck(*_: object) -> None:
+        raise BackendUnavailableError("the storage does not answer")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MountedStaging, "truncate", stuck)
+        assert (await world.patch(token, 0, bytes(half), headers=headers)).status == 503
+    async with open_world(world.path, store=world.store) as other:
+        assert (await other.patch(token, 0, data[:half], headers=headers)).status == 204
+        await other.let_go(session_of(token))
+        assert (await world.patch(token, half, data[half:])).status == 204
+        assert (world.folder / "a").read_bytes() == data
+        assert world.events("file.uploaded")[-1].body["sha256"] == digest(data)
