@@ -33,8 +33,9 @@ _WIDE_COUNT: Final = 0xFFFF
 _ENCRYPTED, _UTF8 = 0x2041, 0x800
 #: Before bytes packed by LZMA: the packer's version, the length of what follows, the coder's numbers, its memory.
 _LZMA_HEAD: Final = struct.Struct("<HHBI")
-#: Systems by number: Unix, and macOS, which is one.
+#: Systems by number: Unix, and macOS, which is one; MS-DOS, and mostly Windows.
 _UNIX: Final = (3, 19)
+_FAT: Final = 0
 _MODE_SHIFT: Final = 16
 #: Files and directories; of bytes that came through a pipe, Info-ZIP says that they are one.
 _PLAIN: Final = (0, stat.S_IFREG, stat.S_IFDIR, stat.S_IFIFO)
@@ -70,6 +71,17 @@ class ZipEntry(NamedTuple):
     @property
     def text(self) -> str:
         """Its name."""
+        name = self._decoded
+        return name.replace("\\", "/") if self._has_other_slashes else name
+
+    @property
+    def _has_other_slashes(self) -> bool:
+        """Whether backslashes in it are slashes: names on FAT have none, and old packers of Windows write them."""
+        is_sure = self.flags & _UTF8 or self.name.isascii()  # else such a byte may be half a letter
+        return self.system == _FAT and bool(is_sure) and b"/" not in self.name
+
+    @property
+    def _decoded(self) -> str:
         if self.flags & _UTF8:
             return self.name.decode("utf-8", "surrogateescape")
         if self.system in _UNIX:
@@ -81,7 +93,7 @@ class ZipEntry(NamedTuple):
     @property
     def is_directory(self) -> bool:
         """Whether it is a directory."""
-        return self.name.endswith(b"/")
+        return self.text.endswith("/")
 
     @property
     def is_encrypted(self) -> bool:

@@ -132,6 +132,42 @@ def test_names_of_the_first_personal_computers() -> None:
     assert read(bytes(data)) == {"café": b"1"}
 
 
+def test_a_backslash_that_may_be_half_a_letter_stays() -> None:
+    """In Shift JIS it is a part of some letters."""
+    data = bytearray(zip_of({"x?": b"1"}))
+    while (at := data.find(b"x?")) >= 0:
+        data[at : at + 2] = "ソ".encode("shift_jis")
+    data[data.index(b"PK\1\2") + 5] = 0
+    assert read(bytes(data)) == {"â\\": b"1"}
+
+
+@pytest.mark.parametrize(
+    ("system", "name", "wanted"),
+    [
+        (0, "d\\e\\a", "d/e/a"),
+        (0, "d/e\\a", "d/e\\a"),
+        (3, "d\\e\\a", "d\\e\\a"),
+        (0, "dé\\a", "dé/a"),
+        (0, "d\\", None),
+        (0, "..\\a", InvalidRequestError),
+    ],
+)
+def test_backslashes_are_slashes_where_names_have_none(
+    system: int, name: str, wanted: str | type[InvalidRequestError] | None
+) -> None:
+    """As programs for Windows wrote them, and others read them."""
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as archive:
+        info = zipfile.ZipInfo(name)
+        info.create_system = system
+        archive.writestr(info, b"")
+    if isinstance(wanted, type):
+        with pytest.raises(wanted):
+            read(target.getvalue())
+    else:
+        assert read(target.getvalue()) == ({wanted: b""} if wanted else {})
+
+
 @pytest.mark.parametrize("kind", list(MAKERS))
 def test_archives_that_are_cut_are_refused_wherever_it_is(kind: str) -> None:
     data = MAKERS[kind]({**FILES, "last": NOISE})
