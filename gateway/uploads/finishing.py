@@ -135,7 +135,8 @@ class Finisher:
             if stored is None:
                 return await self._commit_renamed(known, session)
             if stored != session.length:
-                return await self._sessions.replace(known, replace(session, state=UploadState.OPEN))
+                # Others may come in their place, so the digest is found anew.
+                return await self._sessions.replace(known, replace(session, state=UploadState.OPEN, sha256=""))
         target = destination or session.destination
         assert target is not None, "a part becomes no file"
         unpack = unpack or session.unpack

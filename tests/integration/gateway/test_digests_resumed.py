@@ -9,8 +9,10 @@ from harness.fields import checksum
 from harness.uploads import session_of
 from harness.world import World, digest, open_world
 
+from backends.contract import Committed
 from backends.mounted.appending import MountedStaging
-from domain.errors import BackendUnavailableError
+from backends.mounted.files import MountedFiles
+from domain.errors import BackendFaultError, BackendUnavailableError
 
 pytestmark = [pytest.mark.anyio, pytest.mark.folder]
 
@@ -54,3 +56,24 @@ async def test_what_was_not_dropped_in_time_was_not_seen(world: World, monkeypat
         assert (await world.patch(token, half, data[half:])).status == 204
         assert (world.folder / "a").read_bytes() == data
         assert world.events("file.uploaded")[-1].body["sha256"] == digest(data)
+
+
+async def test_a_digest_of_bytes_that_were_lost_is_none_of_those_that_came_instead(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, half = os.urandom(SIZE), SIZE // 2
+    new = old[:half] + os.urandom(SIZE - half)
+    token = await world.upload_token("a", SIZE)
+
+    async def broken(*_: object, **__: object) -> Committed:
+        raise BackendFaultError("the disk is broken")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MountedFiles, "commit_staging", broken)
+        assert (await world.patch(token, 0, old)).status >= 500
+    os.truncate(world.folder / ".upload" / session_of(token), half)
+    head = await world.client("HEAD", f"/upload?token={token}")
+    assert head.headers["Upload-Offset"] == str(half)
+    assert (await world.patch(token, half, new[half:])).status == 204
+    assert (world.folder / "a").read_bytes() == new
+    assert world.events("file.uploaded")[-1].body["sha256"] == digest(new)
