@@ -1,4 +1,4 @@
-"""Noticing that an upload is being dropped, for who works on it and hears of nobody."""
+"""Noticing that an upload is being dropped, or finished by others, for who works on it and hears of nobody."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 from anyio import from_thread
 
-from domain.errors import GoneError, PenstockError, Subject
+from domain.errors import GoneError, NotFoundError, PenstockError, Subject
 from gateway.uploads.sessions import Sessions
 
 #: How often it is looked, in seconds.
@@ -34,6 +34,19 @@ class DropWatch:
         """The same, from a thread of the event loop."""
         if self._is_due:
             from_thread.run(self.look)
+
+    async def look_for_others(self) -> None:
+        """See that nobody else has finished the upload; to be called before something is put at its place.
+
+        What is there now may be newer than the upload, for everybody was told that it is finished.
+
+        Raises NotFoundError (subject upload): somebody has.
+        """
+        finished = False
+        with suppress(PenstockError):  # where nobody can tell, nobody could have finished it either
+            finished = await self._sessions.is_finished(self._session_id)
+        if finished:
+            raise NotFoundError("another request was faster", subject=Subject.UPLOAD)
 
     @property
     def _is_due(self) -> bool:

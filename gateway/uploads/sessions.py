@@ -227,6 +227,11 @@ class Sessions:
         known = await self.load(session_id)
         return known is not None and known.session.is_gone
 
+    async def is_finished(self, session_id: str) -> bool:
+        """Whether an upload somebody is at was finished by others."""
+        known = await self.load(session_id)
+        return known is not None and known.session.state is UploadState.COMMITTED
+
     async def bury(self, session: UploadSession) -> None:
         """Record that an upload is gone, whatever it was before, and count it no more."""
         while (known := await self.load(session.id)) is not None:

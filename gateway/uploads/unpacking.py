@@ -77,6 +77,7 @@ class Unpacker:
             QuotaExceededError: nothing was unpacked, for want of room.
             BusyError: nothing was unpacked yet: too many others are.
             GoneError: the upload was dropped meanwhile; files unpacked before stay.
+            NotFoundError (subject upload): others have finished it meanwhile; likewise.
             PenstockError: the storage failed; likewise.
         """
         assert session.destination is not None, "a part is unpacked as a part of the whole"
@@ -216,11 +217,13 @@ class _Work:
         self.done.replaced_bytes += replaced or 0
 
     async def _make_directory(self, path: RelativePath) -> None:
+        await self._archive.watch.look_for_others()
         (failure,) = await self._files.make_directories([path], parents=True, exist_ok=True)
         if failure is not None:
             raise failure
 
     async def _store(self, files: Sequence[SmallFile]) -> Sequence[int | None]:
+        await self._archive.watch.look_for_others()
         return await self._files.store_many(self._session, files)
 
     async def _begin(self, part: str, path: RelativePath, size: int) -> Staging:
@@ -238,6 +241,7 @@ class _Work:
         await staging.close()
         try:
             await self._files.sync_staging(part, path)
+            await self._archive.watch.look_for_others()
             return await self._files.commit_staging(part, path)
         except BaseException:
             await self._files.discard_staging(part)
