@@ -197,7 +197,7 @@ class Staging(Protocol):
         """Drop the bytes behind an offset, durably. What hashers were fed is not taken back."""
 
     async def close(self) -> None:
-        """Give it back; what was stored stays. Repeat-safe."""
+        """Give it back; what was stored stays, and hashers are fed no more. Repeat-safe."""
 
 
 class ReadAccess(Protocol):

@@ -180,6 +180,7 @@ class MountedStaging:
             hashing.finish()
 
     async def close(self) -> None:
-        """Close, or leave that to a write that still runs."""
+        """Close, or leave that to a write that still runs; of what that stores hashers are not fed any more."""
+        self.hashers.clear()  # they may go on where the upload is opened next, and are fed there
         if not self._descriptor.is_closed:
             await self._threads.finish(self._descriptor.close)

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
+from anyio import to_thread
 from harness.fields import checksum
 from harness.uploads import session_of
 from harness.world import World, digest, open_world
 
 from backends.contract import Committed
+from backends.mounted import staging
 from backends.mounted.appending import MountedStaging
 from backends.mounted.files import MountedFiles
 from domain.errors import BackendFaultError, BackendUnavailableError
+from domain.ids import VolumeName
 
 pytestmark = [pytest.mark.anyio, pytest.mark.folder]
 
@@ -77,3 +83,34 @@ async def test_a_digest_of_bytes_that_were_lost_is_none_of_those_that_came_inste
     assert (await world.patch(token, half, new[half:])).status == 204
     assert (world.folder / "a").read_bytes() == new
     assert world.events("file.uploaded")[-1].body["sha256"] == digest(new)
+
+
+async def test_what_a_thread_that_hung_hashes_late_was_not_seen(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, half = os.urandom(SIZE), SIZE // 2
+    token = await world.upload_token("a", SIZE)
+    write, goes_on, gone_on = os.pwritev, threading.Event(), threading.Event()
+    append = MountedStaging._append
+
+    def hanging(fd: int, buffers: Any, offset: int) -> int:
+        monkeypatch.setattr(staging.os, "pwritev", write)
+        goes_on.wait()
+        return write(fd, buffers, offset)
+
+    def appended(self: MountedStaging, chunks: Sequence[bytes | memoryview]) -> None:
+        append(self, chunks)
+        if goes_on.is_set():
+            gone_on.set()
+
+    monkeypatch.setattr(staging.os, "pwritev", hanging)
+    monkeypatch.setattr(MountedStaging, "_append", appended)
+    with monkeypatch.context() as patched:
+        patched.setattr(world.gate.volumes[VolumeName("disk")]._threads, "timeout_seconds", 0.3)
+        assert (await world.patch(token, 0, data[:half])).status == 503
+    assert (await world.patch(token, 0, data[:half])).status == 204
+    goes_on.set()
+    await to_thread.run_sync(gone_on.wait)
+    assert (await world.patch(token, half, data[half:])).status == 204
+    assert (world.folder / "a").read_bytes() == data
+    assert world.events("file.uploaded")[-1].body["sha256"] == digest(data)
