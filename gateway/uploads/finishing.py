@@ -15,7 +15,7 @@ from typing import Final
 
 from anyio import to_thread
 
-from backends.contract import FileAccess, Synced
+from backends.contract import EntryKind, FileAccess, Synced
 from backends.integrity import read_sha256
 from bus.contract import Clock
 from domain.errors import (
@@ -287,8 +287,12 @@ class Finisher:
         """Whether the file an upload is announced to be is at its destination already."""
         if not session.announced_sha256 or session.destination is None or session.unpack:
             return False
+        files = self._files(session)
         try:
-            handle = await self._files(session).open_read(session.destination)
+            # A link is another file's name: what is uploaded takes its place.
+            if (await files.stat(session.destination)).kind is not EntryKind.FILE:
+                return False
+            handle = await files.open_read(session.destination)
         except (NotFoundError, ConflictError):
             return False
         try:

@@ -146,6 +146,19 @@ async def test_a_file_that_was_changed_is_not_what_was_announced(world: World, k
     assert (answer.status, answer.headers["Upload-Offset"]) == (201, "0")
 
 
+async def test_a_link_to_such_a_file_is_none(world: World, kind: str) -> None:
+    """What is uploaded takes its place, as it does where nothing is announced; it is no name of another file."""
+    await there(world, SMALL)
+    (world.folder / "a").rename(world.folder / "other")
+    (world.folder / "a").symlink_to("other")
+    files = await client(world, kind, len(SMALL))
+    fields = {**BODY, **ANNOUNCED["metadata"](SMALL), "Upload-Length": str(len(SMALL))}
+    answer = await files.ask("POST", "/files", fields, io.BytesIO(SMALL))
+    assert is_finished(answer, SMALL)
+    assert not (world.folder / "a").is_symlink()
+    assert (world.folder / "a").read_bytes() == SMALL
+
+
 async def test_an_archive_that_is_to_be_unpacked_is_not_there_as_a_file(world: World) -> None:
     await there(world, SMALL)
     files = await Collection.open(world)
