@@ -15,11 +15,14 @@ _NO_SUCH_CALL = (errno.ENOSYS, errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errn
 
 
 def share_all(source: int, target: int) -> bool:
-    """Make an empty file share all bytes of another; False if this file system cannot."""
+    """Make an empty file share all bytes of another; False if this file system cannot, or cannot now.
+
+    ZFS refuses bytes that are not on the disk yet (EAGAIN).
+    """
     try:
         fcntl.ioctl(target, _FICLONE, source)
     except OSError as error:
-        if error.errno in (errno.ENOTTY, *_NO_SUCH_CALL):
+        if error.errno in (errno.ENOTTY, errno.EAGAIN, *_NO_SUCH_CALL):
             return False
         raise
     return True

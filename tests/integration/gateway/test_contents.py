@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 from collections.abc import Callable, Iterator
@@ -53,6 +54,20 @@ async def test_a_file_is_copied(world: World) -> None:
     await world.make_folder(OTHER)
     assert (await copy(world, "a", "x", dst_vfid=OTHER)).status == 200
     assert sorted(path.name for path in world.folder.iterdir()) == ["a", "d"], "nothing unfinished stays"
+
+
+async def test_a_file_whose_bytes_cannot_be_shared_now_is_copied(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ZFS shares no bytes that are not on their disk yet."""
+
+    def not_now(*_: object) -> int:
+        raise OSError(errno.EAGAIN, "try again")
+
+    monkeypatch.setattr(extents.fcntl, "ioctl", not_now)
+    await world.upload("a", b"1")
+    assert (await copy(world, "a", "b")).status == 200
+    assert (world.folder / "b").read_bytes() == b"1"
 
 
 def writing(
