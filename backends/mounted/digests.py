@@ -2,8 +2,8 @@
 
 A digest lies in the file's extended attribute `user.penstock.sha256`, together with length and modification time of
 the bytes it was made of: once either differs, it is of something else. Where a file system has no such attributes
-(NFS before 4.2, some FUSE), or does not take one, it lies in Penstock's area under the file's identity, length and
-time, so that renaming the file does not lose it. Blocking.
+(NFS before 4.2, some FUSE), or does not take one, it lies in Penstock's area under the file's number, so that
+renaming the file does not lose it. Blocking.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def keep(mount: Beneath, fd: int, sha256: bytes, of: FileStat | None = None) -> 
         if error.errno not in _UNSUPPORTED:
             raise
         with suppress(OSError):
-            _keep_aside(mount, fd, stamp, text)
+            _keep_aside(mount, fd, text)
 
 
 def kept(mount: Beneath | None, fd: int) -> bytes | None:
@@ -65,7 +65,7 @@ def kept(mount: Beneath | None, fd: int) -> bytes | None:
     stamp = _stamp(fd)
     found = _digest_in(text, stamp)
     if found is None and mount is not None:
-        found = _digest_in(_kept_aside(mount, fd, stamp), stamp)
+        found = _digest_in(_kept_aside(mount, fd), stamp)
     return found
 
 
@@ -85,9 +85,10 @@ def _stamp(fd: int) -> str:
     return f"{known.st_size} {known.st_mtime_ns}"
 
 
-def _name(fd: int, stamp: str) -> tuple[str, str]:
+def _name(fd: int) -> tuple[str, str]:
+    """Shelf and name of what is kept aside. The next file that gets the same number takes the place."""
     inode = f"{os.fstat(fd).st_ino:x}"
-    return inode[-2:].zfill(2), f"{inode}-{stamp.replace(' ', '-')}"
+    return inode[-2:].zfill(2), inode
 
 
 @contextmanager
@@ -100,16 +101,16 @@ def _shelf(mount: Beneath, name: str, *, make: bool) -> Iterator[int]:
             yield shelf.fd
 
 
-def _keep_aside(mount: Beneath, fd: int, stamp: str, text: bytes) -> None:
-    shelf_name, name = _name(fd, stamp)
+def _keep_aside(mount: Beneath, fd: int, text: bytes) -> None:
+    shelf_name, name = _name(fd)
     with _shelf(mount, shelf_name, make=True) as shelf:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         with opened(os.open(name, flags, 0o600, dir_fd=shelf)) as aside:
             os.write(aside, text)
 
 
-def _kept_aside(mount: Beneath, fd: int, stamp: str) -> bytes:
-    shelf_name, name = _name(fd, stamp)
+def _kept_aside(mount: Beneath, fd: int) -> bytes:
+    shelf_name, name = _name(fd)
     try:
         with _shelf(mount, shelf_name, make=False) as shelf:
             flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC

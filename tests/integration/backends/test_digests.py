@@ -64,6 +64,16 @@ def test_a_digest_of_other_bytes_is_none(mount: Beneath, place: str, file: int, 
     assert digests.kept(mount, file) is None
 
 
+@pytest.mark.parametrize("place", ["aside"], indirect=True)
+def test_what_is_kept_aside_does_not_pile_up(mount: Beneath, place: str, file: int, tmp_path: Path) -> None:
+    """Nobody hears of it when a file is removed; the next one that gets its number takes its place."""
+    for time in range(3):
+        os.utime(file, ns=(0, time))
+        digests.keep(mount, file, DIGEST)
+        assert digests.kept(mount, file) == DIGEST
+    assert len(list((tmp_path / ".penstock" / "digests").glob("*/*"))) == 1
+
+
 @pytest.mark.parametrize("text", [b"", b"zz 5 0", b"\xff\xff 5", b"00ff"])
 def test_garbage_is_no_digest(mount: Beneath, file: int, text: bytes) -> None:
     stamp = f" 5 {os.fstat(file).st_mtime_ns}".encode()
