@@ -1,11 +1,10 @@
 """The connections of the clients' port: how they end, and what is told besides of what cannot be read.
 
 After an answer that came before its request's body was read the HTTP library waits for the rest of that. Where a
-body breaks HTTP in its middle, it does not tell who reads it. Where a connection is lost, it throws away what has
-come of a body and was not read yet.
+body breaks HTTP in its middle, it does not tell who reads it.
 
-The first is a method anybody may extend. For the others, what is used of its inside is named here and nowhere else;
-where a release lacks it, such a body is waited for as one that stands still, or is lost with its connection.
+The first is a method anybody may extend. For the second, what is used of its inside is named here and nowhere else;
+where a release lacks it, such a body is waited for as one that stands still.
 """
 
 from __future__ import annotations
@@ -52,13 +51,6 @@ class ClientHandler(Connection):
             if broken is not None and request is not None and not request.content.is_eof():
                 request.content.set_exception(broken)
                 request.content.feed_eof()
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        """Take note that it is lost; who reads a body hears of that behind the bytes that have come."""
-        request = self._current_request if self._sees_breaks else None
-        if request is not None and getattr(request.content, "_buffer", None):
-            self._current_request = None
-        super().connection_lost(exc)
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
