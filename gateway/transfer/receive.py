@@ -53,10 +53,7 @@ class RequestBody:
 
     def at_hand(self, most: int) -> bytes | None:
         """All of it, if it has come already and has no more than so many bytes; None: `read` it."""
-        content = self._content
-        if not content.is_eof() or content.exception() is not None or content.total_bytes > most:
-            return None
-        return content.read_nowait()
+        return self._come() if self._is_whole and self._content.total_bytes <= most else None
 
     def handover(self) -> Handover | None:
         """Offer the rest of the body as it comes from the socket, where that can be done and is worth it."""
@@ -71,21 +68,51 @@ class RequestBody:
         """
         try:
             with anyio.fail_after(self.idle_seconds):
-                while True:
-                    chunk, _ = await self._content.readchunk()
-                    if chunk or self._content.at_eof():
-                        return chunk
+                return await self._next()
         except TimeoutError as error:
             raise ConnectionAbortedError(f"no byte came for {self.idle_seconds:g} s") from error
         except HttpProcessingError as error:
             raise InvalidRequestError(f"the body breaks HTTP: {error.message}", field="body") from error
-        except (ClientError, web.RequestPayloadError, asyncio.IncompleteReadError) as error:
+        except (OSError, ClientError, web.RequestPayloadError, asyncio.IncompleteReadError) as error:
             raise ConnectionAbortedError(f"the connection was lost: {type(error).__name__}") from error
         except RuntimeError as error:
             if self._request.transport is not None:
                 raise
             # Lost before anybody was at the request: the library has told its body nothing.
             raise ConnectionAbortedError("the connection was lost at once") from error
+
+    async def _next(self) -> bytes:
+        """The next bytes, as the library gives them out; those as well that came before the connection was lost."""
+        try:
+            while True:
+                chunk, _ = await self._content.readchunk()
+                if chunk or self._content.at_eof():
+                    return chunk
+        except Exception as error:
+            come = self._come()
+            if come or self._is_whole:
+                return come
+            if isinstance(error, RuntimeError) and self._request.transport is None:
+                # So the library puts it if that was before anybody had begun to read.
+                raise ConnectionResetError("the connection was lost") from error
+            raise
+
+    @property
+    def _is_whole(self) -> bool:
+        """Whether all of it has come. What became of the connection afterwards is nothing to it."""
+        return self._content.is_eof() and not isinstance(self._content.exception(), HttpProcessingError)
+
+    def _come(self) -> bytes:
+        """What has come and was not read. Once a stream has failed the library would keep it."""
+        content = self._content
+        failure = content.exception()
+        if failure is None:
+            return content.read_nowait()
+        content.set_exception(None)  # type: ignore[arg-type]  # as in the beginning
+        try:
+            return content.read_nowait()
+        finally:
+            content.set_exception(failure)
 
 
 class BodyAtHand:
