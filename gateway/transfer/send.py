@@ -10,7 +10,7 @@ A file that is written to meanwhile is noticed by its handle before the last byt
 
 from __future__ import annotations
 
-import time
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from functools import partial
@@ -29,6 +29,7 @@ from domain.errors import BackendFaultError, PenstockError, Subject
 from gateway.observer import GatewayObserver
 from gateway.protocol.ranges import ByteRange
 from gateway.transfer.pace import UNLIMITED, Pace
+from gateway.transfer.standing import Standing
 from gateway.transfer.tail import LAST_BYTES, RECEIVER_BYTES, TAIL_BYTES, CopiesToSocket, unacknowledged
 
 #: Takes pieces, all or some; returns those it has left.
@@ -40,9 +41,8 @@ Make: TypeAlias = Callable[[Take], AsyncGenerator[list[Piece]]]
 
 #: Bytes one call of the kernel sends at most; bounds how long a thread is taken.
 _SEND_BYTES: Final = 8 << 20
-_DRAIN_SECONDS: Final = 0.001
-#: How long it is waited, the longer the more often, before a connection is asked again what it has got rid of.
-_LOOK_SECONDS: Final = (0.001, 0.05)
+#: How often it is looked, in the time a receiver may stand still, whether one that takes no more is only slow.
+_LOOKS: Final = 4
 #: Pieces, most of them of a MiB, that are made before they can be sent.
 _PIECES_AHEAD: Final = 4
 
@@ -104,7 +104,7 @@ class Sender:
             async with self._straight(out, out.socket_fd) as outlet, aclosing(make(outlet.put)) as made:
                 told = 0
                 async for left in made:
-                    await self._put(outlet, left)
+                    await self._put(outlet, left, out)
                     self._observer.sent(out.volume, outlet.sent - told)
                     told = outlet.sent
 
@@ -122,26 +122,35 @@ class Sender:
     @asynccontextmanager
     async def _straight(self, out: Outlet, socket_fd: int) -> AsyncIterator[SocketOutlet]:
         """The connection's socket, past the HTTP library, when all that library has written has left."""
-        with anyio.fail_after(self._idle_seconds):
-            await out.drained()
+        await self._drained(out)
         outlet = SocketOutlet(socket_fd)
         try:
             yield outlet
         finally:
             outlet.close()
 
-    async def _put(self, outlet: SocketOutlet, left: list[Piece]) -> None:
+    async def _put(self, outlet: SocketOutlet, left: list[Piece], out: Outlet) -> None:
         while left:
-            await self._writable(outlet)
+            await self._writable(outlet, out)
             left = await to_thread.run_sync(partial(outlet.put, left, patient=False))
         if outlet.failure is not None:
             raise outlet.failure
 
-    async def _writable(self, outlet: SocketOutlet) -> None:
+    async def _writable(self, outlet: SocketOutlet, out: Outlet) -> None:
         if outlet.failure is not None:
             raise outlet.failure
-        with anyio.fail_after(self._idle_seconds):
-            await outlet.writable()
+        standing = Standing(self._idle_seconds)
+        while True:
+            with anyio.move_on_after(self._idle_seconds / _LOOKS):
+                await outlet.writable()
+                return
+            await standing.saw(out.unacknowledged())
+
+    async def _drained(self, out: Outlet) -> None:
+        """Wait until what was written before has left, so that it stays before what is sent past it."""
+        standing = Standing(self._idle_seconds)
+        while out.buffered():
+            await standing.saw(out.waiting())
 
     async def _write_all(
         self, response: web.StreamResponse, pieces: MemoryObjectReceiveStream[bytes], out: Outlet
@@ -151,13 +160,15 @@ class Sender:
                 step = out.pace.step(len(piece))
                 for start in range(0, len(piece), max(step, 1)):
                     part = piece[start : start + step]
-                    await self._write(response, part)
+                    await self._write(response, part, out)
                     self._observer.sent(out.volume, len(part))
                     await out.pace.after(len(part))
 
-    async def _write(self, response: web.StreamResponse, part: bytes) -> None:
-        with anyio.fail_after(self._idle_seconds):
+    async def _write(self, response: web.StreamResponse, part: bytes, out: Outlet) -> None:
+        with anyio.move_on_after(self._idle_seconds / _LOOKS) as soon:
             await response.write(part)
+        if soon.cancelled_caught:
+            await self._drained(out)  # all of it is written; what it waited for was this
 
     async def _by_kernel(self, handle: SendsToSocket, part: ByteRange, out: Outlet, outlet: SocketOutlet) -> None:
         """Send the pages of the file, and copies of its last bytes where the handle has that power."""
@@ -181,18 +192,13 @@ class Sender:
             self._observer.sent(out.volume, sent)
             await out.pace.after(sent)
             if sent < wanted:
-                await self._writable(outlet)
+                await self._writable(outlet, out)
 
     async def _read_up_to(self, most: int, out: Outlet) -> None:
         """Wait until so many bytes at most are not acknowledged. Raises TimeoutError: the receiver stands still."""
-        least, since, (pause, longest) = None, time.monotonic(), _LOOK_SECONDS
+        standing = Standing(self._idle_seconds)
         while (waiting := out.unacknowledged()) > most:
-            if least is None or waiting < least:
-                least, since = waiting, time.monotonic()
-            elif time.monotonic() - since > self._idle_seconds:
-                raise TimeoutError
-            await anyio.sleep(pause)
-            pause = min(pause * 2, longest)
+            await standing.saw(waiting)
 
     async def _by_pieces(
         self, response: web.StreamResponse, handle: ReadHandle, part: ByteRange, out: Outlet
@@ -203,7 +209,7 @@ class Sender:
             piece = await handle.read(part.start + done, wanted)
             if not piece:
                 raise BackendFaultError("the file became shorter while it was sent", subject=Subject.FILE)
-            await self._write(response, piece)
+            await self._write(response, piece, out)
             done += len(piece)
             self._observer.sent(out.volume, len(piece))
             await out.pace.after(len(piece))
@@ -247,22 +253,23 @@ class Outlet:
         plain = transport.get_extra_info("socket")
         return None if plain is None or plain.fileno() < 0 else plain.fileno()
 
-    async def drained(self) -> None:
-        """Wait until what was written before has left, so that it stays before what the kernel sends."""
-        transport = self._transport
-        while transport is not None:
-            if transport.is_closing():
-                raise ConnectionResetError("the connection was lost")
-            if not transport.get_write_buffer_size():
-                return
-            await anyio.sleep(_DRAIN_SECONDS)
+    def buffered(self) -> int:
+        """Bytes that were written and are not the system's yet. Raises ConnectionError: the receiver is gone."""
+        return self._open_transport().get_write_buffer_size()
 
     def unacknowledged(self) -> int:
-        """Bytes that were sent on plain TCP and not acknowledged. Raises ConnectionError: the receiver is gone."""
-        socket_fd = self.socket_fd
-        if socket_fd is None or self._transport is None or self._transport.is_closing():
+        """Bytes that were sent and not acknowledged. Raises ConnectionError: the receiver is gone."""
+        plain = self._open_transport().get_extra_info("socket")
+        return 0 if plain is None else unacknowledged(plain.fileno())
+
+    def waiting(self) -> int:
+        """Bytes that were written and not acknowledged. Raises ConnectionError: the receiver is gone."""
+        return self.buffered() + self.unacknowledged()
+
+    def _open_transport(self) -> asyncio.Transport:
+        if self._transport is None or self._transport.is_closing():
             raise ConnectionResetError("the connection was lost")
-        return unacknowledged(socket_fd)
+        return self._transport
 
     def cut(self) -> None:
         """Break the connection, so that a body that is too short is not taken for whole."""
