@@ -38,6 +38,7 @@ async def run(settings: Settings, turn: Turn) -> None:
         )
         options = server_options()
         options["shutdown_timeout"] = settings.gateway.stop_seconds
+        idle_seconds = settings.gateway.idle_seconds
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(gate.relays.run)
             tasks.start_soon(gate.uploads.opened.run)
@@ -46,12 +47,13 @@ async def run(settings: Settings, turn: Turn) -> None:
             tasks.start_soon(gate.counts.run)
             async with (
                 internal_port(parts, settings.internal.gateway) as health,
-                port(client_app(gate), settings.gateway.client, options, express(gate, options)),
+                port(client_app(gate), settings.gateway.client, options, express(gate, options), idle_seconds),
                 port(
                     manager_app(gate),
                     settings.gateway.manager,
                     options,
                     manager_connections(gate.version, options),
+                    idle_seconds,
                 ),
             ):
                 logger.info(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from ssl import SSLContext
@@ -21,6 +22,9 @@ if TYPE_CHECKING:  # the gateway's own, which other roles do not import
 
 #: Connections that may wait to be accepted on each port.
 _BACKLOG: Final = 1024
+#: How long who asks about a process may take nothing of an answer, in seconds.
+_IDLE_SECONDS: Final = 60.0
+_MOST_MILLISECONDS: Final = (1 << 31) - 1
 
 
 @asynccontextmanager
@@ -37,11 +41,13 @@ async def port(
     listen: Listen,
     options: Mapping[str, Any],
     protocols: Callable[[web.Server], Protocols] | None = None,
+    idle_seconds: float = _IDLE_SECONDS,
 ) -> AsyncIterator[None]:
     """Serve an application; several processes may serve the same port (SO_REUSEPORT).
 
     Args:
         protocols: what makes protocols that stand before the application's server.
+        idle_seconds: how long the other end of a connection may take nothing of what waits for it.
     """
     context = await anyio.to_thread.run_sync(server_context, listen)
     runner = web.AppRunner(app, **options)
@@ -50,7 +56,7 @@ async def port(
     if server is None:
         raise RuntimeError("a runner that was set up has a server")
     try:
-        async with _listening(protocols(server) if protocols else server, listen, context):
+        async with _listening(protocols(server) if protocols else server, listen, context, idle_seconds):
             yield
     finally:
         with anyio.CancelScope(shield=True):
@@ -58,11 +64,32 @@ async def port(
 
 
 @asynccontextmanager
-async def _listening(protocols: Protocols, listen: Listen, context: SSLContext | None) -> AsyncIterator[None]:
+async def _listening(
+    protocols: Protocols, listen: Listen, context: SSLContext | None, idle_seconds: float
+) -> AsyncIterator[None]:
     server = await asyncio.get_running_loop().create_server(
-        protocols, listen.host, listen.port, reuse_port=True, backlog=_BACKLOG, ssl=context
+        protocols,
+        listen.host,
+        listen.port,
+        reuse_port=True,
+        backlog=_BACKLOG,
+        ssl=context,
+        start_serving=False,
     )
     try:
+        for one in server.sockets:
+            _cut_idle(one, idle_seconds)
+        await server.start_serving()
         yield
     finally:
         server.close()  # running requests go on
+
+
+def _cut_idle(listening: socket.socket, seconds: float) -> None:
+    """Have the kernel break a connection whose other end takes nothing for so long (tcp(7)).
+
+    Nobody waits for what is written in one go, and a connection that is closed stays until all of it has left. What
+    is set at the socket that listens holds for those it accepts.
+    """
+    milliseconds = min(max(int(seconds * 1000), 1), _MOST_MILLISECONDS)
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)

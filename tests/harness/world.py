@@ -264,8 +264,14 @@ async def open_world(
         tasks.start_soon(gate.uploads.opened.run)
         options = {**server_options(), "shutdown_timeout": 1.0}
         async with (
-            port(client_app(gate), settings.client, options, express(gate, options)),
-            port(manager_app(gate), settings.manager, options, manager_connections("1.2.3", options)),
+            port(client_app(gate), settings.client, options, express(gate, options), settings.idle_seconds),
+            port(
+                manager_app(gate),
+                settings.manager,
+                options,
+                manager_connections("1.2.3", options),
+                settings.idle_seconds,
+            ),
         ):
             yield World(path, store, bus, gate, session, watching, client_port, manager_port, volume, relays)
         stop.set()

@@ -44,6 +44,11 @@ def receiver(world: World) -> Iterator[socket.socket]:
         yield one
 
 
+async def read_to_the_end(receiver: socket.socket) -> None:
+    while await asyncio.get_running_loop().sock_recv(receiver, 1 << 20):
+        pass
+
+
 def cut(world: World) -> bool:
     return any(answer.status == CUT for answer in world.watching.answers)
 
@@ -71,3 +76,16 @@ async def test_who_takes_little_at_a_time_is_not_cut(
         await anyio.sleep(0.05)
     assert not cut(world)
     await world.settled(lambda: cut(world))  # once it takes nothing any more
+
+
+@pytest.mark.parametrize("more", ["", "X-Unheard-Of: 1\r\n"])
+async def test_who_takes_nothing_of_small_answers_is_cut(world: World, receiver: socket.socket, more: str) -> None:
+    (world.folder / "small").write_bytes(os.urandom(256 << 10))
+    token = await world.download_token("small")
+    await anyio.sleep(0.05)
+    for _ in range(30):  # the systems between hold some of them
+        receiver.send(f"GET /download?token={token} HTTP/1.1\r\nHost: x\r\n{more}\r\n".encode())
+        await anyio.sleep(0.01)
+    await anyio.sleep(5 * IDLE)
+    with pytest.raises(ConnectionResetError), anyio.fail_after(20):
+        await read_to_the_end(receiver)
