@@ -11,6 +11,8 @@ from gateway.protocol.tus import SMALL_BYTES
 
 #: Longest head looked at, in bytes; longer ones, and longer bodies than small uploads have, are for the library.
 _HEAD_BYTES: Final = 16 << 10
+#: Fields of a head looked at; the library knows how many may be.
+_FIELDS: Final = 64
 _HEAD: Final = re.compile(rb"(GET|POST|PATCH) ([!-~]+) HTTP/1\.1((?:\r\n[!-9;-~]+:[\t -~]*)+)\r\n\r\n")
 _NUMBER: Final = re.compile(r"[0-9]{1,6}")
 #: Fields that make no difference.
@@ -78,9 +80,12 @@ def read_simple_request(data: bytes) -> SimpleRequest | None:
 
 
 def _read_fields(text: str, known: Mapping[str, str]) -> dict[str, str] | None:
-    """Fields by the names of `known`; None if there is another one, or one twice."""
+    """Fields by the names of `known`; None if there is another one, or one twice, or if there are many."""
     fields: dict[str, str] = {}
-    for line in text.split("\r\n")[1:]:
+    lines = text.split("\r\n")[1:]
+    if len(lines) > _FIELDS:
+        return None
+    for line in lines:
         given, _, value = line.partition(":")
         given = given.lower()
         if given in _IGNORED:

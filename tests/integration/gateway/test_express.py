@@ -199,6 +199,13 @@ async def test_a_head_in_two_pieces(world: World, spied: Spied) -> None:
     assert not spied.answers
 
 
+async def test_more_fields_than_may_be(world: World, spied: Spied) -> None:
+    target = f"/download?token={await world.download_token('f.bin')}"
+    async with Line.open(world) as line:
+        assert (await get(line, target, *["Accept: a"] * 200)).status == 400
+    assert not spied.answers
+
+
 async def test_an_upload_and_a_download_on_one_connection(world: World) -> None:
     target = f"/download?token={await world.download_token('f.bin')}"
     token = await world.upload_token("new", 10)

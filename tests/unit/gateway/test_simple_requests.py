@@ -64,6 +64,7 @@ def test_what_a_download_needs_is_read() -> None:
         (FIRST, HOST, "Accept: a\rb"),
         (FIRST, HOST, "Accept: \xe9"),
         (FIRST, HOST, "Accept: " + "a" * 20_000),
+        (FIRST, HOST, *["Accept: a"] * 100),
         (FIRST, HOST, "", FIRST, HOST),
         ("", FIRST, HOST),
     ],
