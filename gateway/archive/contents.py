@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from typing import Final, TypeVar
 
@@ -55,7 +55,7 @@ class Contents:
         #: Small members that were read with the one before them; None: not what they were.
         self._ahead: dict[int, bytes | None] = {}
 
-    async def pieces(self, index: int, start: int, end: int) -> AsyncIterator[bytes]:
+    async def pieces(self, index: int, start: int, end: int) -> AsyncGenerator[bytes]:
         """Bytes of a member from `start` up to `end`.
 
         Raises:
@@ -71,11 +71,11 @@ class Contents:
         elif self.is_small(index):
             yield (await self._small(index))[start:end]
         else:
-            async with self.opened(member) as handle:
-                async for piece in self._large(member, handle, start, end):
+            async with self.opened(member) as handle, aclosing(self._large(member, handle, start, end)) as pieces:
+                async for piece in pieces:
                     yield piece
 
-    async def _large(self, member: Member, handle: ReadHandle, start: int, end: int) -> AsyncIterator[bytes]:
+    async def _large(self, member: Member, handle: ReadHandle, start: int, end: int) -> AsyncGenerator[bytes]:
         look = start + _LOOK_BYTES
         while start < end:
             try:

@@ -7,6 +7,7 @@ member; so is what was changed while it was read.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
 
@@ -43,7 +44,7 @@ class Flow:
     crew: Crew
     strict: bool
 
-    async def readable(self, errors: list[str]) -> AsyncIterator[tuple[Member, AsyncIterator[bytes]]]:
+    async def readable(self, errors: list[str]) -> AsyncGenerator[tuple[Member, AsyncIterator[bytes]]]:
         """Members that are there, each with its bytes, which are exactly as many as its size.
 
         Args:
@@ -53,17 +54,18 @@ class Flow:
             UnreadableError: something cannot be read, where that is not to be told.
         """
         for index, member in enumerate(self.composition.members):
-            pieces = self.contents.pieces(index, 0, member.size)
-            try:
-                first = await anext(pieces, b"")
-            except UnreadableError as error:
-                self._tell(errors, error)
-                continue
-            yield member, self._filled(member, first, pieces, errors)
+            async with aclosing(self.contents.pieces(index, 0, member.size)) as pieces:
+                try:
+                    first = await anext(pieces, b"")
+                except UnreadableError as error:
+                    self._tell(errors, error)
+                    continue
+                async with aclosing(self._filled(member, first, pieces, errors)) as filled:
+                    yield member, filled
 
     async def _filled(
         self, member: Member, first: bytes, pieces: AsyncIterator[bytes], errors: list[str]
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes]:
         left = member.size - len(first)
         yield first
         try:
@@ -87,7 +89,7 @@ class Flow:
         """The member that tells what could not be put in."""
         return await self.crew.go_on(self.composition.telling, errors)
 
-    async def compressed(self, pieces: AsyncIterator[bytes], compressor: Compressor) -> AsyncIterator[bytes]:
+    async def compressed(self, pieces: AsyncIterator[bytes], compressor: Compressor) -> AsyncGenerator[bytes]:
         """Bytes through a compressor."""
         gathered: list[bytes] = []
         size = 0
@@ -102,8 +104,9 @@ class Flow:
 
 async def compressed_tar(flow: Flow, compressor: Callable[[], Compressor]) -> AsyncGenerator[bytes]:
     """A tar archive through a compressor."""
-    async for piece in flow.compressed(_tar(flow), compressor()):
-        yield piece
+    async with aclosing(_tar(flow)) as tar, aclosing(flow.compressed(tar, compressor())) as pieces:
+        async for piece in pieces:
+            yield piece
 
 
 async def deflated_zip(flow: Flow) -> AsyncGenerator[bytes]:
@@ -112,28 +115,27 @@ async def deflated_zip(flow: Flow) -> AsyncGenerator[bytes]:
     directory: list[tuple[Member, int, int, int, int]] = []
     offset = 0
 
-    async def one(member: Member, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async def one(member: Member, pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
         nonlocal offset
         begin = offset
         head = form.head(member)
         counted = _Counted(pieces)
         packed = 0
         yield head
-        async for piece in flow.compressed(counted, deflate()):
-            packed += len(piece)
-            yield piece
+        async with aclosing(flow.compressed(counted, deflate())) as compressed:
+            async for piece in compressed:
+                packed += len(piece)
+                yield piece
         tail = form.descriptor(member, counted.crc, packed, counted.size)
         yield tail
         offset += len(head) + packed + len(tail)
         directory.append((member, begin, counted.crc, packed, counted.size))
 
-    async for member, pieces in flow.readable(errors):
-        async for piece in one(member, pieces):
-            yield piece
-    if errors:
-        member = await flow.telling(errors)
-        async for piece in one(member, _given(member.data or b"")):
-            yield piece
+    async with aclosing(_with_telling(flow, errors)) as members:
+        async for member, pieces in members:
+            async with aclosing(one(member, pieces)) as packed_member:
+                async for piece in packed_member:
+                    yield piece
     begin = offset
     for member, at, crc, packed, size in directory:
         entry = form.central(member, at, crc, packed, size)
@@ -142,20 +144,29 @@ async def deflated_zip(flow: Flow) -> AsyncGenerator[bytes]:
     yield form.end(len(directory), begin, offset - begin)
 
 
-async def _tar(flow: Flow) -> AsyncIterator[bytes]:
+async def _tar(flow: Flow) -> AsyncGenerator[bytes]:
     form, errors = Tar(), list(flow.composition.errors)
-    async for member, pieces in flow.readable(errors):
-        yield form.head(member)
-        async for piece in pieces:
-            yield piece
-        yield form.tail(member, 0)
-    if errors:
-        member = await flow.telling(errors)
-        yield form.head(member) + (member.data or b"") + form.tail(member, 0)
+    async with aclosing(_with_telling(flow, errors)) as members:
+        async for member, pieces in members:
+            yield form.head(member)
+            async for piece in pieces:
+                yield piece
+            yield form.tail(member, 0)
     yield form.end(0, 0, 0)
 
 
-async def _given(data: bytes) -> AsyncIterator[bytes]:
+async def _with_telling(flow: Flow, errors: list[str]) -> AsyncGenerator[tuple[Member, AsyncIterator[bytes]]]:
+    """What is readable, and behind it what could not be put in, if there is anything."""
+    async with aclosing(flow.readable(errors)) as members:
+        async for member, pieces in members:
+            yield member, pieces
+    if errors:
+        telling = await flow.telling(errors)
+        async with aclosing(_given(telling.data or b"")) as data:
+            yield telling, data
+
+
+async def _given(data: bytes) -> AsyncGenerator[bytes]:
     yield data
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate
@@ -13,7 +14,7 @@ from typing import Final, Protocol, TypeAlias
 
 from backends.buffers import Piece
 from domain.recent import Recent
-from gateway.archive.blocks import Blocks, Watch
+from gateway.archive.blocks import Blocks
 from gateway.archive.contents import Contents
 from gateway.archive.crew import Crew
 from gateway.archive.deflate import crc32
@@ -140,18 +141,19 @@ class Layout:
             held.clear()
             return take(together)
 
-        async for found in self._run(source, start, end, take_all):
-            if isinstance(found, list):
-                yield found
-                size = 0
-                continue
-            if found is not None:
-                held.append(found)
-                size += len(found)
-            if held and (found is None or size >= _SEND_BYTES):
-                yield held.copy()
-                held.clear()
-                size = 0
+        async with aclosing(self._run(source, start, end, take_all)) as run:
+            async for found in run:
+                if isinstance(found, list):
+                    yield found
+                    size = 0
+                    continue
+                if found is not None:
+                    held.append(found)
+                    size += len(found)
+                if held and (found is None or size >= _SEND_BYTES):
+                    yield held.copy()
+                    held.clear()
+                    size = 0
         yield held
 
     async def look_ahead(self, source: Source, start: int, end: int) -> None:
@@ -181,7 +183,7 @@ class Layout:
 
     async def _run(
         self, source: Source, start: int, end: int, take: Take
-    ) -> AsyncIterator[bytes | list[Piece] | None]:
+    ) -> AsyncGenerator[bytes | list[Piece] | None]:
         """Single pieces, and what `take` has left of many. None: the next one may take long."""
         index = bisect_right(self._heads, start) - 1
         # Members before this one are wanted to their end.
@@ -195,14 +197,16 @@ class Layout:
                 index += count
                 yield left
                 continue
-            async for piece in self._member(index, source, start, end):
-                yield piece
+            async with aclosing(self._member(index, source, start, end)) as pieces:
+                async for piece in pieces:
+                    yield piece
             index += 1
-        async for piece in self._directory(source, start, end):
-            yield piece
+        async with aclosing(self._directory(source, start, end)) as pieces:
+            async for piece in pieces:
+                yield piece
         yield _cut(self._end, self._entries[-1], start, end)
 
-    async def _directory(self, source: Source, start: int, end: int) -> AsyncIterator[bytes | None]:
+    async def _directory(self, source: Source, start: int, end: int) -> AsyncGenerator[bytes | None]:
         """The directory at the end, many entries at a time."""
         crcs: list[int] = []
         listed = self._listed(start, end)
@@ -243,17 +247,20 @@ class Layout:
             parts += (form.head(member), content, form.tail(member, crc))
         return len(data), take(parts)
 
-    async def _member(self, index: int, source: Source, start: int, end: int) -> AsyncIterator[bytes | None]:
+    async def _member(self, index: int, source: Source, start: int, end: int) -> AsyncGenerator[bytes | None]:
         member, offset = self._members[index], self._heads[index]
         head = self._form.head(member)
         yield _cut(head, offset, start, end)
         offset += len(head)
         first, last = max(start - offset, 0), min(end - offset, member.size)
-        pieces = source.contents.pieces(index, first, last)
-        if self._form.needs_crc and source.contents.is_large(index) and source.checksums.get(member) is None:
-            pieces = _watched(pieces, source.checksums.blocks(member).watch(first))
-        async for piece in pieces:
-            yield piece
+        may_be_watched = self._form.needs_crc and source.contents.is_large(index)
+        is_watched = may_be_watched and source.checksums.get(member) is None
+        watch = source.checksums.blocks(member).watch(first) if is_watched else None
+        async with aclosing(source.contents.pieces(index, first, last)) as pieces:
+            async for piece in pieces:
+                if watch is not None:
+                    watch.see(piece)
+                yield piece
         offset += member.size
         if end > offset and start < self._heads[index + 1]:
             if self._is_missing(index, source):
@@ -283,12 +290,6 @@ class Layout:
                     crc = crc32(piece, crc)
             source.checksums.keep(member, crc)
         return crc
-
-
-async def _watched(pieces: AsyncIterator[bytes], watch: Watch) -> AsyncIterator[bytes]:
-    async for piece in pieces:
-        watch.see(piece)
-        yield piece
 
 
 def _cut(data: bytes, offset: int, start: int, end: int) -> bytes:
