@@ -75,11 +75,6 @@ class RequestBody:
             raise InvalidRequestError(f"the body breaks HTTP: {error.message}", field="body") from error
         except (OSError, ClientError, web.RequestPayloadError, asyncio.IncompleteReadError) as error:
             raise ConnectionAbortedError(f"the connection was lost: {type(error).__name__}") from error
-        except RuntimeError as error:
-            if self._request.transport is not None:
-                raise
-            # Lost before anybody was at the request: the library has told its body nothing.
-            raise ConnectionAbortedError("the connection was lost at once") from error
 
     async def _next(self) -> bytes:
         """The next bytes, as the library gives them out; those as well that came before the connection was lost."""
