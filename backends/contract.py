@@ -180,6 +180,10 @@ class Staging(Protocol):
     def hashers(self) -> list[Hasher]:
         """Fed with all bytes stored from now on, in order, by the thread that stores them. Change between calls."""
 
+    @property
+    def is_stuck(self) -> bool:
+        """Whether the storage has given no answer to a call, and may still do it: also when this is closed."""
+
     async def append(self, chunks: Sequence[bytes]) -> None:
         """Store bytes behind those stored before.
 
@@ -325,6 +329,12 @@ class FileAccess(ReadAccess, Protocol):
 
     async def open_staging(self, session: str) -> Staging:
         """Open an upload for appending. Raises NotFoundError (subject upload)."""
+
+    async def renew_staging(self, session: str, count: int) -> None:
+        """Keep the first `count` bytes of an upload only, where nothing changes them that was begun before.
+
+        Raises NotFoundError (subject upload), QuotaExceededError, StorageFullError.
+        """
 
     async def staged_bytes(self, session: str) -> int:
         """Bytes stored so far. Raises NotFoundError (subject upload)."""

@@ -108,6 +108,26 @@ class Uploads(OpensVolume):
             await files.commit_staging(SESSION, path("a"))
             assert await get(files, "a") == b"012345"
 
+    async def test_what_is_renewed_has_its_first_bytes_and_its_note(self) -> None:
+        async with self.with_folder() as (_, files):
+            await files.create_staging(SESSION, destination=path("a"), length=6, note=b"note")
+            before = await files.open_staging(SESSION)
+            await before.append([b"0123xx"])
+            assert not before.is_stuck
+            noted = await files.staging_note(SESSION)
+            await files.renew_staging(SESSION, 4)
+            await before.close()
+            staging = await files.open_staging(SESSION)
+            assert staging.offset == 4
+            await staging.append([b"45"])
+            await staging.close()
+            assert await files.staging_note(SESSION) == noted
+            await files.commit_staging(SESSION, path("a"))
+            assert await get(files, "a") == b"012345"
+            with pytest.raises(NotFoundError) as caught:
+                await files.renew_staging(SESSION, 0)
+            assert caught.value.subject is Subject.UPLOAD
+
     async def test_a_note_stays_with_an_upload_until_it_is_a_file(self) -> None:
         async with self.with_folder() as (_, files):
             for note in (b"first", b"second"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Collection, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import anyio
 from anyio import to_thread
@@ -198,6 +198,10 @@ class MemoryFiles:
         plane = await self._plane()
         return MemoryStaging(plane, session, plane.staged(session))
 
+    async def renew_staging(self, session: str, count: int) -> None:
+        """Drop what is behind the first bytes; nothing is ever on its way."""
+        (await self._plane()).truncate(session, count)
+
     async def staged_bytes(self, session: str) -> int:
         """Bytes stored so far."""
         return (await self._plane()).staged(session)
@@ -260,6 +264,9 @@ class MemoryReadHandle:
 
 class MemoryStaging:
     """An upload open for appending."""
+
+    #: Nothing here takes time.
+    is_stuck: Final = False
 
     def __init__(self, plane: Plane, session: str, offset: int) -> None:
         self._plane = plane

@@ -73,6 +73,11 @@ class MountedStaging:
         self.offset = opened.size
         self.hashers: list[Hasher] = []
 
+    @property
+    def is_stuck(self) -> bool:
+        """Whether a call that nobody waits for any more may still change it."""
+        return self._descriptor.is_used
+
     async def append(self, chunks: Sequence[bytes | memoryview]) -> None:
         """Write behind what is there."""
         await self._threads.run(self._append, chunks)

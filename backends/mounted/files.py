@@ -17,6 +17,7 @@ from backends.mounted.helping.resolving import DIRECTORY_AT_ONCE
 from backends.mounted.outbox import MountedOutbox
 from backends.mounted.read_access import MountedReadAccess
 from backends.mounted.read_handle import MountedReadHandle
+from backends.mounted.renewal import Renewal
 from backends.mounted.room import Room
 from backends.powers import StagedUpload, WholeUpload
 from backends.threads import VolumeThreads
@@ -185,6 +186,16 @@ class MountedFiles(MountedReadAccess):
         opened = await self._run(staging.open_for_append, session)
         sync = partial(self._on_root(staging.sync), session)
         return MountedStaging(opened, self._threads, self._mount.mounted.write_unit, sync)
+
+    async def renew_staging(self, session: str, count: int) -> None:
+        """Have the first bytes of an upload in another file."""
+        renewal = await self._run(Renewal, session)
+        try:
+            while not await self._threads.run(renewal.step, count):
+                pass
+            await self._run(renewal.put)
+        finally:
+            await self._run(renewal.close)
 
     async def staged_bytes(self, session: str) -> int:
         """Bytes stored so far."""

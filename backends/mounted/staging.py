@@ -33,7 +33,7 @@ from domain.paths import STAGING_NAME, RelativePath
 FILE_MODE: Final = 0o644
 #: Extended attribute that says whose upload a staging file is; taken off when it becomes a file of the user's.
 _NOTE: Final = "user.penstock.upload"
-_READING: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+READING: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _SESSION_CHARACTERS: Final = frozenset("0123456789abcdef")
 #: Digits by which the name of what comes with an upload is longer than that of the upload.
 _PART_DIGITS: Final = 32
@@ -44,7 +44,7 @@ def create(root: Beneath, session: str, length: int | None, note: bytes) -> None
 
     def begin(area: Beneath) -> None:
         with _created(area, session) as fd:
-            _keep_note(fd, note)
+            keep_note(fd, note)
             if area.mounted.write_unit is None:
                 lasting.begin(fd)
 
@@ -106,7 +106,7 @@ def part_names(session: str, count: int) -> list[str]:
     return [f"{attempt}{number:08x}" for number in range(count)]
 
 
-def _keep_note(fd: int, note: bytes) -> None:
+def keep_note(fd: int, note: bytes) -> None:
     """Keep a note with a staging file, where the file system can: without it only a rare recovery is missing."""
     if not note:
         return
@@ -119,13 +119,18 @@ def _keep_note(fd: int, note: bytes) -> None:
 
 def note_of(root: Beneath, session: str) -> bytes:
     """The note of a staging file; empty if there is none."""
-    with _area(root, session) as (area, name), opened(os.open(name, _READING, dir_fd=area)) as fd:
-        try:
-            return os.getxattr(fd, _NOTE)
-        except OSError as error:
-            if error.errno not in (errno.ENODATA, errno.ENOTSUP):
-                raise
-            return b""
+    with area_of(root, session) as (area, name), opened(os.open(name, READING, dir_fd=area)) as fd:
+        return read_note(fd)
+
+
+def read_note(fd: int) -> bytes:
+    """The note of an open staging file; empty if there is none."""
+    try:
+        return os.getxattr(fd, _NOTE)
+    except OSError as error:
+        if error.errno not in (errno.ENODATA, errno.ENOTSUP):
+            raise
+        return b""
 
 
 def check_room(root: Beneath, length: int | None) -> int:
@@ -182,7 +187,7 @@ class Appendable(NamedTuple):
 
 def open_for_append(root: Beneath, session: str) -> Appendable:
     """Open a staging file, and cut off what a power failure has left of bytes that were not synced."""
-    with _area(root, session) as (area, name):
+    with area_of(root, session) as (area, name):
         descriptor = SharedDescriptor(os.open(name, _append_flags(root), dir_fd=area))
         with descriptor.use() as fd:
             return Appendable(descriptor, *lasting.settle(fd))
@@ -190,15 +195,15 @@ def open_for_append(root: Beneath, session: str) -> Appendable:
 
 def open_for_reading(root: Beneath, session: str) -> tuple[SharedDescriptor, FileStat]:
     """Open a staging file for reading."""
-    with _area(root, session) as (area, name):
-        fd = os.open(name, _READING, dir_fd=area)
+    with area_of(root, session) as (area, name):
+        fd = os.open(name, READING, dir_fd=area)
         known = file_stat(os.fstat(fd))
         return SharedDescriptor(fd), known._replace(size_bytes=lasting.sound(fd))
 
 
 def staged_bytes(root: Beneath, session: str) -> int:
     """How many bytes of an upload there are."""
-    with _area(root, session) as (area, name), opened(os.open(name, _READING, dir_fd=area)) as fd:
+    with area_of(root, session) as (area, name), opened(os.open(name, READING, dir_fd=area)) as fd:
         return lasting.sound(fd)
 
 
@@ -235,8 +240,8 @@ def _batches(views: Sequence[memoryview], unit: int) -> Iterator[list[Piece]]:
 
 def sync(root: Beneath, session: str, destination: RelativePath) -> Synced:
     """Make a staging file and its name durable."""
-    with _area(root, session) as (area, name):
-        with opened(os.open(name, _READING, dir_fd=area)) as fd:
+    with area_of(root, session) as (area, name):
+        with opened(os.open(name, READING, dir_fd=area)) as fd:
             size = lasting.sync(fd)
         sync_between(root, area)
         sync_between(root, root.fd)
@@ -257,8 +262,8 @@ def commit(
     root: Beneath, session: str, destination: RelativePath, mount: Beneath, sha256: bytes | None
 ) -> Committed:
     """Rename a staging file, which is durable, to its destination, and its digest with it."""
-    with _area(root, session) as (area, name):
-        with opened(os.open(name, _READING, dir_fd=area)) as fd:
+    with area_of(root, session) as (area, name):
+        with opened(os.open(name, READING, dir_fd=area)) as fd:
             for attribute in (_NOTE, lasting.ATTRIBUTE):
                 _drop(fd, attribute)
             if sha256 is not None:
@@ -339,7 +344,8 @@ def drop_area(root: Beneath) -> None:
 
 
 @contextmanager
-def _area(root: Beneath, session: str) -> Iterator[tuple[int, str]]:
+def area_of(root: Beneath, session: str) -> Iterator[tuple[int, str]]:
+    """The open staging area, and the name of an upload in it. Raises NotFoundError (subject upload)."""
     name = _name(session)
     with translated(session, Subject.UPLOAD), stale_as_gone(), existing_area(root) as area:
         yield area.fd, name

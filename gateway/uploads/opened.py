@@ -8,7 +8,7 @@ asks for it meanwhile gets it at once.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any, Final
 
@@ -18,7 +18,16 @@ from anyio.abc import TaskGroup
 from backends.contract import FileAccess, Hasher, Staging, Synced
 from bus.contract import Lease, Leases
 from domain.catalogue import Change
-from domain.errors import BusBrokenError, ConflictError, FencedError, GoneError, LockedError, NotFoundError, Subject
+from domain.errors import (
+    BusBrokenError,
+    ConflictError,
+    FencedError,
+    GoneError,
+    LockedError,
+    NotFoundError,
+    PenstockError,
+    Subject,
+)
 from domain.ids import VolumeName
 from gateway.uploads.digesting import Digests
 from gateway.uploads.session import UploadSession, UploadState
@@ -237,7 +246,8 @@ class OpenUploads:
             known, staging = await self._staged(await self._sessions.slide(known, lease))
             if staging is not None:
                 stack.push_async_callback(staging.close)
-                known = await self._drop_unverified(known, staging, lease)
+                known, staging = await self._drop_unverified(known, staging, lease)
+                stack.push_async_callback(staging.close)
             digest = self._digests.resume(known.session, staging) if staging is not None else None
             return OpenUpload(known, lease, staging, digest, stack.pop_all())
         raise AssertionError  # an exit stack swallows nothing here
@@ -285,14 +295,24 @@ class OpenUploads:
                 raise
             return None
 
-    async def _drop_unverified(self, known: Known, staging: Staging, lease: Lease) -> Known:
-        floor = known.session.floor
+    async def _drop_unverified(self, known: Known, staging: Staging, lease: Lease) -> tuple[Known, Staging]:
+        """Drop bytes that were not compared with their checksum."""
+        session, floor = known.session, known.session.floor
         if floor is None:
-            return known
-        if staging.offset > floor:
-            await lease.confirm()
-            await staging.truncate(floor)
-        return await self._sessions.replace(known, replace(known.session, floor=None), lease=lease) or known
+            return known, staging
+        await lease.confirm()
+        if session.unsettled:
+            await staging.close()
+            await self._files(session).renew_staging(session.id, floor)
+            staging = await self._files(session).open_staging(session.id)
+        elif staging.offset > floor:
+            try:
+                await staging.truncate(floor)
+            finally:
+                if staging.is_stuck:
+                    await self._sessions.replace(known, replace(session, unsettled=True), lease=lease)
+        dropped = replace(session, floor=None, unsettled=False)
+        return await self._sessions.replace(known, dropped, lease=lease) or known, staging
 
     async def _put_back(self, opened: OpenUpload) -> None:
         is_wanted = opened.staging is not None and not opened.is_complete and not opened.is_dropped
@@ -321,7 +341,15 @@ class OpenUploads:
         # Bytes that were not compared may be dropped by whoever has it next, and others come in their place.
         if opened.staging is not None and not opened.is_complete and opened.session.floor is None:
             self._digests.keep(opened.session, opened.staging.offset, opened.digest)
+        await self._tell_if_stuck(opened)
         await opened.close()
+
+    async def _tell_if_stuck(self, opened: OpenUpload) -> None:
+        """Take note, while nobody else has the upload, of what may yet be done to its bytes behind the floor."""
+        if opened.staging is None or opened.session.floor is None or not opened.staging.is_stuck:
+            return
+        with suppress(PenstockError), anyio.move_on_after(_CLOSE_SECONDS, shield=True):
+            await opened.change(self._sessions, unsettled=True)
 
 
 def taken_over() -> LockedError:

@@ -58,6 +58,8 @@ class UploadSession:
     final: str = ""
     #: Bytes stored behind this were not compared with their checksum and count for nothing; None: all count.
     floor: int | None = None
+    #: Whether the storage may still store bytes behind that it gave no answer to, or drop some, whenever it likes.
+    unsettled: bool = False
     #: Whether its length was told after it had begun: whoever recorded that may have died before it was judged.
     length_told: bool = False
     #: Bytes counted against the owner's quota while it is unfinished.
@@ -151,6 +153,7 @@ class UploadSession:
             "concat": self.concat,
             "parts": list(self.parts) or None,
             "final": self.final,
+            "unsettled": self.unsettled,
             "length_told": self.length_told,
             "reserved_bytes": self.reserved_bytes,
             "judged": self.judged,

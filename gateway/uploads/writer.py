@@ -172,6 +172,8 @@ class Writer:
     async def _undo(self, opened: OpenUpload, staging: Staging, start: int, digest: Hasher | None) -> None:
         """Drop what was stored in vain. Raises FencedError: whoever has the upload now sees to that."""
         await _confirm(opened, staging)
+        if staging.is_stuck:
+            return  # some of it may be stored later; whoever opens the upload next sees to that
         await staging.truncate(start)
         _put_digest(opened, staging, digest)
         await opened.change(self._sessions, floor=None)
