@@ -15,6 +15,8 @@ from domain.errors import (
     BusyError,
     ConflictError,
     ErrorCode,
+    ForbiddenError,
+    InvalidPathError,
     NotFoundError,
     PenstockError,
     Subject,
@@ -24,6 +26,9 @@ from domain.paths import STAGING_NAME, RelativePath
 
 #: Entries of one directory that are gone through before others get their turn on the event loop.
 _AT_ONCE: Final = 500
+
+#: What is found wrong with one name, where `subject` says so.
+OF_ONE_NAME: Final = (NotFoundError, ConflictError, InvalidPathError, ForbiddenError)
 
 #: Makes a named tuple of a plain one, in a third of the time its own constructor takes.
 _made: Final = tuple.__new__
@@ -90,7 +95,9 @@ class Gatherer:
         return self._found
 
     async def selection(self, paths: Sequence[RelativePath]) -> Manifest:
-        """Several files and directories, named from the folder's root; what is missing is told in the archive.
+        """Several files and directories, named from the folder's root.
+
+        What is missing, or may not be reached, such as behind a link out of the folder, is told in the archive.
 
         Raises:
             NotFoundError: the folder is not there.
@@ -100,19 +107,20 @@ class Gatherer:
         for path in sorted(set(paths), key=lambda item: item.parts):
             if last is not None and path.is_within(last):
                 continue  # it comes with the directory it is in, which stands right before all that is in it
-            last = path
             try:
-                await self._one(path)
-            except (NotFoundError, ConflictError) as error:
-                if error.subject is not Subject.FILE:
+                if await self._one(path):
+                    last = path
+            except OF_ONE_NAME as error:
+                if error.subject is not Subject.FILE or path.is_root:
                     raise
-                self._tell("/".join(path.parts), "not there")
+                self._tell("/".join(path.parts), _why(error))
         return self._found
 
-    async def _one(self, path: RelativePath) -> None:
+    async def _one(self, path: RelativePath) -> bool:
+        """Add what has this name; tells whether it is a directory."""
         known = await self._files.stat(path)
         if known.kind is EntryKind.DIRECTORY:
-            await self._below(path, 0, await self._entries(path))
+            await self._below(path, 0, await self._try_entries(path, 0))
         elif known.kind is EntryKind.FILE:
             if await self._forbidden(path.parent, [Entry(path.name, known)]):
                 self._tell("/".join(path.parts), ErrorCode.FORBIDDEN)
@@ -120,6 +128,7 @@ class Gatherer:
                 self._add(member_of("/".join(path.parts), path, known))
         else:
             self._tell("/".join(path.parts), "not a file")
+        return known.kind is EntryKind.DIRECTORY
 
     async def _below(self, path: RelativePath, skip: int, entries: Sequence[Entry]) -> None:
         """Add what is in a directory. Not recursive: trees may be deeper than the call stack.
@@ -209,6 +218,8 @@ class Gatherer:
         except (TooLargeError, BusyError, BackendUnavailableError):
             raise  # that says nothing of the directory
         except PenstockError as error:
+            if path.is_root:
+                raise
             if error.subject is not Subject.FILE or not isinstance(error, NotFoundError | ConflictError):
                 self._tell("/".join(path.parts[skip:]), str(error.code))
             return ()
@@ -231,3 +242,10 @@ class Gatherer:
 
     def _too_many(self) -> TooLargeError:
         return TooLargeError(f"more than {self._most} files", max_entries=self._most)
+
+
+def _why(error: PenstockError) -> str:
+    """Why something that was named is left out."""
+    if isinstance(error, NotFoundError | ConflictError):
+        return "not there"
+    return error.message if isinstance(error, InvalidPathError) else error.code

@@ -9,10 +9,10 @@ from typing import Final
 from anyio import to_thread
 
 from backends.contract import Entry, EntryKind, FileAccess
-from domain.errors import ConflictError, NotFoundError, PenstockError, Subject, TooLargeError
+from domain.errors import NotFoundError, PenstockError, Subject, TooLargeError
 from domain.foreign_names import path_of, read_path
 from domain.paths import ROOT, RelativePath
-from gateway.archive.manifest import Gatherer, Manifest, Member, member_of
+from gateway.archive.manifest import OF_ONE_NAME, Gatherer, Manifest, Member, member_of
 from gateway.archive.names import shown
 from gateway.protocol.patterns import Patterns, State, compared, is_pattern
 
@@ -59,9 +59,10 @@ class Selecting:
         return replace(named, members=list(members.values()), errors=[*named.errors, *self._errors])
 
     async def _is_there(self, name: str) -> bool:
+        path = read_path(name)
         try:
-            await self._files.stat(read_path(name))
-        except (NotFoundError, ConflictError) as error:
+            await self._files.stat(path)
+        except OF_ONE_NAME as error:
             if error.subject is not Subject.FILE:
                 raise
             return False

@@ -14,7 +14,7 @@ import pytest
 from harness.world import FOLDER, Answer, World, open_world
 
 from bus.memory.store import now
-from domain.errors import BackendFaultError
+from domain.errors import BackendFaultError, ForbiddenError, Subject
 from gateway.client import selecting
 
 pytestmark = pytest.mark.anyio
@@ -170,6 +170,36 @@ async def test_what_a_pattern_does_not_lead_to(world: World) -> None:
     assert (await selected(world, ".upload/*", "[.]upload/*")).status == 404
 
 
+async def test_a_name_that_leads_out_of_the_folder_is_told(world: World, tmp_path: Path) -> None:
+    (tmp_path / "outside" / "sub").mkdir(parents=True)
+    (tmp_path / "outside" / "secret.csv").write_text("secret")
+    os.symlink(tmp_path / "outside", world.folder / "out")
+    os.symlink("../" * 9 + "etc", world.folder / "x" / "up")
+    os.symlink("loop", world.folder / "loop")
+    leading_out = ["loop/b", "out/secret.csv", "out/sub", "x/up/passwd"]
+    names, errors = told(await selected(world, "a.csv", "out", *leading_out))
+    assert names == {"a.csv"}
+    expected = [f"{name}: leads out of the folder" for name in leading_out]
+    assert sorted(errors) == sorted([*expected, "out: not a file"])
+    assert told(await selected(world, "b.txt", "out/*.csv")) == ({"b.txt"}, ["out/*.csv: nothing found"])
+    strict = f"/download-archive?token={await token(world, 'a.csv', 'out/secret.csv')}&strict=1"
+    assert (await world.client("GET", strict)).status == 409
+    assert (await selected(world, "out/secret.csv")).status == 404
+
+
+async def test_a_name_that_may_not_be_reached_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    stat = type(world.volume.files(None)).stat
+
+    async def refusing(files: Any, path: Any) -> Any:
+        if path.parts[0] == "x" and len(path.parts) > 1:
+            raise ForbiddenError("the storage does not permit it", subject=Subject.FILE)
+        return await stat(files, path)
+
+    monkeypatch.setattr(type(world.volume.files(None)), "stat", refusing)
+    assert told(await selected(world, "a.csv", "x/c.csv")) == ({"a.csv"}, ["x/c.csv: forbidden"])
+    assert told(await selected(world, "a.csv", "x/*.csv")) == ({"a.csv", "x/c.csv"}, [])
+
+
 async def test_a_directory_that_cannot_be_read_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     listing = type(world.volume.files(None)).listing
 
@@ -180,6 +210,7 @@ async def test_a_directory_that_cannot_be_read_is_told(world: World, monkeypatch
 
     monkeypatch.setattr(type(world.volume.files(None)), "listing", failing)
     assert told(await selected(world, "x/**")) == ({"x/c.csv"}, ["x/y: backend-fault"])
+    assert told(await selected(world, "a.csv", "x/y")) == ({"a.csv", "x/y/"}, ["x/y: backend-fault"])
 
 
 async def test_only_so_much_is_looked_at(tmp_path: Path) -> None:
