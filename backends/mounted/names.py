@@ -8,7 +8,6 @@ import stat
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
-from pathlib import PurePosixPath
 from typing import Final, TypeVar
 
 from backends.contract import Entry, EntryKind, FileStat, Listing, Tell
@@ -18,6 +17,7 @@ from backends.mounted.durable import make_parents, sync_between, sync_directory
 from backends.mounted.errors import conflict, translated
 from backends.mounted.helping.looking import KIND
 from domain.errors import InvalidPathError, PenstockError, Subject
+from domain.foreign_names import read_path, sendable
 from domain.paths import STAGING_NAME, RelativePath
 
 T = TypeVar("T")
@@ -161,12 +161,10 @@ def _inside(directory: RelativePath, target: str) -> str:
     if target.startswith("/"):
         return ""
     try:
-        reached = RelativePath.parse(str(PurePosixPath(*directory.parts, target)))
+        reached = read_path(sendable("/".join((*directory.parts, target))))
     except InvalidPathError:
         return ""
-    if not reached.is_within(directory) or reached == directory:
-        return ""
-    return "/".join(reached.parts[len(directory.parts) :])
+    return "/".join(reached.parts[len(directory.parts) :]) if reached.is_within(directory) else ""
 
 
 def make_directories(

@@ -98,6 +98,34 @@ async def test_names_in_a_tar_are_the_same_bytes(world: World, archives: Served,
         assert (tmp_path / "out" / os.fsdecode(name)).read_bytes() == name
 
 
+#: Links in `d`, and where they lead.
+LINKS = {
+    b"li\xffnk": b"caf\xe9",
+    b"to \xf4\x8f\xbf\xbf": b"dir\xff/in it",
+    "링크".encode(): "한글".encode(),
+    b"dir\xff/link": b"in it",
+    b"dir\xff/other": b"sub\\/x",
+}
+LINKS_OUT = {b"out": b"../caf\xe9", b"dir\xff/out": b"../caf\xe9", b"dir\xff/self": b"../dir\xff"}
+
+
+@pytest.mark.usefixtures("names")
+@pytest.mark.parametrize("form", TARS)
+async def test_links_in_a_tar_are_the_same_bytes(world: World, archives: Served, tmp_path: Path, form: str) -> None:
+    directory = os.fsencode(world.folder / "d")
+    for name, target in (LINKS | LINKS_OUT).items():
+        os.symlink(target, os.path.join(directory, name))
+    path = tmp_path / f"x.{form}"
+    path.write_bytes((await archives.get(form)).body)
+    (tmp_path / "out").mkdir()
+    await anyio.run_process(["tar", "-xf", str(path), "-C", str(tmp_path / "out")])
+    out = os.fsencode(tmp_path / "out")
+    for name, target in LINKS.items():
+        assert os.readlink(os.path.join(out, name)) == target
+    told = (tmp_path / "out" / "_ERRORS.txt").read_text().splitlines()
+    assert [line.partition(": ")[0] for line in told] == ["dir%FF/out", "dir%FF/self", "out"]
+
+
 @pytest.mark.usefixtures("names")
 @pytest.mark.parametrize("form", ["zip", "tar"])
 async def test_archives_with_such_names_are_resumed(archives: Served, form: str) -> None:

@@ -122,4 +122,4 @@ async def test_where_links_lead_is_told_in_text_that_can_be_sent(world: World) -
     os.symlink(KOREAN, os.fsencode(world.folder) + b"/link\xfc")
     answer = await call(world, "list", relpath=".")
     (link,) = [item for item in answer.json["items"] if item["type"] == "SYMLINK"]
-    assert (link["name"], link["symlink_target"]) == ("link\U0010fffc", "")
+    assert (link["name"], link["symlink_target"]) == ("link\U0010fffc", sendable(os.fsdecode(KOREAN)))
