@@ -27,6 +27,8 @@ _ENTRY, _ENTRY_SIGN = struct.Struct("<4sHHHHHHIIIHHHHHII"), b"PK\1\2"
 _HEAD, _HEAD_SIGN = struct.Struct("<4sHHHHHIIIHH"), b"PK\3\4"
 _FIELD: Final = struct.Struct("<HH")
 _WIDE_FIELD: Final = 1
+#: A name in UTF-8 (section 4.6.9): the version, and the checksum of the name it stands for, are before it.
+_NAME_FIELD, _NAME_HEAD, _NAME_VERSION = 0x7075, struct.Struct("<BI"), 1
 _COMMENT_BYTES: Final = 0xFFFF
 _WIDE: Final = 0xFFFFFFFF
 _WIDE_COUNT: Final = 0xFFFF
@@ -67,6 +69,8 @@ class ZipEntry(NamedTuple):
     mode: int
     #: Where its head begins.
     offset: int
+    #: Its name once more, in UTF-8, where a field says what letters are meant; else nothing.
+    meant: bytes
 
     @property
     def text(self) -> str:
@@ -77,13 +81,15 @@ class ZipEntry(NamedTuple):
     @property
     def _has_other_slashes(self) -> bool:
         """Whether backslashes in it are slashes: names on FAT have none, and old packers of Windows write them."""
-        is_sure = self.flags & _UTF8 or self.name.isascii()  # else such a byte may be half a letter
-        return self.system == _FAT and bool(is_sure) and b"/" not in self.name
+        is_sure = self.flags & _UTF8 or self.meant or self.name.isascii()  # else such a byte may be half a letter
+        return self.system == _FAT and bool(is_sure) and "/" not in self._decoded
 
     @property
     def _decoded(self) -> str:
         if self.flags & _UTF8:
             return self.name.decode("utf-8", "surrogateescape")
+        if self.meant:
+            return self.meant.decode()
         if self.system in _UNIX:
             with suppress(UnicodeDecodeError):
                 # Info-ZIP writes names as they are there, and does not say so.
@@ -188,7 +194,7 @@ class Unzip:
             if found > self._most:
                 raise self._too_many()
             entry, used = self._entry(before)
-            name_bytes += len(entry.name)
+            name_bytes += len(entry.name) + len(entry.meant)
             if name_bytes > self._most_name_bytes:
                 raise TooLargeError("its names are too long to be those of files", subject=Subject.UPLOAD)
             length -= used
@@ -203,12 +209,13 @@ class Unzip:
         if sign != _ENTRY_SIGN:
             raise BrokenArchiveError("its directory has something else in it")
         name = self._exactly(name_length)
-        wide = _wide_numbers(self._exactly(extra_length))
+        extra = self._exactly(extra_length)
+        wide = _wide_numbers(extra)
         size, packed, offset = (next(wide) if told == _WIDE else told for told in (size, packed, offset))
         self._file.seek(comment_length, io.SEEK_CUR)
-        entry = ZipEntry(
-            name, made_by >> 8, flags, method, crc, packed, size, attributes >> _MODE_SHIFT, before + offset
-        )
+        meant = b"" if flags & _UTF8 else _name_meant(extra, name)
+        mode = attributes >> _MODE_SHIFT
+        entry = ZipEntry(name, made_by >> 8, flags, method, crc, packed, size, mode, before + offset, meant)
         return entry, _ENTRY.size + name_length + extra_length + comment_length
 
     def _exactly(self, count: int) -> bytes:
@@ -221,18 +228,42 @@ class Unzip:
         return TooLargeError(f"more than {self._most} entries", subject=Subject.UPLOAD)
 
 
-def _wide_numbers(extra: bytes) -> Iterator[int]:
-    """The numbers 32 bits do not hold, in the order of those that say so."""
+def _fields(extra: bytes) -> Iterator[tuple[int, bytes]]:
+    """The extra fields of an entry, by their kinds."""
     at = 0
     while at + _FIELD.size <= len(extra):
         kind, length = _FIELD.unpack_from(extra, at)
         at += _FIELD.size
+        yield kind, extra[at : at + length]
+        at += length
+
+
+def _wide_numbers(extra: bytes) -> Iterator[int]:
+    """The numbers 32 bits do not hold, in the order of those that say so."""
+    for kind, data in _fields(extra):
         if kind == _WIDE_FIELD:
-            data = extra[at : at + length]
             yield from (number for (number,) in struct.iter_unpack("<Q", data[: len(data) // 8 * 8]))
             break
-        at += length
     raise BrokenArchiveError("a number is missing in its directory")
+
+
+def _name_meant(extra: bytes, name: bytes) -> bytes:
+    """The name in UTF-8 a field tells; nothing if there is none, or it was made for another name."""
+    for kind, data in _fields(extra):
+        if kind == _NAME_FIELD and len(data) > _NAME_HEAD.size:
+            version, crc = _NAME_HEAD.unpack_from(data)
+            meant = data[_NAME_HEAD.size :]
+            if version == _NAME_VERSION and crc == crc32(name) and _is_utf8(meant):
+                return meant
+    return b""
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _unpacked(entry: ZipEntry, file: IO[bytes]) -> Read:

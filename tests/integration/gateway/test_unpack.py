@@ -9,6 +9,7 @@ import struct
 import subprocess
 import tarfile
 import zipfile
+import zlib
 from pathlib import Path
 
 import pytest
@@ -166,6 +167,67 @@ def test_backslashes_are_slashes_where_names_have_none(
             read(target.getvalue())
     else:
         assert read(target.getvalue()) == ({wanted: b""} if wanted else {})
+
+
+KOREAN = "한글/파일.txt"
+#: As Korean Windows writes it, and what is read of that where nothing tells what it is.
+WRITTEN = KOREAN.encode("cp949")
+MISREAD = WRITTEN.decode("cp437")
+
+
+def told_twice(
+    meant: bytes, *, written: bytes = WRITTEN, version: int = 1, crc: int | None = None, data: bytes = b"1"
+) -> bytes:
+    """A zip with a member whose name is told once more, in UTF-8 (Info-ZIP Unicode Path Extra Field)."""
+    crc = zlib.crc32(written) if crc is None else crc
+    field = struct.pack("<HHBI", 0x7075, 5 + len(meant), version, crc) + meant
+    info = zipfile.ZipInfo("?" * len(written))
+    info.create_system, info.extra = 0, struct.pack("<HHI", 0xCAFE, 4, 0) + field
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as archive:
+        archive.writestr(info, data)
+        archive.writestr("other", b"2")
+    return target.getvalue().replace(info.filename.encode(), written)
+
+
+def test_names_that_are_told_once_more_in_utf8() -> None:
+    assert read(told_twice(KOREAN.encode())) == {KOREAN: b"1", "other": b"2"}
+    assert read(told_twice(b"a/d/", data=b"")) == {"other": b"2"}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        told_twice(b"x", version=2),
+        told_twice(b"x", crc=zlib.crc32(b"renamed since")),
+        told_twice(WRITTEN),
+        told_twice(b""),
+    ],
+)
+def test_names_that_are_told_once_more_in_a_way_that_does_not_hold(data: bytes) -> None:
+    assert read(data) == {MISREAD: b"1", "other": b"2"}
+
+
+def test_names_that_say_to_be_utf8_are_told_by_nothing_else() -> None:
+    info, written = zipfile.ZipInfo("é"), "é".encode()
+    info.extra = struct.pack("<HHBI", 0x7075, 6, 1, zlib.crc32(written)) + b"x"
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as archive:
+        archive.writestr(info, b"1")
+    assert read(target.getvalue()) == {"é": b"1"}
+
+
+@pytest.mark.parametrize("meant", [b"../x", b"/x", b"a/../../x", b"x\0", b".upload/x", b"other", b"other/x", b"d/"])
+def test_names_that_are_told_once_more_are_held_to_all_that_names_are(meant: bytes) -> None:
+    with pytest.raises(InvalidRequestError):
+        read(told_twice(meant, written=b"harmless"))
+    read(told_twice(b"harmless", written=meant))
+
+
+def test_names_that_are_told_once_more_count_among_all_names() -> None:
+    limits = UnpackLimits(2, 1 << 20, 1000)
+    with pytest.raises(TooLargeError, match="too long to be those of files"):
+        read(told_twice(b"x" * 65_000, written=b"y" * 600), limits)
 
 
 @pytest.mark.parametrize("kind", list(MAKERS))
