@@ -20,6 +20,7 @@ from bus.relay import Relays
 from domain.ids import QuotaScopeId, VFolderId, VolumeName
 from domain.messages import Command, Event
 from domain.spans import NoSpans, Spans
+from gateway.archive.faults import Faults
 from gateway.archive.layout import Checksums
 from gateway.commands import Commander
 from gateway.counts import Counts
@@ -72,6 +73,8 @@ class Gate:
     sender: Sender
     #: CRC-32 of files by volume: what tells files apart does so within one volume only.
     checksums: Mapping[VolumeName, Checksums]
+    #: Files at which archives broke off, likewise.
+    faults: Mapping[VolumeName, Faults]
     offload: Offload
     paces: Paces
     #: What is counted of those who come to the clients' port.
@@ -167,6 +170,7 @@ def build_gate(
         uploads=Uploads(bus, volumes, quotas, relays, settings, upload_lease_seconds, observer),
         sender=Sender(settings.read_bytes, settings.idle_seconds, observer),
         checksums={name: Checksums() for name in (NOWHERE, *volumes)},
+        faults={name: Faults() for name in (NOWHERE, *volumes)},
         offload=Offload(settings.offload, settings.offload_prefix),
         paces=Paces(),
         client_peers=Peers(settings.peer_requests, settings.peer_rate),

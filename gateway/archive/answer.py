@@ -15,7 +15,7 @@ from aiohttp import web
 
 from domain.errors import ConflictError, PenstockError
 from gateway.archive.composition import Composition, tag
-from gateway.archive.contents import Contents
+from gateway.archive.contents import Contents, UnreadableError
 from gateway.archive.crew import packers
 from gateway.archive.deflate import gzip
 from gateway.archive.flowing import Flow, compressed_tar, deflated_zip, zstd
@@ -102,6 +102,8 @@ async def send_archive(gate: Gate, request: web.Request, archive: ArchiveOf) -> 
         headers["Cache-Control"] = "no-store"
     crew = packers(archive.stock.volume)
     composition = await crew.run(partial(Composition.of, archive.manifest, portable=archive.packing.is_portable))
+    if archive.packing in _SIZED:
+        composition = await gate.faults[archive.stock.volume].left_out(composition, archive.stock.files, crew)
     if archive.strict and composition.errors:
         raise _incomplete(composition)
     out = Outlet(request, archive.stock.volume, archive.pace)
@@ -159,6 +161,8 @@ async def _sized(
             except (PenstockError, OSError) as error:
                 failure = error
             tasks.cancel_scope.cancel()
+        if isinstance(failure, UnreadableError):
+            gate.faults[stock.volume].keep(failure)
         if failure is not None:
             raise failure
 

@@ -33,7 +33,12 @@ _LOOK_BYTES: Final = 64 << 20
 
 
 class UnreadableError(BackendFaultError):
-    """A file cannot be read as the archive was planned; the text tells people its name and why."""
+    """A file cannot be read from `offset` on as the archive was planned; the text tells people its name and why."""
+
+    def __init__(self, member: Member, why: str, offset: int) -> None:
+        super().__init__(f"{shown(member.name)}: {why}", subject=Subject.FILE)
+        self.member = member
+        self.offset = offset
 
 
 class ChangedError(UnreadableError):
@@ -78,17 +83,17 @@ class Contents:
     async def _large(self, member: Member, handle: ReadHandle, start: int, end: int) -> AsyncGenerator[bytes]:
         look = start + _LOOK_BYTES
         while start < end:
-            try:
-                piece = await handle.read(start, min(_READ_BYTES, end - start))
-            except BackendFaultError as error:
-                raise _unreadable(member, error) from error
-            if not piece:
-                raise _changed(member)
+            piece = await _piece(member, handle, start, end)
             start += len(piece)
             yield piece
             if start >= min(look, end):
                 await self._look(member, handle)
                 look = start + _LOOK_BYTES
+
+    async def try_at(self, member: Member, offset: int) -> None:
+        """Read some bytes of a member, to see whether they can be. Raises ChangedError, UnreadableError."""
+        async with self.opened(member) as handle:
+            await _piece(member, handle, offset, member.size)
 
     async def _look(self, member: Member, handle: ReadHandle) -> None:
         """See that a file was not changed in its place since it was opened.
@@ -145,6 +150,7 @@ class Contents:
 
         Raises:
             ChangedError: one of them is gone, or another one.
+            UnreadableError: one of them cannot be read.
         """
         wanted: list[Member] = []
         room = _TOGETHER_BYTES
@@ -159,7 +165,13 @@ class Contents:
             present = [one for one in data if one is not None]
             return then(present) if len(present) == len(data) else wanted[data.index(None)]
 
-        done = await self._files.read_many([member.path for member in wanted], max_bytes=_SMALL_BYTES, then=used)
+        paths = [member.path for member in wanted]
+        try:
+            done = await self._files.read_many(paths, max_bytes=_SMALL_BYTES, then=used)
+        except BackendFaultError as error:
+            if len(wanted) == 1:
+                raise _unreadable(wanted[0], error) from error
+            return await self.run(index, index + len(wanted) // 2, then)  # it may be any of them
         if isinstance(done, Member):
             raise _changed(done)
         return done
@@ -228,9 +240,20 @@ def _is_same(known: FileStat, member: Member) -> bool:
     )
 
 
-def _changed(member: Member) -> ChangedError:
-    return ChangedError(f"{shown(member.name)}: changed or gone", subject=Subject.FILE)
+async def _piece(member: Member, handle: ReadHandle, start: int, end: int) -> bytes:
+    """The next bytes of a large member. Raises ChangedError, UnreadableError."""
+    try:
+        piece = await handle.read(start, min(_READ_BYTES, end - start))
+    except BackendFaultError as error:
+        raise _unreadable(member, error, start) from error
+    if not piece:
+        raise _changed(member, start)
+    return piece
 
 
-def _unreadable(member: Member, error: PenstockError) -> UnreadableError:
-    return UnreadableError(f"{shown(member.name)}: {error.code}", subject=Subject.FILE)
+def _changed(member: Member, offset: int = 0) -> ChangedError:
+    return ChangedError(member, "changed or gone", offset)
+
+
+def _unreadable(member: Member, error: PenstockError, offset: int = 0) -> UnreadableError:
+    return UnreadableError(member, error.code, offset)

@@ -14,6 +14,7 @@ from backends.observer import SilentObserver
 from backends.registry import Site
 from backends.settings import ThreadSettings
 from domain.ids import VFolderId, VolumeName
+from gateway.archive.faults import Faults
 from gateway.archive.layout import Checksums
 
 NAME = VolumeName("other")
@@ -29,8 +30,10 @@ async def second_volume(world: World, path: Path) -> AsyncIterator[Path]:
         await volume.create_folder(Operation(UUID(int=2)), folder, 0o755)
         world.gate.volumes[NAME] = volume
         world.gate.checksums[NAME] = Checksums()
+        world.gate.faults[NAME] = Faults()
         try:
             yield path / PLACE
         finally:
             del world.gate.volumes[NAME]
             del world.gate.checksums[NAME]
+            del world.gate.faults[NAME]

@@ -25,6 +25,8 @@ from gateway.archive import blocks, contents
 
 pytestmark = pytest.mark.anyio
 
+#: Forms whose every byte has its place before one is sent.
+SIZED = ("zip", "tar")
 SIZE = 8 << 20
 MIB = 1 << 20
 
@@ -226,7 +228,7 @@ async def test_a_file_that_is_changed_in_its_place_while_it_is_sent(
     world: World, archives: Served, monkeypatch: pytest.MonkeyPatch, form: str, change: Callable[[Path], None]
 ) -> None:
     while_reading(monkeypatch, 4 * MIB, partial(change, world.folder / "d" / "a"))
-    if form in ("zip", "tar"):
+    if form in SIZED:
         with pytest.raises(aiohttp.ClientError):
             await archives.get(form)
         return
@@ -246,7 +248,7 @@ async def test_a_file_whose_bytes_were_changed_secretly_before_it_is_sent(
     """Parts of an archive that are sent by several connections have to fit; one that is sent at once is whole."""
     (world.folder / "d" / "c").write_bytes(b"x" * size)
     while_reading(monkeypatch, 4 * MIB, partial(overwrite_secretly, world.folder / "d" / "c"))
-    if form in ("zip", "tar"):
+    if form in SIZED:
         with pytest.raises(aiohttp.ClientError):
             await archives.get(form)
         return
@@ -292,38 +294,82 @@ async def test_a_file_that_was_replaced_long_after_it_was_changed(
         await archives.get("zip")
 
 
-@pytest.mark.parametrize("form", FORMS)
-async def test_a_file_that_cannot_be_read_at_all(
-    world: World, archives: Served, monkeypatch: pytest.MonkeyPatch, form: str
-) -> None:
-    """Here the disk fails; all other files are there."""
-    (world.folder / "d" / "c").write_bytes(b"ccc")
-    (world.folder / "d" / "e").write_bytes(b"eee")
-    read_many, read = MountedFiles.read_many, MountedReadHandle.read
-    broken = (world.folder / "d" / "b").stat().st_ino
+class Disk:
+    """A disk that does not give the end of some files."""
 
-    async def failing_many(self: MountedFiles, paths: Any, **more: Any) -> Any:
-        if any(path.name == "c" for path in paths):
+    def __init__(self, directory: Path) -> None:
+        self._numbers = {path.name: path.stat().st_ino for path in directory.iterdir()}
+        self.broken: tuple[str, ...] = ()
+
+    def give(self, name: str) -> None:
+        """Give all of a file."""
+        if name in self.broken:
             raise BackendFaultError("the storage failed: EIO")
+
+    def give_some(self, number: int, end: int, size: int) -> None:
+        """Give a file's bytes up to an offset."""
+        if end > min(MIB, size - 1):
+            self.give(next(name for name, known in self._numbers.items() if known == number))
+
+
+@pytest.fixture
+def disk(world: World, monkeypatch: pytest.MonkeyPatch) -> Disk:
+    directory = world.folder / "d"
+    (directory / "c").write_bytes(b"ccc")
+    (directory / "e").write_bytes(b"eee")
+    disk, read_many, read = Disk(directory), MountedFiles.read_many, MountedReadHandle.read
+
+    async def reading_many(self: MountedFiles, paths: Any, **more: Any) -> Any:
+        for path in paths:
+            disk.give(path.name)
         return await read_many(self, paths, **more)
 
-    async def failing(self: MountedReadHandle, offset: int, count: int) -> bytes:
-        if self.stat.identity == broken and offset:
-            raise BackendFaultError("the storage failed: EIO")
+    async def reading(self: MountedReadHandle, offset: int, count: int) -> bytes:
+        disk.give_some(self.stat.identity, offset + count, self.stat.size_bytes)
         return await read(self, offset, count)
 
-    monkeypatch.setattr(MountedFiles, "read_many", failing_many)
-    monkeypatch.setattr(MountedReadHandle, "read", failing)
-    if form in ("zip", "tar"):
-        with pytest.raises(aiohttp.ClientError):
-            await archives.get(form)
-        return
+    monkeypatch.setattr(MountedFiles, "read_many", reading_many)
+    monkeypatch.setattr(MountedReadHandle, "read", reading)
+    return disk
+
+
+@pytest.mark.parametrize("form", [form for form in FORMS if form not in SIZED])
+async def test_a_file_that_cannot_be_read_is_told(archives: Served, disk: Disk, form: str) -> None:
+    disk.broken = ("b", "c")
     found = files_of(form, (await archives.get(form)).body)
     assert set(found) == {"a", "b", "e", "_ERRORS.txt"}
     assert found["_ERRORS.txt"].decode().splitlines() == [
         f"b: backend-fault; its last {SIZE - MIB} bytes are zeros",
         "c: backend-fault",
     ]
+
+
+@pytest.mark.parametrize("form", SIZED)
+async def test_a_file_that_cannot_be_read_ends_the_archive_and_is_told_in_the_next_one(
+    archives: Served, disk: Disk, form: str
+) -> None:
+    whole = await archives.get(form)
+    disk.broken = ("b", "c")
+    for _ in ("b", "c"):
+        with pytest.raises(aiohttp.ClientError):
+            await archives.get(form)
+    again = await archives.get(form, headers={"Range": "bytes=5-", "If-Range": whole.headers["ETag"]})
+    found = files_of(form, again.body)
+    assert (again.status, set(found)) == (200, {"a", "e", "_ERRORS.txt"}), "it is another archive"
+    assert found["_ERRORS.txt"].decode().splitlines() == ["b: backend-fault", "c: backend-fault"]
+    assert (await archives.get(form, strict=True)).status == 409
+    rest = await archives.get(form, headers={"Range": "bytes=5-", "If-Range": again.headers["ETag"]})
+    assert (rest.status, rest.body) == (206, again.body[5:])
+
+
+@pytest.mark.parametrize("form", SIZED)
+async def test_a_file_that_can_be_read_again_is_not_left_out(archives: Served, disk: Disk, form: str) -> None:
+    disk.broken = ("b",)
+    with pytest.raises(aiohttp.ClientError):
+        await archives.get(form)
+    assert "b" not in files_of(form, (await archives.get(form)).body)
+    disk.broken = ()
+    assert set(files_of(form, (await archives.get(form)).body)) == {"a", "b", "c", "e"}
 
 
 async def test_a_large_zip_is_what_others_find_in_it(archives: Served, world: World) -> None:
