@@ -12,6 +12,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from domain.errors import InvalidRequestError
+from gateway.client.tus_answers import expect
 
 _FIELD: Final = "X-HTTP-Method-Override"
 #: Methods that may be meant: those of tus that not everybody can send, and that never answer with a file.
@@ -34,9 +35,22 @@ async def overriding(request: web.Request, handler: Handler) -> web.StreamRespon
     if meant[0] not in MEANT:
         raise web.HTTPMethodNotAllowed(request.method, [*MEANT, "OPTIONS"])
     match = await request.app.router.resolve(request.clone(method=meant[0]))
-    # Where the request line's method has no route, nobody has read the path yet.
-    request.match_info.update(match)
     return await match.handler(request)
+
+
+def others(path: str, *methods: str) -> web.RouteDef:
+    """The route of all methods a path of tus does not have; comes last of its routes.
+
+    The HTTP library has none for them, and would ask for their bodies before anybody knows what is meant.
+
+    Args:
+        methods: those it has.
+    """
+
+    async def refuse(request: web.Request) -> web.StreamResponse:
+        raise web.HTTPMethodNotAllowed(request.method, methods)
+
+    return web.route("*", path, refuse, expect_handler=expect)
 
 
 def _is_of_tus(path: str) -> bool:

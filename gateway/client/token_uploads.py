@@ -9,6 +9,7 @@ from aiohttp import web
 
 from domain.errors import NotFoundError, UnauthenticatedError
 from gateway.client.access import TokenParameters
+from gateway.client.overriding import others
 from gateway.client.tus_answers import expect, refusal, state_headers
 from gateway.client.upload_flow import Ending, UploadFlow
 from gateway.cors import Cors
@@ -41,6 +42,7 @@ class TokenUploadRoutes:
             web.options("/upload", self.options, expect_handler=expect),
             web.head("/upload", self.head, expect_handler=expect),
             web.patch("/upload", self.patch, expect_handler=expect),
+            others("/upload", "HEAD", "OPTIONS", "PATCH"),
         ]
 
     async def options(self, request: web.Request) -> web.Response:

@@ -11,7 +11,7 @@ from aiohttp import web
 from gateway.client.access import Access
 from gateway.client.creation_flow import CreationFlow
 from gateway.client.finished_uploads import send_finished
-from gateway.client.overriding import MEANT
+from gateway.client.overriding import MEANT, others
 from gateway.client.tus_answers import expect, refusal, state_headers
 from gateway.client.upload_flow import UploadFlow
 from gateway.cors import Cors
@@ -42,6 +42,8 @@ class CollectionRoutes:
             web.patch(upload, self.patch, expect_handler=expect),
             web.delete(upload, self.terminate, expect_handler=expect),
             web.post(upload, self.post, expect_handler=expect),
+            *[others(path, "OPTIONS", "POST") for path in ("/files", "/files/")],
+            others(upload, "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST"),
         ]
 
     async def options(self, request: web.Request) -> web.Response:

@@ -48,8 +48,9 @@ def told_routes(app: web.Application) -> Iterator[tuple[str, str, str]]:
     for route in app.router.routes():
         path = route.resource.canonical if route.resource is not None else ""
         is_preflight = route.method == "OPTIONS" and path in _PREFLIGHTS
+        is_refusal = route.method == "*"
         # With a slash at its end a path is the same as without.
-        if not is_preflight and (path == "/" or not path.endswith("/")):
+        if not is_preflight and not is_refusal and (path == "/" or not path.endswith("/")):
             yield route.method, path, (route.handler.__doc__ or "").strip()
 
 

@@ -63,6 +63,43 @@ async def test_the_upload_of_a_token_is_used_as_it_is_meant(world: World, method
     assert (refused.status, refused.headers["Allow"]) == (405, "HEAD,OPTIONS,PATCH")
 
 
+async def asked_for(world: World, method: str, target: str, meant: str, **more: str) -> int:
+    """The first answer to a head whose body waits to be asked for."""
+    async with Line.open(world) as line:
+        line.head(method, target, {**meaning(meant, **more), "Content-Length": "3", "Expect": "100-continue"})
+        return (await line.answer(method)).status
+
+
+# [A15]
+@METHODS
+async def test_a_body_is_asked_for_as_it_is_meant(world: World, files: Collection, method: str) -> None:
+    token = await world.upload_token("a", 6)
+    targets = [(f"/upload?token={token}", {}), (await files.begin(6), {"Authorization": f"Bearer {files.token}"})]
+    for target, more in targets:
+        assert await asked_for(world, method, target, "PATCH", Upload_Offset="5", **more) == 409
+        assert await asked_for(world, method, target, "HEAD", **more) == 200
+        assert await asked_for(world, method, target, "PUT", **more) == 405
+        assert await asked_for(world, method, target, "PATCH", Upload_Offset="0", **more) == 100
+
+
+@pytest.mark.parametrize(
+    ("target", "allowed"),
+    [
+        ("/upload?token=x", "HEAD,OPTIONS,PATCH"),
+        ("/files", "OPTIONS,POST"),
+        ("/files/", "OPTIONS,POST"),
+        ("/files/x", "DELETE,GET,HEAD,OPTIONS,PATCH,POST"),
+    ],
+)
+async def test_methods_that_are_none_are_refused_before_a_body_is_asked_for(
+    world: World, target: str, allowed: str
+) -> None:
+    async with Line.open(world) as line:
+        line.head("PUT", target, {**BODY, "Content-Length": "3", "Expect": "100-continue"})
+        answer = await line.answer()
+    assert (answer.status, answer.headers["Allow"], answer.body) == (405, allowed, b"405: Method Not Allowed")
+
+
 # [A15]
 @pytest.mark.parametrize("meant", ["PATCH", "DELETE", "HEAD", "PUT", ""])
 async def test_nothing_is_begun_that_is_not_meant_to_be(world: World, files: Collection, meant: str) -> None:
