@@ -78,9 +78,10 @@ class CollectionRoutes:
         if isinstance(accept, Refuse):
             return refusal(accept)
         session_id, view = await self._creations.begin(request, claims, creation, accept)
-        response = web.Response(status=201, headers=state_headers(view, Dialect.STANDARD))
-        response.headers["Location"] = self._access.location(request, "files", session_id)
-        return response
+        headers = state_headers(view, Dialect.STANDARD)
+        headers.pop("Upload-Concat", None)  # as the client has just said; with very many parts it is very long
+        headers["Location"] = self._access.location(request, "files", session_id)
+        return web.Response(status=201, headers=headers)
 
     async def read(self, request: web.Request) -> web.StreamResponse:
         """Send the file of a finished upload."""

@@ -49,7 +49,8 @@ _OPTIONS: Final = Operation(
     fields=(TUS_RESUMABLE,),
     always=ALWAYS,
 )
-_ALL: Final = (*STATE, "Upload-Metadata", "Upload-Concat", "Upload-Expires")
+_BEGUN: Final = (*STATE, "Upload-Metadata", "Upload-Expires")
+_ALL: Final = (*_BEGUN, "Upload-Concat")
 _USING: Final = (*USING, *NO_TOKEN, *NOT_PERMITTED)
 _STORING: Final = (*_USING, *FINISHING, *OTHER_VERSION, *OTHER_TYPE, *OTHER_CODING, *FINAL_UPLOAD)
 _VERSION: Final = TUS_RESUMABLE.always
@@ -62,7 +63,7 @@ _FAR: Final = Reply(200, "how far it is", fields=_ALL)
 TABLE: Final[Table] = {
     ("OPTIONS", "/files"): _OPTIONS,
     ("POST", "/files"): Operation(
-        (Reply(201, "it has begun, with what the body had", fields=(*_ALL, "Location")),),
+        (Reply(201, "it has begun, with what the body had", fields=(*_BEGUN, "Location")),),
         (*_STORING, *CONFLICT),
         query=TokenParameters,
         fields=(
