@@ -7,15 +7,17 @@ nothing that could be had back there.
 
 from __future__ import annotations
 
+from functools import partial
+
 from aiohttp import web
 
 from gateway.client.access import Access
+from gateway.client.clear import clear
 from gateway.client.resumable_answers import Answers, is_complete
 from gateway.client.resumable_flow import ResumableFlow
-from gateway.client.tus_answers import refusal
 from gateway.cors import Cors
 from gateway.gate import Gate
-from gateway.protocol import resumable, tus
+from gateway.protocol import resumable
 from gateway.protocol.resumable import MismatchingOffsetError
 from gateway.tokens import CollectionClaims, UploadClaims
 from gateway.transfer.receive import expect_later
@@ -43,7 +45,7 @@ class ResumableRoutes:
             web.put("/uploads", self.put, expect_handler=expect_later),
             web.get(upload, self.look),
             web.patch(upload, self.append, expect_handler=expect_later),
-            web.delete(upload, self.cancel),
+            web.delete(upload, clear(self.cancel)),
         ]
 
     async def options(self, request: web.Request) -> web.Response:
@@ -56,19 +58,16 @@ class ResumableRoutes:
     async def create(self, request: web.Request) -> web.StreamResponse:
         """Begin an upload, with as much of it as the request has (section 4.2)."""
         claims = self._access.token(request, even_expired=False)
-        return await self._answers.guarded(self._create(request, claims), sends=True)
+        return await self._answers.guarded(request, partial(self._create, claims), sends=True)
 
     async def put(self, request: web.Request) -> web.StreamResponse:
         """Begin the upload a token names; the same as POST."""
         claims = self._access.token(request, even_expired=False)
         if isinstance(claims, CollectionClaims):
             raise web.HTTPMethodNotAllowed("PUT", ["POST", "OPTIONS"])
-        return await self._answers.guarded(self._create(request, claims), sends=True)
+        return await self._answers.guarded(request, partial(self._create, claims), sends=True)
 
-    async def _create(self, request: web.Request, claims: UploadClaims | CollectionClaims) -> web.StreamResponse:
-        refused = tus.check_framing(request.headers)
-        if refused is not None:
-            return refusal(refused)
+    async def _create(self, claims: UploadClaims | CollectionClaims, request: web.Request) -> web.StreamResponse:
         append = resumable.read_append(request.headers, 0)
         known = await self._flow.begin(request, claims, append)
         location = self._access.location(request, "uploads", known.session.id)
@@ -102,25 +101,19 @@ class ResumableRoutes:
 
     async def look(self, request: web.Request) -> web.StreamResponse:
         """Tell how far an upload is (section 4.3)."""
-        return await self._answers.guarded(self._look(request), sends=False)
+        return await self._answers.guarded(request, self._look, sends=False)
 
     async def _look(self, request: web.Request) -> web.StreamResponse:
         claims, session_id = self._access.authorised(request)
-        refused = tus.check_framing(request.headers)
-        if refused is not None:
-            return refusal(refused)
         opened = await self._flow.look(claims, session_id)
         return web.Response(status=204, headers=self._answers.state(request, opened))
 
     async def append(self, request: web.Request) -> web.StreamResponse:
         """Store more bytes (section 4.4)."""
-        return await self._answers.guarded(self._append(request), sends=True)
+        return await self._answers.guarded(request, self._append, sends=True)
 
     async def _append(self, request: web.Request) -> web.StreamResponse:
         claims, session_id = self._access.authorised(request)
-        refused = tus.check_framing(request.headers)
-        if refused is not None:
-            return refusal(refused)
         resumable.check_content_type(request.headers)
         append = resumable.read_append(request.headers, resumable.read_offset(request.headers))
         opened = await self._flow.append(request, claims, session_id, append)
@@ -130,8 +123,5 @@ class ResumableRoutes:
     async def cancel(self, request: web.Request) -> web.Response:
         """Drop an upload, whoever sends it now (section 4.5)."""
         claims, session_id = self._access.authorised(request)
-        refused = tus.check_framing(request.headers)
-        if refused is not None:
-            return refusal(refused)
         await self._flow.drop(claims, session_id)
         return web.Response(status=204)

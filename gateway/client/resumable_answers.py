@@ -6,12 +6,13 @@ need send no more. Refusals of everything else say `?0`, where the client may go
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
 from typing import Any, Final
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from domain.errors import ChecksumMismatchError, FencedError, LockedError, NotFoundError, PenstockError
+from gateway.client.clear import clear
 from gateway.gate import Gate
 from gateway.problems import Problem, problem_of
 from gateway.protocol import resumable
@@ -62,14 +63,14 @@ class Answers:
         self._clock = gate.bus.clock
         self._max_bytes = gate.settings.max_upload_bytes
 
-    async def guarded(self, answering: Awaitable[web.StreamResponse], *, sends: bool) -> web.StreamResponse:
-        """Wait for an answer; one that refuses says what a client has to know to go on, or not to.
+    async def guarded(self, request: web.Request, answer: Handler, *, sends: bool) -> web.StreamResponse:
+        """Answer a request, if it is clear; who is refused is told what he has to know to go on, or not to.
 
         Args:
             sends: the request has to do with bytes of an upload, and is not only asking about them.
         """
         try:
-            return await answering
+            return await clear(answer)(request)
         except FinalError as error:
             return self._refused(error.why, complete=True)
         except PenstockError as error:

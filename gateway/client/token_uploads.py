@@ -9,8 +9,9 @@ from aiohttp import web
 
 from domain.errors import NotFoundError, UnauthenticatedError
 from gateway.client.access import TokenParameters
+from gateway.client.clear import of_tus
 from gateway.client.overriding import others
-from gateway.client.tus_answers import expect, refusal, state_headers
+from gateway.client.tus_answers import expect, state_headers
 from gateway.client.upload_flow import Ending, UploadFlow
 from gateway.cors import Cors
 from gateway.gate import Gate
@@ -40,8 +41,7 @@ class TokenUploadRoutes:
         """What this serves."""
         return [
             web.options("/upload", self.options, expect_handler=expect),
-            web.head("/upload", self.head, expect_handler=expect),
-            web.patch("/upload", self.patch, expect_handler=expect),
+            *of_tus(Dialect.BACKEND_AI, web.head("/upload", self.head), web.patch("/upload", self.patch)),
             others("/upload", "HEAD", "OPTIONS", "PATCH"),
         ]
 
@@ -61,9 +61,6 @@ class TokenUploadRoutes:
         """Tell how far the upload is."""
         parameters = read_query(request, UploadParameters)
         claims, ending = self._token(parameters)
-        refused = tus.check_framing(request.headers)
-        if refused is not None:
-            return refusal(refused)
         with self._expiry_first(parameters):
             view = await self._flow.look(claims, claims.session, ending)
         return web.Response(headers=state_headers(view, Dialect.BACKEND_AI))
@@ -72,9 +69,6 @@ class TokenUploadRoutes:
         """Store bytes."""
         parameters = read_query(request, UploadParameters)
         claims, ending = self._token(parameters)
-        refused = tus.check_head(request.headers, Dialect.BACKEND_AI)
-        if refused is not None:
-            return refusal(refused)
         with self._expiry_first(parameters):
             return await self._flow.store(request, claims, claims.session, Dialect.BACKEND_AI, ending)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from gateway.client.access import Access
+from gateway.client.clear import of_tus
 from gateway.client.creation_flow import CreationFlow
 from gateway.client.finished_uploads import send_finished
 from gateway.client.overriding import MEANT, others
@@ -35,12 +36,15 @@ class CollectionRoutes:
         """What this serves."""
         upload = "/files/{session}"
         return [
-            *[web.options(path, self.options, expect_handler=expect) for path in ("/files", "/files/", upload)],
-            *[web.post(path, self.create, expect_handler=expect) for path in ("/files", "/files/")],
-            web.get(upload, self.read, allow_head=False, expect_handler=expect),
-            web.head(upload, self.head, expect_handler=expect),
-            web.patch(upload, self.patch, expect_handler=expect),
-            web.delete(upload, self.terminate, expect_handler=expect),
+            *of_tus(
+                Dialect.STANDARD,
+                *[web.options(path, self.options) for path in ("/files", "/files/", upload)],
+                *[web.post(path, self.create) for path in ("/files", "/files/")],
+                web.get(upload, self.read, allow_head=False),
+                web.head(upload, self.head),
+                web.patch(upload, self.patch),
+                web.delete(upload, self.terminate),
+            ),
             web.post(upload, self.post, expect_handler=expect),
             *[others(path, "OPTIONS", "POST") for path in ("/files", "/files/")],
             others(upload, "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST"),
@@ -48,9 +52,6 @@ class CollectionRoutes:
 
     async def options(self, request: web.Request) -> web.Response:
         """Say what the collection can, to tus clients and to browsers."""
-        refused = tus.check_framing(request.headers)
-        if refused is not None:
-            return refusal(refused)
         headers = {
             "Tus-Resumable": tus.VERSION,
             "Tus-Version": tus.VERSION,
@@ -68,9 +69,6 @@ class CollectionRoutes:
 
     async def create(self, request: web.Request) -> web.Response:
         """Begin an upload; with a body, store it as well."""
-        refused = tus.check_version(request.headers, Dialect.STANDARD) or tus.check_framing(request.headers)
-        if refused is not None:
-            return refusal(refused)
         claims = self._access.token(request, even_expired=False)
         most = self._gate.settings.max_upload_bytes
         creation = tus.read_creation(request.headers, most)
@@ -85,24 +83,18 @@ class CollectionRoutes:
 
     async def read(self, request: web.Request) -> web.StreamResponse:
         """Send the file of a finished upload."""
-        refused = tus.check_framing(request.headers)
-        if refused is not None:
-            return refusal(refused)
         claims, session_id = self._access.authorised(request, even_expired=False)
         return await send_finished(self._gate, request, claims, session_id)
 
     async def head(self, request: web.Request) -> web.Response:
         """Tell how far an upload is."""
-        refused = tus.check_framing(request.headers)
-        if refused is not None:
-            return refusal(refused)
         claims, session_id = self._access.authorised(request)
         view = await self._flow.look(claims, session_id)
         return web.Response(headers=state_headers(view, Dialect.STANDARD))
 
     async def patch(self, request: web.Request) -> web.Response:
         """Store bytes."""
-        refused = tus.check_head(request.headers, Dialect.STANDARD)
+        refused = tus.check_content_type(request.headers, Dialect.STANDARD)
         if refused is not None:
             return refusal(refused)
         claims, session_id = self._access.authorised(request)
@@ -110,9 +102,6 @@ class CollectionRoutes:
 
     async def terminate(self, request: web.Request) -> web.Response:
         """Drop an upload (extension termination)."""
-        refused = tus.check_version(request.headers, Dialect.STANDARD) or tus.check_framing(request.headers)
-        if refused is not None:
-            return refusal(refused)
         claims, session_id = self._access.authorised(request)
         await self._gate.uploads.terminate(claims, session_id)
         return web.Response(status=204)

@@ -138,7 +138,7 @@ def check_head(request: Mapping[str, str], dialect: Dialect) -> Refuse | None:
     Raises:
         InvalidRequestError: a field is there twice.
     """
-    return check_version(request, dialect) or check_framing(request) or _check_content_type(request, dialect)
+    return check_version(request, dialect) or check_framing(request) or check_content_type(request, dialect)
 
 
 def check_framing(request: Mapping[str, str]) -> Refuse | None:
@@ -154,6 +154,14 @@ def check_framing(request: Mapping[str, str]) -> Refuse | None:
     coding = request.get("Transfer-Encoding", "chunked")
     if coding.strip().lower() != "chunked":
         return Refuse(Reason.CODING, f"bodies come chunked or as they are, not {coding[:80]!r}")
+    return None
+
+
+def check_content_type(request: Mapping[str, str], dialect: Dialect) -> Refuse | None:
+    """Refuse a body that is not said to be one of tus."""
+    given = request.get("Content-Type", "").partition(";")[0].strip().lower()
+    if dialect is Dialect.STANDARD and given != CONTENT_TYPE:
+        return Refuse(Reason.CONTENT_TYPE, f"the content type must be {CONTENT_TYPE}")
     return None
 
 
@@ -272,7 +280,7 @@ def decide_first_body(request: Mapping[str, str], creation: Creation, max_bytes:
     if not brings_body(request):
         return None
     upload = UploadView(0, creation.length, is_final=creation.is_final)
-    refused = _check_final(upload) or _check_content_type(request, Dialect.STANDARD)
+    refused = _check_final(upload) or check_content_type(request, Dialect.STANDARD)
     return refused or _accept(request, upload, 0, None, max_bytes)
 
 
@@ -305,13 +313,6 @@ def _accept(
 
 def _check_final(upload: UploadView) -> Refuse | None:
     return Refuse(Reason.FINAL, "a final upload takes no bytes of its own") if upload.is_final else None
-
-
-def _check_content_type(request: Mapping[str, str], dialect: Dialect) -> Refuse | None:
-    given = request.get("Content-Type", "").partition(";")[0].strip().lower()
-    if dialect is Dialect.STANDARD and given != CONTENT_TYPE:
-        return Refuse(Reason.CONTENT_TYPE, f"the content type must be {CONTENT_TYPE}")
-    return None
 
 
 def read_offset(request: Mapping[str, str]) -> int:
