@@ -153,7 +153,7 @@ def _by_code(error: PenstockError) -> Problem:
     match error.code:
         case ErrorCode.INVALID_PATH:
             problem = _peer(row.status, "subpath/invalid", row.title, row.error_code, error)
-            return replace(problem, members={**problem.members, "data": error.message})
+            return replace(problem, members={**problem.members, "data": error.message, **_paths(error)})
         case ErrorCode.UNAUTHENTICATED:
             return _token_problem(error)
         case ErrorCode.FORBIDDEN if "token" in error.facts:
@@ -231,16 +231,21 @@ def _file_problem(error: PenstockError) -> Problem:
     reason = str(error.facts.get("reason", ""))
     number = errno.ENOENT if error.code is ErrorCode.NOT_FOUND else _ERRNO.get(reason)
     message = os.strerror(number) if number is not None else error.message
-    path = str(error.facts.get("path", ""))
     detail = "not-found" if error.code is ErrorCode.NOT_FOUND else "conflict"
     return Problem(
         400,
         f"{_OURS}:file-{reason or 'missing'}",
         "File operation failed",
         f"vfolder_access_{detail}",
-        {"msg": message, "errno": number, "paths": [path] if path else []},
+        {"msg": message, "errno": number, "paths": [], **_paths(error)},
         tells_code=False,
     )
+
+
+def _paths(error: PenstockError) -> dict[str, Any]:
+    """Which of a request's paths it is about, if that is known."""
+    path = str(error.facts.get("path", ""))
+    return {"paths": [path]} if path else {}
 
 
 def os_words(error: PenstockError) -> str:

@@ -57,10 +57,10 @@ def _wrong(**data: Any) -> dict[str, Any]:
     return _problem(f"{_PEER}/invalid-api-params", "Invalid API parameters", data=data)
 
 
-def _path(message: str) -> dict[str, Any]:
+def _path(message: str, *paths: str) -> dict[str, Any]:
     """The answer to a wrong path."""
     code = "vfolder_access_invalid-parameters"
-    return _problem(f"{_PEER}/subpath/invalid", "Invalid Subpath", code, msg=message, data=message)
+    return _problem(f"{_PEER}/subpath/invalid", "Invalid Subpath", code, msg=message, data=message, paths=[*paths])
 
 
 def _no_folder() -> dict[str, Any]:
@@ -105,7 +105,12 @@ def _headed(length: str = "", kind: str = "application/octet-stream") -> Deliber
 
 
 _NO_UPLOAD: Final[Mapping[str, Any]] = {"upload_offset": NOTHING, "upload_length": NOTHING}
-_ESCAPED: Final = Deliberate(_WORDS, {".msg": _OUT, ".data": _OUT})
+
+
+def _escaped(path: str) -> Deliberate:
+    return Deliberate(f"{_WORDS}; {_MORE}", {".msg": _OUT, ".data": _OUT, ".paths": [path]})
+
+
 _NOT_GOOD: Final = Deliberate(
     "a token that does not hold is no proof (RFC 9110, section 15.5.2); no client tells the two apart",
     {"status": 401},
@@ -170,8 +175,8 @@ DELIBERATE: Mapping[str, Deliberate] = {
     ),
     "105-tus-patch-onto-dir": _instead(_DEFECT, 400, _is_a_directory()),
     "116-upload-session-missing-folder": _instead(_DEFECT, 404, _no_folder()),
-    "219-rename-with-slash": _instead(_DEFECT, 400, _path("a new name must be one name, without a slash")),
-    "220-rename-dot": _instead(_DEFECT, 400, _path("the folder itself cannot be changed this way")),
+    "219-rename-with-slash": _instead(_DEFECT, 400, _path("a new name must be one name, without a slash", "a/b")),
+    "220-rename-dot": _instead(_DEFECT, 400, _path("the folder itself cannot be changed this way", ".")),
     "120-upload-session-size-negative": _instead(
         _SIZE, 400, _wrong(size="Input should be greater than or equal to 0")
     ),
@@ -186,7 +191,7 @@ DELIBERATE: Mapping[str, Deliberate] = {
     "064-mkdir-escape": Deliberate(_WORDS, {".results.failed[0].msg": _OUT}),
     "065-mkdir-escape-deep": Deliberate(_WORDS, {".results.failed[0].msg": _OUT}),
     "070-mkdir-missing-folder": Deliberate(_WORDS, {".results.failed[0].msg": _NO_FOLDER}),
-    "136-list-escape": _ESCAPED,
+    "136-list-escape": _escaped(".."),
     "213-archive-token-vfid-obj": Deliberate(
         "missing parameters are told in one way on all routes",
         {
@@ -195,11 +200,11 @@ DELIBERATE: Mapping[str, Deliberate] = {
             ".msg": NOTHING,
         },
     ),
-    "226-move-escape": _ESCAPED,
+    "226-move-escape": _escaped("../../f1"),
     "227-move-dir-into-self": Deliberate(
         "paths of the host are not told", {".msg": "p/q/r/s: into itself", ".paths": ["p/q/r/s"]}
     ),
-    "236-delete-escape": _ESCAPED,
+    "236-delete-escape": _escaped("../x"),
     # Uploads
     "080-tus-patch-wrong-offset": Deliberate(_MORE, {".expected-offset": 40000, ".provided-offset": 0}),
     "081-tus-patch-no-offset": Deliberate(
@@ -224,9 +229,9 @@ DELIBERATE: Mapping[str, Deliberate] = {
         _too_large("16 bytes at offset 0 pass the upload's length of 10", length=10),
         **_NO_UPLOAD,
     ),
-    "106-upload-session-escape": _instead(_ESCAPE, 400, _path(_OUT)),
+    "106-upload-session-escape": _instead(_ESCAPE, 400, _path(_OUT, "../esc.bin")),
     "107-tus-patch-escape": _instead(_ESCAPE, 401, _wrong(token=ANYTHING), **_NO_UPLOAD),
-    "109-tus-patch-escape-dst_dir": _instead(_ESCAPE, 400, _path(_OUT), **_NO_UPLOAD),
+    "109-tus-patch-escape-dst_dir": _instead(_ESCAPE, 400, _path(_OUT, "../e2"), **_NO_UPLOAD),
     "124-tus-patch-bad-token": _NOT_GOOD,
     "125-tus-patch-wrong-sig": _NOT_GOOD,
     "126-tus-patch-expired": _NOT_GOOD,
@@ -240,7 +245,7 @@ DELIBERATE: Mapping[str, Deliberate] = {
     # Downloads
     "142-fetch-missing": _instead(_FETCH, 404, _problem(f"{_PEER}/file-not-found", "File not found")),
     "143-fetch-dir": _instead(_FETCH, 400, _is_a_directory()),
-    "144-fetch-escape": _instead(_FETCH, 400, _path(_OUT)),
+    "144-fetch-escape": _instead(_FETCH, 400, _path(_OUT, "../../x")),
     "147-dl-head": _headed("100000"),
     "167-dl-head-if-range": _headed("100000"),
     "180-dl-known-mtime-head": _headed("10"),
