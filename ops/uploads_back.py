@@ -38,7 +38,8 @@ class UploadsBack:
     ) -> None:
         quotas = build_quotas(bus, volumes, relays, settings)
         self._bus = bus
-        self._uploads = Uploads(bus, volumes, quotas, relays, settings, lease_seconds, SilentObserver())
+        uploads = Uploads(bus, volumes, quotas, relays, settings, lease_seconds, SilentObserver())
+        self._lost = uploads.lost
         self._dry_run = dry_run
 
     async def differences(self, volume: Volume) -> AsyncIterator[Row]:
@@ -52,9 +53,9 @@ class UploadsBack:
         row = {"volume": str(volume), "subject": str(folder)}
         what = f"unfinished upload {staged.session} is on the volume, but has no record"
         try:
-            noted = await self._uploads.noted(volume, folder, staged.session)
+            noted = await self._lost.noted(volume, folder, staged.session)
             if noted is not None and not self._dry_run:
-                await self._uploads.revive(noted)
+                await self._lost.revive(noted)
         except QuotaExceededError as error:
             return {**row, "difference": f"{what}: {error.message}", "action": "none"}
         if noted is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
 from functools import partial
 from typing import Final, TypeVar
 
@@ -13,8 +12,8 @@ from loguru import logger
 from backends.contract import FileAccess, Volume
 from bus.contract import Bus
 from bus.relay import Relays
-from domain.errors import GoneError, LockedError, NotFoundError, PenstockError, Subject
-from domain.ids import VFolderId, VolumeName
+from domain.errors import GoneError, LockedError, NotFoundError, PenstockError
+from domain.ids import VolumeName
 from domain.paths import RelativePath
 from gateway.archive.unpack import UnpackLimits
 from gateway.observer import GatewayObserver
@@ -31,6 +30,7 @@ from gateway.uploads.copying import Copier
 from gateway.uploads.digesting import Digests
 from gateway.uploads.finishing import Finisher
 from gateway.uploads.growing import Reservations
+from gateway.uploads.lost import LostRecords
 from gateway.uploads.opened import OpenUpload, OpenUploads
 from gateway.uploads.parts import Parts
 from gateway.uploads.places import volume_of
@@ -115,6 +115,7 @@ class Uploads:
             self.at_once,
             Admission(bus.leases, self.sessions, quotas, settings.uploads_per_owner),
         )
+        self.lost = LostRecords(volumes, self.sessions, self.beginner)
         self.copier = Copier(volumes, bus.clock, self.beginner, self.opened, self.finisher)
         self._writer = Writer(self.sessions, reservations, observer, settings.write_bytes)
         self._sweep = Sweep(bus, volumes, self.sessions, self.finisher)
@@ -156,7 +157,7 @@ class Uploads:
             except NotFoundError as error:
                 if isinstance(error, GoneError):
                     raise
-                await self._recover(claims, session_id)
+                await self.lost.recover(claims, session_id)
                 opened = await stack.enter_async_context(self.opened.use(session_id, volume))
             self.beginner.check_claims(claims, opened.session)
             yield opened
@@ -222,44 +223,10 @@ class Uploads:
         volume = volume_of(self._volumes, claims.volume).name
         known = await self.sessions.load(session_id, volume)
         if known is None:
-            await self._recover(claims, session_id)
+            await self.lost.recover(claims, session_id)
             known = await self.sessions.require(session_id, volume)
         self.beginner.check_claims(claims, known.session)
         return known.session
-
-    async def _recover(self, claims: UploadClaims | CollectionClaims, session_id: str) -> None:
-        """Record what was not recorded yet, or make a lost record anew."""
-        session = await self._last_known(claims, session_id)
-        self.beginner.check_claims(claims, session)
-        await self.revive(session)
-
-    async def _last_known(self, claims: UploadClaims | CollectionClaims, session_id: str) -> UploadSession:
-        """An upload that is not recorded: as is noted beside its bytes, or as its token says."""
-        try:
-            noted = await self.noted(VolumeName(claims.volume), claims.vfid, session_id)
-        except NotFoundError:
-            if (unrecorded := self.beginner.unrecorded(claims)) is None:
-                raise
-            return unrecorded.session
-        if noted is not None:
-            return noted
-        if isinstance(claims, UploadClaims):
-            return self.beginner.named(claims)
-        raise NotFoundError("its record was lost", subject=Subject.UPLOAD)
-
-    async def noted(self, volume: VolumeName, folder: VFolderId, session_id: str) -> UploadSession | None:
-        """What is noted beside the bytes of an upload, if it can be used.
-
-        Raises:
-            NotFoundError: there are no bytes.
-        """
-        note = await self._volumes[volume].files(folder).staging_note(session_id)
-        noted = _usable(UploadSession.from_note(note), session_id)
-        return noted if noted is not None and (noted.volume, noted.folder) == (volume, folder) else None
-
-    async def revive(self, session: UploadSession) -> None:
-        """Record an upload anew whose record was lost. Raises QuotaExceededError."""
-        await self.beginner.begin(replace(session, expires=self.sessions.expiry))
 
     async def store(self, opened: OpenUpload, body: Body, accept: Accept, said: Said = NOTHING_SAID) -> None:
         """Store a request's body, and record what was said beside it. Raises as `Writer.store`."""
@@ -345,12 +312,3 @@ class Uploads:
 
     def _files(self, session: UploadSession) -> FileAccess:
         return self._volumes[session.volume].files(session.folder)
-
-
-def _usable(noted: UploadSession | None, session_id: str) -> UploadSession | None:
-    """What a note says, as far as it may be believed: who mounts the folder could have written it."""
-    if noted is None or noted.id != session_id or noted.state is not UploadState.OPEN:
-        return None
-    if noted.destination is not None and (noted.destination.is_root or noted.destination.is_reserved):
-        return None
-    return replace(noted, reserved_bytes=noted.length or 0, judged=False, sha256="", floor=None)

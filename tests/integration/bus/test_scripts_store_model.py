@@ -2,63 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 import redis
-from harness.models import ScriptMachine, break_script, client_of, compare
+from harness.models import break_script, client_of, compare
 from harness.redis_server import SERVERS
+from harness.store_models import ALL, BOX, DUE, FOREVER_MS, HOUR_MS, INDEX, LEASE, MEMBERS, OWN, TAKEN, Followed
 from hypothesis import strategies as st
-from hypothesis.stateful import initialize, invariant, rule
-
-from bus.streams.reader import parse_entry
+from hypothesis.stateful import invariant, rule
 
 NODES = st.sampled_from(["a", "b", "c"])
-READERS = st.sampled_from(["x", "y"])
 HOLDERS = st.sampled_from(["a/1@600000", "a/2@600000", "b/1@600000"])
 RECORDS = st.sampled_from(["r:1", "r:2"])
 FOLDERS = st.sampled_from(["f:1", "f:2", "f:3"])
-FOREVER_MS, HOUR_MS = 600_000, 3_600_000
-OWN, ALL, LEASE, TAKEN, MEMBERS = "own", "all", "lease", "taken", "members"
-DUE, INDEX, BOX = "due", "index", "box"
-TRIMMED, GENERATION, REGISTER, SEEN, EXPIRED = "trimmed", "generation", "readers", "seen", "expired"
 
 
-@dataclass
-class Model:
-    """What Redis should hold."""
-
-    holder: str = ""
-    #: Who was the last to take the lease; empty: that was forgotten.
-    last_holder: str = ""
-    told: dict[str, bytes] = field(default_factory=dict)
-    records: dict[str, tuple[int, bytes]] = field(default_factory=dict)
-    due: dict[str, int] = field(default_factory=dict)
-    #: Events of the broadcast, by entry.
-    events: dict[str, bytes] = field(default_factory=dict)
-    trimmed: str = "0-0"
-    #: Catalogue: record -> number of times it was touched.
-    folders: dict[str, int] = field(default_factory=dict)
-    indexed: set[str] = field(default_factory=set)
-    readers: dict[str, str] = field(default_factory=dict)
-    generation: str = ""
-    #: Up to where parts of the outbox were taken over.
-    taken: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def last(self) -> str:
-        return max([self.trimmed, *self.events], key=parse_entry)
-
-
-class StoreMachine(ScriptMachine):
+class StoreMachine(Followed):
     """Calls scripts and compares."""
-
-    @initialize()
-    def begin(self) -> None:
-        self.client.flushall()
-        self.model = Model()
-        self.count = 0
 
     # --- leases -------------------------------------------------------------------------------------
 
@@ -171,7 +132,7 @@ class StoreMachine(ScriptMachine):
             if due:
                 self.model.due[record] = int(due)
             if tells:
-                self._told(event)
+                self.told(event)
             self.model.indexed.discard(unindexed)
 
     @rule(record=RECORDS, unindexed=st.sampled_from(["", "f:1", "f:2", "f:3"]))
@@ -211,12 +172,7 @@ class StoreMachine(ScriptMachine):
         an_hour_ago = self.client.time()[0] * 1000 - HOUR_MS
         for since in ["", an_hour_ago][: 1 + again]:
             self.call("emit", [OWN, ALL, *names], since, b"%016d" % self.count, event, *changes)
-        self._told(event)
-
-    def _told(self, event: bytes) -> None:
-        ((entry, fields),) = self.client.xrange(ALL, min=f"({self.model.last}")
-        assert fields[b"m"] == event
-        self.model.events[entry.decode()] = event
+        self.told(event)
 
     # --- outboxes -----------------------------------------------------------------------------------
 
@@ -271,74 +227,12 @@ class StoreMachine(ScriptMachine):
             model.indexed.discard(folder)
             model.records[record] = (present + 1, b"taken")
             model.due.pop(record, None)
-        self._told(event)
+        self.told(event)
 
     @rule(folder=FOLDERS)
     def bump_what_is_not_there(self, folder: str) -> None:
         if folder not in self.model.folders:
             self.call("apply", [folder], 1, "B", 1, "touched", 1)  # a record is never half
-
-    # --- followers ----------------------------------------------------------------------------------
-
-    @rule(data=st.data(), reader=READERS)
-    def save(self, data: st.DataObject, reader: str) -> None:
-        if self.model.events:
-            position = data.draw(st.sampled_from(sorted(self.model.events, key=parse_entry)))
-            self.model.readers[reader] = position
-            self.client.hset(REGISTER, reader, position)
-            self.client.zadd(SEEN, {reader: self.client.time()[0] * 1000})
-
-    @rule(reader=READERS)
-    def dies(self, reader: str) -> None:
-        if reader in self.model.readers:
-            self.client.zadd(SEEN, {reader: 1})
-            removed = self._trim()
-            assert removed[2:] == [reader.encode()]
-            assert self.client.hget(EXPIRED, reader) == self.model.readers.pop(reader).encode()
-            self._forget()
-
-    @rule()
-    def trim(self) -> None:
-        assert len(self._trim()) == 2
-        self._forget()
-
-    def _trim(self) -> list[object]:
-        return self.call("trim_broadcast", [ALL, REGISTER, SEEN, EXPIRED, TRIMMED], -HOUR_MS, HOUR_MS)
-
-    def _forget(self) -> None:
-        """Everything is old enough; what a reader is at, and what follows, stays."""
-        floor = min(self.model.readers.values(), key=parse_entry, default=None)
-        for entry in list(self.model.events):
-            if floor is None or parse_entry(entry) < parse_entry(floor):
-                self.model.trimmed = max(self.model.trimmed, entry, key=parse_entry)
-                del self.model.events[entry]
-
-    @rule(other=st.booleans(), lost=st.booleans())
-    def look(self, other: bool, lost: bool) -> None:
-        for position in ["0-0", self.model.trimmed, *self.model.events, "9999999999999-0"]:
-            self._look(position, other, lost)
-
-    def _look(self, position: str, other: bool, lost: bool) -> None:
-        model = self.model
-        met = b"another" if other else b"i" * 16 if position in model.events else b""
-        if position in model.events and not other:
-            met = self.client.xrange(ALL, position, position)[0][1][b"i"]
-        generation = "lost" if lost and model.generation else model.generation
-        gap, where, told = self.call("look", [ALL, TRIMMED, GENERATION], position, generation, "first", met)
-        model.generation = model.generation or "first"
-        assert told == model.generation.encode()
-        place, newest, oldest = parse_entry(position), parse_entry(model.last), parse_entry(model.trimmed)
-        unknown = other and place > oldest
-        wrong = generation not in ("", model.generation)
-        assert gap == int(wrong or place > newest or place < oldest or unknown)
-        if wrong:
-            assert where == b"0-0"
-        elif place > newest:
-            assert where == model.last.encode()
-        elif place < oldest:
-            assert where == model.trimmed.encode()
-        else:
-            assert where == position.encode()
 
     # --- what always holds ----------------------------------------------------------------------------
 
