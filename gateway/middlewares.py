@@ -26,6 +26,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 #: Where a request's id is kept.
 REQUEST_ID: Final = web.RequestKey("request_id", str)
 _ORIGIN: Final = web.RequestKey("origin", Origin)
+#: Whether an answer has begun to be sent.
+_BEGUN: Final = web.RequestKey("begun", bool)
 #: Header by which the manager proves itself.
 SECRET_HEADER: Final = "X-BackendAI-Storage-Auth-Token"  # noqa: S105  a header's name
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
@@ -91,6 +93,7 @@ def signed(version: str) -> Callable[[web.Request, web.StreamResponse], Awaitabl
     server = server_name(version)
 
     async def sign(request: web.Request, response: web.StreamResponse) -> None:
+        request[_BEGUN] = True
         response.headers["Server"] = server
         if REQUEST_ID in request:
             response.headers["X-Request-ID"] = request[REQUEST_ID]
@@ -114,6 +117,8 @@ async def _answer(request: web.Request, handler: Handler) -> tuple[web.StreamRes
     except Exception:  # noqa: BLE001  a defect is answered like one, and never with its details
         logger.exception("{} {} failed by a defect", request.method, request.path)
         problem = problem_of(InternalError("an internal error; the log has the details"))
+    if _BEGUN in request and request.transport is not None:
+        request.transport.abort()  # a second answer would be taken for more of the first one's body
     return problem.response(), problem
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import anyio
 import pytest
-from aiohttp import web
+from aiohttp import ClientError, web
 from harness.fields import BODY
 from harness.line import Line, told
 from harness.redis_server import free_port
@@ -145,3 +145,20 @@ async def test_a_connection_that_goes_on_is_left_open(world: World) -> None:
             line.send(b"x")
             assert (await line.answer()).status == 204
     assert (world.folder / "a").read_bytes() == b"xxx"
+
+
+@pytest.mark.parametrize("form", ["zip", "tar", "tar.gz", "deflated.zip"])
+async def test_a_defect_in_the_middle_of_an_answer_ends_the_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    async def failing(*_: object, **__: object) -> None:
+        raise RuntimeError("a defect")
+
+    async with served(tmp_path) as world:
+        (world.folder / "d").mkdir()
+        (world.folder / "d" / "a").write_bytes(b"a" * 1000)
+        monkeypatch.setattr(type(world.volume.files(None)), "read_many", failing)
+        target = f"/download?token={await world.download_token('d')}&archive=1"
+        form, compress = form.removeprefix("deflated."), "deflate" if form.startswith("deflated") else "stored"
+        with anyio.fail_after(20), pytest.raises(ClientError):
+            await world.client("GET", f"{target}&format={form}&compress={compress}")
