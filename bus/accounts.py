@@ -87,8 +87,8 @@ class Account:
 
 async def _copied_bytes(catalogue: Catalogue, tasks: Sequence[str]) -> int:
     records = await catalogue.fields([task_record(UUID(task)) for task in tasks])
-    known = [TaskRecord.parse(UUID(task), fields) for task, fields in zip(tasks, records, strict=True) if fields]
-    return sum(task.wanted_bytes for task in known)
+    told = [(task, fields) for task, fields in zip(tasks, records, strict=True) if fields and "kind" in fields]
+    return sum(TaskRecord.parse(UUID(task), fields).wanted_bytes for task, fields in told)
 
 
 async def _pages(catalogue: Catalogue, index: str) -> AsyncIterator[Sequence[str]]:
