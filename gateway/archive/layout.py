@@ -126,6 +126,9 @@ class Layout:
     async def pieces(self, source: Source, start: int, end: int, take: Take) -> AsyncGenerator[list[Piece]]:
         """The archive's bytes from `start` up to `end`, about a MiB each time.
 
+        The last bytes of a file are told when the file was looked at after them: where nothing of the archive comes
+        behind them, it could not be seen by whoever has them that the file was changed.
+
         Args:
             take: is given bytes where they are made, on any thread, and returns those that are to be told here.
                 What was told before has to be dealt with before more is asked for, so that all stays in its order.
@@ -147,13 +150,13 @@ class Layout:
                     yield found
                     size = 0
                     continue
-                if found is not None:
-                    held.append(found)
-                    size += len(found)
                 if held and (found is None or size >= _SEND_BYTES):
                     yield held.copy()
                     held.clear()
                     size = 0
+                if found is not None:
+                    held.append(found)
+                    size += len(found)
         yield held
 
     async def look_ahead(self, source: Source, start: int, end: int) -> None:

@@ -376,3 +376,21 @@ async def test_a_large_zip_is_what_others_find_in_it(archives: Served, world: Wo
     with zipfile.ZipFile(io.BytesIO((await archives.get("zip")).body)) as archive:
         assert archive.testzip() is None
         assert archive.read("b") == (world.folder / "d" / "b").read_bytes()
+
+
+@pytest.mark.parametrize("form", ["zip", "tar"])
+async def test_a_part_that_ends_in_a_file_is_not_whole_if_the_file_was_changed(
+    world: World, archives: Served, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    """Nothing of the archive comes behind it by whose absence that would show."""
+    path = world.folder / "d" / "a"
+    begin = (await archives.get(form)).body.index(path.read_bytes()[:100])
+
+    def overwrite_what_comes() -> None:
+        with path.open("r+b") as file:
+            file.seek(3 * MIB)
+            file.write(b"other")
+
+    while_reading(monkeypatch, 3 * MIB, overwrite_what_comes)
+    with pytest.raises(aiohttp.ClientError):
+        await archives.get(form, headers={"Range": f"bytes={begin}-{begin + 4 * MIB - 1}"})
