@@ -54,14 +54,17 @@ async def send_file(
     """
     heard = {name: field_value(request.headers, name) or "" for name in WISHES} if whole else request.headers
     more = {**offered(path.name), **(headers or {})}
-    planned = Planned(heard, request.method, more.get("Content-Type", BYTES), in_one_go=not pace.is_limited)
+    in_front = gate.offload.is_used and not whole and _NOT_OFFLOADED.isdisjoint(more)
+    planned = Planned(
+        heard, request.method, more.get("Content-Type", BYTES), in_one_go=not pace.is_limited, in_front=in_front
+    )
     _, found = await stock.files.open_or_read(path, planned.few)
     if isinstance(found, bytes):
         gate.observer.sent(stock.volume, len(found))
         return _small_answer(request, planned, found, more)
     try:
         more |= await planned.digests(found)
-        may_offload = not whole and _NOT_OFFLOADED.isdisjoint(more)
+        may_offload = planned.is_for_front and _NOT_OFFLOADED.isdisjoint(more)
         if may_offload and (place := await gate.offload.fields(stock.volume, found, pace)) is not None:
             return _handed_over({**more, **place})
         return await _from_file(gate, request, found, planned, Outlet(request, stock.volume, pace), more)
@@ -83,24 +86,39 @@ class Planned:
         headers: its header fields; case-insensitive, or by the names that HTTP's documents use.
         media_type: what the file is sent as.
         in_one_go: whether few bytes may be sent at once.
+        in_front: whether a server in front sends files that are not small: whatever is asked of them, for it tells
+            other tags than this one, and those of one file have to be the same.
     """
 
     def __init__(
-        self, headers: Mapping[str, str], method: str, media_type: str = BYTES, *, in_one_go: bool = True
+        self,
+        headers: Mapping[str, str],
+        method: str,
+        media_type: str = BYTES,
+        *,
+        in_one_go: bool = True,
+        in_front: bool = False,
     ) -> None:
         self._headers = headers
         self._method = method
         self._media_type = media_type
         self._in_one_go = in_one_go
+        self._in_front = in_front
         self._wishes = wishes(headers)
         self.plan = _UNPLANNED
+        #: Whether a server in front is to send it.
+        self.is_for_front = False
 
     def few(self, known: FileStat) -> tuple[int, int] | None:
         """Plan; returns which bytes are all that is wanted of the file, None if it has to be opened."""
         representation = file_representation(known, self._media_type)
         self.plan = plan_download(representation, self._headers, self._method)
-        part = None if self._wishes.whole else self.small_part
-        return None if part is None else (part.start, part.count)
+        part = self.small_part
+        has_digest = self.wants_content_digest and part is not None
+        self.is_for_front = self._in_front and known.size_bytes > ONE_GO_BYTES and not has_digest
+        if part is None or self._wishes.whole or self.is_for_front:
+            return None
+        return part.start, part.count
 
     @property
     def small_part(self) -> ByteRange | None:

@@ -125,3 +125,20 @@ def test_nginx_is_told_how_fast(site: Site, front: int) -> None:
     answer = ask(front, "GET", f"/download?token={token}")
     assert (answer.status, answer.body) == (200, data)
     assert "x-accel-limit-rate" not in answer.headers
+
+
+def test_whoever_sends_a_file_sends_all_of_it(site: Site, front: int) -> None:
+    """So that all answers about one file have one tag, and one that is known is recognised."""
+    site.api.upload("small", b"abc")
+    target = site.api.download_url("small")
+    tag = ask(front, "GET", target).headers["etag"]
+    assert ask(front, "HEAD", target).headers["etag"] == tag
+    assert ask(front, "GET", target, headers={"If-None-Match": tag}).status == 304
+    data = os.urandom(1 << 20)
+    site.api.upload("large", data)
+    target = site.api.download_url("large")
+    tag = ask(front, "GET", target).headers["etag"]
+    part = ask(front, "GET", target, headers={"Range": "bytes=0-9"})
+    assert (part.status, part.body, part.headers["etag"]) == (206, data[:10], tag)
+    part = ask(front, "GET", target, headers={"Range": "bytes=5-", "If-Range": part.headers["etag"]})
+    assert (part.status, part.body) == (206, data[5:])
