@@ -13,6 +13,7 @@ need unzip unzip
 need wget wget
 need aria2c aria2
 need nginx nginx-light
+need lighttpd lighttpd
 need prometheus prometheus
 need mkfs.xfs xfsprogs
 need node nodejs

@@ -54,7 +54,8 @@ class Offload:
         if place is None:
             return None
         path = f"{volume}/{place}"
-        # A location is a URI; a file name is taken as it stands.
-        found = quote(path) if self._header is OffloadHeader.ACCEL else path
+        if self._header is OffloadHeader.SENDFILE:
+            # Some of them decode a name as URLs are: one with a `%` could become that of any other file.
+            return None if "%" in path else {self._header.value: f"{self._prefix}/{path}"}
         limit = {} if pace.rate is None else {_LIMIT: str(pace.rate)}
-        return {self._header.value: f"{self._prefix}/{found}", **limit}
+        return {self._header.value: f"{self._prefix}/{quote(path)}", **limit}

@@ -1,4 +1,4 @@
-"""Downloads sent by a real nginx in front of the gateway."""
+"""Downloads sent by a real nginx, or lighttpd, in front of the gateway."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,15 @@ http {{
 }}
 """
 
+LIGHTTPD = """
+server.modules = ("mod_proxy")
+server.bind = "127.0.0.1"
+server.port = {port}
+server.document-root = "{path}"
+server.errorlog = "{path}/error.log"
+proxy.server = ("" => (("host" => "127.0.0.1", "port" => {gateway}, "x-sendfile" => "enable")))
+"""
+
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
@@ -50,16 +60,23 @@ def site(tmp_path: Path) -> Iterator[Site]:
 @pytest.fixture
 def front(site: Site) -> Iterator[int]:
     """Port of an nginx in front."""
-    port, binary = free_port(), shutil.which("nginx", path=f"{os.defpath}:/usr/sbin")
-    assert binary is not None, "nginx is not installed: run `make test`"
+    port = free_port()
     config = site.path / "nginx.conf"
     # Its worker gives up root; all directories above the volume must let it in.
     text = CONFIG.format(path=site.path, port=port, gateway=site.api.client_port, volumes=site.path / "volumes")
     config.write_text("user root;\n" + text)
-    process = subprocess.Popen([binary, "-c", config, "-p", site.path])
-    try:
-        until(lambda: _listens(port), "nginx listens")
+    with _in_front("nginx", "-c", str(config), "-p", str(site.path), port=port):
         yield port
+
+
+@contextmanager
+def _in_front(command: str, *arguments: str, port: int) -> Iterator[None]:
+    binary = shutil.which(command, path=f"{os.defpath}:/usr/sbin")
+    assert binary is not None, f"{command} is not installed: run `make test`"
+    process = subprocess.Popen([binary, *arguments])
+    try:
+        until(lambda: _listens(port), f"{command} listens")
+        yield
     finally:
         process.terminate()
         process.wait()
@@ -142,3 +159,24 @@ def test_whoever_sends_a_file_sends_all_of_it(site: Site, front: int) -> None:
     assert (part.status, part.body, part.headers["etag"]) == (206, data[:10], tag)
     part = ask(front, "GET", target, headers={"Range": "bytes=5-", "If-Range": part.headers["etag"]})
     assert (part.status, part.body) == (206, data[5:])
+
+
+def test_no_name_leads_lighttpd_to_another_file(tmp_path: Path) -> None:
+    """It decodes what it is told, so that a name may hold the way to somebody else's folder."""
+    volumes = tmp_path / "volumes"
+    with open_site(tmp_path, gateway__offload="X-Sendfile", gateway__offload_prefix=str(volumes)) as site:
+        site.start("actor")
+        site.start("gateway")
+        site.api.make_folder()
+        data = os.urandom(1 << 20)
+        site.api.upload("a b+c.bin", data)
+        site.api.upload("%2e%2e%2fsecret", data)
+        (site.folder.parent / "secret").write_bytes(b"secret")
+        port = free_port()
+        config = tmp_path / "lighttpd.conf"
+        config.write_text(LIGHTTPD.format(path=tmp_path, port=port, gateway=site.api.client_port))
+        with _in_front("lighttpd", "-D", "-f", str(config), port=port):
+            target = site.api.download_url("a b+c.bin")
+            assert "x-sendfile" in ask(site.api.client_port, "GET", target).headers
+            assert ask(port, "GET", target).body == data
+            assert ask(port, "GET", site.api.download_url("%2e%2e%2fsecret")).body == data
