@@ -32,7 +32,17 @@ http {{
   server {{
     listen 127.0.0.1:{port};
     location / {{ proxy_pass http://127.0.0.1:{gateway}; }}
-    location /volumes/ {{ internal; alias {volumes}/; }}
+    location = /linked {{ rewrite ^ /volumes/linked last; }}
+    location /volumes/ {{
+      internal;
+      alias {volumes}/;
+      disable_symlinks on from={volumes};
+      add_header Access-Control-Allow-Origin $upstream_http_access_control_allow_origin always;
+      add_header Access-Control-Allow-Credentials $upstream_http_access_control_allow_credentials always;
+      add_header Access-Control-Expose-Headers $upstream_http_access_control_expose_headers always;
+      add_header Vary $upstream_http_vary always;
+      add_header X-Content-Type-Options $upstream_http_x_content_type_options always;
+    }}
   }}
 }}
 """
@@ -180,3 +190,22 @@ def test_no_name_leads_lighttpd_to_another_file(tmp_path: Path) -> None:
             assert "x-sendfile" in ask(site.api.client_port, "GET", target).headers
             assert ask(port, "GET", target).body == data
             assert ask(port, "GET", site.api.download_url("%2e%2e%2fsecret")).body == data
+
+
+def test_pages_may_read_what_nginx_sends(site: Site, front: int) -> None:
+    site.api.upload("large", os.urandom(1 << 20))
+    target = site.api.download_url("large")
+    for more, status in (({}, 200), ({"Range": "bytes=5-9"}, 206), ({"Range": "bytes=9999999-"}, 416)):
+        answer = ask(front, "GET", target, headers={"Origin": "https://webui.example", **more})
+        assert answer.status == status
+        assert answer.headers["access-control-allow-origin"] == "https://webui.example"
+        assert answer.headers["access-control-allow-credentials"] == "true"
+        assert "ETag" in answer.headers["access-control-expose-headers"]
+        assert (answer.headers["vary"], answer.headers["x-content-type-options"]) == ("Origin", "nosniff")
+    assert "access-control-allow-origin" not in ask(front, "GET", target).headers
+
+
+def test_nginx_follows_no_link_that_came_meanwhile(site: Site, front: int) -> None:
+    """Who could put one there in the moment between would have any file sent that nginx may read."""
+    (site.path / "volumes" / "linked").symlink_to("/etc/passwd")
+    assert ask(front, "GET", "/linked").status == 403
