@@ -96,6 +96,7 @@ async def send_archive(gate: Gate, request: web.Request, archive: ArchiveOf) -> 
     Raises:
         ConflictError: something cannot be put in, where nothing is to be left out.
         BusyError: too many archives of the volume are being made.
+        TooLargeError: it would be longer than any file can be.
     """
     headers = offered(f"{archive.name}{archive.packing.suffix}")
     if archive.no_cache:

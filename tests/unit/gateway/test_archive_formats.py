@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backends.contract import EntryKind, FileStat
+from domain.errors import TooLargeError
 from domain.paths import RelativePath
-from gateway.archive.layout import Format
+from gateway.archive.layout import Format, Layout
 from gateway.archive.manifest import member_of
 from gateway.archive.tar import Tar
 from gateway.archive.zip import Zip
@@ -50,3 +51,14 @@ def test_headers_of_tar_are_those_of_tarfile(
     info.type, info.mode, info.linkname, info.mtime = TYPES[kind], mode, link, time
     info.size = size if kind is EntryKind.FILE else 0
     assert Tar().head(member) == info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+
+
+@pytest.mark.parametrize("form", [Tar(), Zip()])
+def test_an_archive_is_not_longer_than_a_file_can_be(form: Format) -> None:
+    """There are file systems on which each of two files with holes is as long as that."""
+    known = FileStat(EntryKind.FILE, 2**62, 0o644, 0, 0, 1)
+    members = [member_of(name, RelativePath((name,)), known) for name in "abc"]
+    assert Layout(members[:1], form).size > 2**62
+    for many in (members[:2], members * 2):
+        with pytest.raises(TooLargeError):
+            Layout(many, form)
