@@ -155,7 +155,14 @@ async def _sized(
 
     async def send(response: web.StreamResponse, part: ByteRange, out: Outlet) -> None:
         failure: Exception | None = None
+
+        async def leave_off() -> None:
+            nonlocal failure
+            failure = await out.lost()
+            tasks.cancel_scope.cancel()
+
         async with anyio.create_task_group() as tasks:
+            tasks.start_soon(leave_off)  # much may be read for a checksum while nothing is sent
             tasks.start_soon(_look_ahead, layout, source(), part)
             try:
                 await gate.sender.send_made(response, partial(layout.pieces, source(), part.start, part.end), out)

@@ -43,6 +43,8 @@ Make: TypeAlias = Callable[[Take], AsyncGenerator[list[Piece]]]
 _SEND_BYTES: Final = 8 << 20
 #: How often it is looked, in the time a receiver may stand still, whether one that takes no more is only slow.
 _LOOKS: Final = 4
+#: How often it is looked whether a receiver is still there, while nothing is sent.
+_LOST_SECONDS: Final = 1.0
 #: Pieces, most of them of a MiB, that are made before they can be sent.
 _PIECES_AHEAD: Final = 4
 
@@ -265,6 +267,15 @@ class Outlet:
     def waiting(self) -> int:
         """Bytes that were written and not acknowledged. Raises ConnectionError: the receiver is gone."""
         return self.buffered() + self.unacknowledged()
+
+    async def lost(self) -> ConnectionResetError:
+        """Wait until the receiver is gone, for work during which nothing is sent. Returns what to say of it."""
+        while True:
+            try:
+                self._open_transport()
+            except ConnectionResetError as error:
+                return error
+            await anyio.sleep(_LOST_SECONDS)
 
     def _open_transport(self) -> asyncio.Transport:
         if self._transport is None or self._transport.is_closing():

@@ -22,6 +22,7 @@ from harness.world import World, open_world
 from backends.mounted.files import MountedFiles, MountedReadHandle
 from domain.errors import BackendFaultError
 from gateway.archive import blocks, contents
+from gateway.transfer import send
 
 pytestmark = pytest.mark.anyio
 
@@ -144,6 +145,24 @@ async def test_who_leaves_has_not_read_for_nothing(world: World, archives: Serve
     reads.go_on.set()
     await part(archives, whole, directory(whole))
     assert reads.bytes == 2 * SIZE
+
+
+async def test_nothing_is_read_for_who_has_left(
+    world: World, archives: Served, reads: Reads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(send, "_LOST_SECONDS", 0.01)
+    whole = (await archives.get("zip")).body
+    forget(world)
+    reads.bytes, reads.holds = 0, lambda offset: offset >= 4 * MIB
+    _, writer = await asyncio.open_connection("127.0.0.1", archives.port)
+    target = f"/?form=zip&path=d HTTP/1.1\r\nHost: x\r\nRange: bytes={directory(whole)}-\r\n\r\n"
+    writer.write(f"GET {target}".encode())
+    await world.settled(lambda: reads.waiting)
+    writer.transport.abort()
+    await anyio.sleep(0.3)
+    reads.go_on.set()
+    await anyio.sleep(0.3)
+    assert reads.bytes <= 6 * MIB
 
 
 async def test_what_can_be_sent_is_sent_before_a_checksum_is_known(
