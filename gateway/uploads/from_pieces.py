@@ -105,13 +105,13 @@ class PiecesBody:
         receive: MemoryObjectReceiveStream[list[bytes]],
         everything: anyio.CancelScope,
     ) -> None:
-        try:
-            async with receive:
+        async with receive:
+            try:
                 async for batch in receive:
                     await self._lease.confirm()
                     before = staging.offset
                     await staging.append(batch)
                     self._stored(staging.offset - before)
-        except PenstockError as error:
-            self._failure = error
-            everything.cancel()  # nothing that is still read could be stored
+            except PenstockError as error:
+                self._failure = error
+                everything.cancel()  # nothing that is still read could be stored; before the end of who hands it on
