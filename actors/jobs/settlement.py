@@ -39,11 +39,16 @@ async def settle_if_over(bus: Bus, entry: TrashEntry, volume: VolumeName) -> Non
 
 
 def _has_migrated(status: Mapping[str, str], task: Mapping[str, str], held: str) -> bool | None:
-    """Whether it is at its new place; None: it is not over, or nobody can tell."""
+    """Whether it is at its new place; None: it is not over, or nobody can tell.
+
+    The task knows best: that the folder was taken is told late, or never, by an owner that died meanwhile.
+    """
+    state = TaskState(task.get("state", TaskState.RUNNING))
+    if state.is_over:
+        return state is TaskState.DONE
     if status.get("task") != held:
         return None
     if status.get("status") == FolderStatus.DELETING:
         return True
     # The task of one that ended well may be forgotten, but then its folder's status says so.
-    ended = not task or TaskState(task.get("state", TaskState.RUNNING)).is_over
-    return False if ended else None
+    return None if task else False
