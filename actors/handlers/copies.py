@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from actors.handlers.before import is_being_copied
 from actors.handlers.effect import Ground
 from backends.contract import Operation, Volume
 from backends.powers import BuildPlan, BuildsFolders
@@ -25,7 +26,7 @@ async def begin(command: RequestClone | MigrateVFolder, op: Operation, ground: G
     """Have a worker make a copy; what is told of it."""
     builder, here = _builder_of(ground.volume), VolumeName(ground.volume.name)
     source_volume = command.source_volume or here
-    if source_volume == here:
+    if source_volume == here and not await is_being_copied(op, ground.volume):
         await ground.volume.files(command.source).stat(ROOT)
     moves = isinstance(command, MigrateVFolder)
     plan = BuildPlan(op.id, source_volume, command.source, command.destination, command.verify, moves=moves)

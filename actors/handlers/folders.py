@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from actors.handlers.before import is_made
 from actors.handlers.effect import Effect, Ground
 from backends.contract import Operation
 from backends.powers import RestoresFolders, TrashesFiles
@@ -16,7 +17,14 @@ from domain.commands import (
     PurgeVFolder,
     RestoreVFolder,
 )
-from domain.errors import InvalidPathError, InvalidRequestError, NotFoundError, Subject, UnsupportedError
+from domain.errors import (
+    InvalidPathError,
+    InvalidRequestError,
+    NotFoundError,
+    QuotaExceededError,
+    Subject,
+    UnsupportedError,
+)
 from domain.events import (
     FileDeleted,
     FilesPurged,
@@ -135,7 +143,11 @@ async def open_scope(
     scope = await ground.volume.ensure_scope(op, folder.scope)
     if not scope.made:
         # What is full takes no new folder, be it empty.
-        await _check_quota(Account(ground.volume.name, folder.scope), scope.quota, ground, max(more, 1))
+        try:
+            await _check_quota(Account(ground.volume.name, folder.scope), scope.quota, ground, max(more, 1))
+        except QuotaExceededError:
+            if not await is_made(folder, op, ground.volume):
+                raise
         return []
     if limit_bytes is not None:
         await ground.volume.set_quota(op, folder.scope, limit_bytes)
