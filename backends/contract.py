@@ -387,6 +387,8 @@ class Purge:
     #: Files and directories removed by this step.
     removed: int
     finished: bool
+    #: Whether there is no such entry: it was restored, or is forgotten already.
+    gone: bool = False
 
 
 class FenceLevel(StrEnum):

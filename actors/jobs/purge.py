@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from loguru import logger
 
 from actors.jobs.contract import PurgeJob
@@ -14,42 +16,45 @@ from domain.envelope import Origin, wrap_command
 from domain.errors import ConflictError, FencedError
 from domain.tasks import TaskKind, TaskState, task_record
 
+#: An end that was set aside is told again so often, in seconds.
+_AGAIN_SECONDS: Final = 3600.0
+
 
 async def purge(job: PurgeJob, volume: Volume, bus: Bus, observer: JobObserver = SILENT) -> None:
     """Remove what a trash entry holds, step by step, and tell the volume's actor when nothing is left.
 
     Repeat-safe: twins find each other by the lease; a job killed half-way is begun again by the next look
-    through the trash; the command at the end has an id that follows from the trash entry's.
+    through the trash; the command at the end has an id that follows from the trash entry's and the hour.
     """
     try:
         async with bus.leases.hold(job.lease, wait_seconds=0) as lease:
             with observer.doing(TaskKind.DELETE_FILES if job.files else TaskKind.DELETE_FOLDER) as ended:
                 task = RunningTask(job.trash, job.volume, bus, lease, is_cancellable=False)
                 removed = await _remove(job, volume, task)
+                if removed is None:
+                    logger.debug("trash {} is not there any more", job.trash)
+                    return
                 ended(TaskState.DONE)
     except (ConflictError, FencedError):
         logger.debug("trash {} is being purged by another worker", job.trash)
         return
     command = FinishPurge(folder=job.folder, trash=job.trash, entries=removed, files=job.files)
-    await bus.commands.publish(
-        wrap_command(
-            command,
-            # Whoever finishes first is heard; others are repetitions.
-            id=derived_id(job.trash, "purge.finish"),
-            volume=job.volume,
-            time=bus.clock.now(),
-            origin=Origin(actor="worker", cause=job.trash),
-        )
-    )
+    now = bus.clock.now()
+    # Whoever finishes first is heard; others are repetitions.
+    id_ = derived_id(job.trash, f"purge.finish:{int(now // _AGAIN_SECONDS)}")
+    origin = Origin(actor="worker", cause=job.trash)
+    await bus.commands.publish(wrap_command(command, id=id_, volume=job.volume, time=now, origin=origin))
 
 
-async def _remove(job: PurgeJob, volume: Volume, task: RunningTask) -> int:
-    """Remove all of it; returns how many entries there were, as far as that was told."""
+async def _remove(job: PurgeJob, volume: Volume, task: RunningTask) -> int | None:
+    """Remove all of it; returns how many entries there were, as far as that was told. None: it is not there."""
     removed = await _removed_before(job, task.bus)
     finished = False
     while not finished:
         await task.step(Progress(items=removed))
         step = await volume.purge(job.trash)
+        if step.gone:
+            return None
         removed += step.removed
         finished = step.finished
     return removed

@@ -7,6 +7,7 @@ import pytest
 
 from backends.conformance.opening import OpensVolume
 from backends.conformance.words import FOLDER, OTHER, SCOPE, SESSION, names, op, path, put
+from backends.contract import Purge
 from domain.errors import ConflictError, NotFoundError, Subject
 from domain.paths import ROOT
 from domain.usage import HealthStatus
@@ -47,9 +48,10 @@ class Folders(OpensVolume):
                 while not (purge := await volume.purge(deletion.id)).finished:
                     removed += purge.removed
             assert removed + purge.removed > 0
-            assert (await volume.purge(deletion.id)).finished
+            assert await volume.purge(deletion.id) == Purge(0, finished=True)
             for _ in range(2):
                 await volume.drop_trash(deletion.id)
+            assert await volume.purge(deletion.id) == Purge(0, finished=True, gone=True)
             assert await volume.trash() == []
 
     async def test_a_purged_deletion_is_still_known_until_it_is_dropped(self) -> None:

@@ -194,7 +194,7 @@ class MemoryVolume:
         await anyio.lowlevel.checkpoint()
         folder, plane = self._trash.get(trash, (None, None))
         if folder is None or plane is None:
-            return Purge(0, finished=True)
+            return Purge(0, finished=True, gone=folder is None)
         removed = plane.all_files()
         self._room.give(sum(len(stored.data) for stored in removed))
         self._trash[trash] = (folder, None)

@@ -194,7 +194,7 @@ class Trash:
                 try:
                     root = purging.below((str(trash),))
                 except FileNotFoundError:
-                    return Purge(0, finished=True)
+                    return Purge(0, finished=True, gone=True)
             with root:
                 deletion = Deletion(ROOT, recursive=True, everything=True)
                 finished = deletion.step(root, _PURGE_STEP)

@@ -9,9 +9,11 @@ from typing import Any
 
 import anyio
 import pytest
-from harness.limits import begin, limit_scope
+from harness.limits import begin, limit_folder, limit_scope
 from harness.world import FOLDER, OTHER, World, open_world
 
+from actors.jobs.contract import PurgeJob
+from actors.jobs.purge import purge
 from backends.contract import Operation
 from backends.powers import WithdrawsFolders
 from domain.ids import VFolderId, uuid7
@@ -125,6 +127,17 @@ async def test_when_its_time_is_over_it_is_purged(tmp_path: Path) -> None:
         with anyio.fail_after(10):
             while not world.events("vfolder.purged"):
                 await anyio.sleep(0.01)
+
+
+async def test_a_job_that_comes_late_purges_nothing_that_was_restored(world: World) -> None:
+    deletion = await delete(world)
+    assert await call(world, "/folder/restore") == 204
+    job = PurgeJob(volume="disk", folder=VFolderId.parse(FOLDER), trash=deletion)
+    await purge(job, world.volume, world.bus)
+    await limit_folder(world, limit_bytes=1000)  # what was sent before is done by then
+    assert not world.events("vfolder.purged")
+    assert (await world.manager("GET", f"/tasks/{deletion}")).json["message"] == "restored"
+    assert (world.folder / "d/a.txt").read_bytes() == b"hello"
 
 
 async def test_a_folder_on_its_way_elsewhere_is_nobody_elses(world: World) -> None:
