@@ -17,9 +17,10 @@ from backends.contract import Volume
 from backends.powers import BuildPlan, BuildsFolders, FolderTree, ShowsTrees, TreeCopy
 from bus.accounts import Account
 from bus.contract import Bus
-from domain.errors import QuotaExceededError, StorageFullError, Subject, UnsupportedError
+from bus.task_pages import find_task
+from domain.errors import NotFoundError, QuotaExceededError, StorageFullError, Subject, UnsupportedError
 from domain.ids import QuotaScopeId
-from domain.tasks import TaskRecord, task_record
+from domain.tasks import TaskRecord
 
 #: Age of a folder's count at which it is counted anew to judge a quota, in seconds.
 _USAGE_MAX_AGE_SECONDS: Final = 300.0
@@ -68,10 +69,9 @@ class Copying:
     async def recall(self) -> None:
         """Take what was told before for what there is to copy: an earlier attempt has found that it fits."""
         self.is_admitted = True
-        (fields,) = await self.bus.catalogue.fields([task_record(self.task.id)])
-        if fields:
-            told = TaskRecord.parse(self.task.id, fields)
-            self.total = Progress(items_total=told.items_total, size_bytes_total=told.size_bytes_total)
+        known = await self._known()
+        if known is not None:
+            self.total = Progress(items_total=known.items_total, size_bytes_total=known.size_bytes_total)
 
     async def from_place(self) -> TreeCopy:
         """Copy the folder as it is at its place.
@@ -114,7 +114,7 @@ class Copying:
         Raises:
             QuotaExceededError: it does not fit.
         """
-        await settling(self.volume, self.bus)()  # that there is a task at all may not have been told yet
+        await settling(self.volume, self.bus)()  # what was uploaded before may not have been told yet
         for left in reversed(range(_TRIES)):
             await self.task.tell_progress(self.total)
             try:
@@ -133,9 +133,17 @@ class Copying:
         if limit is None:
             return
         usage = scope_usage(self.volume, self.bus, _USAGE_MAX_AGE_SECONDS)
-        taken = await account.taken_beside(usage, self.bus.catalogue, limit)
-        if taken > limit:
-            raise account.exceeded(limit, taken)
+        more = 0 if await self._known() else self.total.size_bytes_total  # what was told of counts by itself
+        taken = await account.taken_beside(usage, self.bus.catalogue, limit - more)
+        if taken > limit - more:
+            raise account.exceeded(limit, taken + more)
+
+    async def _known(self) -> TaskRecord | None:
+        """The task as it was told of; its actor may have died, or wait for Redis, before that."""
+        try:
+            return await find_task(self.bus.catalogue, self.task.id)
+        except NotFoundError:
+            return None
 
 
 @asynccontextmanager

@@ -12,7 +12,11 @@ from harness.limits import begin, limit_scope
 from harness.world import FOLDER, OTHER, SCOPE, Direct, World
 
 from actors.jobs import copying
-from actors.jobs.contract import Job
+from actors.jobs.clone import clone as clone_job
+from actors.jobs.contract import CloneJob, Job
+from backends.contract import Operation
+from backends.powers import BuildPlan
+from domain.ids import VFolderId, VolumeName
 from domain.tasks import ALL_TASKS, task_record
 
 pytestmark = pytest.mark.anyio
@@ -153,3 +157,18 @@ async def test_what_is_given_up_counts_no_more(world: World) -> None:
         assert (await world.manager("DELETE", f"/tasks/{task}")).status < 300
     assert await ended(world) == ["cancelled"]
     assert await begin(world, "b", 60) == 200
+
+
+@pytest.mark.parametrize(("limit", "end"), [(79, "clone.abandoned"), (80, "clone.completed")])
+async def test_a_copy_counts_before_it_is_told_of(world: World, limit: int, end: str) -> None:
+    """Its actor has died, or waits for Redis, and a worker is at it already."""
+    await world.make_folder()
+    await world.upload("a", bytes(40))
+    await limit_scope(world, limit_bytes=limit)
+    volume, clock = world.volume, world.bus.clock
+    here, source, target = VolumeName("disk"), VFolderId.parse(FOLDER), VFolderId.parse(OTHER)
+    plan = BuildPlan(clock.new_id(), here, source, target)
+    await volume.begin_build(Operation(plan.id, await volume.epoch()), plan)
+    await clone_job(CloneJob(volume=here, build=plan.id), {here: volume}, world.bus)
+    await world.settled(lambda: world.events("clone.completed") or world.events("clone.abandoned"))
+    assert world.events(end)
