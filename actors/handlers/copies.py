@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from actors.handlers.before import is_being_copied
 from actors.handlers.effect import Ground
@@ -43,17 +44,22 @@ async def finish(
         await builder.finish_build(op, command.task, command.attempt, command.destination)
     except ConflictError as error:
         # Somebody has made the destination meanwhile. Trying again would end here for ever.
-        await builder.drop_build(op, command.task)
+        await _drop(builder, op, command.task)
         return {**names, "code": error.code, "retry": error.retry, "detail": error.message}, False
     return {**names, "entries": command.entries, "size_bytes": command.size_bytes}, True
 
 
 async def abandon(command: AbandonClone | AbandonMigration, op: Operation, ground: Ground) -> dict[str, Any]:
     """Take away what was copied; what is told of it."""
-    if not await _builder_of(ground.volume).drop_build(op, command.task):
-        raise NotFoundError(f"{command.task}: it is over", subject=Subject.TASK)
+    await _drop(_builder_of(ground.volume), op, command.task)
     reason = command.model_dump(include=set(Reason.model_fields))
     return {**_names(command, ground), "task": command.task, **reason}
+
+
+async def _drop(builder: BuildsFolders, op: Operation, task: UUID) -> None:
+    """Take away what was copied. Raises NotFoundError: it has come to its end, perhaps by another attempt."""
+    if not await builder.drop_build(op, task):
+        raise NotFoundError(f"{task}: it is over", subject=Subject.TASK)
 
 
 def _builder_of(volume: Volume) -> BuildsFolders:

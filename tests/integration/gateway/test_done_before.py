@@ -12,7 +12,7 @@ from actors.counting import scope_usage
 from actors.handlers.effect import Effect, Ground
 from actors.handlers.table import HANDLERS
 from backends.contract import Operation
-from domain.commands import CreateVFolder, MigrateVFolder, RequestClone
+from domain.commands import CreateVFolder, FinishClone, MigrateVFolder, RequestClone
 from domain.errors import NotFoundError, QuotaExceededError
 from domain.ids import VFolderId
 from domain.messages import Command
@@ -97,3 +97,33 @@ async def test_a_clone_whose_source_goes_is_begun_all_the_same(world: World) -> 
     assert told(await owner.act()) == told(before)
     with pytest.raises(NotFoundError):
         await (await owner_of(world, owner.command)).act()
+
+
+async def copied(world: World) -> FinishClone:
+    """How a worker tells that a clone is copied."""
+    begun = await owner_of(world, RequestClone(source=SOURCE, destination=TARGET))
+    await begun.act()
+    copy = await world.volume.copy_into(begun.op.id, "a", await world.volume.tree(SOURCE))
+    while not await copy.step():
+        pass
+    await copy.close()
+    return FinishClone(
+        source=SOURCE, destination=TARGET, task=begun.op.id, attempt="a", entries=copy.items, size_bytes=0
+    )
+
+
+async def test_what_is_finished_is_not_given_up_by_an_end_that_comes_late(world: World) -> None:
+    """One that was set aside, while another attempt came to the end, and is redriven."""
+    finish = await copied(world)
+    owner = await owner_of(world, finish)
+    for _ in range(2):
+        assert [type_ for type_, _ in told(await owner.act())] == ["clone.completed"]
+    with pytest.raises(NotFoundError):
+        await (await owner_of(world, finish.model_copy(update={"attempt": "0"}))).act()
+
+
+async def test_what_is_in_the_way_of_a_clone_stays_and_the_clone_is_given_up(world: World) -> None:
+    owner = await owner_of(world, await copied(world))
+    await world.make_folder(OTHER)
+    for _ in range(2):
+        assert [type_ for type_, _ in told(await owner.act())] == ["clone.abandoned"]
