@@ -1,9 +1,11 @@
 """What becomes of a command: effect, refusal, another try, or set aside.
 
 Business failure   the command makes no sense for the volume as it is: answered, never repeated.
-For the moment     the storage does not answer or fails: repeated with growing pauses until it works, the tries
-                   are used up or the deadline is past. Where Redis is away it is not the command's fault: it is
-                   repeated until that is back, or somebody else has the volume.
+For the moment     the storage does not answer or fails: repeated with growing pauses until it works or the tries
+                   are used up. Where Redis is away it is not the command's fault: it is repeated until that is
+                   back, the deadline is past, or somebody else has the volume.
+Too late           the deadline is past before anybody can have begun it: answered. What may have been begun is
+                   brought to its end.
 Never              bytes nobody can read, a handler that fails by a defect: set aside with the reason.
 Unknown here       a type or version of a later release: left for a member that knows it.
 """
@@ -83,7 +85,7 @@ class Policy:
         handler = HANDLERS[type(command)]
         started = self.clock.now()
         try:
-            effect = await self._repeat(handler, envelope, command)
+            effect = await self._repeat(handler, envelope, command, again=delivery.again)
         except FencedError:
             raise
         except PenstockError as error:
@@ -116,11 +118,12 @@ class Policy:
         if present != self.lane.epoch:
             raise FencedError(f"the volume is at epoch {present}, not {self.lane.epoch}")
 
-    async def _repeat(self, handler: Handler, envelope: Envelope, command: Command) -> Effect:
+    async def _repeat(self, handler: Handler, envelope: Envelope, command: Command, *, again: bool) -> Effect:
         op = Operation(envelope.id, self.lane.epoch)
         attempt = 1
         while True:
-            self._check_deadline(envelope)
+            if not again and attempt == 1:  # what may have been done is not refused for being late
+                self._check_deadline(envelope)
             await self.lane.confirm()
             try:
                 return await self._try(handler, command, op)

@@ -98,6 +98,8 @@ class Delivery:
     fault: str = ""
     #: The bytes as they were stored.
     original: bytes = b""
+    #: Whether an earlier owner may have begun it.
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)

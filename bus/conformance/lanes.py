@@ -135,6 +135,26 @@ class Lanes(OpensBus):
             again = await (await take(two)).receive()
             assert [delivery.id for delivery in again] == [sent[1].id, sent[3].id]
 
+    async def test_what_an_earlier_owner_may_have_begun_is_told(self) -> None:
+        async with self.open_bus("a") as one, self.open_bus("c") as three:
+            sent = [a_command(one) for _ in range(4)]
+            await one.commands.publish(sent[0])
+            lane = await take(one)
+            assert [delivery.again for delivery in await lane.receive()] == [False]
+            await lane.release()
+            await anyio.sleep(0.01)
+            await one.commands.publish(sent[1])
+            async with self.open_bus("b") as two:
+                lane = await take(two)
+                assert [delivery.again for delivery in await receive(lane, 2)] == [True, False]
+                await two.commands.publish(sent[2])
+                assert [delivery.again for delivery in await lane.receive()] == [False]
+            with anyio.fail_after(5):  # it has died
+                while (last := await three.lanes.acquire(VOLUME)) is None:
+                    await anyio.sleep(0.05)
+            await one.commands.publish(sent[3])
+            assert [delivery.again for delivery in await receive(last, 4)] == [True, True, True, False]
+
     async def test_the_window_holds_back_what_its_owner_cannot_take(self) -> None:
         async with self.open_bus("a") as bus:
             for _ in range(SETTINGS.window * 2):

@@ -76,7 +76,10 @@ class MemoryLane:
             fresh = [c for c in self.state.commands if not c.done and c.number not in self._handed][:room]
             if fresh:
                 self._handed.update(command.number for command in fresh)
-                return [_delivery(command) for command in fresh]
+                deliveries = [_delivery(command) for command in fresh]
+                for command in fresh:
+                    command.handed = self.epoch
+                return deliveries
             await self._store.changed()
 
     async def commit(self, outcomes: Sequence[Outcome]) -> None:
@@ -180,8 +183,9 @@ class MemoryLane:
 
 
 def _delivery(command: StoredCommand) -> Delivery:
+    again = command.handed > 0
     try:
         envelope = decode_envelope(command.data)
     except MalformedEventError as error:
-        return Delivery(str(command.number), command.id, None, str(error), command.data)
-    return Delivery(str(command.number), command.id, envelope, "", command.data)
+        return Delivery(str(command.number), command.id, None, str(error), command.data, again=again)
+    return Delivery(str(command.number), command.id, envelope, "", command.data, again=again)

@@ -29,6 +29,8 @@ class StoredCommand:
     #: Whether an outcome was committed, or it was moved elsewhere.
     done: bool = False
     key: str = ""
+    #: The last epoch in which it was handed out.
+    handed: int = 0
 
 
 @dataclass(slots=True)

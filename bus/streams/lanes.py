@@ -48,11 +48,11 @@ class StreamLanes:
         )
         if not answer[0]:
             return None
-        _, epoch, cursor, high, redis_ms, crash, suspect = answer
+        _, epoch, cursor, high, redis_ms, crash, suspect, until = answer
         wiring.clock.heard(redis_ms, asked)
         wiring.observer.acquired(volume, clean=crash == 0)
         lane = StreamLane(self, volume, epoch, Window(cursor.decode(), high.decode()), asked)
-        lane.crashes, lane.suspects = crash, _marks(suspect.decode())
+        lane.crashes, lane.suspects, lane.owned_until = crash, _marks(suspect.decode()), until
         self._held[volume] = lane
         self._reader.add(lane)
         return lane
@@ -167,6 +167,8 @@ class StreamLane:
         self.epoch = epoch
         self.crashes = 0
         self.suspects: Mapping[str, int] = {}
+        #: When the lease of the last owner ended, by Redis's clock in milliseconds; 0: there was none.
+        self.owned_until = 0
         self.window = window
         self.stream = keys.commands(volume)
         self.position = window.committed
@@ -201,7 +203,7 @@ class StreamLane:
             await self.trust.confirm()
             taken = [self._fed.popleft() for _ in range(min(len(self._fed), self._limit - len(self.window)))]
             if taken:
-                deliveries = await self._undone([_delivery(entry, fields) for entry, fields in taken])
+                deliveries = await self._undone([_delivery(*entry, self.owned_until) for entry in taken])
                 self._lanes.poke(self)
                 if deliveries:
                     return deliveries
@@ -378,17 +380,18 @@ def _is_done(delivery: Delivery, mark: bytes | None) -> bool:
     return mark is not None and (mark[:1] == b"c" or mark == f"p{delivery.entry}".encode())
 
 
-def _delivery(entry: bytes, fields: dict[bytes, bytes]) -> Delivery:
+def _delivery(entry: bytes, fields: dict[bytes, bytes], owned_until: int) -> Delivery:
     """Make a delivery of a stream entry, whatever its bytes are."""
     raw_id, original = fields.get(b"i", b""), fields.get(b"m", b"")
     name = entry.decode()
     # An entry nobody here wrote may lack a usable id; its place in the stream then names it.
     identity = UUID(bytes=raw_id) if len(raw_id) == 16 else _entry_id(name)
+    again = parse_entry(name)[0] <= owned_until
     try:
         envelope = decode_envelope(original)
     except MalformedEventError as error:
-        return Delivery(name, identity, None, str(error), original)
-    return Delivery(name, identity, envelope, "", original)
+        return Delivery(name, identity, None, str(error), original, again=again)
+    return Delivery(name, identity, envelope, "", original, again=again)
 
 
 def _entry_id(entry: str) -> UUID:

@@ -1,5 +1,5 @@
 -- KEYS lane commands ; ARGV owner ttl_ms min_epoch
--- -> {1, epoch, cursor, high, redis_ms, crash, suspect} or {0, holder, ms left}
+-- -> {1, epoch, cursor, high, redis_ms, crash, suspect, until when the last owner may have begun anything} or {0, holder, ms left}
 local now = now_ms()
 local l = redis.call('HMGET', KEYS[1], 'owner', 'exp', 'epoch', 'cursor', 'high', 'crash', 'suspect', 'ttl')
 local held = l[1] and l[1] ~= ''
@@ -23,4 +23,4 @@ end
 -- A predecessor that did not release died.
 if held then crash = crash + 1 end
 redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'epoch', epoch, 'exp', now + tonumber(ARGV[2]), 'ttl', ARGV[2], 'crash', crash, 'commits', 0)
-return {1, epoch, l[4] or '0-0', high, now, crash, l[7] or ''}
+return {1, epoch, l[4] or '0-0', high, now, crash, l[7] or '', tonumber(l[2]) or 0}

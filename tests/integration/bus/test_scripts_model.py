@@ -110,7 +110,8 @@ class LaneMachine(ScriptMachine):
         epoch = max(model.epoch, least) + 1
         model.crashes += bool(model.owner)
         assert answer[:3] == [1, epoch, model.cursor.encode()]
-        assert answer[5:] == [model.crashes, model.suspects.encode()]
+        assert answer[5:7] == [model.crashes, model.suspects.encode()]
+        assert (answer[7] > 0) == (model.epoch > 0), "when the last owner ended is told of every one"
         model.owner, model.live, model.epoch, model.commits = owner, ttl > 0, epoch, 0
 
     @rule(owner=st.sampled_from(OWNERS), late=LATE, ttl=st.sampled_from(LEASES), unknown=st.booleans())

@@ -409,6 +409,48 @@ async def test_what_was_done_and_undone_by_one_who_died_is_not_done_again() -> N
         assert [found async for found in world.volume.folders()] == []
 
 
+async def test_what_was_done_by_one_who_died_is_done_also_when_it_is_too_late_to_begin() -> None:
+    world, place = world_of(Forgetful(DISK)), folder()
+    async with world.bus() as bus:
+        command = replace(wrapped(bus, CreateVFolder(folder=place)), deadline=bus.clock.now() + 0.5)
+        await bus.commands.publish(command)
+        async with anyio.create_task_group() as life:
+            life.start_soon(world.live, "first")
+            with anyio.fail_after(5):
+                while not [found async for found in world.volume.folders()]:
+                    await anyio.sleep(0.01)
+            life.cancel_scope.cancel()
+        await anyio.sleep_until(anyio.current_time() + command.deadline - bus.clock.now() + 0.1)
+        # This one nobody can have begun.
+        late = replace(wrapped(bus, CreateVFolder(folder=folder())), deadline=bus.clock.now())
+        await bus.commands.publish(late)
+        async with world.fleet("second"):
+            assert (await ask(bus, command)).ok
+            failure = (await ask(bus, late)).failure
+        assert failure is not None
+        assert failure.code is ErrorCode.DEADLINE_EXCEEDED
+        assert [found async for found in world.volume.folders()] == [place]
+
+
+class Slow(MemoryVolume):
+    """Makes folders, and does not say so before it is too late."""
+
+    tries = 0
+
+    async def create_folder(self, op, folder, mode) -> None:
+        await super().create_folder(op, folder, mode)
+        self.tries += 1
+        if self.tries == 1:
+            await anyio.sleep_forever()
+
+
+async def test_what_may_have_been_done_is_tried_again_also_when_it_is_too_late_to_begin() -> None:
+    world = world_of(Slow(DISK))
+    async with world.bus() as bus, world.fleet("actor"):
+        command = replace(wrapped(bus, CreateVFolder(folder=folder())), deadline=bus.clock.now() + 0.1)
+        assert (await ask(bus, command)).ok
+
+
 # --- owners that are late -------------------------------------------------------------------------------
 
 
