@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -38,7 +38,7 @@ class Commander:
         Raises:
             PenstockError: as the actor refused it; or BusyError, DeadlineExceededError, ReusedKeyError.
         """
-        envelope = await self._wrap(volume, command, asker)
+        envelope = await self.wrap(volume, command, asker)
         reply = await self._bus.commands.request(envelope, timeout_seconds=self._timeout)
         if reply.failure is not None:
             error = error_of(reply.failure)
@@ -50,6 +50,12 @@ class Commander:
         """Whether this was asked for before: its answer is the one that was given, whatever has changed since."""
         return bool(asker.key) and await self._repetitions.is_known(asker.key, asker.origin.actor)
 
+    async def once(self, asker: Asker, act: Callable[[], Awaitable[str]]) -> str:
+        """What comes of something that is done once for all requests with this key. Raises as `act`."""
+        if not asker.key:
+            return await act()
+        return await self._repetitions.once(asker.key, asker.origin.actor, act)
+
     async def tell(self, volume: VolumeName, command: Command, asker: Asker) -> UUID:
         """Have a command accepted, without waiting for it; returns its id.
 
@@ -57,11 +63,12 @@ class Commander:
             BusyError: too many wait.
             ReusedKeyError: its idempotency key stands for another request.
         """
-        envelope = await self._wrap(volume, command, asker)
+        envelope = await self.wrap(volume, command, asker)
         await self._bus.commands.publish(envelope)
         return envelope.id
 
-    async def _wrap(self, volume: VolumeName, command: Command, asker: Asker) -> Envelope:
+    async def wrap(self, volume: VolumeName, command: Command, asker: Asker) -> Envelope:
+        """A command as it is sent, each time, by whoever asks with this key. Raises ReusedKeyError."""
         clock, origin = self._bus.clock, asker.origin
         id_ = clock.new_id()
         if asker.key:

@@ -7,6 +7,7 @@ same answer, whichever gateway is asked and however often gateways were restarte
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from uuid import UUID
 
@@ -26,6 +27,17 @@ class Repetitions:
     async def is_known(self, key: str, actor: str) -> bool:
         """Whether a command was begun with this key."""
         return await self._bus.records.load(_record(key, actor)) is not None
+
+    async def once(self, key: str, actor: str, act: Callable[[], Awaitable[str]]) -> str:
+        """What came of something for the first request with this key, before or besides its command."""
+        name = f"{_record(key, actor)}:once"
+        known = await self._bus.records.load(name)
+        if known is None:
+            result = await act()
+            if await self._bus.records.create(name, {"result": result}, keep_seconds=self._remember, due=None):
+                return result
+            known = await self._bus.records.load(name)  # somebody was quicker
+        return str(known.document["result"]) if known is not None else result
 
     async def command_id(self, key: str, actor: str, volume: VolumeName, command: Command) -> UUID:
         """The id for a command with this key.

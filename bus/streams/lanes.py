@@ -386,12 +386,12 @@ def _delivery(entry: bytes, fields: dict[bytes, bytes], owned_until: int) -> Del
     name = entry.decode()
     # An entry nobody here wrote may lack a usable id; its place in the stream then names it.
     identity = UUID(bytes=raw_id) if len(raw_id) == 16 else _entry_id(name)
-    again = parse_entry(name)[0] <= owned_until
+    envelope, fault = None, ""
     try:
         envelope = decode_envelope(original)
     except MalformedEventError as error:
-        return Delivery(name, identity, None, str(error), original, again=again)
-    return Delivery(name, identity, envelope, "", original, again=again)
+        fault = str(error)
+    return Delivery(name, identity, envelope, fault, original, again=parse_entry(name)[0] <= owned_until)
 
 
 def _entry_id(entry: str) -> UUID:

@@ -13,14 +13,13 @@ from uuid import UUID
 from aiohttp import web
 
 from domain.commands import DeleteFiles, DeleteVFolder, RequestClone
-from domain.envelope import wrap_command
 from domain.errors import InvalidRequestError, NotFoundError, PenstockError, Retry, Subject
 from domain.events import CloneFailed, CommandFailed, FilesDeleteFailed, VFolderDeleteFailed
 from domain.ids import VolumeName
 from domain.messages import Command
 from gateway.gate import Gate
 from gateway.manager.unmanaged import is_unmanaged
-from gateway.middlewares import asker_of, origin_of
+from gateway.middlewares import asker_of
 
 _FAILED: Final[Mapping[type[Command], type[CommandFailed]]] = {
     DeleteVFolder: VFolderDeleteFailed,
@@ -45,8 +44,8 @@ async def _fail(
     gate: Gate, request: web.Request, command: Command, name: VolumeName, reason: PenstockError
 ) -> UUID:
     """Tell that a command has failed because one of its volumes is not here."""
-    clock = gate.bus.clock
-    envelope = wrap_command(command, id=clock.new_id(), volume=name, time=clock.now(), origin=origin_of(request))
+    asker = asker_of(request)
+    envelope = await gate.commander.wrap(name, command, asker)
     failed = _FAILED[type(command)]
     event = failed(
         volume=name,
@@ -56,10 +55,14 @@ async def _fail(
         detail=reason.message,
         **failed.of(command),
     )
-    await gate.bus.events.publish(envelope.caused(event, 0, clock.now()))
-    # What nobody owns nobody else trims.
-    await gate.bus.upkeep.trim(name)
-    return envelope.id
+
+    async def tell() -> str:
+        await gate.bus.events.publish(envelope.caused(event, 0, gate.bus.clock.now()))
+        # What nobody owns nobody else trims.
+        await gate.bus.upkeep.trim(name)
+        return str(envelope.id)
+
+    return UUID(await gate.commander.once(asker, tell))
 
 
 def _reason(gate: Gate, command: Command, volume: str) -> PenstockError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from uuid import UUID
 
 from aiohttp import web
@@ -63,18 +64,18 @@ class TrashRoutes:
     async def _have_done(self, request: web.Request, command: type[RestoreVFolder | PurgeVFolder]) -> web.Response:
         parameters = await self._gate.body(request, TrashParameters)
         volume = self._gate.volume(parameters.volume)
-        trash = parameters.trash or await _last(volume, parameters.vfid)
-        wish = command(folder=parameters.vfid, trash=trash)
-        await self._gate.commander.ask(volume.name, wish, asker_of(request))
+        asker, commander = asker_of(request), self._gate.commander
+        trash = parameters.trash or UUID(await commander.once(asker, partial(_last, volume, parameters.vfid)))
+        await commander.ask(volume.name, command(folder=parameters.vfid, trash=trash), asker)
         return web.Response(status=204)
 
 
-async def _last(volume: Volume, folder: VFolderId) -> UUID:
+async def _last(volume: Volume, folder: VFolderId) -> str:
     found = [entry for entry in await volume.trash() if entry.folder == folder and _is_free(entry)]
     if not found:
         message = f"VFolder not found or not a directory: {folder} (nothing of it is in the trash)"
         raise NotFoundError(message, subject=Subject.VFOLDER, path=str(folder))
-    return max(found, key=lambda entry: entry.time).id
+    return str(max(found, key=lambda entry: entry.time).id)
 
 
 def _is_free(entry: TrashEntry) -> bool:

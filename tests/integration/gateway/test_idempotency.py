@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import anyio
 import pytest
-from harness.world import FOLDER, OTHER, SCOPE, World
+from harness.world import FOLDER, OTHER, SCOPE, World, open_world
+
+from actors.jobs.clone import clone
+from actors.jobs.contract import CloneJob
+from domain.errors import BackendUnavailableError
 
 pytestmark = pytest.mark.anyio
 
@@ -34,6 +40,55 @@ async def test_a_repeated_acceptance_names_the_same_task(world: World) -> None:
     key = {"Idempotency-Key": "delete-it"}
     answers = [await world.manager("POST", "/folder/delete", CREATE, headers=key) for _ in range(2)]
     assert answers[0].json == answers[1].json
+
+
+async def test_a_task_that_was_asked_to_end_is_over_and_the_answer_is_the_same(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        await world.make_folder()
+        copy_into = world.volume.copy_into
+
+        async def stuck(*_: object) -> None:
+            raise BackendUnavailableError("not now")
+
+        world.volume.copy_into = stuck
+        body = {"src_volume": "disk", "src_vfid": FOLDER, "dst_volume": None, "dst_vfid": OTHER}
+        task = (await world.manager("POST", "/folder/clone", body)).json["bgtask_id"]
+        await world.settled(lambda: world.events("clone.accepted"))
+        key = {"Idempotency-Key": "end-it"}
+        assert (await world.manager("DELETE", f"/tasks/{task}", headers=key)).status == 202
+        world.volume.copy_into = copy_into
+        job = CloneJob(volume="disk", build=task)
+        await clone(job, {job.volume: world.volume}, world.bus)
+        await world.settled(lambda: world.events("clone.abandoned"))
+        answer = await world.manager("DELETE", f"/tasks/{task}", headers=key)
+        assert (answer.status, answer.json["state"]) == (202, "cancelled")
+        assert (await world.manager("DELETE", f"/tasks/{task}")).status == 409
+        assert len(world.events("task.cancel.requested")) == 1
+
+
+@pytest.mark.parametrize("route", ["restore", "purge"])
+async def test_the_last_that_was_deleted_stays_the_same_for_a_key(tmp_path: Path, route: str) -> None:
+    async with open_world(tmp_path, actors={"trash_seconds": 3600}) as world:
+        for _ in range(2):
+            await world.make_folder()
+            await world.manager("POST", "/folder/delete", CREATE)
+            await world.settled(lambda: not world.folder.exists())
+        key = {"Idempotency-Key": "have-it"}
+        for _ in range(3):
+            assert (await world.manager("POST", f"/folder/{route}", CREATE, headers=key)).status == 204
+        await anyio.sleep(0.1)
+        assert len((await world.manager("GET", "/trash?volume=disk")).json["items"]) == 1
+        assert (
+            await world.manager("POST", f"/folder/{route}", {**CREATE, "vfid": OTHER}, headers=key)
+        ).status == 422
+
+
+async def test_a_command_for_no_volume_is_told_once(world: World) -> None:
+    key, body = {"Idempotency-Key": "delete-it"}, {"volume": "nowhere", "vfid": FOLDER}
+    answers = [await world.manager("POST", "/folder/delete", body, headers=key) for _ in range(2)]
+    assert [answer.status for answer in answers] == [202, 202]
+    assert answers[0].json == answers[1].json
+    assert len(world.events("vfolder.delete.failed")) == 1
 
 
 async def test_repetitions_at_the_same_time_are_one(world: World) -> None:
