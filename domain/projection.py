@@ -302,8 +302,9 @@ def _end(task: UUID, state: TaskState, time: float, more: Mapping[str, str | int
 def _give_up(
     event: events.CloneAbandoned | events.MigrationAbandoned | task_events.TaskAbandoned, time: float
 ) -> tuple[Change, ...]:
-    state = TaskState.CANCELLED if event.code is None else TaskState.FAILED
-    return _end(event.task, state, time, {"message": event.detail})
+    if event.code is None:
+        return _end(event.task, TaskState.CANCELLED, time, {"message": event.detail})
+    return _end(event.task, TaskState.FAILED, time, {"message": event.detail, "code": event.code})
 
 
 def _begin_copy(

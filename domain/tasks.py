@@ -99,6 +99,8 @@ class TaskRecord:
     cancelling: bool = False
     #: Why it failed, in words.
     message: str = ""
+    #: And by its code; empty: that is not known.
+    code: str = ""
     #: What was found, as JSON; empty: nothing is told.
     result: str = ""
 
@@ -121,6 +123,7 @@ class TaskRecord:
             source_volume=fields.get("source_volume", ""),
             cancelling=bool(int(fields.get("cancelling", 0))),
             message=fields.get("message", ""),
+            code=fields.get("code", ""),
             result=fields.get("result", ""),
         )
 

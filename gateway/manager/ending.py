@@ -11,7 +11,7 @@ from bus.contract import Broadcasted, Gap
 from bus.task_pages import find_task
 from domain.commands import RequestClone
 from domain.envelope import Failure
-from domain.errors import ConflictError, DeadlineExceededError, ErrorCode, PenstockError, Subject
+from domain.errors import ConflictError, DeadlineExceededError, ErrorCode, PenstockError, Retry, Subject
 from domain.events import CloneAbandoned, CloneCompleted
 from domain.failures import error_of
 from domain.ids import VolumeName
@@ -51,19 +51,19 @@ async def _is_the_end(gate: Gate, task: UUID, item: Broadcasted | Gap) -> bool:
         return await _is_over(gate, task)
     event = open_event(item.envelope)
     if isinstance(event, CloneAbandoned) and event.task == task:
-        raise _failed(event)
+        raise _failed(event.code, event.detail)
     return isinstance(event, CloneCompleted) and event.task == task
 
 
-def _failed(event: CloneAbandoned) -> PenstockError:
-    if event.code is None:
-        return ConflictError("the clone was cancelled", subject=Subject.TASK)
-    return error_of(Failure(ErrorCode(event.code), event.retry, event.detail, Subject.VFOLDER))
+def _failed(code: str | None, detail: str) -> PenstockError:
+    if not code:
+        return ConflictError(detail or "the clone was cancelled", subject=Subject.TASK)
+    return error_of(Failure(ErrorCode(code), Retry.NEVER, detail, Subject.VFOLDER))
 
 
 async def _is_over(gate: Gate, task: UUID) -> bool:
-    """Whether the clone is there; raises ConflictError if it never will be."""
+    """Whether the clone is there; raises as it ended if it never will be."""
     known = await find_task(gate.bus.catalogue, task)
     if known.state.is_over and known.state is not TaskState.DONE:
-        raise ConflictError(known.message or "the clone was given up", subject=Subject.TASK)
+        raise _failed(known.code, known.message)
     return known.state.is_over

@@ -47,7 +47,6 @@ class Cloner:
         kind, _, owner = self._scope.partition(":")
         route = f"/volumes/{self._api.volume}/quota-scope/{kind}/{owner}/vfolder/{self._source}/clone"
         folder = f"{self._scope}/{target}"
-        # Whoever has not heard how it ended is told 409 if that is not well.
         answer = self._ask("PUT", route, {"dst_vfid": folder}, (204, 409, 413))
         if answer.status != 204:
             return
