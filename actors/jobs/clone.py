@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 
 from loguru import logger
 
 from actors.jobs.contract import CloneJob
-from actors.jobs.copying import Copying
+from actors.jobs.copying import Copying, names_of
 from actors.jobs.migration import migrate
 from actors.jobs.observer import SILENT, JobObserver
 from actors.jobs.running import GivenUp, RunningTask, attempt
 from backends.contract import Volume
-from backends.powers import BuildsFolders
+from backends.powers import BuildPlan, BuildsFolders
 from bus.contract import Bus
-from domain.commands import AbandonClone, FinishClone
+from domain.commands import AbandonClone, AbandonMigration, FinishClone
 from domain.errors import ConflictError, FencedError
 from domain.ids import VolumeName
 from domain.tasks import TaskKind, TaskState
@@ -38,11 +39,15 @@ async def clone(
     try:
         async with bus.leases.hold(job.lease, wait_seconds=0) as lease:
             plan = next((plan for plan in await volume.builds() if plan.id == job.build), None)
-            source = volumes.get(plan.source_volume) if plan is not None else None
-            if plan is None or source is None:
-                logger.debug("clone {} is not there, or its source is not configured here", job.build)
+            if plan is None:
+                logger.debug("clone {} is not there", job.build)
                 return
             task = RunningTask(job.build, job.volume, bus, lease)
+            source = volumes.get(plan.source_volume)
+            if source is None:
+                logger.warning("volume {} is not configured here; clone {} waits", plan.source_volume, job.build)
+                await _end_if_cancelled(plan, task)
+                return
             copying = Copying(plan, source, volumes[job.volume], volume, task)
             with observer.doing(TaskKind.MIGRATE if plan.moves else TaskKind.CLONE) as ended:
                 state = await (migrate(copying) if plan.moves else _clone(copying))
@@ -50,6 +55,14 @@ async def clone(
                     ended(state)
     except (ConflictError, FencedError):
         logger.debug("clone {} is being done by another worker", job.build)
+
+
+async def _end_if_cancelled(plan: BuildPlan, task: RunningTask) -> None:
+    """Give up what nobody wants any more: that may be because there is nobody who could do it."""
+    end = await attempt(task.check_cancelled())
+    if isinstance(end, GivenUp):
+        command = AbandonMigration if plan.moves else AbandonClone
+        await task.send(command(**names_of(plan), task=task.id, **end.reason), secrets.token_hex(16))
 
 
 async def _clone(copying: Copying) -> TaskState | None:

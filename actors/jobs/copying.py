@@ -54,11 +54,7 @@ class Copying:
     @property
     def names(self) -> Mapping[str, Any]:
         """What commands of clones and migrations tell of themselves."""
-        return {
-            "source": self.plan.source,
-            "destination": self.plan.destination,
-            "source_volume": self.plan.source_volume,
-        }
+        return names_of(self.plan)
 
     async def count(self) -> None:
         """Find out how much there is to copy. Raises NotFoundError (subject vfolder)."""
@@ -144,6 +140,11 @@ class Copying:
             return await find_task(self.bus.catalogue, self.task.id)
         except NotFoundError:
             return None
+
+
+def names_of(plan: BuildPlan) -> Mapping[str, Any]:
+    """What commands of clones and migrations tell of themselves."""
+    return {"source": plan.source, "destination": plan.destination, "source_volume": plan.source_volume}
 
 
 @asynccontextmanager
