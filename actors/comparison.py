@@ -80,7 +80,7 @@ class Comparison:
                 yield found
         async for listed in list_folders(self.bus.catalogue, volume.name, None):
             folder = listed.folder.folder
-            if folder_member(folder, volume.name) not in members and await _is_gone(volume, folder):
+            if folder_member(folder, volume.name) not in members and await self._is_missing(volume, folder):
                 trash = self.bus.clock.new_id()
                 await self._tell(VFolderDeleted(volume=volume.name, folder=folder, trash=trash))
                 await self._tell(VFolderPurged(volume=volume.name, folder=folder, trash=trash, entries=0))
@@ -90,7 +90,24 @@ class Comparison:
         for member in sorted(self.view.indexes[volume_index(volume.name)] - members):
             yield _row(volume.name, member.rpartition("@")[0], "told by events, but not on the volume", "none")
 
+    async def _is_missing(self, volume: Volume, folder: VFolderId) -> bool:
+        """Whether a folder that was not found at the walk is nowhere, and nobody has told why."""
+        if not await _is_gone(volume, folder):
+            return False  # it was made meanwhile
+        if any(entry.folder == folder and entry.held is not None for entry in await volume.trash()):
+            return False  # it is on its way to another place, and may come back
+        (known,) = await self.bus.catalogue.fields([folder_record(folder, volume.name)])
+        return known is not None
+
     async def _folder(self, volume: Volume, folder: VFolderId) -> AsyncIterator[Row]:
+        try:
+            async for found in self._compared(volume, folder):
+                yield found
+        except NotFoundError:
+            if not await _is_gone(volume, folder):
+                raise
+
+    async def _compared(self, volume: Volume, folder: VFolderId) -> AsyncIterator[Row]:
         names = [folder_record(folder, volume.name), usage_record(folder, volume.name)]
         known, usage = await self.bus.catalogue.fields(names)
         if known is None:
@@ -172,7 +189,7 @@ async def _members(bus: Bus, index: str) -> list[str]:
 
 
 async def _is_gone(volume: Volume, folder: VFolderId) -> bool:
-    """Whether a folder that was not found at the walk is not there; it may have been made meanwhile."""
+    """Whether a folder is not at its place."""
     try:
         await volume.files(folder).stat(ROOT)
     except NotFoundError:

@@ -63,7 +63,6 @@ async def do_work(
 async def _do(doing: Doing) -> TaskState | None:
     """Do it, and say how it ended; None: somebody else has brought it to its end."""
     work, task = doing.work, doing.task
-    await doing.recover()
     end = await attempt(_done(doing))
     if end is None:
         return None
@@ -77,6 +76,7 @@ async def _do(doing: Doing) -> TaskState | None:
 
 async def _done(doing: Doing) -> FinishTask:
     await doing.task.check_cancelled()
+    await doing.recover()
     found = await KINDS[doing.work.kind](doing)
     return FinishTask(task=doing.work.id, items=found.items, size_bytes=found.size_bytes, result=dict(found.result))
 

@@ -45,6 +45,18 @@ class _Search:
 
     async def run(self) -> AsyncIterator[Row]:
         """Everything there is to find."""
+        if not self._doing.after:  # what an earlier attempt has kept has this in it
+            async for found in self._differences():
+                yield found
+        async for found in self._stagings():
+            yield found
+        async for found in self._sessions():
+            yield found
+        async for found in self._leftovers():
+            yield found
+
+    async def _differences(self) -> AsyncIterator[Row]:
+        """What the catalogue says that is not so."""
         comparison = Comparison(self._bus, View(), dry_run=not self._repair)
         async for row in comparison.differences(self._volume):
             await self._doing.passed(0)
@@ -52,12 +64,6 @@ class _Search:
                 missing = VFolderMissing(volume=self._name, folder=VFolderId.parse(row["subject"]))
                 await self._doing.task.tell(missing)
             yield self._row(row["subject"], row["difference"], row["action"])
-        async for found in self._stagings():
-            yield found
-        async for found in self._sessions():
-            yield found
-        async for found in self._leftovers():
-            yield found
 
     async def _stagings(self) -> AsyncIterator[Row]:
         """Bytes of uploads nobody has a record of."""
