@@ -7,7 +7,7 @@ import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import anyio
 
@@ -20,7 +20,10 @@ from bus.contract import Bus
 from bus.task_pages import find_task
 from domain.errors import NotFoundError, QuotaExceededError, StorageFullError, Subject, UnsupportedError
 from domain.ids import QuotaScopeId
+from domain.paths import ROOT
 from domain.tasks import TaskRecord
+
+_T = TypeVar("_T", FolderTree, TreeCopy)
 
 #: Age of a folder's count at which it is counted anew to judge a quota, in seconds.
 _USAGE_MAX_AGE_SECONDS: Final = 300.0
@@ -73,23 +76,35 @@ class Copying:
         """Copy the folder as it is at its place.
 
         Raises:
-            NotFoundError: (subject vfolder) it is not there; (subject task) the attempt before has come to its end.
+            NotFoundError: (subject vfolder) it is not there, or not any more; (subject task) an attempt before
+                has come to its end.
             StorageFullError, QuotaExceededError: it does not fit.
         """
         if not isinstance(self.source, ShowsTrees):
             message = f"folders cannot be copied from backend {self.source.backend}"
             raise UnsupportedError(message, subject=Subject.VFOLDER)
-        return await self.copy(await self.source.tree(self.plan.source))
+        before = await self._identity()
+        async with _closing(await self.source.tree(self.plan.source)) as tree:
+            copy = await self._copy(tree)
+            # What was deleted is purged, perhaps just ahead of who copies it: then this is not all it held.
+            if await self._identity() != before:
+                raise NotFoundError(f"{self.plan.source}: it has gone meanwhile", subject=Subject.VFOLDER)
+        return copy
+
+    async def _identity(self) -> int:
+        return (await self.source.files(self.plan.source).stat(ROOT)).identity
 
     async def copy(self, tree: FolderTree) -> TreeCopy:
-        """Copy a tree, which is closed in the end. Raises as `from_place`."""
+        """Copy a tree that nobody changes, and close it. Raises as `from_place`."""
         async with _closing(tree):
-            copy = await self.builder.copy_into(self.plan.id, self.attempt, tree)
-            async with _closing(copy):
-                if not self.is_admitted:
-                    await self._check_room(copy)
-                while not await copy.step():
-                    await self.task.step(replace(self.total, items=copy.items, size_bytes=copy.size_bytes))
+            return await self._copy(tree)
+
+    async def _copy(self, tree: FolderTree) -> TreeCopy:
+        async with _closing(await self.builder.copy_into(self.plan.id, self.attempt, tree)) as copy:
+            if not self.is_admitted:
+                await self._check_room(copy)
+            while not await copy.step():
+                await self.task.step(replace(self.total, items=copy.items, size_bytes=copy.size_bytes))
         return copy
 
     async def _check_room(self, copy: TreeCopy) -> None:
@@ -148,8 +163,8 @@ def names_of(plan: BuildPlan) -> Mapping[str, Any]:
 
 
 @asynccontextmanager
-async def _closing(thing: FolderTree | TreeCopy) -> AsyncIterator[None]:
+async def _closing(thing: _T) -> AsyncIterator[_T]:
     try:
-        yield
+        yield thing
     finally:
         await thing.close()
