@@ -15,6 +15,7 @@ from actors.jobs.settlement import settle
 from backends.contract import TrashEntry
 from backends.powers import LimitsFolders, TreeCopy, WithdrawsFolders
 from domain.commands import AbandonMigration, FinishMigration, WithdrawVFolder
+from domain.envelope import Failure
 from domain.errors import NotFoundError, Subject, UnsupportedError
 from domain.failures import error_of
 from domain.tasks import TaskState
@@ -68,27 +69,48 @@ async def _copy_all(copying: Copying) -> TreeCopy:
     source = copying.source
     if not isinstance(source, WithdrawsFolders):
         raise UnsupportedError(f"folders of backend {source.backend} stay there", subject=Subject.VFOLDER)
-    entry = await _withdrawn(copying)
-    if entry is not None:
+    entry = await _withdrawn(copying) or await _withdraw(copying)
+    if not copying.is_admitted:
         await copying.recall()  # counting would take long, and nobody can use it meanwhile
-    else:
-        await copying.count()
-        for _ in range(_PASSES):
-            await copying.from_place()
-            await copying.task.check_cancelled()
-        wish = WithdrawVFolder(
-            folder=copying.plan.source,
-            task=copying.task.id,
-            destination=copying.plan.destination,
-            destination_volume=copying.task.volume,
-        )
-        # Another try is another command: one that came too late for its deadline would be refused for ever.
-        reply = await copying.task.ask(wish, copying.plan.source_volume, copying.attempt, _STEP_SECONDS)
-        entry = await _withdrawn(copying)
-        if entry is None:
-            failure = reply.failure
-            raise error_of(failure) if failure else NotFoundError(str(wish.folder), subject=Subject.VFOLDER)
     return await copying.copy(await source.withdrawn_tree(entry.id))
+
+
+async def _withdraw(copying: Copying) -> TrashEntry:
+    """Copy the folder at its place, and have it taken from there.
+
+    Raises:
+        NotFoundError: it is not there, nor was it taken for this task.
+    """
+    try:
+        failure = await _copied_at_place(copying)
+    except NotFoundError as error:
+        # An earlier attempt may have had it taken, which was done only now.
+        entry = await _withdrawn(copying)
+        if error.subject is not Subject.VFOLDER or entry is None:
+            raise
+        return entry
+    entry = await _withdrawn(copying)
+    if entry is None:
+        folder = str(copying.plan.source)
+        raise error_of(failure) if failure else NotFoundError(folder, subject=Subject.VFOLDER)
+    return entry
+
+
+async def _copied_at_place(copying: Copying) -> Failure | None:
+    """Copy what can still be changed, and then ask for it; why it was not taken, if it was not."""
+    await copying.count()
+    for _ in range(_PASSES):
+        await copying.from_place()
+        await copying.task.check_cancelled()
+    wish = WithdrawVFolder(
+        folder=copying.plan.source,
+        task=copying.task.id,
+        destination=copying.plan.destination,
+        destination_volume=copying.task.volume,
+    )
+    # Another try is another command: one that came too late for its deadline would be refused for ever.
+    reply = await copying.task.ask(wish, copying.plan.source_volume, copying.attempt, _STEP_SECONDS)
+    return reply.failure
 
 
 async def _withdrawn(copying: Copying) -> TrashEntry | None:
