@@ -26,7 +26,7 @@ from actors.volume_actor import Listeners, Pace, Unknown, VolumeActor
 from actors.warden import Warden
 from backends.contract import Volume
 from backends.powers import outboxes
-from bus.contract import Bus, Lane, Member
+from bus.contract import Bus, Lane, Member, Outcome
 from bus.relay import Relay
 from bus.settings import BusSettings
 from domain.envelope import Origin, wrap_event
@@ -143,7 +143,12 @@ class Fleet:
         ground = Ground(volume, usage, self.bus.catalogue)
         policy = Policy(ground, lane, self.bus.clock, self.settings, self.observer, journal)
         pace = Pace(self.settings.parallel, self.bus_settings.batch, self.settings.drain_seconds, self.solo)
-        listeners = Listeners(janitor.committed, self._met)
+
+        def committed(outcomes: Sequence[Outcome]) -> None:
+            ground.admitted.forget(outcome.delivery.id for outcome in outcomes)
+            janitor.committed(outcomes)
+
+        listeners = Listeners(committed, self._met)
         actor = VolumeActor(policy, pace, self.vocabulary, listeners, self.spans, told_before)
         try:
             async with anyio.create_task_group() as beside:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from actors.handlers.admitted import Admitted
 from backends.contract import Volume
 from bus.contract import Catalogue
 from bus.usage import ScopeUsage
@@ -18,6 +19,7 @@ class Ground:
     volume: Volume
     usage: ScopeUsage
     catalogue: Catalogue
+    admitted: Admitted = field(default_factory=Admitted)
 
 
 @dataclass(frozen=True, slots=True)
