@@ -8,6 +8,7 @@ that the queue does not grow much while no worker takes from it.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Final
@@ -120,8 +121,14 @@ class Janitor:
         doubtful = self._turns.doubtful(self._pending.values(), now)
         held = await self._bus.leases.held([item.lease for item in doubtful])
         alive = {item.id for item, is_held in zip(doubtful, held, strict=True) if is_held}
-        for item in self._turns.pick(self._pending.values(), alive, now):
-            await item.start()
+        left = deque(self._turns.pick(self._pending.values(), alive, now))
+        try:
+            while left:
+                await left[0].start()
+                left.popleft()
+        except PenstockError:  # the queue is away: what is not in it does not wait as if it were
+            self._turns.not_started(item.id for item in left)
+            raise
 
     async def _find(self) -> list[Pending]:
         """All that waits on the volume."""

@@ -65,6 +65,11 @@ class Turns:
         """Forget everything that is not there any more."""
         self._started = {id_: started for id_, started in self._started.items() if id_ in there}
 
+    def not_started(self, ids: Iterable[UUID]) -> None:
+        """Take back that these were started: it is tried again at the next look."""
+        for id_ in ids:
+            self._started.pop(id_, None)
+
     def doubtful(self, pending: Iterable[Pending], now: float) -> list[Pending]:
         """What was started so long ago that it has to be looked up whether somebody does it."""
         return [item for item in pending if self._is_doubtful(item.id, now)]

@@ -9,11 +9,12 @@ from uuid import UUID, uuid4
 import anyio
 import pytest
 
+from actors import janitor
 from actors.janitor import Janitor
 from actors.jobs.contract import Job
 from actors.settings import ActorSettings
 from backends.contract import TrashEntry
-from domain.errors import BackendUnavailableError, Subject
+from domain.errors import BackendUnavailableError, BusBrokenError, Subject
 from domain.ids import VFolderId, VolumeName
 
 pytestmark = pytest.mark.anyio
@@ -108,3 +109,23 @@ async def test_it_lives_on_while_the_storage_is_away() -> None:
     await run_until(janitor, lambda: trash.looks > 2)
     trash.broken = False
     await run_until(janitor, lambda: bool(asked.trash))
+
+
+class Away(Asked):
+    """A queue that is away for some time."""
+
+    tries = 0
+
+    async def start(self, job: Job) -> None:
+        self.tries += 1
+        if self.tries <= 3:
+            raise BusBrokenError("the job queue is away")
+        await super().start(job)
+
+
+async def test_what_could_not_be_started_is_started_when_the_queue_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(janitor, "GRACE_SECONDS", 0.01)
+    trash, asked = Trash(uuid4(), uuid4()), Away()
+    await run_until(janitor_of(trash, asked, 1000), lambda: len(asked.trash) == 2)
+    assert sorted(asked.trash) == sorted(trash.ids)
+    assert asked.tries == 5
