@@ -1,4 +1,4 @@
-"""An owner with too little room, who uploads and clones, while all that copies, counts and stores is killed.
+"""An owner with too little room, who uploads, clones and cancels, while all that copies and stores is killed.
 
 What is there is never more than the limit, whoever dies between counting and copying, and what is over is counted
 no more.
