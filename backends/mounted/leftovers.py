@@ -39,10 +39,12 @@ class Leftovers:
 
     def _without_note(self) -> Iterator[Leftover]:
         for place, notes in _PLACES.items():
+            # In this order: a note is written before what it is of is there, and removed when that is not any more.
+            found = list(self._directories(place))
             with self._area.place(notes) as directory:
                 noted = {name.removesuffix(".json") for name in names_in(directory) if name.endswith(".json")}
-            for name, modified in self._directories(place):
-                if name.partition(".")[0] not in noted:
+            for name, modified in found:
+                if name.partition(".")[0] not in noted and self._area.exists(place, name):
                     yield Leftover(f"{place}/{name}", "nothing says what it was", modified)
 
     def _lost(self) -> Iterator[Leftover]:
