@@ -67,8 +67,9 @@ class Builds:
                 "verify": plan.verify,
                 "moves": plan.moves,
             }
-            with self._area.place(BUILDS) as place, suppress(FileExistsError):
-                os.mkdir(f"{plan.id}.{_FIRST}", _MODE, dir_fd=place.fd)
+            if not self._attempts(plan.id):  # begun again, a worker may be at it already
+                with self._area.place(BUILDS) as place, suppress(FileExistsError):
+                    os.mkdir(f"{plan.id}.{_FIRST}", _MODE, dir_fd=place.fd)
             self._area.write_json(BUILDS, _note(plan.id), document, epoch=op.epoch)
 
     def all(self) -> list[BuildPlan]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,23 @@ async def test_an_attempt_goes_on_where_the_last_one_was(volume: VfsVolume, sour
     kept = [name for name, inode in half.items() if (target / "deep" / name).is_file()]
     assert sum((target / "deep" / name).stat().st_ino == half[name] for name in kept) >= len(kept) - 2
     await tree.close()
+
+
+async def test_what_is_begun_again_while_it_is_copied_goes_on(
+    volume: VfsVolume, source: Path, tmp_path: Path
+) -> None:
+    """Its actor died before it told of that, and a worker was at it already."""
+    plan = await begin(volume)
+    tree = await volume.tree(SOURCE)
+    first = await volume.copy_into(plan.id, "a", tree)
+    await to_its_end(first)
+    await volume.begin_build(replace(op(), id=plan.id), plan)
+    second = await volume.copy_into(plan.id, "b", tree)
+    assert second.resumed
+    await to_its_end(second)
+    await tree.close()
+    await volume.finish_build(op(), plan.id, "b", TARGET)
+    assert not list((tmp_path / ".penstock/builds").iterdir())
 
 
 class Disk:
