@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from backends.contract import Operation
-from backends.mounted.area import AREA_NAME, BUILDS, TRASH, Area
+from backends.mounted.area import AREA_NAME, BUILDS, DONE, TRASH, Area
 from backends.mounted.beneath import names_in, opened
 from backends.mounted.boot import boot_id
 from backends.mounted.durable import sync_between
@@ -163,7 +163,8 @@ class Builds:
         with translated(build, Subject.TASK):
             plan = self._plan(build)
             if plan is None and not self._attempts(build):
-                return throw_away(self._area, op) or self._area.exists(TRASH, trash_note(op.id))
+                traces = ((TRASH, trash_note(op.id)), (DONE, str(op.id)))
+                return throw_away(self._area, op) or any(self._area.exists(*trace) for trace in traces)
             folder = plan.destination if plan is not None else VFolderId(None, build)
             taken = self._area.fence.path(op.epoch, f"trash.{op.id}")
             attempts = self._attempts(build)
@@ -175,8 +176,9 @@ class Builds:
                     os.rename(name, target, src_dir_fd=place.fd, dst_dir_fd=self._area.mount.fd)
             if attempts:
                 throw_taken_away(self._area, op)
-            else:
-                throw_away(self._area, op)
+            elif not throw_away(self._area, op):
+                # Nothing is there, but perhaps on its way to its place: only this tells that it was given up here.
+                self._area.write_json(DONE, str(op.id), {"dropped": str(build)})
             self._forget(build)
         return True
 

@@ -99,6 +99,16 @@ async def test_what_is_begun_again_while_it_is_copied_goes_on(
     assert not list((tmp_path / ".penstock/builds").iterdir())
 
 
+async def test_giving_up_again_what_was_on_its_way_to_its_place(volume: VfsVolume, tmp_path: Path) -> None:
+    """Its end was set aside half-way."""
+    plan = await begin(volume)
+    (tmp_path / f".penstock/builds/{plan.id}.0").rmdir()
+    drop = op()
+    for _ in range(3):
+        assert await volume.drop_build(drop, plan.id)
+    assert not await volume.drop_build(op(), plan.id)
+
+
 class Disk:
     """Remembers which files were made durable."""
 
