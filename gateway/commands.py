@@ -9,6 +9,7 @@ from uuid import UUID
 
 from bus.contract import Bus
 from domain.envelope import Envelope, Origin, wrap_command
+from domain.errors import ErrorCode
 from domain.failures import error_of
 from domain.ids import VolumeName
 from domain.messages import Command
@@ -41,6 +42,8 @@ class Commander:
         envelope = await self.wrap(volume, command, asker)
         reply = await self._bus.commands.request(envelope, timeout_seconds=self._timeout)
         if reply.failure is not None:
+            if asker.key and reply.failure.code is ErrorCode.DEADLINE_EXCEEDED:
+                await self._repetitions.begin_anew(asker.key, asker.origin.actor, envelope.id)
             error = error_of(reply.failure)
             error.facts = {"volume": volume, "path": str(getattr(command, "folder", "")), **error.facts}
             raise error

@@ -58,6 +58,17 @@ class Repetitions:
             raise ReusedKeyError("was used for another request", field="Idempotency-Key")
         return UUID(str(known.document["id"]))
 
+    async def begin_anew(self, key: str, actor: str, refused: UUID) -> None:
+        """Have a key stand for another command: the one it stood for was refused before anybody began it."""
+        name = _record(key, actor)
+        known = await self._bus.records.load(name)
+        if known is None or known.document["id"] != refused.hex:
+            return  # somebody else has done so
+        document = {**known.document, "id": self._bus.clock.new_id().hex}
+        await self._bus.records.replace(
+            name, document, revision=known.revision, keep_seconds=self._remember, due=None
+        )
+
 
 def _record(key: str, actor: str) -> str:
     return f"idempotency:{sha256(f'{actor}/{key}'.encode()).hexdigest()}"

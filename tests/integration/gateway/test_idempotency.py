@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -89,6 +90,30 @@ async def test_a_command_for_no_volume_is_told_once(world: World) -> None:
     assert [answer.status for answer in answers] == [202, 202]
     assert answers[0].json == answers[1].json
     assert len(world.events("vfolder.delete.failed")) == 1
+
+
+async def test_a_key_is_not_stuck_on_a_passing_error(tmp_path: Path) -> None:
+    made = {"volume": "disk", "vfid": OTHER}
+    async with open_world(tmp_path, command_seconds=1) as world:
+        await world.make_folder(FOLDER)
+        real, first = world.volume.ensure_scope, list[int]()
+
+        async def slow(*args: Any) -> Any:
+            if not first:
+                first.append(1)
+                await anyio.sleep(3)
+            return await real(*args)
+
+        world.volume.ensure_scope = slow
+        await world.manager("POST", "/folder/create", made)  # 504: it goes on
+        key = {"Idempotency-Key": "k"}
+        assert (await world.manager("POST", "/folder/delete", made)).status == 202
+        assert (await world.manager("POST", "/folder/create", made, headers=key)).status == 504
+        await anyio.sleep(3)
+        # It was too late when its turn came, and that is told once; then it is begun anew.
+        answers = [await world.manager("POST", "/folder/create", made, headers=key) for _ in range(3)]
+        assert [answer.status for answer in answers] == [504, 204, 204]
+        assert len(world.events("vfolder.created")) == 3
 
 
 async def test_repetitions_at_the_same_time_are_one(world: World) -> None:
