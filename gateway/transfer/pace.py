@@ -34,6 +34,11 @@ class Pace:
         """How many of `count` bytes to send at once."""
         return count if self.rate is None else min(count, max(int(self.rate * _STEP), _LEAST_STEP))
 
+    async def turn(self) -> None:
+        """Wait as long as what was sent so far takes: who was sent it may have left before that."""
+        if self.rate is not None:
+            await anyio.sleep(max(self._due - time.monotonic(), 0))
+
     async def after(self, count: int) -> None:
         """Wait as long as `count` bytes that were sent take."""
         if self.rate is None:

@@ -66,6 +66,7 @@ class Sender:
                 be cut.
         """
         with self._transferring():
+            await out.pace.turn()
             if out.socket_fd is not None and isinstance(handle, SendsToSocket):
                 async with self._straight(out, out.socket_fd) as outlet:
                     await self._by_kernel(handle, part, out, outlet)
@@ -82,6 +83,7 @@ class Sender:
         made, ready = anyio.create_memory_object_stream[bytes](_PIECES_AHEAD)
         failures: list[Exception] = []
         with self._transferring():
+            await out.pace.turn()
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_make_ahead, pieces, made, failures)
                 try:

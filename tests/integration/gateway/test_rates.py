@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import aiohttp
 import anyio
 import pytest
 from harness.world import FOLDER, World, open_world
@@ -95,6 +97,18 @@ async def test_all_requests_with_a_token_share_its_pace(world: World, waits: Wai
     assert len({pace for pace, _ in waits.seen}) == 1
     await world.client("GET", f"/download?token={other}")
     assert len({pace for pace, _ in waits.seen}) == 2
+
+
+async def test_who_asks_for_little_at_a_time_is_not_sent_more(world: World) -> None:
+    """Each time by a connection of its own, which is left as soon as the bytes are there."""
+    token, begun = await slow_token(world, "d/large", 400_000), time.monotonic()
+    for _ in range(6):
+        async with aiohttp.ClientSession() as session:
+            url = f"http://127.0.0.1:{world.client_port}/download?token={token}"
+            async with session.get(url, headers={"Range": "bytes=0-99999"}) as answer:
+                assert len(await answer.read()) == 100_000
+    # The first bytes are not waited for.
+    assert time.monotonic() - begun >= 5 * 100_000 / 400_000
 
 
 async def test_rates_that_are_none(world: World) -> None:

@@ -57,6 +57,18 @@ async def test_all_who_share_a_pace_wait_for_each_other(clock: Clock) -> None:
     assert clock.now - 1000 == pytest.approx(3)
 
 
+async def test_who_begins_waits_for_what_somebody_who_left_was_sent(clock: Clock) -> None:
+    pace = Pace(100_000)
+    with anyio.CancelScope() as left:
+        left.cancel()
+        await pace.after(100_000)
+    assert clock.now == 1000
+    await pace.turn()
+    assert clock.now - 1000 == pytest.approx(1)
+    await pace.turn()
+    assert clock.now - 1000 == pytest.approx(1)
+
+
 async def test_time_in_which_nothing_was_sent_is_not_made_up_for(clock: Clock) -> None:
     pace = Pace(100_000)
     await send(pace, 100_000)
