@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import aiohttp
 import anyio
 import pytest
 from anyio import to_thread
@@ -16,7 +17,7 @@ from harness.world import FOLDER, World
 from domain.errors import BackendUnavailableError, BusyError
 from domain.ids import VFolderId
 from domain.paths import RelativePath
-from gateway.transfer.send import Outlet
+from gateway.transfer.send import Outlet, Sender
 from gateway.transfer.tail import TAIL_BYTES
 
 pytestmark = [pytest.mark.anyio, pytest.mark.folder]
@@ -187,3 +188,21 @@ async def test_a_file_that_is_written_to_without_a_pause_is_asked_for_later(worl
 
     with pytest.raises(BusyError):
         await files.open_or_read(PATH, few)
+
+
+@pytest.mark.parametrize("form", ["", "zip", "tar.gz"])
+async def test_a_defect_on_the_way_ends_the_connection(
+    world: World, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    """No second answer stands in the middle of the first."""
+
+    async def failing(*args: object, **more: object) -> None:
+        raise ValueError("a defect")
+
+    (world.folder / "d").mkdir()
+    (world.folder / "d" / "large").write_bytes(bytes(1 << 20))
+    token = await world.download_token("d" if form else "d/large")
+    how = f"&archive=1&format={form}" if form else ""
+    monkeypatch.setattr(Sender, "send_pieces" if form == "tar.gz" else "send_made" if form else "send", failing)
+    with anyio.fail_after(10), pytest.raises(aiohttp.ClientError):
+        await world.client("GET", f"/download?token={token}{how}")
