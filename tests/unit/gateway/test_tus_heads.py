@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from domain.errors import InvalidRequestError, TooLargeError
+from domain.errors import ChecksumMismatchError, InvalidRequestError, TooLargeError
 from gateway.protocol import tus
 from gateway.protocol.metadata import file_name, parse_metadata
 from gateway.protocol.tus import Accept, Creation, Dialect, Reason, Refuse, UploadView
@@ -196,6 +196,10 @@ def checksum_of(text: str | None) -> tuple[str, bytes] | None:
     return algorithm, digest
 
 
+def is_of_nothing(algorithm: str, digest: bytes) -> bool:
+    return digest == (bytes(4) if algorithm == "crc32" else hashlib.new(algorithm).digest())
+
+
 def has_body(head: Head) -> bool:
     return one(head, "Content-Length") not in (None, "0") or one(head, "Transfer-Encoding") is not None
 
@@ -225,6 +229,8 @@ def creation(head: Head) -> Creation | set[int]:
     if wrong:
         return wrong
     known = None if parts is not None or deferred is not None else length.value
+    if known == 0 and checksum and not has_body(head) and not is_of_nothing(*checksum):
+        return {460}
     whole = ""
     if checksum and checksum[0] == "sha256" and known is not None and one(head, "Upload-Concat") is None:
         if has_body(head):
@@ -286,6 +292,8 @@ def answered(decide: Callable[[], T | Refuse]) -> T | int:
     """What was decided, or the status of the refusal."""
     try:
         found = decide()
+    except ChecksumMismatchError:
+        return 460
     except TooLargeError:
         return 413
     except InvalidRequestError:
@@ -299,6 +307,7 @@ def answered(decide: Callable[[], T | Refuse]) -> T | int:
 @example([("Upload-Length", "1"), ("Upload-Metadata", "filename YQ==,cl\udcff\udce9 dGVzdA==")])
 @example([("Upload-Concat", f"final;http://x/\udce9\udcff/{ID}")])
 @example([("Upload-Length", "3"), ("Content-Length", "3"), ("Upload-Checksum", f"sha256 {SHA256}")])
+@example([("Upload-Length", "0"), ("Upload-Checksum", f"sha256 {SHA256}")])
 def test_creations_are_read_as_they_are_written(head: Head) -> None:
     expected = creation(head)
     found = answered(lambda: tus.read_creation(CIMultiDict(head), MOST))
