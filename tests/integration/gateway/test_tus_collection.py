@@ -226,6 +226,21 @@ async def test_ids_nobody_gave_out(files: Collection, name: str) -> None:
         assert "Upload-Offset" not in answer.headers
 
 
+# [B2]
+@pytest.mark.parametrize("data", [None, b""], ids=["bodiless", "empty"])
+async def test_an_empty_file_is_there_at_once(world: World, files: Collection, data: bytes | None) -> None:
+    assert (await files.create(0, "empty", data)).status == 201
+    assert (world.folder / "empty").read_bytes() == b""
+    assert [event.body["path"] for event in world.events("file.uploaded")] == ["empty"]
+
+
+# [A5]
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PATCH", "DELETE"])
+async def test_an_upload_that_never_began_is_not_there(files: Collection, method: str) -> None:
+    answer = await files.ask(method, f"/files/{'0' * 32}", {**BODY, "Upload-Offset": "0"})
+    assert (answer.status, answer.headers.get("Upload-Offset")) == (404, None)
+
+
 # --- methods --------------------------------------------------------------------------------------
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import pytest
 from harness.tus import Collection
 from harness.world import World
@@ -37,6 +39,20 @@ async def test_a_deferred_upload_may_end_with_an_empty_request(world: World, fil
     answer = await files.patch(url, 3, b"", Upload_Length="3")
     assert (answer.status, answer.headers["Upload-Offset"]) == (204, "3")
     assert (world.folder / "a").read_bytes() == b"abc"
+
+
+# [A11]
+async def test_an_empty_body_of_no_told_length_ends_nothing_anew(world: World, files: Collection) -> None:
+    url = await files.begin(3)
+    assert (await files.patch(url, 0, b"abc")).status == 204
+
+    async def nothing() -> AsyncIterator[bytes]:
+        for piece in ():
+            yield piece
+
+    answer = await files.patch(url, 3, nothing())
+    assert (answer.status, answer.headers["Upload-Offset"]) == (204, "3")
+    assert len(world.events("file.uploaded")) == 1
 
 
 # [B9] [C6]

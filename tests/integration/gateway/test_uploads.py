@@ -303,19 +303,20 @@ async def test_of_several_at_the_same_offset_one_is_stored(world: World) -> None
 
 
 # [A17]
-async def test_a_sender_that_stands_still_is_cut_and_its_bytes_kept(tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [10, 2 << 20], ids=["in-pieces", "from-its-socket"])
+async def test_a_sender_that_stands_still_is_cut_and_its_bytes_kept(tmp_path: Path, size: int) -> None:
     async with open_world(tmp_path, idle_seconds=0.2) as world:
         await world.make_folder()
-        token = await world.upload_token("a", 10)
+        token = await world.upload_token("a", size)
         reader, writer = await asyncio.open_connection("127.0.0.1", world.client_port)
         writer.write(
             f"PATCH /upload?token={token} HTTP/1.1\r\nHost: x\r\nUpload-Offset: 0\r\n"
-            "Content-Length: 10\r\n\r\n123".encode()
+            f"Content-Length: {size}\r\n\r\n123".encode()
         )
         with anyio.fail_after(10):
             assert await reader.read() == b""
         writer.close()
-        assert await head(world, token) == (3, 10)
+        assert await head(world, token) == (3, size)
 
 
 async def test_a_body_is_asked_for_only_when_it_is_wanted(world: World) -> None:
