@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import anyio
 import pytest
 from harness.tus import LARGE
+from harness.uploads import session_of
 from harness.world import World
 
 from backends.contract import Committed
 from backends.mounted.files import MountedFiles
+from domain.errors import NotFoundError
 from gateway.uploads.opened import OpenUpload
 from gateway.uploads.uploads import Uploads
 
@@ -68,3 +71,16 @@ async def test_what_is_told_is_where_it_was_put(world: World, stored: anyio.Even
     assert event.body["path"] == "one/a"
     assert [str(path.relative_to(world.folder)) for path in world.folder.rglob("a")] == ["one/a"]
     assert (world.folder / "one/a").read_bytes() == DATA
+
+
+async def test_an_upload_whose_bytes_are_gone_is_tried_once(world: World) -> None:
+    """Nobody else has finished it, or that would be recorded: it is no use to look again and again."""
+    token = await world.upload_token("a", LARGE)
+    assert (await world.patch(token, 0, DATA[:1000])).status == 204
+    session = session_of(token)
+    await world.let_go(session)
+    (world.folder / ".upload" / session).unlink()
+    known = await world.gate.uploads.sessions.require(session)
+    with anyio.fail_after(5), pytest.raises(NotFoundError):
+        await world.gate.uploads.finisher.finish(known, sha256=hashlib.sha256(DATA).digest())
+    assert not world.events("file.uploaded")

@@ -16,6 +16,7 @@ from harness.uploads import let_pass
 from harness.world import World, open_world
 
 from bus.codec import decode_document
+from gateway.uploads.session import UploadState
 
 pytestmark = pytest.mark.anyio
 
@@ -115,3 +116,22 @@ async def test_a_whole_and_its_parts_are_kept_as_long_as_one_is_used(
         assert (await files.patch(used, step, b"defg"[step : step + 1])).status == 204
     assert (await files.head(whole)).headers["Upload-Offset"] == "7"
     assert (world.folder / "whole").read_bytes() == b"abcdefg"
+
+
+# [B11] [B18]
+async def test_a_whole_that_is_being_dropped_is_not_kept_by_its_parts(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who was to drop it has died, and what is left of it is freed in the next round."""
+    files = await Collection.open(world)
+    part = await files.part(4)
+    whole = await files.begin(None, "whole", Upload_Concat=f"final;{part}")
+    assert await world.gate.uploads.sessions.condemn(whole.rpartition("/")[2])
+    await world.let_go(part)
+    let_pass(monkeypatch, 60)
+    files = await Collection.open(world)
+    assert (await files.patch(part, 0, b"d")).status == 204
+    await world.gate.uploads.sweep(10)
+    known = await world.gate.uploads.sessions.load(whole.rpartition("/")[2])
+    assert known is not None
+    assert known.session.state is UploadState.GONE

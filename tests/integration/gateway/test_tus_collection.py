@@ -15,6 +15,8 @@ from harness.uploads import let_pass
 from harness.world import OTHER, TOKEN_SECRET, Answer, World, digest, open_world
 
 from bus.memory.leases import MemoryLeases
+from gateway.protocol.tus import Creation
+from gateway.tokens import CollectionClaims
 from gateway.uploads import admission
 
 pytestmark = [
@@ -239,6 +241,16 @@ async def test_an_empty_file_is_there_at_once(world: World, files: Collection, d
 async def test_an_upload_that_never_began_is_not_there(files: Collection, method: str) -> None:
     answer = await files.ask(method, f"/files/{'0' * 32}", {**BODY, "Upload-Offset": "0"})
     assert (answer.status, answer.headers.get("Upload-Offset")) == (404, None)
+
+
+# [C5]
+async def test_nobody_guesses_an_id(world: World, files: Collection) -> None:
+    claims = world.gate.tokens.read(files.token, CollectionClaims)
+    creation = Creation(3, "", None, texts={"filename": "a"})
+    ids = [world.gate.uploads.beginner.unnamed(claims, creation).id for _ in range(1000)]
+    assert len(set(ids)) == 1000
+    # Each of 32 digits is any of 16, whatever those before it are.
+    assert all(len({one[at : at + 2] for one in ids}) > 200 for at in range(31))
 
 
 # --- methods --------------------------------------------------------------------------------------

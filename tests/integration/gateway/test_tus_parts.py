@@ -223,7 +223,9 @@ async def test_a_file_is_put_together_from_parts(
 async def test_parts_may_still_be_on_their_way(world: World, files: Collection) -> None:
     first = await files.part(3, b"abc")
     second = await files.begin(4, None, Upload_Concat="partial")
-    url = await files.begin(None, "whole", Upload_Concat=f"final;{first} {second}")
+    begun = await files.create(None, "whole", Upload_Concat=f"final;{first} {second}")
+    assert (begun.status, begun.headers.get("Upload-Offset")) == (201, None)
+    url = "/" + begun.headers["Location"]
     head = await files.head(url)
     assert head.status == 200
     assert "Upload-Offset" not in head.headers
