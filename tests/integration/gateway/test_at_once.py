@@ -20,14 +20,15 @@ from harness.fields import BODY, checksum
 from harness.line import Line
 from harness.ordered import keep_order
 from harness.placing import CALLS, made
-from harness.tus import LARGE, Collection
+from harness.tus import LARGE, Collection, is_told_to_try_again
 from harness.uploads import change, let_pass, reserved
 from harness.world import FOLDER, Answer, World, digest, open_world
 
 from backends.contract import Tell
 from backends.mounted import arrivals
 from backends.mounted.files import MountedFiles
-from backends.powers import WholeUpload
+from backends.mounted.outbox import MountedOutbox
+from backends.powers import Recovered, WholeUpload
 from bus import relay
 from domain.errors import BackendUnavailableError, StorageFullError
 from domain.ids import VFolderId
@@ -300,6 +301,21 @@ async def test_the_sweeper_knows_that_it_is_finished(halted: World, monkeypatch:
     assert told(halted) == [begun.session]
     let_pass(monkeypatch, 0)
     assert await look(halted, begun) == (200, str(len(DATA)))
+
+
+@pytest.mark.parametrize("found", [Recovered.BUSY, Recovered.UNTOLD])
+async def test_while_somebody_is_at_it_nobody_else_stores_it(
+    world: World, monkeypatch: pytest.MonkeyPatch, found: Recovered
+) -> None:
+    """Who is at it comes to no end, or has put it there and cannot tell."""
+
+    async def recover(*_: object) -> Recovered:
+        return found
+
+    monkeypatch.setattr(MountedOutbox, "recover", recover)
+    monkeypatch.setattr(world.gate.uploads.at_once, "_patience", 0.1)
+    begun = await begin(world, "bearer")
+    assert is_told_to_try_again(await send(world, begun, DATA[:1]))
 
 
 @pytest.mark.parametrize("front", ["token", "bearer"])

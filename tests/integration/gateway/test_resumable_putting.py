@@ -9,6 +9,7 @@ import pytest
 from harness.bodies import pieces
 from harness.line import Line
 from harness.tus import Collection
+from harness.uploads import session_of
 from harness.world import World
 from integration.gateway.resumable_client import RESUMABLE, append, begin, look, opened, place, problem
 
@@ -50,6 +51,21 @@ async def test_a_file_is_put_in_parts(world: World, method: str) -> None:
     url = "/" + answer.headers["Location"]
     assert place(await append(files, url, 3, "?1", b"def")) == (200, "6", "?1")
     assert (world.folder / "one").read_bytes() == b"abcdef"
+
+
+@METHODS
+async def test_what_came_of_it_before_a_cut_is_kept(world: World, method: str) -> None:
+    """Who has the token knows where to come back, also where no interim answer told."""
+    files = await one(world, len(LARGE))
+    async with Line.open(world) as line:
+        head = {"Upload-Complete": "?1", "Content-Length": str(len(LARGE))}
+        line.head(method, f"/uploads?token={files.token}", head)
+        line.send(LARGE[:1000])
+        await world.stored(1000)
+    url = f"/uploads/{session_of(files.token)}"
+    assert place(await look(files, url)) == (204, "1000", "?0")
+    assert place(await append(files, url, 1000, "?1", LARGE[1000:])) == (200, str(len(LARGE)), "?1")
+    assert (world.folder / "one").read_bytes() == LARGE
 
 
 # [R5]
