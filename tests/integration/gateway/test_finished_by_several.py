@@ -7,7 +7,7 @@ from typing import Any
 
 import anyio
 import pytest
-from harness.tus import LARGE
+from harness.tus import LARGE, Collection
 from harness.uploads import session_of
 from harness.world import World
 
@@ -84,3 +84,28 @@ async def test_an_upload_whose_bytes_are_gone_is_tried_once(world: World) -> Non
     with anyio.fail_after(5), pytest.raises(NotFoundError):
         await world.gate.uploads.finisher.finish(known, sha256=hashlib.sha256(DATA).digest())
     assert not world.events("file.uploaded")
+
+
+async def test_one_that_is_dropped_once_it_is_at_its_place_is_told_of(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who has put it there has not yet said so; whoever drops it then drops one that is finished."""
+    files, commit = await Collection.open(world), MountedFiles.commit_staging
+    is_there, may_go = anyio.Event(), anyio.Event()
+
+    async def stand_still(mine: MountedFiles, *args: Any, **more: Any) -> Committed:
+        done = await commit(mine, *args, **more)
+        is_there.set()
+        await may_go.wait()
+        return done
+
+    monkeypatch.setattr(MountedFiles, "commit_staging", stand_still)
+    url = await files.begin(LARGE)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(files.patch, url, 0, DATA)
+        await is_there.wait()
+        assert (await files.delete(url)).status == 204
+        may_go.set()
+    assert (world.folder / "a").read_bytes() == DATA
+    assert len(world.events("file.uploaded")) == 1
+    assert (await files.head(url)).status == 410
