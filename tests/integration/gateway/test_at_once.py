@@ -303,6 +303,19 @@ async def test_the_sweeper_knows_that_it_is_finished(halted: World, monkeypatch:
     assert await look(halted, begun) == (200, str(len(DATA)))
 
 
+# [C5]
+@pytest.mark.parametrize("more", [{}, ORDINARY], ids=["simple", "ordinary"])
+@pytest.mark.parametrize("method", ["HEAD", "PATCH"])
+async def test_one_that_is_somebody_elses(world: World, method: str, more: dict[str, str]) -> None:
+    files, other = await Collection.open(world), await Collection.open(world, "somebody else")
+    url = await files.begin(len(DATA))
+    head = {**BODY, "Upload-Offset": "0", **more}
+    answer = await other.ask(method, url, head, DATA if method == "PATCH" else None)
+    assert (answer.status, answer.headers.get("Upload-Offset")) == (404, None)
+    assert not (world.folder / "a").exists()
+    assert (await files.patch(url, 0, DATA)).status == 204
+
+
 @pytest.mark.parametrize("found", [Recovered.BUSY, Recovered.UNTOLD])
 async def test_while_somebody_is_at_it_nobody_else_stores_it(
     world: World, monkeypatch: pytest.MonkeyPatch, found: Recovered

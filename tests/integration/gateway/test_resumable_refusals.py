@@ -144,8 +144,11 @@ async def test_ids_that_are_none(files: Collection, name: str) -> None:
     assert (await append(files, f"/uploads/{name}", 0, "?1", b"x")).status == 404
 
 
-async def test_uploads_of_somebody_else(world: World, files: Collection) -> None:
+@pytest.mark.parametrize("kept", [True, False], ids=["kept-open", "given-back"])
+async def test_uploads_of_somebody_else(world: World, files: Collection, kept: bool) -> None:
     url = await begun(files, b"abc")
+    if not kept:
+        await world.let_go(url)
     for other in (
         await Collection.open(world, owner="somebody else"),
         Collection(world, await world.upload_token("b", 3)),

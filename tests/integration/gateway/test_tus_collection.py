@@ -244,6 +244,20 @@ async def test_an_upload_that_never_began_is_not_there(files: Collection, method
 
 
 # [C5]
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PATCH", "DELETE"])
+async def test_an_upload_nobody_has_in_hand_is_its_owners_as_well(
+    world: World, files: Collection, method: str
+) -> None:
+    other = await Collection.open(world, "somebody else")
+    url = await files.begin(LARGE)
+    assert (await files.patch(url, 0, b"abc")).status == 204
+    await world.let_go(url)
+    answer = await other.ask(method, url, {**BODY, "Upload-Offset": "3"}, b"d" if method == "PATCH" else None)
+    assert (answer.status, answer.headers.get("Upload-Offset")) == (404, None)
+    assert (await files.head(url)).headers["Upload-Offset"] == "3"
+
+
+# [C5]
 async def test_nobody_guesses_an_id(world: World, files: Collection) -> None:
     claims = world.gate.tokens.read(files.token, CollectionClaims)
     creation = Creation(3, "", None, texts={"filename": "a"})

@@ -104,6 +104,15 @@ async def test_one_whole_waits_for_a_part(world: World, files: Collection) -> No
     assert [path.name for path in world.folder.iterdir()] == ["one"]
 
 
+# [B17]
+@pytest.mark.parametrize("more", [{"extract": "1"}, {"sha256": "0" * 64}], ids=["to-unpack", "announced"])
+async def test_another_whole_of_the_same_name_is_not_taken_for_the_same(files: Collection, more: dict[str, str]) -> None:
+    concat = f"final;{await files.part(3)}"
+    await files.begin(None, "whole", Upload_Concat=concat)
+    said = metadata(filename="whole", **more)
+    assert (await files.create(None, None, Upload_Concat=concat, Upload_Metadata=said)).status == 409
+
+
 # [B15]
 async def test_a_whole_that_is_asked_for_twice_is_one(world: World, files: Collection) -> None:
     """Its client did not hear of the first one, and knows no other way to have the parts put together."""
