@@ -11,7 +11,7 @@ from harness.tus import Collection
 from harness.uploads import change
 from harness.world import FOLDER, World, digest
 
-from domain.errors import BackendUnavailableError
+from domain.errors import BackendUnavailableError, GoneError
 from gateway.uploads.finishing import Finisher
 from gateway.uploads.session import UploadSession
 
@@ -104,9 +104,22 @@ async def test_one_whole_waits_for_a_part(world: World, files: Collection) -> No
     assert [path.name for path in world.folder.iterdir()] == ["one"]
 
 
+# [B14]
+async def test_the_last_byte_of_a_part_that_was_dropped_meanwhile_is_told_to_be_lost(
+    world: World, files: Collection
+) -> None:
+    uploads, url = world.gate.uploads, await files.part(3, b"abc")
+    async with uploads.opened.use(url.rpartition("/")[2]) as opened:
+        await uploads.sessions.bury(opened.session)
+        with pytest.raises(GoneError):
+            await uploads.finish(opened)
+
+
 # [B17]
 @pytest.mark.parametrize("more", [{"extract": "1"}, {"sha256": "0" * 64}], ids=["to-unpack", "announced"])
-async def test_another_whole_of_the_same_name_is_not_taken_for_the_same(files: Collection, more: dict[str, str]) -> None:
+async def test_another_whole_of_the_same_name_is_not_taken_for_the_same(
+    files: Collection, more: dict[str, str]
+) -> None:
     concat = f"final;{await files.part(3)}"
     await files.begin(None, "whole", Upload_Concat=concat)
     said = metadata(filename="whole", **more)

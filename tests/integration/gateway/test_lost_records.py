@@ -1,0 +1,76 @@
+"""Uploads whose records Redis has lost: they go on by the note beside their bytes, as far as it is believed.
+
+Who has the folder mounted could have written that note.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from harness.fields import TUS
+from harness.tus import LARGE, Collection
+from harness.world import World, digest
+
+from domain.ids import VFolderId
+from domain.paths import RelativePath
+from gateway.uploads.session import UploadState
+
+pytestmark = [pytest.mark.anyio, pytest.mark.folder]
+
+DATA = os.urandom(LARGE)
+NOTE = "user.penstock.upload"
+
+
+async def lost(world: World, files: Collection, **changes: Any) -> str:
+    """An upload with some bytes and no record, and with a note that was changed."""
+    url = await files.begin(LARGE)
+    assert (await files.patch(url, 0, DATA[:1000])).status == 204
+    session_id = url.rpartition("/")[2]
+    await world.let_go(url)
+    session = (await world.gate.uploads.sessions.require(session_id)).session
+    os.setxattr(world.folder / ".upload" / session_id, NOTE, replace(session, **changes).note())
+    world.store.records.clear()
+    return url
+
+
+@pytest.mark.parametrize("method", ["HEAD", "PATCH", "DELETE"])
+async def test_it_is_still_its_owners(world: World, files: Collection, method: str) -> None:
+    url = await lost(world, files)
+    other = await Collection.open(world, "somebody else")
+    answer = await other.patch(url, 1000, b"x") if method == "PATCH" else await other.ask(method, url, TUS)
+    assert (answer.status, dict(world.store.records)) == (404, {})
+    assert (await files.head(url)).headers["Upload-Offset"] == "1000"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"id": "0" * 32},
+        {"state": UploadState.COMMITTED},
+        {"destination": RelativePath((".upload", "x"))},
+        {"destination": RelativePath(())},
+        {"folder": VFolderId.parse("aabb0002-0000-4000-8000-000000000002")},
+    ],
+    ids=["another", "finished", "reserved", "root", "elsewhere"],
+)
+async def test_what_cannot_have_been_noted_is_not_believed(
+    world: World, files: Collection, changes: dict[str, Any]
+) -> None:
+    url = await lost(world, files, **changes)
+    assert (await files.head(url)).status == 404
+    assert (await files.patch(url, 1000, DATA[1000:])).status == 404
+    assert not world.store.records
+
+
+async def test_nothing_is_taken_to_be_hashed_compared_or_judged(world: World, files: Collection) -> None:
+    url = await lost(world, files, sha256="0" * 64, floor=0, judged=True, reserved_bytes=0)
+    assert (await files.head(url)).headers["Upload-Offset"] == "1000"
+    known = await world.gate.uploads.sessions.require(url.rpartition("/")[2])
+    assert (known.session.reserved_bytes, known.session.judged) == (LARGE, False)
+    assert (await files.patch(url, 1000, DATA[1000:])).status == 204
+    (event,) = world.events("file.uploaded")
+    assert event.body["sha256"] == digest(DATA)
+    assert (world.folder / "a").read_bytes() == DATA
