@@ -10,6 +10,7 @@ from harness.tus import Collection
 from harness.world import open_world
 
 from bus.contract import Lease
+from gateway.uploads import opened
 from gateway.uploads.sessions import Known, Sessions
 
 pytestmark = pytest.mark.anyio
@@ -59,3 +60,17 @@ async def test_what_is_taken_again_is_given_back_whatever_happens(
 async def _use(opened: object, session: str) -> None:
     async with opened.use(session):  # type: ignore[attr-defined]
         raise AssertionError
+
+
+async def test_only_so_many_are_kept_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each holds a file open."""
+    monkeypatch.setattr(opened, "_LINGERING", 2)
+    async with open_world(tmp_path) as world:
+        await world.make_folder()
+        files = await Collection.open(world)
+        urls = [await files.begin(1000, f"{number}") for number in range(4)]
+        for url in urls:
+            assert (await files.patch(url, 0, b"abc")).status == 204
+        kept = [world.gate.uploads.opened.kept_open(url.rpartition("/")[2]) for url in urls]
+        assert [known is not None for known in kept] == [True, True, False, False]
+        assert (await files.patch(urls[3], 3, b"def")).headers["Upload-Offset"] == "6"
