@@ -9,7 +9,7 @@ import pytest
 from harness.fields import TUS, metadata
 from harness.tus import Collection
 from harness.uploads import change
-from harness.world import FOLDER, World, digest
+from harness.world import FOLDER, OTHER, World, digest
 
 from domain.errors import BackendUnavailableError, GoneError
 from gateway.uploads.finishing import Finisher
@@ -124,6 +124,15 @@ async def test_another_whole_of_the_same_name_is_not_taken_for_the_same(
     await files.begin(None, "whole", Upload_Concat=concat)
     said = metadata(filename="whole", **more)
     assert (await files.create(None, None, Upload_Concat=concat, Upload_Metadata=said)).status == 409
+
+
+# [B17]
+async def test_parts_in_another_folder_are_none_of_a_whole(world: World, files: Collection) -> None:
+    await world.make_folder(OTHER)
+    body = {"volume": "disk", "vfid": OTHER, "owner": "somebody"}
+    token = (await world.manager("POST", "/folder/file/upload-below", body)).json["token"]
+    part = await Collection(world, token).part(3, b"abc")
+    assert (await files.create(None, "whole", Upload_Concat=f"final;{part}")).status == 400
 
 
 # [B15]

@@ -19,7 +19,7 @@ from harness.archives import tar_of, zip_of
 from harness.fields import metadata
 from harness.folders import files_below
 from harness.tus import Collection
-from harness.uploads import reserved
+from harness.uploads import reserved, session_of
 from harness.world import SCOPE, Answer, World, open_world
 
 from backends.contract import SmallFile
@@ -352,6 +352,21 @@ async def test_something_is_in_the_way_of_a_member(world: World, name: str) -> N
     there.rmdir() if name == "d" else there.unlink()
     assert (await ask_again(world, token)).status == 200
     assert found(world) == {f"in/{member}": content for member, content in files.items()}
+
+
+async def test_a_file_is_in_the_way_of_a_directory(world: World) -> None:
+    await world.upload("in/nothing", b"1")
+    assert (await send(world, a_zip({"a": b"2"}))).status == 400
+    assert unpacked(world) == ["in/nothing"]
+    assert not world.events("archive.unpacked")
+
+
+async def test_of_a_large_member_that_has_no_place_nothing_is_left(world: World) -> None:
+    (world.folder / "in" / "d").mkdir(parents=True)
+    data = a_zip({"d": BIG})
+    token = await world.upload_token("in/archive", len(data))
+    assert (await send_with(world, token, data)).status == 400
+    assert [path.name for path in (world.folder / ".upload").iterdir()] == [session_of(token)]
 
 
 async def test_an_archive_with_no_room_is_looked_through_once(world: World, looks: list[int]) -> None:
