@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
+import jwt
 import pytest
 from harness.bodies import pieces
 from harness.line import Line
 from harness.tus import Collection
-from harness.world import World
+from harness.uploads import claims_of
+from harness.world import TOKEN_SECRET, World
 from integration.gateway.resumable_client import PARTIAL, RESUMABLE, append, begin, begun, look, place
 
 pytestmark = [pytest.mark.anyio, pytest.mark.folder, RESUMABLE]
@@ -142,6 +146,15 @@ async def test_ids_that_are_none(files: Collection, name: str) -> None:
         assert (await files.ask(method, f"/uploads/{name}", {})).status == status, method
     assert (await files.ask("OPTIONS", f"/uploads/{name}", {})).status == 200
     assert (await append(files, f"/uploads/{name}", 0, "?1", b"x")).status == 404
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+async def test_a_token_that_expired_begins_nothing(world: World, files: Collection, method: str) -> None:
+    token = files.token if method == "POST" else await world.upload_token("one", 3)
+    past = {**claims_of(token), "exp": int(time.time()) - 100}
+    late = Collection(world, jwt.encode(past, TOKEN_SECRET, algorithm="HS256"))
+    assert (await begin(late, b"abc", "?1", method)).status == 401
+    assert not world.events("file.uploaded")
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["kept-open", "given-back"])

@@ -258,6 +258,16 @@ async def test_an_upload_nobody_has_in_hand_is_its_owners_as_well(
 
 
 # [C5]
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+async def test_how_a_token_is_brought_is_said_in_letters_of_any_case(
+    world: World, files: Collection, scheme: str
+) -> None:
+    url = await files.begin(3)
+    answer = await world.client("HEAD", url, headers={**TUS, "Authorization": f"{scheme} {files.token}"})
+    assert answer.status == 200
+
+
+# [C5]
 async def test_nobody_guesses_an_id(world: World, files: Collection) -> None:
     claims = world.gate.tokens.read(files.token, CollectionClaims)
     creation = Creation(3, "", None, texts={"filename": "a"})
