@@ -61,6 +61,20 @@ async def test_each_byte_has_it_be_kept_for_longer(
 
 
 # [B11]
+async def test_one_that_is_kept_open_is_kept_for_longer_too(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its client comes back sooner than it is given back, again and again."""
+    files = await Collection.open(world)
+    url = await files.begin(9)
+    for step in range(3):
+        let_pass(monkeypatch, step * 60)
+        files = await Collection.open(world)
+        assert (await files.patch(url, step, b"x")).status == 204
+    await world.let_go(url)
+    await world.gate.uploads.sweep(10)
+    assert (await files.head(url)).headers["Upload-Offset"] == "3"
+
+
+# [B11]
 async def test_asking_for_it_has_it_be_kept_for_longer_too(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     files = await Collection.open(world)
     url = await files.begin(9)
