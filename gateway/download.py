@@ -199,8 +199,5 @@ async def respond(
     except PenstockError as error:
         out.cut()
         raise ConnectionResetError(str(error)) from error
-    except Exception:
-        out.cut()  # what is said of a defect would stand in the body that has begun
-        raise
     await response.write_eof()
     return response

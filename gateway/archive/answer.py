@@ -224,10 +224,6 @@ async def _flowing(
             _have_reset(request)
             out.cut()
             raise ConnectionResetError(str(error)) from error
-        except Exception:
-            _have_reset(request)
-            out.cut()  # what is said of a defect would stand in the body that has begun
-            raise
     await response.write_eof()
     return response
 
