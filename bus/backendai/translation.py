@@ -79,6 +79,8 @@ def _(
 @_words.register
 def _(event: task_events.TaskProgressed, cause: UUID | None) -> list[Word]:
     del cause
+    if not event.items:
+        return []  # that it has begun was told
     done, total = event.size_bytes, event.size_bytes_total
     if not total:
         done, total = event.items, event.items_total
