@@ -13,8 +13,10 @@ from functools import partial
 from typing import Any, Final
 
 from backends.contract import Volume
+from backends.presence import is_at_place
 from bus.contract import Bus
 from bus.folder_pages import list_folders
+from bus.index_pages import index_pages
 from bus.relay import Relays
 from bus.usage import ScopeUsage
 from domain.catalogue import (
@@ -45,7 +47,6 @@ from domain.projection import project
 from domain.usage import Usage
 from domain.view import View
 
-_PAGE: Final = 200
 #: How a folder is told of that somebody has taken away.
 MISSING: Final = "in the catalogue, but not on the volume"
 
@@ -92,7 +93,7 @@ class Comparison:
 
     async def _is_missing(self, volume: Volume, folder: VFolderId) -> bool:
         """Whether a folder that was not found at the walk is nowhere, and nobody has told why."""
-        if not await _is_gone(volume, folder):
+        if await is_at_place(volume, folder):
             return False  # it was made meanwhile
         if any(entry.folder == folder and entry.held is not None for entry in await volume.trash()):
             return False  # it is on its way to another place, and may come back
@@ -104,7 +105,7 @@ class Comparison:
             async for found in self._compared(volume, folder):
                 yield found
         except NotFoundError:
-            if not await _is_gone(volume, folder):
+            if await is_at_place(volume, folder):
                 raise
 
     async def _compared(self, volume: Volume, folder: VFolderId) -> AsyncIterator[Row]:
@@ -148,7 +149,8 @@ class Comparison:
             yield _row(volume.name, folder, f"usage is {after}; in the catalogue {before}", "corrected")
 
     async def _scopes(self, volume: Volume, found: set[QuotaScopeId]) -> AsyncIterator[Row]:
-        known = {QuotaScopeId.parse(member) for member in await _members(self.bus, scopes_index(volume.name))}
+        pages = index_pages(self.bus.catalogue, scopes_index(volume.name))
+        known = {QuotaScopeId.parse(member) async for members in pages for member in members}
         for scope in sorted(found | known, key=str):
             (fields,) = await self.bus.catalogue.fields([scope_record(scope, volume.name)])
             try:
@@ -179,19 +181,3 @@ class Comparison:
 
 def _row(volume: VolumeName | str, subject: object, difference: str, action: str) -> Row:
     return {"volume": str(volume), "subject": str(subject), "difference": difference, "action": action}
-
-
-async def _members(bus: Bus, index: str) -> list[str]:
-    found: list[str] = []
-    while page := await bus.catalogue.page(index, after=found[-1] if found else "", limit=_PAGE):
-        found += page
-    return found
-
-
-async def _is_gone(volume: Volume, folder: VFolderId) -> bool:
-    """Whether a folder is not at its place."""
-    try:
-        await volume.files(folder).stat(ROOT)
-    except NotFoundError:
-        return True
-    return False

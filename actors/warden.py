@@ -6,9 +6,9 @@ for too long holds from then on, until less is used again; since when it is pass
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Self
 
 import anyio
 from loguru import logger
@@ -18,6 +18,7 @@ from actors.settings import ActorSettings
 from backends.contract import Volume
 from bus.accounts import Account, is_enforced
 from bus.contract import Bus
+from bus.index_pages import index_pages
 from bus.usage import Settle
 from domain.catalogue import folder_quotas_index, scopes_index
 from domain.envelope import Origin, wrap_event
@@ -25,8 +26,6 @@ from domain.errors import PenstockError
 from domain.events import QuotaAlert
 from domain.ids import QuotaScopeId, VFolderId
 from domain.usage import Quota
-
-_PAGE: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +68,10 @@ class Warden:
     async def _accounts(self) -> AsyncIterator[list[Account]]:
         """Every scope and folder that has, or may have, limits, page by page."""
         name = self._volume.name
-        async for page in self._pages(scopes_index(name)):
+        async for page in index_pages(self._bus.catalogue, scopes_index(name)):
             yield [Account(name, QuotaScopeId.parse(member)) for member in page]
-        async for page in self._pages(folder_quotas_index(name)):
+        async for page in index_pages(self._bus.catalogue, folder_quotas_index(name)):
             yield [Account(name, VFolderId.parse(member)) for member in page]
-
-    async def _pages(self, index: str) -> AsyncIterator[Sequence[str]]:
-        after = ""
-        while page := await self._bus.catalogue.page(index, after=after, limit=_PAGE):
-            after = page[-1]
-            yield page
 
     async def _look(self, account: Account, fields: Mapping[str, str]) -> None:
         quota = Quota(limit_bytes=_number(fields, "limit_bytes"), soft_bytes=_number(fields, "soft_bytes"))

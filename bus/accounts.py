@@ -6,20 +6,18 @@ too long, it holds like a hard one.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 from uuid import UUID
 
 from bus.contract import Catalogue
+from bus.index_pages import index_pages
 from bus.usage import ScopeUsage
 from domain.catalogue import Need, folder_quota_record, scope_record
 from domain.errors import QuotaExceededError, Subject
 from domain.ids import QuotaScopeId, VFolderId, VolumeName
 from domain.tasks import TaskRecord, copies_index, task_record
 from domain.usage import Quota
-
-_PAGE: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +41,11 @@ class Account:
 
     async def reserved_bytes(self, catalogue: Catalogue) -> int:
         """Sum of what unfinished uploads, and folders that are being copied to it, have reserved."""
-        uploads = _pages(catalogue, self.reserved_index)
+        uploads = index_pages(catalogue, self.reserved_index)
         total = sum([sum(int(member.rpartition(":")[2]) for member in members) async for members in uploads])
         if isinstance(self.owner, VFolderId):
             return total  # a folder is copied whole, into none that is there
-        copies = _pages(catalogue, copies_index(self.owner, self.volume))
+        copies = index_pages(catalogue, copies_index(self.owner, self.volume))
         return total + sum([await _copied_bytes(catalogue, tasks) async for tasks in copies])
 
     async def used_bytes(self, usage: ScopeUsage, need: Need = Need.CURRENT) -> int:
@@ -89,13 +87,6 @@ async def _copied_bytes(catalogue: Catalogue, tasks: Sequence[str]) -> int:
     records = await catalogue.fields([task_record(UUID(task)) for task in tasks])
     told = [(task, fields) for task, fields in zip(tasks, records, strict=True) if fields and "kind" in fields]
     return sum(TaskRecord.parse(UUID(task), fields).wanted_bytes for task, fields in told)
-
-
-async def _pages(catalogue: Catalogue, index: str) -> AsyncIterator[Sequence[str]]:
-    after = ""
-    while members := await catalogue.page(index, after=after, limit=_PAGE):
-        after = members[-1]
-        yield members
 
 
 def is_enforced(fields: Mapping[str, str]) -> bool:

@@ -17,6 +17,7 @@ from weakref import WeakValueDictionary
 import anyio
 
 from bus.contract import Catalogue, Clock
+from bus.index_pages import index_pages
 from domain.catalogue import (
     Bump,
     Default,
@@ -34,7 +35,6 @@ from domain.errors import NotFoundError
 from domain.ids import QuotaScopeId, VFolderId, VolumeName
 from domain.usage import Usage
 
-_PAGE: Final = 500
 #: How often a folder is counted at most because it has changed meanwhile.
 _TRIES: Final = 3
 #: After how many times the time it took something is counted again: because it has grown meanwhile, or because
@@ -94,9 +94,7 @@ class ScopeUsage:
         """Bytes of files in all folders of a scope on this volume."""
 
         async def pages() -> AsyncIterator[list[VFolderId]]:
-            after = ""
-            while members := await self._catalogue.page(owner_index(scope), after=after, limit=_PAGE):
-                after = members[-1]
+            async for members in index_pages(self._catalogue, owner_index(scope)):
                 found = [parse_folder_member(member) for member in members]
                 yield [folder for folder, volume in found if volume == self._volume]
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from backends.contract import Volume
+from backends.presence import is_at_place
 from domain.commands import (
     CreateQuotaScope,
     CreateVFolder,
@@ -17,9 +18,8 @@ from domain.commands import (
     UnsetQuota,
 )
 from domain.errors import NotFoundError
-from domain.ids import QuotaScopeId, VFolderId
+from domain.ids import QuotaScopeId
 from domain.messages import Command
-from domain.paths import ROOT
 
 
 async def difference(volume: Volume, command: Command) -> str:
@@ -41,14 +41,6 @@ def _limit(limit_bytes: int | None) -> str:
     return "none" if limit_bytes is None else f"{limit_bytes} bytes"
 
 
-async def _is_there(volume: Volume, folder: VFolderId) -> bool:
-    try:
-        await volume.files(folder).stat(ROOT)
-    except NotFoundError:
-        return False
-    return True
-
-
 async def _create_scope(volume: Volume, command: CreateQuotaScope) -> str:
     return await _scope(volume, command.scope, command.limit_bytes, exact=command.limit_bytes is not None)
 
@@ -67,11 +59,11 @@ async def _unset_quota(volume: Volume, command: UnsetQuota) -> str:
 
 
 async def _create_folder(volume: Volume, command: CreateVFolder) -> str:
-    return "" if await _is_there(volume, command.folder) else f"folder {command.folder} is missing"
+    return "" if await is_at_place(volume, command.folder) else f"folder {command.folder} is missing"
 
 
 async def _delete_folder(volume: Volume, command: DeleteVFolder) -> str:
-    return f"folder {command.folder} is still there" if await _is_there(volume, command.folder) else ""
+    return f"folder {command.folder} is still there" if await is_at_place(volume, command.folder) else ""
 
 
 async def _finish_purge(volume: Volume, command: FinishPurge) -> str:
@@ -80,7 +72,7 @@ async def _finish_purge(volume: Volume, command: FinishPurge) -> str:
 
 
 async def _clone(volume: Volume, command: RequestClone) -> str:
-    there = await _is_there(volume, command.destination)
+    there = await is_at_place(volume, command.destination)
     return "" if there else f"folder {command.destination} is missing"
 
 

@@ -8,20 +8,15 @@ from __future__ import annotations
 
 from backends.contract import Operation, Volume
 from backends.powers import BuildsFolders
-from domain.errors import NotFoundError
+from backends.presence import is_at_place
 from domain.ids import VFolderId
-from domain.paths import ROOT
 
 
 async def is_made(folder: VFolderId, op: Operation, volume: Volume) -> bool:
     """Whether a folder is there, or on its way there. One that somebody else has made is a reason of its own."""
     if await is_being_copied(op, volume) or any(entry.id == op.id for entry in await volume.trash()):
         return True
-    try:
-        await volume.files(folder).stat(ROOT)
-    except NotFoundError:
-        return False
-    return True
+    return await is_at_place(volume, folder)
 
 
 async def is_being_copied(op: Operation, volume: Volume) -> bool:

@@ -9,6 +9,7 @@ from typing import Final
 
 from backends.contract import Volume
 from bus.contract import Catalogue
+from bus.index_pages import index_pages
 from domain.catalogue import Unindex
 from domain.errors import NotFoundError, PenstockError
 from domain.ids import VFolderId, VolumeName
@@ -18,7 +19,6 @@ from gateway.uploads.reserved import counted_out, is_counted_as
 from gateway.uploads.session import UploadSession, UploadState
 from gateway.uploads.sessions import Sessions
 
-_PAGE: Final = 500
 #: How soon the same uploads are looked through again, in seconds: whoever is refused may come again at once.
 _AGAIN_SECONDS: Final = 5.0
 #: Indexes remembered at most.
@@ -47,9 +47,8 @@ class Abandoned:
         if not self._is_due(index):
             return False
         folders = dict[tuple[VolumeName, VFolderId], bool]()
-        after, found = "", False
-        while members := await self._catalogue.page(index, after=after, limit=_PAGE):
-            after = members[-1]
+        found = False
+        async for members in index_pages(self._catalogue, index):
             for member in members:
                 found |= await self._looked_at(index, member, folders)
         return found
@@ -77,15 +76,11 @@ class Abandoned:
         place = session.volume, session.folder
         if place not in folders:
             folders[place] = await self._is_gone(session)
-        if not folders[place] and not await self._is_in_its_whole(session):
+        # Who put a whole together may have died before its parts were dropped.
+        if not folders[place] and not await self._sessions.is_in_its_whole(session):
             return False
         uncounted = replace(session, reserved_bytes=0, judged=False, unpacked_bytes=0, admitted="")
         return bool(await self._sessions.replace(known, uncounted, changes=counted_out(session)))
-
-    async def _is_in_its_whole(self, session: UploadSession) -> bool:
-        """Whether a part is in a finished whole, and who put that together died before it dropped its parts."""
-        whole = await self._sessions.load(session.final) if session.final else None
-        return whole is not None and whole.session.state is UploadState.COMMITTED
 
     async def _is_gone(self, session: UploadSession) -> bool:
         """Whether a folder is not there; where that cannot be known now, it is taken to be there."""

@@ -146,8 +146,7 @@ class Parts:
     async def _is_in_its_whole(self, part_id: str) -> bool:
         """Whether a part is gone because what waited for it is finished."""
         part = await self._sessions.load(part_id)
-        whole = await self._sessions.load(part.session.final) if part is not None and part.session.final else None
-        return whole is not None and whole.session.state is UploadState.COMMITTED
+        return part is not None and await self._sessions.is_in_its_whole(part.session)
 
     async def _free(self, part: UploadSession) -> None:
         """Have nobody wait for a part: who did is not there any more."""

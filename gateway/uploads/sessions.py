@@ -232,6 +232,10 @@ class Sessions:
         known = await self.load(session_id)
         return known is not None and known.session.state is UploadState.COMMITTED
 
+    async def is_in_its_whole(self, part: UploadSession) -> bool:
+        """Whether what a part is for is finished."""
+        return bool(part.final) and await self.is_finished(part.final)
+
     async def bury(self, session: UploadSession) -> None:
         """Record that an upload is gone, whatever it was before, and count it no more."""
         while (known := await self.load(session.id)) is not None:
