@@ -8,11 +8,10 @@ from loguru import logger
 
 from actors.jobs.contract import PurgeJob
 from actors.jobs.observer import SILENT, JobObserver
-from actors.jobs.running import Progress, RunningTask, derived_id
+from actors.jobs.running import Progress, RunningTask
 from backends.contract import Volume
 from bus.contract import Bus
 from domain.commands import FinishPurge
-from domain.envelope import Origin, wrap_command
 from domain.errors import ConflictError, FencedError
 from domain.tasks import TaskKind, TaskState, task_record
 
@@ -39,11 +38,8 @@ async def purge(job: PurgeJob, volume: Volume, bus: Bus, observer: JobObserver =
         logger.debug("trash {} is being purged by another worker", job.trash)
         return
     command = FinishPurge(folder=job.folder, trash=job.trash, entries=removed, files=job.files)
-    now = bus.clock.now()
     # Whoever finishes first is heard; others are repetitions.
-    id_ = derived_id(job.trash, f"purge.finish:{int(now // _AGAIN_SECONDS)}")
-    origin = Origin(actor="worker", cause=job.trash)
-    await bus.commands.publish(wrap_command(command, id=id_, volume=job.volume, time=now, origin=origin))
+    await task.send(command, str(int(bus.clock.now() // _AGAIN_SECONDS)))
 
 
 async def _remove(job: PurgeJob, volume: Volume, task: RunningTask) -> int | None:
