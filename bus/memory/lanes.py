@@ -78,7 +78,7 @@ class MemoryLane:
                 self._handed.update(command.number for command in fresh)
                 deliveries = [_delivery(command) for command in fresh]
                 for command in fresh:
-                    command.handed = self.epoch
+                    command.handed = True
                 return deliveries
             await self._store.changed()
 
@@ -183,9 +183,9 @@ class MemoryLane:
 
 
 def _delivery(command: StoredCommand) -> Delivery:
-    again = command.handed > 0
+    envelope, fault = None, ""
     try:
         envelope = decode_envelope(command.data)
     except MalformedEventError as error:
-        return Delivery(str(command.number), command.id, None, str(error), command.data, again=again)
-    return Delivery(str(command.number), command.id, envelope, "", command.data, again=again)
+        fault = str(error)
+    return Delivery(str(command.number), command.id, envelope, fault, command.data, again=command.handed)

@@ -29,8 +29,8 @@ class StoredCommand:
     #: Whether an outcome was committed, or it was moved elsewhere.
     done: bool = False
     key: str = ""
-    #: The last epoch in which it was handed out.
-    handed: int = 0
+    #: Whether an owner was given it.
+    handed: bool = False
 
 
 @dataclass(slots=True)
