@@ -133,7 +133,8 @@ async def test_several_connections_share_the_work(world: World, archives: Served
     assert reads.bytes == 2 * SIZE
 
 
-async def test_who_leaves_has_not_read_for_nothing(world: World, archives: Served, reads: Reads) -> None:
+async def left_while_it_is_read(world: World, archives: Served, reads: Reads) -> bytes:
+    """Ask for the end of an archive, and leave while its first file is read for that; returns the whole archive."""
     whole = (await archives.get("zip")).body
     forget(world)
     reads.bytes, reads.holds = 0, lambda offset: offset >= 4 * MIB
@@ -142,6 +143,11 @@ async def test_who_leaves_has_not_read_for_nothing(world: World, archives: Serve
     writer.write(f"GET {target}".encode())
     await world.settled(lambda: reads.waiting)
     writer.transport.abort()
+    return whole
+
+
+async def test_who_leaves_has_not_read_for_nothing(world: World, archives: Served, reads: Reads) -> None:
+    whole = await left_while_it_is_read(world, archives, reads)
     reads.go_on.set()
     await part(archives, whole, directory(whole))
     assert reads.bytes == 2 * SIZE
@@ -151,14 +157,7 @@ async def test_nothing_is_read_for_who_has_left(
     world: World, archives: Served, reads: Reads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(send, "_LOST_SECONDS", 0.01)
-    whole = (await archives.get("zip")).body
-    forget(world)
-    reads.bytes, reads.holds = 0, lambda offset: offset >= 4 * MIB
-    _, writer = await asyncio.open_connection("127.0.0.1", archives.port)
-    target = f"/?form=zip&path=d HTTP/1.1\r\nHost: x\r\nRange: bytes={directory(whole)}-\r\n\r\n"
-    writer.write(f"GET {target}".encode())
-    await world.settled(lambda: reads.waiting)
-    writer.transport.abort()
+    await left_while_it_is_read(world, archives, reads)
     await anyio.sleep(0.3)
     reads.go_on.set()
     await anyio.sleep(0.3)
