@@ -129,7 +129,7 @@ class Worker:
         return None
 
 
-@pytest.mark.timeout(240 + SECONDS)
+@pytest.mark.timeout(300 + SECONDS)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_names_under_every_fault(seed: int, tmp_path: Path) -> None:
     chance = random.Random(seed)
@@ -137,15 +137,18 @@ def test_names_under_every_fault(seed: int, tmp_path: Path) -> None:
         site, faults = harmed.site, harmed.faults
         workers = [Worker(number, site, random.Random(chance.random())) for number in range(WORKERS)]
         runs = [worker.run for worker in workers]
-        harm_while(runs, faults.one_of(FAULTS), SECONDS, chance)
+
+        def is_enough() -> bool:
+            known = [step.is_acknowledged for worker in workers for thing in worker.things for step in thing.steps]
+            return sum(known) > 100 and not all(known)
+
+        harm_while(runs, faults.one_of(FAULTS), SECONDS, chance, is_enough)
         things = [thing for worker in workers for thing in worker.things]
         with suppress(AssertionError):
             until(lambda: not list(violations(site, things)), "all is told", 30)
         wrong = list(violations(site, things))
         assert wrong == [], f"{dict(faults.done)}, {lives(things, wrong)}"
-    steps = [step for thing in things for step in thing.steps]
-    assert sum(step.is_acknowledged for step in steps) > 100
-    assert not all(step.is_acknowledged for step in steps), "nothing went wrong at all"
+    assert is_enough(), "too little went right, or nothing went wrong at all"
 
 
 def violations(site: Site, things: list[Thing]) -> Iterator[str]:

@@ -30,7 +30,7 @@ FAULTS = (
 )
 
 
-@pytest.mark.timeout(240 + SECONDS)
+@pytest.mark.timeout(300 + SECONDS)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_uploads_under_every_fault(seed: int, tmp_path: Path) -> None:
     chance, uploads = random.Random(seed), Uploads()
@@ -39,12 +39,15 @@ def test_uploads_under_every_fault(seed: int, tmp_path: Path) -> None:
         workers = [
             Uploader(number, harmed.api, uploads, random.Random(chance.random())).run for number in range(UPLOADERS)
         ]
-        harm_while(workers, faults.one_of(FAULTS), SECONDS, chance)
+
+        def is_enough() -> bool:
+            return sum(upload.is_there is True for upload in uploads.all) > 10 and bool(uploads.repeated)
+
+        harm_while(workers, faults.one_of(FAULTS), SECONDS, chance, is_enough)
         settled(site, uploads)
         wrong = [*uploads.wrong, *violations(site, uploads)]
         assert wrong == [], f"{dict(faults.done)}, repeated after {dict(uploads.repeated)}"
-    assert sum(upload.is_there is True for upload in uploads.all) > 10
-    assert uploads.repeated
+    assert is_enough()
 
 
 def settled(site: Site, uploads: Uploads) -> None:

@@ -11,6 +11,8 @@ from harness.processes import PATIENCE
 
 #: How long whoever works may take to bring to an end what was begun, in seconds.
 _END_SECONDS = 150.0 * PATIENCE
+#: How much longer harm is done at most, so that it meets enough work on a machine that is slow, in seconds.
+_LONGER_SECONDS = 60.0 * PATIENCE
 
 
 def harm_while(
@@ -18,15 +20,20 @@ def harm_while(
     harm: Callable[[], None],
     seconds: float,
     chance: random.Random,
+    is_enough: Callable[[], bool] = lambda: True,
 ) -> None:
-    """Let workers run, each until it is told to stop, and do harm now and then for some time."""
+    """Let workers run, each until it is told to stop, and do harm now and then for some time.
+
+    Args:
+        is_enough: whether there was enough work; if not, this goes on for some time more.
+    """
     stop = threading.Event()
     threads = [threading.Thread(target=worker, args=(stop,), daemon=True) for worker in workers]
     for thread in threads:
         thread.start()
     try:
         end = time.monotonic() + seconds
-        while time.monotonic() < end:
+        while (now := time.monotonic()) < end or (now < end + _LONGER_SECONDS and not is_enough()):
             time.sleep(chance.uniform(0.05, 0.5))
             harm()
     finally:
