@@ -12,6 +12,7 @@ from loguru import logger
 
 from actors.assignment import assign
 from actors.counting import scope_usage
+from actors.handlers.arrivals import Arrivals
 from actors.handlers.effect import Ground
 from actors.janitor import Janitor
 from actors.jobs.contract import JobQueue
@@ -26,7 +27,7 @@ from actors.volume_actor import Listeners, Pace, Unknown, VolumeActor
 from actors.warden import Warden
 from backends.contract import Volume
 from backends.powers import outboxes
-from bus.contract import Bus, Lane, Member, Outcome
+from bus.contract import Bus, Lane, Member
 from bus.relay import Relay
 from bus.settings import BusSettings
 from domain.envelope import Origin, wrap_event
@@ -140,15 +141,10 @@ class Fleet:
         await journal.reconcile()
         await self._tell(VolumeTaken(volume=volume.name, owner=self.bus.node, epoch=lane.epoch))
         usage = scope_usage(volume, self.bus, self.settings.usage_max_age_seconds, told_before.settle)
-        ground = Ground(volume, usage, self.bus.catalogue)
+        ground = Ground(volume, usage, self.bus.catalogue, Arrivals(usage, self.bus.catalogue))
         policy = Policy(ground, lane, self.bus.clock, self.settings, self.observer, journal)
         pace = Pace(self.settings.parallel, self.bus_settings.batch, self.settings.drain_seconds, self.solo)
-
-        def committed(outcomes: Sequence[Outcome]) -> None:
-            ground.admitted.forget(outcome.delivery.id for outcome in outcomes)
-            janitor.committed(outcomes)
-
-        listeners = Listeners(committed, self._met)
+        listeners = Listeners(janitor.committed, self._met)
         actor = VolumeActor(policy, pace, self.vocabulary, listeners, self.spans, told_before)
         try:
             async with anyio.create_task_group() as beside:

@@ -13,7 +13,7 @@ Unknown here       a type or version of a later release: left for a member that 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import anyio
@@ -56,14 +56,15 @@ class Policy:
     observer: ActorObserver
     journal: Journal
 
-    def dead(
-        self, delivery: Delivery, reason: str, *, code: ErrorCode = ErrorCode.MALFORMED_EVENT, attempts: int = 0
-    ) -> Outcome:
-        """The outcome of something that can never be handled."""
-        failure = Failure(code, Retry.NEVER, reason, Subject.COMMAND)
-        return Outcome(
-            delivery, self._set_aside(delivery), Reply(delivery.id, failure), reason=reason, attempts=attempts
-        )
+    def dead(self, delivery: Delivery, reason: str) -> Outcome:
+        """The outcome of something nobody can read."""
+        failure = Failure(ErrorCode.MALFORMED_EVENT, Retry.NEVER, reason, Subject.COMMAND)
+        return Outcome(delivery, self._set_aside(delivery), Reply(delivery.id, failure), reason=reason)
+
+    def deadly(self, delivery: Delivery, envelope: Envelope, command: Command, deaths: int) -> Outcome:
+        """The outcome of a command that so many owners in a row died over."""
+        error = InternalError(f"{deaths} owners in a row died while they ran it", subject=Subject.COMMAND)
+        return replace(self._refused(delivery, envelope, command, error), attempts=deaths)
 
     def parked(self, delivery: Delivery) -> Outcome:
         """The outcome of a command that waits behind a dead letter of its key."""

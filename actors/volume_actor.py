@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
@@ -18,7 +17,7 @@ from actors.schedule import Item, Schedule
 from actors.told_before import ToldBefore
 from bus.contract import Delivery, Outcome
 from domain.envelope import Envelope
-from domain.errors import ErrorCode, FencedError, MalformedEventError, UnsupportedError
+from domain.errors import FencedError, MalformedEventError, UnsupportedError
 from domain.ids import VolumeName
 from domain.messages import Command
 from domain.registry import Vocabulary
@@ -133,7 +132,7 @@ class VolumeActor:
     def _take(self, delivery: Delivery) -> None:
         envelope = delivery.envelope
         if envelope is None:
-            self._outcomes.put(self._set_aside(delivery, delivery.fault))
+            self._outcomes.put(self._set_aside(self._policy.dead(delivery, delivery.fault)))
             return
         try:
             command = self._vocabulary.open_command(envelope)
@@ -151,9 +150,10 @@ class VolumeActor:
             alone = command.exclusive or self._caution.suspects(delivery)
             self._schedule.add(Item(envelope.key, alone, Work(delivery, envelope, command)))
 
-    def _set_aside(self, delivery: Delivery, reason: str, **more: Any) -> Outcome:
-        logger.error("command {} on {} is set aside: {}", delivery.entry, self._lane.volume, reason)
-        return self._policy.dead(delivery, reason, **more)
+    def _set_aside(self, outcome: Outcome) -> Outcome:
+        """Log what nobody will handle any more."""
+        logger.error("command {} on {} is set aside: {}", outcome.delivery.entry, self._lane.volume, outcome.reason)
+        return outcome
 
     def _start(self) -> None:
         for item in self._schedule.start():
@@ -180,10 +180,9 @@ class VolumeActor:
         if await self._quarantine.holds(delivery):
             return self._policy.parked(delivery)
         if work.command is None:
-            return self._set_aside(delivery, work.fault)
+            return self._set_aside(self._policy.dead(delivery, work.fault))
         if deaths := self._caution.deaths(delivery):
-            reason = f"{deaths} owners in a row died while they ran it"
-            return self._set_aside(delivery, reason, code=ErrorCode.INTERNAL, attempts=deaths)
+            return self._set_aside(self._policy.deadly(delivery, work.envelope, work.command, deaths))
         async with self._caution.alone(delivery):
             await self._caution.before(delivery)
             return await self._traced(delivery, work.envelope, work.command)

@@ -6,17 +6,16 @@ too long, it holds like a hard one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from uuid import UUID
 
 from bus.contract import Catalogue
 from bus.index_pages import index_pages
 from bus.usage import ScopeUsage
+from domain.arrivals import arrivals_index, member_bytes, member_record
 from domain.catalogue import Need, folder_quota_record, scope_record
 from domain.errors import QuotaExceededError, Subject
 from domain.ids import QuotaScopeId, VFolderId, VolumeName
-from domain.tasks import TaskRecord, copies_index, task_record
 from domain.usage import Quota
 
 
@@ -40,13 +39,20 @@ class Account:
         return f"index:uploads:{self.volume}:{self.owner}"
 
     async def reserved_bytes(self, catalogue: Catalogue) -> int:
-        """Sum of what unfinished uploads, and folders that are being copied to it, have reserved."""
+        """Sum of what unfinished uploads, and folders that are on their way to it, have reserved."""
         uploads = index_pages(catalogue, self.reserved_index)
         total = sum([sum(int(member.rpartition(":")[2]) for member in members) async for members in uploads])
         if isinstance(self.owner, VFolderId):
-            return total  # a folder is copied whole, into none that is there
-        copies = index_pages(catalogue, copies_index(self.owner, self.volume))
-        return total + sum([await _copied_bytes(catalogue, tasks) async for tasks in copies])
+            return total  # a folder comes whole, into none that is there
+        return total + await self._arriving_bytes(catalogue, self.owner)
+
+    async def _arriving_bytes(self, catalogue: Catalogue, scope: QuotaScopeId) -> int:
+        total = 0
+        async for members in index_pages(catalogue, arrivals_index(scope, self.volume)):
+            records = await catalogue.fields([member_record(member, self.volume) for member in members])
+            told = [(member, fields) for member, fields in zip(members, records, strict=True) if fields]
+            total += sum(member_bytes(member, fields) for member, fields in told)
+        return total
 
     async def used_bytes(self, usage: ScopeUsage, need: Need = Need.CURRENT) -> int:
         """What it uses."""
@@ -81,12 +87,6 @@ class Account:
         subject = Subject.QUOTA_SCOPE if isinstance(self.owner, QuotaScopeId) else Subject.VFOLDER
         message = f"{self.owner} would use {wanted} of {limit} bytes"
         return QuotaExceededError(message, subject=subject, wanted_bytes=wanted, limit_bytes=limit)
-
-
-async def _copied_bytes(catalogue: Catalogue, tasks: Sequence[str]) -> int:
-    records = await catalogue.fields([task_record(UUID(task)) for task in tasks])
-    told = [(task, fields) for task, fields in zip(tasks, records, strict=True) if fields and "kind" in fields]
-    return sum(TaskRecord.parse(UUID(task), fields).wanted_bytes for task, fields in told)
 
 
 def is_enforced(fields: Mapping[str, str]) -> bool:

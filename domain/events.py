@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from domain.commands import RequestClone
+from domain.commands import MigrateVFolder, RequestClone, RestoreVFolder
 from domain.errors import ErrorCode, Retry
 from domain.ids import QuotaScopeId, VFolderId, VolumeName
 from domain.messages import Command, Event, Reason
@@ -312,6 +312,12 @@ class VFolderRestoreFailed(CommandFailed):
 
     type = "vfolder.restore.failed"
 
+    folder: VFolderId | None = Field(None, description="the folder that does not come back")
+
+    @classmethod
+    def of(cls, command: Command) -> dict[str, object]:
+        return {"folder": command.folder} if isinstance(command, RestoreVFolder) else {}
+
 
 class VFolderPurgeFailed(CommandFailed):
     """`vfolder.purge` failed."""
@@ -329,6 +335,12 @@ class VFolderMigrateFailed(CommandFailed):
     """`vfolder.migrate` failed."""
 
     type = "vfolder.migrate.failed"
+
+    folder: VFolderId | None = Field(None, description="what it was to become")
+
+    @classmethod
+    def of(cls, command: Command) -> dict[str, object]:
+        return {"folder": command.destination} if isinstance(command, MigrateVFolder) else {}
 
 
 class VFolderWithdrawFailed(CommandFailed):

@@ -9,6 +9,7 @@ from functools import singledispatch
 from uuid import UUID
 
 from domain import events, task_events
+from domain.arrivals import arrived, copied, copying
 from domain.catalogue import (
     ALL_FOLDERS,
     Bump,
@@ -36,7 +37,7 @@ from domain.envelope import Envelope
 from domain.ids import VFolderId, VolumeName
 from domain.messages import Event
 from domain.registry import open_event
-from domain.tasks import ALL_TASKS, ENDED_TASKS, TaskKind, TaskState, copies_index, ended_member, task_record
+from domain.tasks import ALL_TASKS, ENDED_TASKS, TaskKind, TaskState, ended_member, task_record
 from domain.usage import Usage
 
 
@@ -117,7 +118,8 @@ def _(event: events.VFolderRestored, time: float) -> tuple[Change, ...]:
     appeared = _appear(event.folder, event.volume, time, {})
     if event.task is not None:
         return appeared
-    return (*appeared, *_end(event.trash, TaskState.CANCELLED, time, {"message": "restored"}))
+    there = (*appeared, *arrived(event.folder, event.volume))
+    return (*there, *_end(event.trash, TaskState.CANCELLED, time, {"message": "restored"}))
 
 
 @_project.register
@@ -174,7 +176,7 @@ def _(event: events.VFolderMigrated, time: float) -> tuple[Change, ...]:
         *_appear(event.destination, event.volume, time, {}),
     )
     if event.task is None:
-        return moved
+        return (*moved, *arrived(event.destination, event.volume))
     left = f"it went to {event.destination} on volume {event.volume}"
     return (
         *moved,
@@ -186,6 +188,12 @@ def _(event: events.VFolderMigrated, time: float) -> tuple[Change, ...]:
 @_project.register
 def _(event: events.MigrationAbandoned, time: float) -> tuple[Change, ...]:
     return _abandon_copy(event, time)
+
+
+@_project.register(events.VFolderRestoreFailed)
+@_project.register(events.VFolderMigrateFailed)
+def _(event: events.VFolderRestoreFailed | events.VFolderMigrateFailed, time: float) -> tuple[Change, ...]:
+    return () if event.folder is None else arrived(event.folder, event.volume)
 
 
 @_project.register
@@ -314,30 +322,18 @@ def _begin_copy(
     return (
         _status(event.destination, event.volume, FolderStatus.CLONING, reason, event.task),
         *_begin(event.task, kind, event.volume, event.destination, time, source),
-        *(Index(index, str(event.task)) for index in _copies(event.destination, event.volume)),
+        *copying(event.task, event.destination, event.volume),
     )
 
 
 def _end_copy(event: events.CloneCompleted | events.VFolderMigrated, task: UUID, time: float) -> tuple[Change, ...]:
-    copied = {"items": event.entries or 0, "size_bytes": event.size_bytes or 0}
-    return (*_end(task, TaskState.DONE, time, copied), *_uncount_copy(event, task))
+    done = _end(task, TaskState.DONE, time, {"items": event.entries or 0, "size_bytes": event.size_bytes or 0})
+    return (*done, *copied(task, event.destination, event.volume))
 
 
 def _abandon_copy(event: events.CloneAbandoned | events.MigrationAbandoned, time: float) -> tuple[Change, ...]:
     status = Remove(status_record(event.destination, event.volume))
-    return (status, *_give_up(event, time), *_uncount_copy(event, event.task))
-
-
-def _uncount_copy(
-    event: events.CloneCompleted | events.VFolderMigrated | events.CloneAbandoned | events.MigrationAbandoned,
-    task: UUID,
-) -> tuple[Change, ...]:
-    """What it has copied counts with the folder from now on, or is gone."""
-    return tuple(Unindex(index, str(task)) for index in _copies(event.destination, event.volume))
-
-
-def _copies(destination: VFolderId, volume: VolumeName) -> tuple[str, ...]:
-    return (copies_index(destination.scope, volume),) if destination.scope else ()
+    return (status, *_give_up(event, time), *copied(event.task, event.destination, event.volume))
 
 
 def _status(

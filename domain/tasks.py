@@ -2,7 +2,6 @@
 
 A task has the id of the command that began it. Its record is `task:<id>`; `index:tasks` has every task that is
 kept, `<id>` in the order they began; `index:tasks:ended` has `<Unix time, 12 digits>:<id>` of those that are over.
-`index:copies:<volume>:<scope>` has `<id>` of those that copy a folder to this scope and are not over.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import Final, Self
 from uuid import UUID
 
 from domain.errors import ConflictError, Subject
-from domain.ids import QuotaScopeId, VFolderId, VolumeName
+from domain.ids import VFolderId, VolumeName
 
 #: Index of every task that is kept.
 ALL_TASKS: Final = "index:tasks"
@@ -57,11 +56,6 @@ class TaskState(StrEnum):
 def task_record(task: UUID) -> str:
     """Name of a task's record."""
     return f"task:{task}"
-
-
-def copies_index(scope: QuotaScopeId, volume: VolumeName) -> str:
-    """Name of the index of what is being copied to a scope, and is not there yet."""
-    return f"index:copies:{volume}:{scope}"
 
 
 def ended_member(task: UUID, time: float) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from actors.handlers.admitted import Admitted
+from actors.handlers.arrivals import Arrivals
 from backends.contract import Volume
 from bus.contract import Catalogue
 from bus.usage import ScopeUsage
@@ -19,7 +19,7 @@ class Ground:
     volume: Volume
     usage: ScopeUsage
     catalogue: Catalogue
-    admitted: Admitted = field(default_factory=Admitted)
+    arrivals: Arrivals
 
 
 @dataclass(frozen=True, slots=True)

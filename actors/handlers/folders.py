@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from actors.handlers.arrivals import Arrival
 from actors.handlers.before import is_made
 from actors.handlers.effect import Effect, Ground
 from backends.contract import Operation
@@ -61,7 +62,7 @@ async def restore_vfolder(command: RestoreVFolder, op: Operation, ground: Ground
     restorer = _restorer(ground)
     if command.task is None:
         with suppress(NotFoundError):  # it may be back already
-            await _check_restored(restorer, command, op, ground)
+            await _check_restored(restorer, command, ground)
     await restorer.restore_folder(op, command.trash, command.folder, task=command.task)
     event = VFolderRestored(
         volume=ground.volume.name, folder=command.folder, trash=command.trash, task=command.task
@@ -69,18 +70,17 @@ async def restore_vfolder(command: RestoreVFolder, op: Operation, ground: Ground
     return Effect([event])
 
 
-async def _check_restored(
-    restorer: RestoresFolders, command: RestoreVFolder, op: Operation, ground: Ground
-) -> None:
+async def _check_restored(restorer: RestoresFolders, command: RestoreVFolder, ground: Ground) -> None:
     """Refuse what would pass its owner's limit. Raises NotFoundError, QuotaExceededError."""
     scope = command.folder.scope
     if scope is None:
         return
-    quota = await ground.volume.quota(scope)
-    if await Account(ground.volume.name, scope).limit_bytes(ground.catalogue, quota) is None:
+    account, quota = Account(ground.volume.name, scope), await ground.volume.quota(scope)
+    limit = await account.limit_bytes(ground.catalogue, quota)
+    if limit is None:
         return  # it need not be counted
     usage = await restorer.trash_usage(command.trash)
-    await _check_quota(scope, quota, op, ground, usage.file_bytes)
+    await ground.arrivals.admit(scope, Arrival(account, limit, command.folder, usage.file_bytes))
 
 
 async def purge_vfolder(command: PurgeVFolder, op: Operation, ground: Ground) -> Effect:
@@ -146,7 +146,7 @@ async def open_scope(
     if not scope.made:
         # What is full takes no new folder, be it empty.
         try:
-            await _check_quota(folder.scope, scope.quota, op, ground, more, least=1)
+            await _check_quota(folder, folder.scope, scope.quota, ground, more)
         except QuotaExceededError:
             if not await is_made(folder, op, ground.volume):
                 raise
@@ -156,19 +156,9 @@ async def open_scope(
     return [QuotaScopeCreated(volume=ground.volume.name, scope=folder.scope, limit_bytes=limit_bytes)]
 
 
-async def _check_quota(
-    scope: QuotaScopeId, quota: Quota, op: Operation, ground: Ground, more: int, *, least: int = 0
-) -> None:
-    """Refuse so many more bytes if they pass a scope's limit, or less than `least` is left of it."""
+async def _check_quota(folder: VFolderId, scope: QuotaScopeId, quota: Quota, ground: Ground, more: int) -> None:
+    """Refuse a folder with so many bytes if they pass its scope's limit, or nothing is left of that."""
     account = Account(ground.volume.name, scope)
     limit = await account.limit_bytes(ground.catalogue, quota)
-    if limit is None:
-        return
-    wanted = max(more, least)
-
-    async def exceeds(others: int) -> QuotaExceededError | None:
-        most = limit - wanted - others
-        taken = await account.taken_beside(ground.usage, ground.catalogue, most)
-        return account.exceeded(limit, taken + wanted + others) if taken > most else None
-
-    await ground.admitted.admit(op.id, scope, more, exceeds)
+    if limit is not None:
+        await ground.arrivals.admit(scope, Arrival(account, limit, folder, more, least_bytes=1))

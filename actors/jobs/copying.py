@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import random
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
-
-import anyio
 
 from actors.counting import scope_usage, settling
 from actors.jobs.running import Progress, RunningTask
@@ -17,8 +14,9 @@ from backends.contract import Volume
 from backends.powers import BuildPlan, BuildsFolders, FolderTree, ShowsTrees, TreeCopy
 from bus.accounts import Account
 from bus.contract import Bus
+from bus.room import take_room
 from bus.task_pages import find_task
-from domain.errors import NotFoundError, QuotaExceededError, StorageFullError, Subject, UnsupportedError
+from domain.errors import NotFoundError, StorageFullError, Subject, UnsupportedError
 from domain.ids import QuotaScopeId
 from domain.paths import ROOT
 from domain.tasks import TaskRecord
@@ -27,8 +25,7 @@ _T = TypeVar("_T", FolderTree, TreeCopy)
 
 #: Age of a folder's count at which it is counted anew to judge a quota, in seconds.
 _USAGE_MAX_AGE_SECONDS: Final = 300.0
-#: How often it is tried again where others took the room at the same moment, and how long is waited, in seconds.
-_TRIES: Final = 4
+#: How long is waited at most where others took the room at the same moment, in seconds.
 _PAUSE_SECONDS: Final = 1.0
 
 
@@ -118,25 +115,14 @@ class Copying:
         self.is_admitted = True
 
     async def _take_room(self, scope: QuotaScopeId) -> None:
-        """Have what is copied count with all that comes meanwhile, and see that it fits.
-
-        It counts before it is judged, so of two that come together not both can take the last room.
-
-        Raises:
-            QuotaExceededError: it does not fit.
-        """
+        """Have what is copied count with all that comes meanwhile. Raises QuotaExceededError: it does not fit."""
         await settling(self.volume, self.bus)()  # what was uploaded before may not have been told yet
-        for left in reversed(range(_TRIES)):
+
+        async def take() -> None:
             await self.task.tell_progress(self.total)
-            try:
-                await self._judge(scope)
-                break
-            except QuotaExceededError:
-                if not left:
-                    raise
-            # Others that want the same room may both have been refused because of it.
-            await self.task.tell_progress(Progress())
-            await anyio.sleep(random.uniform(0, _PAUSE_SECONDS))  # noqa: S311  only to be out of step
+            await self._judge(scope)
+
+        await take_room(take, lambda: self.task.tell_progress(Progress()), _PAUSE_SECONDS)
 
     async def _judge(self, scope: QuotaScopeId) -> None:
         account = Account(self.task.volume, scope)

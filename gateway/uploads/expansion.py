@@ -6,7 +6,6 @@ not both can take the last room. The step that finishes the upload, or drops it,
 
 from __future__ import annotations
 
-import random
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -16,14 +15,14 @@ from typing import Final
 import anyio
 from loguru import logger
 
+from bus.room import take_room
 from domain.errors import PenstockError, QuotaExceededError, Retry
 from gateway.quotas import Quotas
 from gateway.uploads.reserved import freed, reserving
 from gateway.uploads.session import UploadSession, UploadState
 from gateway.uploads.sessions import Known, Sessions
 
-#: How often it is tried again where others took the room at the same moment, and how long is waited, in seconds.
-_TRIES: Final = 4
+#: How long is waited at most where others took the room at the same moment, in seconds.
 _PAUSE_SECONDS: Final = 0.05
 #: How long giving back may take when what it was for was cancelled, in seconds.
 _UNDO_SECONDS: Final = 10.0
@@ -65,16 +64,15 @@ class Expansion:
 
     async def _take(self, session: UploadSession, total: int, attempt: str) -> bool:
         """Count so many bytes and see that they fit; False if another attempt had them admitted."""
-        left = _TRIES
-        while True:
-            try:
-                return await self._admit(session, total, attempt)
-            except QuotaExceededError:
-                await self._give_back(session)
-                left -= 1
-                if not left:
-                    raise
-            await anyio.sleep(random.uniform(0, _PAUSE_SECONDS))  # noqa: S311  only to be out of step
+
+        async def take() -> bool:
+            return await self._admit(session, total, attempt)
+
+        try:
+            return await take_room(take, lambda: self._give_back(session), _PAUSE_SECONDS)
+        except QuotaExceededError:
+            await self._give_back(session)
+            raise
 
     async def _admit(self, session: UploadSession, total: int, attempt: str) -> bool:
         """One try to. Raises QuotaExceededError; then they may be counted."""

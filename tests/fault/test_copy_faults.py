@@ -1,4 +1,4 @@
-"""An owner with too little room, who uploads, clones and cancels, while all that copies and stores is killed.
+"""An owner with too little room, who uploads, clones, cancels and restores, while whoever does that is killed.
 
 What is there is never more than the limit, whoever dies between counting and copying, and what is over is counted
 no more.
@@ -42,7 +42,9 @@ FAULTS = (
 def test_limits_of_owners_who_clone(seed: int, tmp_path: Path) -> None:
     chance, uploads = random.Random(seed), Uploads()
     settings = {"gateway__upload_seconds": UPLOAD_SECONDS, "gateway__usage_max_age_seconds": COUNTED_SECONDS}
-    with open_harmed(tmp_path, chance, "worker", actors__purge_interval_seconds=0.5, **settings) as harmed:
+    with open_harmed(
+        tmp_path, chance, "worker", actors__purge_interval_seconds=0.5, actors__trash_seconds=60, **settings
+    ) as harmed:
         site, faults = harmed.site, harmed.faults
         prepare(harmed)
         scope = site.volume / SOURCE_PLACE.partition("/")[0]
@@ -56,7 +58,7 @@ def test_limits_of_owners_who_clone(seed: int, tmp_path: Path) -> None:
         workers = [watch.run, *(worker.run for worker in (*uploaders, *cloners))]
 
         def is_enough() -> bool:
-            return watch.most > FILES * FILE_BYTES and any(cloner.made for cloner in cloners)
+            return watch.most > FILES * FILE_BYTES and any(cloner.restored for cloner in cloners)
 
         harm_while(workers, faults.one_of(FAULTS), SECONDS, chance, is_enough)
         assert uploads.wrong == [], f"{dict(faults.done)}, repeated after {dict(uploads.repeated)}"
@@ -81,9 +83,9 @@ def prepare(harmed: Harmed) -> None:
 
 
 def counted(site: Site) -> list[bytes]:
-    """What is counted of unfinished uploads and copies."""
+    """What is counted of unfinished uploads, and of what is on its way."""
     with redis.Redis.from_url(site.server.url) as client:
-        names = [name for kind in ("uploads", "copies") for name in client.scan_iter(f"index:{kind}:*")]
+        names = [name for kind in ("uploads", "arrivals") for name in client.scan_iter(f"index:{kind}:*")]
         return [member for name in names for member in client.zrange(name, 0, -1)]
 
 

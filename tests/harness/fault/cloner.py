@@ -1,4 +1,7 @@
-"""Who clones a folder in a fault run: again and again until it is sure how that ended, and removes the copies."""
+"""Who clones a folder in a fault run, again and again until it is sure how that ended.
+
+The copies are removed, and had back from the trash, if they fit then.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,8 @@ from harness.processes import PATIENCE, Answer, Api
 _PATIENCE_SECONDS = 60.0 * PATIENCE
 #: Answers after which it is asked once more, with the same key: not now, or it goes on.
 _AGAIN = frozenset({503, 504})
+#: The same of a restore: it is being deleted still.
+_NOT_YET = _AGAIN | {404}
 #: How often a task is looked up that nobody knows.
 _UNKNOWN = 100
 
@@ -36,7 +41,7 @@ class Cloner:
         self._chance = chance
         self._keys = (f"cloner-{number}-{key}" for key in itertools.count())
         self._targets = (f"bb{number:02}{key:04}-0000-4000-8000-000000000003" for key in itertools.count())
-        self.made = 0
+        self.made = self.restored = 0
         #: How tasks ended that were asked to.
         self.ended = Counter[str]()
 
@@ -56,8 +61,13 @@ class Cloner:
         if answer.status != 204:
             return
         self.made += 1
+        place = {"volume": self._api.volume, "vfid": folder}
         time.sleep(self._chance.uniform(0, 1))
-        self._ask("POST", "/folder/delete", {"volume": self._api.volume, "vfid": folder}, (202,))
+        self._ask("POST", "/folder/delete", place, (202,))
+        time.sleep(self._chance.uniform(0, 0.5))
+        if self._ask("POST", "/folder/restore", place, (204, 413), _NOT_YET).status == 204:
+            self.restored += 1
+            self._ask("POST", "/folder/delete", place, (202,))
 
     def _cancel(self, target: str) -> None:
         """Clone, and have that end at any moment; what is done is removed, and else there is nothing."""
@@ -89,7 +99,14 @@ class Cloner:
             time.sleep(0.1)
         raise WrongError(f"{task} never ends: {answer.body[:300]!r}")
 
-    def _ask(self, method: str, route: str, body: Mapping[str, str | None], done: Collection[int]) -> Answer:
+    def _ask(
+        self,
+        method: str,
+        route: str,
+        body: Mapping[str, str | None],
+        done: Collection[int],
+        again: Collection[int] = _AGAIN,
+    ) -> Answer:
         """Ask until that is answered by one of these."""
         key, give_up = next(self._keys), time.monotonic() + _PATIENCE_SECONDS
         last = b"none"
@@ -101,7 +118,7 @@ class Cloner:
             else:
                 if answer.status in done:
                     return answer
-                if answer.status not in _AGAIN:
+                if answer.status not in again:
                     raise WrongError(f"{method} {route}: {answer.status} {answer.body[:200]!r}")
                 self._uploads.repeated[str(answer.status)] += 1
                 last = answer.body

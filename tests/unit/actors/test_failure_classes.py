@@ -140,6 +140,26 @@ async def test_a_handler_that_hangs_is_ended_and_holds_up_its_own_folder_only() 
         assert "did not finish within 0.2 s" in letter.reason
 
 
+async def test_what_owners_die_over_is_set_aside_and_has_failed() -> None:
+    world = world_of()
+    async with world.bus() as bus:
+        command = wrapped(bus, CreateVFolder(folder=folder()))
+        await bus.commands.publish(command)
+        lane = world.store.lanes[DISK]
+        lane.crashes, lane.suspects = ACTORS.crash_limit, {"1": ACTORS.crash_limit}
+        async with world.fleet("actor"):
+            reply = await ask(bus, command)
+        assert reply.failure is not None
+        assert (reply.failure.code, reply.failure.retry) == (ErrorCode.INTERNAL, Retry.UNKNOWN)
+        (letter,) = await bus.dead_letters.page(DISK, limit=9)
+        assert (letter.reason, letter.attempts) == ("2 owners in a row died while they ran it", 2)
+        told = [stored.envelope for stored in await bus.history.events(DISK, after=Position("0"), limit=99)]
+        assert [event.type for event in told if event is not None and event.origin.cause == command.id] == [
+            "vfolder.create.failed"
+        ]
+        assert [found async for found in world.volume.folders()] == []
+
+
 class Asking(MemoryVolume):
     """Its folders are made after Redis was asked something, which is away for some time."""
 

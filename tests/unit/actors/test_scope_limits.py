@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 
 from actors.counting import scope_usage
+from actors.handlers.arrivals import Arrivals
 from actors.handlers.effect import Effect, Ground
 from actors.handlers.folders import create_vfolder, delete_files
 from actors.handlers.scopes import set_quota
@@ -41,7 +42,8 @@ class Dying(MemoryVolume):
 
 
 def ground(volume: MemoryVolume, bus: Bus) -> Ground:
-    return Ground(volume, scope_usage(volume, bus, 60), bus.catalogue)
+    usage = scope_usage(volume, bus, 60)
+    return Ground(volume, usage, bus.catalogue, Arrivals(usage, bus.catalogue))
 
 
 def told(effect: Effect) -> list[tuple[str, int | None]]:
