@@ -11,6 +11,7 @@ from typing import Final
 from anyio import to_thread
 
 from backends.contract import ReadHandle
+from backends.powers import ReadsAnew
 
 #: Bytes read at once.
 _READ_BYTES: Final = 4 << 20
@@ -49,14 +50,21 @@ async def read_sha256(handle: ReadHandle) -> bytes:
     return hasher.digest()
 
 
+async def _forget(handle: ReadHandle) -> None:
+    if isinstance(handle, ReadsAnew):
+        await handle.forget()
+
+
 async def verify(handle: ReadHandle, *, keep: bool = False) -> Verified:
-    """Read a file and compare.
+    """Read a file and compare; its bytes come from the storage, not from memory, and do not stay there.
 
     Args:
         keep: keep the digest that was found where there is none.
     """
     before = await handle.sha256()
+    await _forget(handle)
     found = await read_sha256(handle)
+    await _forget(handle)  # others have better use for the memory
     if before is None:
         if not await handle.is_unchanged():
             return Verified(Integrity.CHANGING, found, None)  # some of the bytes are older than others

@@ -462,6 +462,14 @@ class SendsToSocket(Protocol):
 
 
 @runtime_checkable
+class ReadsAnew(Protocol):
+    """Power of a ReadHandle: what is in memory of the file can be dropped, and is read from the storage then."""
+
+    async def forget(self) -> None:
+        """Drop it, as far as the system lets it go: what is not stored yet, or mapped by somebody, stays."""
+
+
+@runtime_checkable
 class ReceivesFromSocket(Staging, Protocol):
     """Power of a Staging: it takes bytes from a socket by itself."""
 

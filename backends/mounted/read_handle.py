@@ -73,6 +73,14 @@ class MountedReadHandle:
         if not self._is_as_opened(fd):
             raise BackendFaultError("the file was changed while it was sent", subject=Subject.FILE)
 
+    async def forget(self) -> None:
+        """Drop what the system has of the file in memory."""
+        await self._threads.run(self._forget)
+
+    def _forget(self) -> None:
+        with self.descriptor.use() as fd, translated("reading"):
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+
     async def sha256(self) -> bytes | None:
         """The digest that was kept with the file."""
         return await self._threads.run(self._sha256)

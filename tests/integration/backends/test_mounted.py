@@ -7,10 +7,11 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 from uuid import uuid4
 
 import anyio
@@ -19,6 +20,7 @@ import pytest
 from backends.conformance.words import FOLDER, SCOPE, SESSION, op, path, put
 from backends.contract import Volume
 from backends.descriptor import SharedDescriptor
+from backends.integrity import verify
 from backends.mounted import counting
 from backends.mounted.beneath import open_root
 from backends.mounted.helpers import Helper
@@ -80,6 +82,48 @@ async def test_only_what_lies_in_memory_is_read_without_waiting(volume: Volume, 
             await anyio.sleep(0.01)
     assert (await files.open_or_read(path("d/a"), lambda _: (10, 50_000)))[1] == data[10:50_010]
     assert files.read_at_once(path("d/a"), lambda _: (10, 50_000)) == data[10:50_010]
+
+
+async def test_what_is_compared_with_its_digest_is_read_from_the_storage(volume: Volume) -> None:
+    files = volume.files(FOLDER)
+    assert isinstance(files, ReadsAtOnce)
+    data = os.urandom(100_000)
+    await put(files, "a", data)
+    handle = await files.open_read(path("a"))
+    try:
+        with anyio.fail_after(10):
+            while True:  # as above
+                assert (await verify(handle)).sha256 == sha256(data).digest()
+                if files.read_at_once(path("a"), lambda _: (0, 1)) is None:
+                    break
+    finally:
+        await handle.close()
+
+
+@pytest.mark.parametrize("kept", [True, False])
+async def test_what_is_in_memory_is_dropped_before_it_is_compared(
+    volume: Volume, kept: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files, steps = volume.files(FOLDER), list[str]()
+    await put(files, "a", b"123")
+    handle = await files.open_read(path("a"))
+    if kept:
+        await handle.keep_sha256(sha256(b"123").digest())
+
+    def noted(name: str) -> Callable[..., Awaitable[Any]]:
+        step = getattr(handle, name)
+
+        async def noting(*args: Any) -> Any:
+            steps.append(name)
+            return await step(*args)
+
+        return noting
+
+    for name in ("read", "forget"):
+        monkeypatch.setattr(handle, name, noted(name))
+    await verify(handle)
+    assert steps == ["forget", "read", "read", "forget"]
+    await handle.close()
 
 
 async def test_links_and_what_is_no_file_are_left(volume: Volume, tmp_path: Path) -> None:
