@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from typing import Final
@@ -18,6 +19,8 @@ from domain.errors import BackendFaultError, Subject
 
 #: Bytes copied to a socket at once: as many as stay near the processor.
 _COPY_BYTES: Final = 256 << 10
+#: What file systems without it answer to sendfile(2).
+_NO_PAGES: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 
 
 class MountedReadHandle:
@@ -42,6 +45,8 @@ class MountedReadHandle:
         self._mount = mount
         self._threads = threads
         self._is_watched = is_watched
+        #: Whether the file system passes pages on; who finds that it does not reads and writes.
+        self._passes_pages = True
         self.stat = known
 
     async def read(self, offset: int, count: int) -> bytes:
@@ -119,7 +124,7 @@ class MountedReadHandle:
         return await self._threads.run(self._send, outlet, offset, count)
 
     def _send(self, outlet: SocketOutlet, offset: int, count: int) -> int:
-        sent = self._passed_on(outlet, offset, count, _send_some)
+        sent = self._passed_on(outlet, offset, count, self._send_some)
         with self.descriptor.use() as fd, translated("reading"):
             self._look(fd)
         return sent
@@ -149,6 +154,23 @@ class MountedReadHandle:
             outlet.pass_on(next_, lambda: outlet.sent - before == count)
         return outlet.sent - before
 
+    def _send_some(self, socket_fd: int, fd: int, offset: int, count: int) -> int:
+        """One call of sendfile, or what does the same."""
+        if not self._passes_pages:
+            return self._copy_some(socket_fd, fd, offset, count)
+        try:
+            sent = os.sendfile(socket_fd, fd, offset, count)
+        except (BlockingIOError, ConnectionError, TimeoutError):
+            raise
+        except OSError as error:
+            if error.errno not in _NO_PAGES:
+                raise BackendFaultError("reading the file failed", subject=Subject.FILE) from error
+            self._passes_pages = False
+            return self._copy_some(socket_fd, fd, offset, count)
+        if sent == 0:
+            raise _shorter()
+        return sent
+
     def _copy_some(self, socket_fd: int, fd: int, offset: int, count: int) -> int:
         """Read once and write once. What the socket does not take is read again when it does."""
         with translated("reading"):
@@ -166,19 +188,6 @@ class MountedReadHandle:
     async def close(self) -> None:
         """Close, or leave that to a call that still uses the file."""
         await self._threads.finish(self.descriptor.close)
-
-
-def _send_some(socket_fd: int, fd: int, offset: int, count: int) -> int:
-    """One call of sendfile."""
-    try:
-        sent = os.sendfile(socket_fd, fd, offset, count)
-    except (BlockingIOError, ConnectionError, TimeoutError):
-        raise
-    except OSError as error:
-        raise BackendFaultError("reading the file failed", subject=Subject.FILE) from error
-    if sent == 0:
-        raise _shorter()
-    return sent
 
 
 def _shorter() -> BackendFaultError:

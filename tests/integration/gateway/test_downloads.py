@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import email.policy
+import errno
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from harness.world import World, open_world
 
 from gateway.protocol.disposition import attachment
+from gateway.transfer.tail import TAIL_BYTES
 
 pytestmark = pytest.mark.anyio
 
@@ -281,6 +283,22 @@ async def test_a_file_that_gets_shorter_ends_the_connection(world: World) -> Non
         os.truncate(path, 1000)
         with pytest.raises(aiohttp.ClientPayloadError):
             await answer.read()
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP])
+async def test_a_file_system_that_passes_no_pages_on(
+    world: World, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, asked = os.urandom(TAIL_BYTES + (3 << 20)), list[int]()
+    (world.folder / "large").write_bytes(data)
+
+    def refusing(*_: int) -> int:
+        asked.append(1)
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "sendfile", refusing)
+    assert (await world.download("large")).body == data
+    assert asked == [1]
 
 
 async def test_a_page_of_another_origin_may_download(world: World) -> None:
