@@ -22,7 +22,7 @@ class Pace:
 
     def __init__(self, rate: int | None) -> None:
         self.rate = rate
-        #: When the bytes sent so far are due to have arrived, on the monotonic clock.
+        #: When all bytes whose turn was given out are due to have arrived, on the monotonic clock.
         self._due = 0.0
 
     @property
@@ -34,18 +34,23 @@ class Pace:
         """How many of `count` bytes to send at once."""
         return count if self.rate is None else min(count, max(int(self.rate * _STEP), _LEAST_STEP))
 
-    async def turn(self) -> None:
-        """Wait as long as what was sent so far takes: who was sent it may have left before that."""
-        if self.rate is not None:
-            await anyio.sleep(max(self._due - time.monotonic(), 0))
-
-    async def after(self, count: int) -> None:
-        """Wait as long as `count` bytes that were sent take."""
+    async def turn(self, count: int) -> None:
+        """Wait until `count` bytes may be sent: as long as all takes whose turn is before theirs."""
         if self.rate is None:
             return
         now = time.monotonic()
-        self._due = max(self._due, now) + count / self.rate
-        await anyio.sleep(self._due - now)
+        begin = max(self._due, now)
+        self._due = begin + count / self.rate
+        try:
+            await anyio.sleep(begin - now)
+        except BaseException:
+            self.give_back(count)
+            raise
+
+    def give_back(self, count: int) -> None:
+        """Take note that `count` bytes were not sent when it was their turn."""
+        if self.rate is not None:
+            self._due -= count / self.rate
 
 
 UNLIMITED: Final = Pace(None)

@@ -66,7 +66,6 @@ class Sender:
                 be cut.
         """
         with self._transferring():
-            await out.pace.turn()
             if out.socket_fd is not None and isinstance(handle, SendsToSocket):
                 async with self._straight(out, out.socket_fd) as outlet:
                     await self._by_kernel(handle, part, out, outlet)
@@ -83,7 +82,6 @@ class Sender:
         made, ready = anyio.create_memory_object_stream[bytes](_PIECES_AHEAD)
         failures: list[Exception] = []
         with self._transferring():
-            await out.pace.turn()
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_make_ahead, pieces, made, failures)
                 try:
@@ -164,9 +162,9 @@ class Sender:
                 step = out.pace.step(len(piece))
                 for start in range(0, len(piece), max(step, 1)):
                     part = piece[start : start + step]
+                    await out.pace.turn(len(part))
                     await self._write(response, part, out)
                     self._observer.sent(out.volume, len(part))
-                    await out.pace.after(len(part))
 
     async def _write(self, response: web.StreamResponse, part: bytes, out: Outlet) -> None:
         with anyio.move_on_after(self._idle_seconds / _LOOKS) as soon:
@@ -191,10 +189,11 @@ class Sender:
         done = 0
         while done < part.count:
             wanted = out.pace.step(min(_SEND_BYTES, part.count - done))
+            await out.pace.turn(wanted)
             sent = await pass_on(outlet, part.start + done, wanted)
+            out.pace.give_back(wanted - sent)
             done += sent
             self._observer.sent(out.volume, sent)
-            await out.pace.after(sent)
             if sent < wanted:
                 await self._writable(outlet, out)
 
@@ -213,10 +212,10 @@ class Sender:
             piece = await handle.read(part.start + done, wanted)
             if not piece:
                 raise BackendFaultError("the file became shorter while it was sent", subject=Subject.FILE)
+            await out.pace.turn(len(piece))
             await self._write(response, piece, out)
             done += len(piece)
             self._observer.sent(out.volume, len(piece))
-            await out.pace.after(len(piece))
 
 
 async def _joined(make: Make) -> AsyncGenerator[bytes]:

@@ -33,7 +33,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 
 
 class Waits:
-    """Who was to wait, and for how many bytes; they wait until it is over."""
+    """Whose turn it was, and with how many bytes; all but the first wait until it is over."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[int, int]] = []
@@ -44,12 +44,18 @@ class Waits:
 def waits(monkeypatch: pytest.MonkeyPatch) -> Waits:
     waits = Waits()
 
-    async def after(pace: Pace, count: int) -> None:
+    async def turn(pace: Pace, count: int) -> None:
         if pace.is_limited:
             waits.seen.append((id(pace), count))
-            await waits.over.wait()
+            if len(waits.seen) > 1:
+                await waits.over.wait()
 
-    monkeypatch.setattr(Pace, "after", after)
+    def give_back(pace: Pace, count: int) -> None:
+        if pace.is_limited:
+            waits.seen.append((id(pace), -count))
+
+    monkeypatch.setattr(Pace, "turn", turn)
+    monkeypatch.setattr(Pace, "give_back", give_back)
     return waits
 
 
@@ -78,8 +84,7 @@ async def test_the_first_bytes_come_before_anything_is_waited_for(
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         size = int(head.lower().partition("content-length: ")[2].partition("\r\n")[0])
         await reader.readexactly(min(STEP, size))
-        await world.settled(lambda: waits.seen)
-        assert [count for _, count in waits.seen] == [min(STEP, size)]
+        await world.settled(lambda: sum(count for _, count in waits.seen) == min(2 * STEP, size))
         waits.over.set()
         await reader.readexactly(size - min(STEP, size))
     await world.settled(lambda: sum(count for _, count in waits.seen) == size)
@@ -92,8 +97,7 @@ async def test_all_requests_with_a_token_share_its_pace(world: World, waits: Wai
     token, other = await slow_token(world, "d/small"), await slow_token(world, "d/small", RATE + 1)
     for text in (token, f"{token}=", f"{token}%3D", token):  # a signature may be padded
         assert (await world.client("GET", f"/download?token={text}")).status == 200
-    # What was sent last is counted a moment after it was read.
-    await world.settled(lambda: sum(count for _, count in waits.seen) == 4 * SIZES["small"])
+    assert sum(count for _, count in waits.seen) == 4 * SIZES["small"]
     assert len({pace for pace, _ in waits.seen}) == 1
     await world.client("GET", f"/download?token={other}")
     assert len({pace for pace, _ in waits.seen}) == 2
@@ -109,6 +113,21 @@ async def test_who_asks_for_little_at_a_time_is_not_sent_more(world: World) -> N
                 assert len(await answer.read()) == 100_000
     # The first bytes are not waited for.
     assert time.monotonic() - begun >= 5 * 100_000 / 400_000
+
+
+async def test_those_who_begin_together_take_turns(world: World) -> None:
+    token, begun, times = await slow_token(world, "d/large", 400_000), time.monotonic(), list[float]()
+
+    async def ask() -> None:
+        answer = await world.client("GET", f"/download?token={token}", headers={"Range": "bytes=0-99999"})
+        assert len(answer.body) == 100_000
+        times.append(time.monotonic() - begun)
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(6):
+            tasks.start_soon(ask)
+    for number, seconds in enumerate(sorted(times)):
+        assert seconds >= number * 100_000 / 400_000
 
 
 async def test_rates_that_are_none(world: World) -> None:

@@ -39,14 +39,15 @@ async def send(pace: Pace, count: int) -> list[int]:
     while count:
         steps.append(pace.step(count))
         count -= steps[-1]
-        await pace.after(steps[-1])
+        await pace.turn(steps[-1])
     return steps
 
 
 @pytest.mark.parametrize(("rate", "step"), [(20_000, 16_384), (1_000_000, 250_000)])
 async def test_bytes_take_their_time_in_steps(clock: Clock, rate: int, step: int) -> None:
-    steps = await send(Pace(rate), 10 * rate)
-    assert max(steps) == step
+    pace = Pace(rate)
+    assert max(await send(pace, 10 * rate)) == step
+    await pace.turn(1)  # what is sent last is waited for by whoever comes next
     assert clock.now - 1000 == pytest.approx(10)
 
 
@@ -54,19 +55,29 @@ async def test_all_who_share_a_pace_wait_for_each_other(clock: Clock) -> None:
     pace = Pace(100_000)
     for _ in range(3):
         await send(pace, 100_000)
+    await pace.turn(1)
     assert clock.now - 1000 == pytest.approx(3)
 
 
 async def test_who_begins_waits_for_what_somebody_who_left_was_sent(clock: Clock) -> None:
     pace = Pace(100_000)
+    await pace.turn(100_000)
+    assert clock.now == 1000
+    await pace.turn(0)
+    assert clock.now - 1000 == pytest.approx(1)
+    await pace.turn(0)
+    assert clock.now - 1000 == pytest.approx(1)
+
+
+async def test_nobody_waits_for_what_was_not_sent(clock: Clock) -> None:
+    pace = Pace(100_000)
+    await pace.turn(100_000)
+    pace.give_back(90_000)
     with anyio.CancelScope() as left:
         left.cancel()
-        await pace.after(100_000)
-    assert clock.now == 1000
-    await pace.turn()
-    assert clock.now - 1000 == pytest.approx(1)
-    await pace.turn()
-    assert clock.now - 1000 == pytest.approx(1)
+        await pace.turn(100_000)
+    await pace.turn(0)
+    assert clock.now - 1000 == pytest.approx(0.1)
 
 
 async def test_time_in_which_nothing_was_sent_is_not_made_up_for(clock: Clock) -> None:
@@ -74,7 +85,8 @@ async def test_time_in_which_nothing_was_sent_is_not_made_up_for(clock: Clock) -
     await send(pace, 100_000)
     clock.now += 60
     await send(pace, 200_000)
-    assert clock.now - 1000 == pytest.approx(63)
+    await pace.turn(0)
+    assert clock.now - 1000 == pytest.approx(62.75)  # the first second's last step was not waited for
 
 
 async def test_without_a_rate_nobody_waits(clock: Clock) -> None:
