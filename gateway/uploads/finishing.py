@@ -102,6 +102,7 @@ class Finisher:
         """
         while True:
             if known.session.state is UploadState.COMMITTED:
+                self._unpacker.forget(known.session)
                 if unpack and not known.session.length:
                     message = "the archive was not unpacked: it is empty, and a file since its token was made"
                     raise InvalidRequestError(message, field="archive")
@@ -280,6 +281,7 @@ class Finisher:
         told = uploaded(committed, self._clock.now(), recovered=recovered)
         done = await self._sessions.replace(known, committed, told, counted_out(committed))
         if done is not None:
+            self._unpacker.forget(committed)
             self._observer.uploaded(committed.volume)
         return done
 

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import IO, Final
+from typing import IO, Final, NamedTuple, Self
 
 import anyio
 from anyio import from_thread
@@ -45,6 +45,20 @@ class Unpacked:
     replaced_bytes: int = 0
 
 
+class _Archived(NamedTuple):
+    """An upload, and where it is unpacked."""
+
+    session_id: str
+    #: A token's upload may be begun anew when it is forgotten.
+    begun: float
+    directory: RelativePath
+
+    @classmethod
+    def of(cls, session: UploadSession) -> Self:
+        assert session.destination is not None, "a part is unpacked as a part of the whole"
+        return cls(session.id, session.begun, session.destination.parent)
+
+
 class Unpacker:
     """Unpacks stored archives. Done again it does the same again.
 
@@ -65,9 +79,8 @@ class Unpacker:
         self._expansion = Expansion(sessions, quotas)
         self._findings = Findings(bus, limits)
         self._running: dict[str, anyio.Event] = {}
-        #: What became of archives, until their records say so; by upload, when it was begun, for a token's may be
-        #: begun anew when it is forgotten, and directory.
-        self._done = Recent[tuple[str, float, RelativePath], Unpacked](_REMEMBERED)
+        #: What became of archives that are not finished yet.
+        self._done = Recent[_Archived, Unpacked](_REMEMBERED)
 
     async def unpack(self, session: UploadSession) -> Unpacked:
         """Unpack an upload into the directory it is meant for.
@@ -80,14 +93,17 @@ class Unpacker:
             NotFoundError (subject upload): others have finished it meanwhile; likewise.
             PenstockError: the storage failed; likewise.
         """
-        assert session.destination is not None, "a part is unpacked as a part of the whole"
-        directory = session.destination.parent
+        archived = _Archived.of(session)
         async with self._alone(session.id):
-            known = session.id, session.begun, directory
-            done = self._done.get(known)
+            done = self._done.get(archived)
             if done is None:
-                done = self._done[known] = await self._unpack(session, directory)
+                done = self._done[archived] = await self._unpack(session, archived.directory)
             return done
+
+    def forget(self, session: UploadSession) -> None:
+        """Take note that an upload is finished: should its token bring one once more, that is another one."""
+        if session.unpack:
+            self._done.pop(_Archived.of(session), None)
 
     @asynccontextmanager
     async def _alone(self, session_id: str) -> AsyncIterator[None]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from harness.archives import zip_of
 from harness.mortal import DiedError, Life, Mortal
+from harness.ordered import keep_order
 from harness.uploads import reserved, session_of
 from harness.world import SCOPE, World, open_world
 
@@ -125,3 +126,20 @@ async def test_what_another_gateway_relies_on_is_not_given_back(world: World) ->
     refused = InvalidRequestError("damaged", field="archive")
     assert not await other.__aexit__(InvalidRequestError, refused, None)
     assert reserved(world) == [1000]
+
+
+async def test_nor_is_it_where_redis_has_forgotten_the_upload(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The token says when it was begun, so that nothing need be recorded: it is the same each time."""
+    keep_order(monkeypatch)
+    data = zip_of({"a": b"1"}, zipfile.ZIP_STORED)
+    async with open_world(tmp_path) as world:
+        await world.make_folder()
+        token = await world.upload_token("in/archive", len(data))
+        for _ in range(2):
+            assert (await world.patch(token, 0, data, extract="1")).status == 204
+            assert (world.folder / "in/a").read_bytes() == b"1"
+            shutil.rmtree(world.folder / "in")
+            del world.store.records[f"upload:{session_of(token)}"]
+        assert len(world.events("archive.unpacked")) == 2
