@@ -55,6 +55,7 @@ class CreationFlow:
         if creation.length == 0:
             await self._pass_over(request, accept, "")
             accept = None
+        await self._uploads.lost.recover_parts(claims, session)
         known = await self._beginner.begin_below(session, bodiless=accept is None)
         if accept is None:
             return known.session.id, await self._flow.new(known)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 
 from backends.contract import Volume
-from domain.errors import NotFoundError, Subject
+from domain.errors import InvalidRequestError, NotFoundError, Subject
 from domain.ids import VFolderId, VolumeName
 from gateway.tokens import CollectionClaims, UploadClaims
 from gateway.uploads.beginning import Beginner
@@ -32,6 +33,16 @@ class LostRecords:
         session = await self._last_known(claims, session_id)
         self._beginner.check_claims(claims, session)
         await self.revive(session)
+
+    async def recover_parts(self, claims: CollectionClaims, final: UploadSession) -> None:
+        """Make lost records of what a final upload is put together from anew, as far as that can be.
+
+        Raises QuotaExceededError: as `recover`.
+        """
+        for part_id in dict.fromkeys(final.parts):
+            if await self._sessions.load(part_id) is None:
+                with suppress(NotFoundError, InvalidRequestError):  # told in the right words where it is begun
+                    await self.recover(claims, part_id)
 
     async def _last_known(self, claims: UploadClaims | CollectionClaims, session_id: str) -> UploadSession:
         """An upload that is not recorded: as is noted beside its bytes, or as its token says."""

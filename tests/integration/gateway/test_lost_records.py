@@ -74,3 +74,17 @@ async def test_nothing_is_taken_to_be_hashed_compared_or_judged(world: World, fi
     (event,) = world.events("file.uploaded")
     assert event.body["sha256"] == digest(DATA)
     assert (world.folder / "a").read_bytes() == DATA
+
+
+async def test_parts_are_put_together(world: World, files: Collection) -> None:
+    """Their client asks for nothing else, for all of them came before."""
+    parts = [await files.part(1000, DATA[:1000]), await files.part(2000, DATA[1000:3000])]
+    world.store.records.clear()
+    concat = "final;" + " ".join(parts)
+    other = await Collection.open(world, "somebody else")
+    assert (await other.create(None, "whole", Upload_Concat=concat)).status == 400
+    assert (await files.create(None, "whole", Upload_Concat=f"{concat} /files/{'0' * 32}")).status == 400
+    assert (await files.create(None, "whole", Upload_Concat=concat)).status == 201
+    assert (world.folder / "whole").read_bytes() == DATA[:3000]
+    assert not (world.folder / ".upload").exists()
+    assert len(world.events("file.uploaded")) == 1
