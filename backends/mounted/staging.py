@@ -49,7 +49,11 @@ def create(root: Beneath, session: str, length: int | None, note: bytes) -> None
                 lasting.begin(fd)
 
     with translated(session, Subject.UPLOAD):
-        check_room(root, length)
+        try:
+            check_room(root, length)
+        except StorageFullError:
+            if not exists(root, session):  # what is stored of it needs no room any more
+                raise
         in_area(root, begin)
 
 

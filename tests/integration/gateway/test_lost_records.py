@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from harness.fields import TUS
 from harness.tus import LARGE, Collection
 from harness.world import World, digest
 
+from backends.mounted import staging
 from domain.ids import VFolderId
 from domain.paths import RelativePath
 from gateway.uploads.session import UploadState
@@ -88,3 +90,16 @@ async def test_parts_are_put_together(world: World, files: Collection) -> None:
     assert (world.folder / "whole").read_bytes() == DATA[:3000]
     assert not (world.folder / ".upload").exists()
     assert len(world.events("file.uploaded")) == 1
+
+
+async def test_what_is_stored_already_needs_no_room(
+    world: World, files: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The volume would not hold another one as long, and need not."""
+    url = await lost(world, files)
+    free = SimpleNamespace(f_bavail=LARGE - 1000, f_frsize=1)
+    monkeypatch.setattr(staging.os, "statvfs", lambda _: free)
+    assert (await files.head(url)).headers["Upload-Offset"] == "1000"
+    assert (await files.patch(url, 1000, DATA[1000:])).status == 204
+    assert (world.folder / "a").read_bytes() == DATA
+    assert (await files.create(LARGE, "b")).status == 507
