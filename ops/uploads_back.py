@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from actors.strays import uploads_without_record
@@ -10,7 +11,7 @@ from backends.contract import Volume
 from backends.powers import StagedUpload
 from bus.contract import Bus
 from bus.relay import Relays
-from domain.errors import QuotaExceededError
+from domain.errors import NotFoundError, QuotaExceededError
 from domain.ids import VFolderId, VolumeName
 from gateway.observer import SilentObserver
 from gateway.quotas import build_quotas
@@ -47,7 +48,8 @@ class UploadsBack:
         async for folder in volume.folders():
             before = self._bus.clock.now() - _YOUNG_SECONDS
             for staged in await uploads_without_record(volume.files(folder), self._bus.records, before):
-                yield await self._row(VolumeName(volume.name), folder, staged)
+                with suppress(NotFoundError):  # its client has come back meanwhile, and dropped or finished it
+                    yield await self._row(VolumeName(volume.name), folder, staged)
 
     async def _row(self, volume: VolumeName, folder: VFolderId, staged: StagedUpload) -> Row:
         row = {"volume": str(volume), "subject": str(folder)}
