@@ -10,6 +10,7 @@ from backends.contract import FileAccess, Staging
 from bus.contract import Lease
 from domain.errors import (
     ConflictError,
+    FencedError,
     GoneError,
     InvalidRequestError,
     LockedError,
@@ -169,13 +170,23 @@ class Parts:
         """
         async with self._opened.use(final_id) as opened:
             parts = await self._load(opened.session)
-            if opened.session.state is not UploadState.COMMITTED and not await self._assembled(opened, parts):
+            if opened.session.state is not UploadState.COMMITTED and not await self._put_together(opened, parts):
                 return None
         # Also of one that was committed by a process that died then.
         for part in dict.fromkeys(parts):
             if part is not None and part.is_live and part.final == final_id:
                 await self._finisher.discard(part)
         return opened.known
+
+    async def _put_together(self, opened: OpenUpload, parts: Sequence[UploadSession | None]) -> bool:
+        """Put an upload together, and leave nothing behind of one that somebody else has; as `_assembled`."""
+        try:
+            return await self._assembled(opened, parts)
+        except (FencedError, LockedError):
+            # Its place may have been made anew when it was at its destination already.
+            if await self._sessions.is_finished(opened.session.id):
+                await self._finisher.remove(opened.session)
+            raise
 
     async def _assembled(self, opened: OpenUpload, parts: Sequence[UploadSession | None]) -> bool:
         """Put an upload together; False if parts are still missing."""

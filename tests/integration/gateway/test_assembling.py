@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio
 import pytest
+from harness.losing import Losing
 from harness.tus import Collection
 from harness.uploads import reserved
 from harness.world import FOLDER, Answer, World
@@ -146,6 +147,25 @@ async def test_a_part_that_is_dropped_while_others_are_copied_holds_up_nobody(
     assert (await files.delete(whole)).status == 204
     again = await files.create(None, "again", Upload_Concat=f"final;{urls[0]} {urls[2]}")
     assert (again.status, (world.folder / "again").read_bytes()) == (201, 2 * PART)
+
+
+async def test_who_stood_still_leaves_nothing_of_a_whole_that_others_have_finished(
+    world: World, files: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting, losing = await Waiting.open(files), Losing(world.store, monkeypatch)
+    create = MountedFiles.create_staging
+
+    async def late(*args: Any, **more: Any) -> None:
+        monkeypatch.setattr(MountedFiles, "create_staging", create)
+        await losing.lose(waiting.whole.rpartition("/")[2])
+        assert (await files.head(waiting.whole)).headers["Upload-Offset"] == str(2 * len(PART))
+        await create(*args, **more)
+
+    monkeypatch.setattr(MountedFiles, "create_staging", late)
+    await waiting.complete()
+    assert [answer.status for answer in waiting.answers] == [204]
+    assert (world.folder / "whole").read_bytes() == 2 * PART
+    assert not (world.folder / ".upload").exists()
 
 
 async def test_who_begins_a_whole_that_somebody_puts_together_does_not_drop_it(
