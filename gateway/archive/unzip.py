@@ -211,7 +211,8 @@ class Unzip:
         name = self._exactly(name_length)
         extra = self._exactly(extra_length)
         wide = _wide_numbers(extra)
-        size, packed, offset = (next(wide) if told == _WIDE else told for told in (size, packed, offset))
+        if wide is not None:
+            size, packed, offset = (next(wide) if told == _WIDE else told for told in (size, packed, offset))
         self._file.seek(comment_length, io.SEEK_CUR)
         meant = b"" if flags & _UTF8 else _name_meant(extra, name)
         mode = attributes >> _MODE_SHIFT
@@ -238,12 +239,16 @@ def _fields(extra: bytes) -> Iterator[tuple[int, bytes]]:
         at += length
 
 
-def _wide_numbers(extra: bytes) -> Iterator[int]:
-    """The numbers 32 bits do not hold, in the order of those that say so."""
-    for kind, data in _fields(extra):
-        if kind == _WIDE_FIELD:
-            yield from (number for (number,) in struct.iter_unpack("<Q", data[: len(data) // 8 * 8]))
-            break
+def _wide_numbers(extra: bytes) -> Iterator[int] | None:
+    """The numbers 32 bits do not hold, in the order of those that say so; None: there are none.
+
+    Then all are what they say: Info-ZIP has 32 bits hold the largest number that fits there as well.
+    """
+    return next((_numbers(data) for kind, data in _fields(extra) if kind == _WIDE_FIELD), None)
+
+
+def _numbers(data: bytes) -> Iterator[int]:
+    yield from (number for (number,) in struct.iter_unpack("<Q", data[: len(data) // 8 * 8]))
     raise BrokenArchiveError("a number is missing in its directory")
 
 

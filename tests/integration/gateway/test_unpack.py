@@ -75,6 +75,15 @@ def test_a_zip_whose_numbers_have_64_bits() -> None:
     assert read(data[:at] + wide + locator + end) == FILES
 
 
+def test_a_zip_of_a_file_as_long_as_32_bits_can_tell() -> None:
+    """Info-ZIP tells that in 32 bits, which elsewhere say that the number stands in a field of its own."""
+    size = 0xFFFFFFFF
+    data = bytearray(zip_of({"a": b""}, zipfile.ZIP_DEFLATED))
+    struct.pack_into("<I", data, data.index(b"PK\1\2") + 24, size)
+    limits = UnpackLimits(entries=2, total_bytes=size, ratio=size)
+    assert check(io.BytesIO(data), len(data), limits, ROOT) == size
+
+
 def test_a_zip_of_what_came_through_a_pipe(tmp_path: Path) -> None:
     """Info-ZIP tells its numbers in 64 bits then, besides those of 32 that hold them."""
     subprocess.run(["zip", "-q", "x.zip", "-"], input=NOISE, check=True, cwd=tmp_path)
