@@ -209,7 +209,8 @@ class ResumableFlow:
             length = resumable.length_with(append, known, self._max_bytes)
             told = length if known is None else None
             limit = (self._max_bytes if length is None else length) - append.offset
-            await self._receive(request, opened, Accept(append.offset, limit, told, append.digest), said)
+            accept = Accept(append.offset, limit, told, append.digest)
+            await self._receive(request, opened, accept, {**said, **_ending(opened.session, append)})
         except ExceedingLengthError:
             await self._uploads.drop(opened)
             raise
@@ -261,6 +262,15 @@ def _check_kind(session: UploadSession) -> None:
     if session.is_part or session.is_final:
         # Parts, and what is put together from them, belong to another one.
         raise NotFoundError("not an upload of this protocol", subject=Subject.UPLOAD)
+
+
+def _ending(session: UploadSession, append: Append) -> Said:
+    """That the upload ends with a body whose length is known; not any more, if another body comes.
+
+    So it is known if nothing is done after its last byte: some clients go by lengths, and do not say it again.
+    """
+    ends = append.complete and append.size is not None
+    return {} if ends == session.ended else {"ended": ends}
 
 
 def _hex(digests: Digests, algorithm: str) -> str:

@@ -78,8 +78,8 @@ class UploadSession:
     sha256: str = ""
     #: SHA-512 the whole file is announced to have; hexadecimal.
     announced_sha512: str = ""
-    #: Whether its client has said that it ends where its bytes do, and all of them came; for protocols in which
-    #: its length alone does not tell.
+    #: Whether its client has said that it ends where its bytes do, which may not all have come; for protocols in
+    #: which its length alone does not tell.
     ended: bool = False
     #: Whether it was begun without a place for its bytes, because all of it may come at once.
     unstaged: bool = False

@@ -257,7 +257,8 @@ class Uploads:
         """
         if opened.session.length is None:
             await self._writer.tell_length(opened, opened.offset or 0)
-        await opened.change(self.sessions, ended=True)
+        if not opened.session.ended:
+            await opened.change(self.sessions, ended=True)
 
     async def finish(
         self, opened: OpenUpload, destination: RelativePath | None = None, *, unpack: bool = False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -32,6 +34,12 @@ async def opened(path: Path, **settings: Any) -> AsyncIterator[World]:
 def dashed(fields: dict[str, str]) -> dict[str, str]:
     """`Upload_Length` stands for `Upload-Length`."""
     return {name.replace("_", "-"): value for name, value in fields.items()}
+
+
+def digests_of(data: bytes, *names: str) -> str:
+    """A field of digests."""
+    hashed = {name: hashlib.new(name.replace("-", ""), data).digest() for name in names}
+    return ", ".join(f"{name}=:{base64.b64encode(found).decode()}:" for name, found in hashed.items())
 
 
 async def begin(

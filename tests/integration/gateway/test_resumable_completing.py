@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import anyio
 import pytest
 from harness.bodies import pieces
 from harness.line import Line
@@ -19,6 +20,7 @@ from integration.gateway.resumable_client import (
     append,
     begin,
     begun,
+    digests_of,
     look,
     place,
     problem,
@@ -27,6 +29,7 @@ from integration.gateway.resumable_client import (
 from domain.errors import BackendUnavailableError
 from gateway.uploads.finishing import Finisher
 from gateway.uploads.session import UploadSession
+from gateway.uploads.uploads import Uploads
 
 pytestmark = [pytest.mark.anyio, pytest.mark.folder, RESUMABLE]
 
@@ -99,6 +102,46 @@ async def test_another_gateway_knows_that_the_end_was_seen(
     assert is_nothing_there(world)
     assert place(await look(files, url)) == (204, "5", "?1")
     assert (world.folder / "a").read_bytes() == b"abcde"
+
+
+@pytest.mark.parametrize("data", [b"abcde", LARGE], ids=["small", "large"])
+@pytest.mark.parametrize("compared", [False, True], ids=["", "compared"])
+async def test_an_end_that_was_announced_is_remembered_with_the_last_byte(
+    world: World, files: Collection, monkeypatch: pytest.MonkeyPatch, data: bytes, compared: bool
+) -> None:
+    """Nothing could be recorded after it. Some clients see all bytes there, and never say `?1` again."""
+    url = await begun(files, data[:3], Upload_Length=str(len(data)))
+    fields = {"Content_Digest": digests_of(data[3:], "sha-256")} if compared else {}
+
+    async def away(*_: object, **__: object) -> None:
+        raise BackendUnavailableError("it is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Uploads, "end", away)
+        assert (await append(files, url, 3, "?1", data[3:], **fields)).status == 503
+    await world.let_go(url)
+    assert place(await look(files, url)) == (204, str(len(data)), "?1")
+    assert (world.folder / "a").read_bytes() == data
+
+
+async def test_an_end_that_was_announced_and_cut_is_none_for_what_comes_instead(
+    world: World, files: Collection
+) -> None:
+    url = await begun(files, b"ab", Upload_Length="6")
+    staged = world.folder / ".upload" / url.rpartition("/")[2]
+    fields = {"Content-Length": "4", "Upload-Offset": "2", "Upload-Complete": "?1", **PARTIAL}
+    async with Line.open(world) as line:
+        line.head("PATCH", url, {"Authorization": f"Bearer {files.token}", **fields})
+        line.send(b"cd")
+        while staged.stat().st_size < 4:
+            await anyio.sleep(0.01)
+    assert place(await look(files, url)) == (204, "4", "?0")
+    assert place(await append(files, url, 4, "?0", b"ef")) == (204, "6", "?0")
+    await world.let_go(url)
+    assert place(await look(files, url)) == (204, "6", "?0")
+    assert is_nothing_there(world)
+    assert place(await append(files, url, 6, "?1")) == (200, "6", "?1")
+    assert (world.folder / "a").read_bytes() == b"abcdef"
 
 
 def test_what_is_new_in_a_record_is_nothing_to_other_releases() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +18,7 @@ from integration.gateway.resumable_client import (
     begin,
     begun,
     dashed,
+    digests_of,
     look,
     opened,
     place,
@@ -31,15 +30,9 @@ pytestmark = [pytest.mark.anyio, pytest.mark.folder, RESUMABLE]
 LARGE = os.urandom(2_000_000)
 
 
-def of(data: bytes, *names: str) -> str:
-    """A field of digests."""
-    hashed = {name: hashlib.new(name.replace("-", ""), data).digest() for name in names}
-    return ", ".join(f"{name}=:{base64.b64encode(found).decode()}:" for name, found in hashed.items())
-
-
-SHA = of(b"abc", "sha-256")
-SHA512 = of(b"abc", "sha-512")
-BOTH = of(b"abc", "sha-512", "sha-256")
+SHA = digests_of(b"abc", "sha-256")
+SHA512 = digests_of(b"abc", "sha-512")
+BOTH = digests_of(b"abc", "sha-512", "sha-256")
 #: Fields that say nothing against `abc`.
 RIGHT = [
     *(SHA, SHA512, BOTH, SHA.replace("=:", ":", 2).replace("sha-256:", "sha-256=:"), ""),
@@ -57,7 +50,7 @@ class Wrong:
     more: str = ""
 
     def of(self, data: bytes) -> str:
-        fields = [of(data + b"!", *self.differ), of(data, *self.right), self.more]
+        fields = [digests_of(data + b"!", *self.differ), digests_of(data, *self.right), self.more]
         return ", ".join(field for field in fields if field)
 
 
@@ -139,14 +132,14 @@ async def test_a_body_that_is_another_one_does_not_count(
     assert (answer.headers["Upload-Complete"], answer.headers["Upload-Offset"]) == ("?0", "2")
     assert place(await look(files, url)) == (204, "2", "?0")
     assert not (world.folder / "a").exists()
-    right = of(data, "sha-512")
+    right = digests_of(data, "sha-512")
     assert place(await append(files, url, 2, "?1", data, Content_Digest=right)) == (200, str(end), "?1")
     assert (world.folder / "a").read_bytes() == b"12" + data
 
 
 async def test_a_creation_whose_body_is_another_one_leaves_nothing(world: World, files: Collection) -> None:
     for complete in ("?0", "?1"):
-        answer = await begin(files, b"abc", complete, Content_Digest=of(b"abd", "sha-256"))
+        answer = await begin(files, b"abc", complete, Content_Digest=digests_of(b"abd", "sha-256"))
         assert problem(answer) == (400, "digest-mismatching-values")
         assert "Location" not in answer.headers
     assert list(world.folder.iterdir()) == []
@@ -158,7 +151,7 @@ async def test_a_last_body_that_comes_once_more_is_compared(files: Collection, f
     url = await begun(files, b"12")
     assert place(await append(files, url, 2, "?1", b"abc")) == (200, "5", "?1")
     for _ in range(2):
-        wrong = await append(files, url, 2, "?1", _body(framing), Content_Digest=of(b"abd", "sha-256"))
+        wrong = await append(files, url, 2, "?1", _body(framing), Content_Digest=digests_of(b"abd", "sha-256"))
         assert problem(wrong) == (400, "digest-mismatching-values")
         again = await append(files, url, 2, "?1", _body(framing), Content_Digest=SHA)
         assert place(again) == (200, "5", "?1")
@@ -167,7 +160,7 @@ async def test_a_last_body_that_comes_once_more_is_compared(files: Collection, f
 async def test_a_named_creation_that_comes_once_more_is_compared(world: World) -> None:
     files = Collection(world, await world.upload_token("n", 3))
     assert place(await begin(files, b"abc", "?1", name=None)) == (200, "3", "?1")
-    wrong = await begin(files, b"abc", "?1", name=None, Content_Digest=of(b"abd", "sha-256"))
+    wrong = await begin(files, b"abc", "?1", name=None, Content_Digest=digests_of(b"abd", "sha-256"))
     assert problem(wrong) == (400, "digest-mismatching-values")
     assert place(await begin(files, b"abc", "?1", name=None, Content_Digest=SHA)) == (200, "3", "?1")
 
@@ -180,7 +173,7 @@ async def test_an_offset_that_was_told_stays(world: World, files: Collection) ->
     """Bytes that are still to be compared are told to nobody."""
     url = await begun(files, b"12")
     fields = {**dashed(PARTIAL), "Upload_Offset": "2", "Upload_Complete": "?0"}
-    fields["Content_Digest"] = of(b"something else", "sha-256")
+    fields["Content_Digest"] = digests_of(b"something else", "sha-256")
     async with sending(files, "PATCH", url, 1000, 500, **fields) as line:
         assert place(await look(files, url)) == (204, "2", "?0")
         assert (await line.answer()).status == 423
@@ -218,7 +211,7 @@ async def test_a_whole_that_comes_in_parts(world: World, files: Collection, fiel
     assert (world.folder / "a").read_bytes() == b"abc"
 
 
-@pytest.mark.parametrize("field", [of(b"abd", "sha-256"), of(b"abd", "sha-512")])
+@pytest.mark.parametrize("field", [digests_of(b"abd", "sha-256"), digests_of(b"abd", "sha-512")])
 async def test_the_whole_of_a_token_for_one_upload(world: World, field: str) -> None:
     """Its upload has begun before anybody could tell what it is to be."""
     one = Collection(world, await world.upload_token("one", 3))
