@@ -26,7 +26,7 @@ from gateway.archive.zip import Zip
 from gateway.download import respond
 from gateway.gate import Gate
 from gateway.protocol.disposition import offered
-from gateway.protocol.download import DownloadPlan, Representation, plan_download
+from gateway.protocol.download import DownloadPlan, Representation, plan_download, plan_unnamed
 from gateway.protocol.fields import field_value
 from gateway.protocol.ranges import ByteRange
 from gateway.protocol.validators import EntityTag
@@ -91,7 +91,7 @@ class ArchiveOf:
 
 
 async def send_archive(gate: Gate, request: web.Request, archive: ArchiveOf) -> web.StreamResponse:
-    """Send an archive; one with a fixed layout also by ranges, and only as its conditions say.
+    """Send an archive, if its conditions say so; one with a fixed layout also by ranges.
 
     Raises:
         ConflictError: something cannot be put in, where nothing is to be left out.
@@ -111,6 +111,9 @@ async def send_archive(gate: Gate, request: web.Request, archive: ArchiveOf) -> 
     if archive.packing in _SIZED:
         laid_out = await crew.run(_laid_out, composition, archive.packing)
         return await _sized(gate, request, archive, laid_out, out, headers)
+    unsent = plan_unnamed(request.headers)
+    if unsent is not None:
+        return web.Response(status=unsent.status, headers=headers)
     flow = Flow(composition, Contents(archive.stock.files, composition.members), crew, archive.strict)
     return await _flowing(gate, request, _compressed(flow, archive.packing), archive.packing, out, headers)
 

@@ -66,12 +66,9 @@ def plan_download(
     now = time.time() if now is None else now
     # A change to come is none anybody was told of: the answer's own time stands for it (section 8.8.2.1).
     validators = {"ETag": str(known.tag), "Last-Modified": http_date(min(max(known.modified, 0), now))}
-    status = _preconditions(known, request)
-    if status is not None:
-        # A 304 repeats what a 200 would have said; a 412 has nothing to say of it.
-        return DownloadPlan(
-            status, validators if status == 304 else {}, content_length=None if status == 304 else 0
-        )
+    unsent = _unsent(known, request, validators)
+    if unsent is not None:
+        return unsent
     headers = {**validators, "Accept-Ranges": "bytes", "Content-Type": known.media_type}
     if method == "HEAD":
         return DownloadPlan(200, headers, content_length=known.size)
@@ -91,6 +88,24 @@ def plan_download(
     return _multipart(known, headers, parts)
 
 
+def plan_unnamed(request: Mapping[str, str]) -> DownloadPlan | None:
+    """Decide on a request for bytes that have neither a tag nor a date; None: they are sent, all of them."""
+    return _unsent(None, request, {})
+
+
+def _unsent(
+    known: Representation | None, request: Mapping[str, str], validators: Mapping[str, str]
+) -> DownloadPlan | None:
+    """The answer that sends nothing because of the request's conditions, if one does."""
+    match _preconditions(known, request):
+        case None:
+            return None
+        case 304 as status:
+            return DownloadPlan(status, validators)  # it repeats what a 200 would have said
+        case status:
+            return DownloadPlan(status, {}, content_length=0)  # it has nothing to say of it
+
+
 def _multipart(known: Representation, headers: Mapping[str, str], parts: Sequence[ByteRange]) -> DownloadPlan:
     """Several ranges in one body (section 14.6)."""
     boundary = secrets.token_hex(16)
@@ -108,26 +123,33 @@ def _multipart(known: Representation, headers: Mapping[str, str], parts: Sequenc
     )
 
 
-def _preconditions(known: Representation, request: Mapping[str, str]) -> int | None:
-    """Evaluate in the order of section 13.2.2; a status ends the matter."""
+def _preconditions(known: Representation | None, request: Mapping[str, str]) -> int | None:
+    """Evaluate in the order of section 13.2.2; a status ends the matter.
+
+    Args:
+        known: what dates and tags are compared with; None: there are none, so dates are passed over.
+    """
+    tag = None if known is None else known.tag
     if_match = field_value(request, "If-Match")
     if if_match is not None:
-        if not _listed(known.tag, if_match, weakly=False):
+        if not _listed(tag, if_match, weakly=False):
             return 412
-    elif (since := _date(request, "If-Unmodified-Since")) is not None and known.modified > since:
+    elif known and (since := _date(request, "If-Unmodified-Since")) is not None and known.modified > since:
         return 412
     if_none_match = field_value(request, "If-None-Match")
     if if_none_match is not None:
-        if _listed(known.tag, if_none_match, weakly=True):
+        if _listed(tag, if_none_match, weakly=True):
             return 304
-    elif (modified_since := _date(request, "If-Modified-Since")) is not None and known.modified <= modified_since:
+    elif known and (since := _date(request, "If-Modified-Since")) is not None and known.modified <= since:
         return 304
     return None
 
 
-def _listed(tag: EntityTag, value: str, *, weakly: bool) -> bool:
+def _listed(tag: EntityTag | None, value: str, *, weakly: bool) -> bool:
     if value.strip() == "*":
         return True
+    if tag is None:
+        return False
     tags = parse_tags(value) or []
     return any(tag.matches_weakly(other) if weakly else tag.matches_strongly(other) for other in tags)
 

@@ -120,6 +120,27 @@ async def test_an_archive_has_no_date(archives: Served, form: str) -> None:
         assert (await archives.get(form, headers=headers)).status == status
 
 
+@pytest.mark.parametrize("form", FLOWING)
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_an_archive_that_flows_has_no_tag_either(archives: Served, form: str, method: str) -> None:
+    """Only `*` means it (RFC 9110 sections 13.1.1 and 13.1.2), so nobody is sent it in place of another one."""
+    for headers, status in (
+        ({"If-Match": '"other"'}, 412),
+        ({"If-Match": '"other"', "Range": "bytes=5-"}, 412),
+        ({"If-Match": "*"}, 200),
+        ({"If-None-Match": "*"}, 304),
+        ({"If-None-Match": '"other"'}, 200),
+        ({"If-Unmodified-Since": PAST}, 200),
+        ({"If-Modified-Since": FUTURE}, 200),
+    ):
+        answer = await archives.get(form, method=method, headers=headers)
+        assert answer.status == status, headers
+        assert bool(answer.body) == (status == 200 and method == "GET")
+        assert answer.headers["Cache-Control"] == "private"
+        assert "ETag" not in answer.headers
+    assert answer.headers["Content-Type"].startswith("application/")
+
+
 @pytest.mark.parametrize("form", SIZED)
 async def test_a_file_that_goes_or_an_older_one_that_comes_makes_another_archive(
     world: World, archives: Served, form: str
