@@ -16,12 +16,10 @@ from aiohttp.web_protocol import RequestHandler
 from loguru import logger
 
 from gateway.middlewares import server_name
-from gateway.problems import own_problem
+from gateway.unreadable import unreadable
 
 #: Options that are the server's, and not the connections'.
 _SERVERS: Final = ("handler_cancellation", "shutdown_timeout")
-#: Letters of the library's words that are told.
-_TOLD: Final = 100
 
 
 class Connection(RequestHandler):
@@ -57,7 +55,7 @@ class Connection(RequestHandler):
         else:
             # Neither what was sent nor its words are logged: there may be a token in them.
             logger.debug("a request of {} cannot be read: {}", request.remote, type(exc).__name__)
-            answer = _unreadable(message)
+            answer = unreadable(message)
         answer.headers.update(self._fields)
         return answer
 
@@ -88,12 +86,3 @@ def of_connections(options: Mapping[str, Any]) -> dict[str, Any]:
 def _is_unknown_expectation(request: web.BaseRequest, exc: BaseException | None) -> bool:
     """Whether the library failed to repeat what is no text; no route was asked before that."""
     return isinstance(exc, UnicodeEncodeError) and not request.headers.get("Expect", "").isascii()
-
-
-def _unreadable(words: str | None) -> web.Response:
-    """The answer; of the library's words the first line is told, below which they show what was sent."""
-    what = (words or "").partition("\n")[0].rstrip(":")[:_TOLD]
-    told = f"the request cannot be read: {what}" if what else "the request cannot be read"
-    response = own_problem(400, "unreadable-request", "Bad Request", told).response()
-    response.force_close()
-    return response

@@ -20,6 +20,8 @@ from domain.spans import Spans
 from gateway.commands import Asker
 from gateway.observer import Answered, GatewayObserver
 from gateway.problems import Problem, forbidden, problem_of
+from gateway.protocol.host import is_host
+from gateway.unreadable import unreadable
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -102,6 +104,8 @@ def signed(version: str) -> Callable[[web.Request, web.StreamResponse], Awaitabl
 
 
 async def _answer(request: web.Request, handler: Handler) -> tuple[web.StreamResponse, Problem | None]:
+    if not is_host(request.headers.get("Host", "")):
+        return unreadable("Invalid Host"), None
     try:
         return await handler(request), None
     except web.HTTPException as answer:

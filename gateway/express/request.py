@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from gateway.protocol.host import is_host
 from gateway.protocol.tus import SMALL_BYTES
 
 #: Longest head looked at, in bytes; longer ones, and longer bodies than small uploads have, are for the library.
@@ -69,7 +70,7 @@ def read_simple_request(data: bytes) -> SimpleRequest | None:
         return None
     method = match[1].decode("ascii")
     fields = _read_fields(match[3].decode("ascii"), _KNOWN[method])
-    if fields is None or not fields.pop("Host", ""):
+    if fields is None or not (host := fields.pop("Host", "")) or not is_host(host):
         return None
     if fields.pop("Connection", "keep-alive").lower() != "keep-alive":
         return None

@@ -77,6 +77,24 @@ async def test_what_cannot_be_read_is_answered_to_be_read(world: World, data: by
     assert tuple(told(answer, "Access-Control-Expose-Headers")) == EXPOSED
 
 
+@pytest.mark.parametrize("host", ["a b", "a/b", "user@a", "a:b", "[::1", "a%2", "\xe9", '"a"'])
+@pytest.mark.parametrize("path", ["/", "/files/x", "/nothing"])
+async def test_a_host_that_is_none(world: World, host: str, path: str) -> None:
+    """RFC 9112 section 3.2: a server has to refuse it."""
+    async with Line.open(world) as line:
+        line.send(f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode("latin-1"))
+        answer = await line.answer()
+        assert await line.has_ended()
+    assert (answer.status, answer.headers["Content-Type"]) == (400, "application/problem+json; charset=utf-8")
+
+
+@pytest.mark.parametrize("host", ["", "a:", "a_b.example:6021", "[::1]:6021", "[fe80::1%25eth0]", "%ED%95%9C"])
+async def test_any_host_may_be_asked(world: World, host: str) -> None:
+    async with Line.open(world) as line:
+        line.send(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        assert (await line.answer()).status == 200
+
+
 # [C2]
 async def test_where_origins_are_named_nobody_else_may_read_it(tmp_path: Path) -> None:
     async with served(tmp_path, allow_origins=["https://good.example"]) as world, Line.open(world) as line:

@@ -24,6 +24,7 @@ def test_what_a_download_needs_is_read() -> None:
     "lines",
     [
         ("POST /download HTTP/1.1", HOST),
+        (FIRST, "Host: a b"),
         ("PUT /files HTTP/1.1", HOST, "Content-Length: 0"),
         ("PATCH /upload?token=x HTTP/1.1", HOST, "Content-Length: 0", "Upload-Length: 0"),
         ("PATCH /upload?token=x HTTP/1.1", HOST, "Content-Length: 0", "Upload-Checksum: md5 a"),

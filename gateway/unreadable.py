@@ -1,0 +1,25 @@
+"""Answers to what cannot be read as HTTP."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiohttp import web
+
+from gateway.problems import own_problem
+
+#: Letters of the reason that are told.
+_TOLD: Final = 100
+
+
+def unreadable(words: str | None) -> web.Response:
+    """The answer, with which its connection ends.
+
+    Args:
+        words: what is wrong; the first line is told, below which the HTTP library shows what was sent.
+    """
+    what = (words or "").partition("\n")[0].rstrip(":")[:_TOLD]
+    told = f"the request cannot be read: {what}" if what else "the request cannot be read"
+    response = own_problem(400, "unreadable-request", "Bad Request", told).response()
+    response.force_close()
+    return response
