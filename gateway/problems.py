@@ -13,6 +13,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 from typing import Any, Final
 
 from aiohttp import web
@@ -24,6 +25,7 @@ _PEER: Final = "https://api.backend.ai/probs/storage"
 _OURS: Final = "urn:penstock:problem"
 CONTENT_TYPE: Final = "application/problem+json"
 _RETRY_AFTER_SECONDS: Final = 1
+_OF_TUS: Final = 460
 
 #: errno of the file conflicts `FileAccess` knows, as Backend.AI tells them to its clients.
 _ERRNO: Final[Mapping[str, int | None]] = {
@@ -60,7 +62,13 @@ class Problem:
 
     def response(self) -> web.Response:
         """The whole answer."""
-        return web.Response(status=self.status, text=self.text(), content_type=CONTENT_TYPE, headers=self.headers)
+        return web.Response(
+            status=self.status,
+            reason=phrase(self.status),
+            text=self.text(),
+            content_type=CONTENT_TYPE,
+            headers=self.headers,
+        )
 
     @property
     def labels(self) -> tuple[str, str, str]:
@@ -131,6 +139,11 @@ _BY_SUBJECT: Final[Mapping[tuple[ErrorCode, Subject], _PeerRow]] = {
         400, "quota/config/invalid", "Invalid Quota Config", "quota-scope_update_invalid-parameters"
     ),
 }
+
+
+def phrase(status: int) -> str:
+    """The reason phrase of a status."""
+    return "Checksum Mismatch" if status == _OF_TUS else HTTPStatus(status).phrase
 
 
 def problem_of(error: PenstockError) -> Problem:

@@ -6,7 +6,7 @@ import json
 from html import escape
 from typing import Any, Final
 
-from gateway.openapi.responses import phrase
+from gateway.problems import phrase
 
 _STYLE: Final = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 64em; margin: 2em auto; padding: 0 1em; }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from typing import Any, Final
 
 from gateway.openapi.fields import ANSWERED
@@ -12,7 +11,6 @@ from gateway.openapi.problem import CONTENT
 from gateway.openapi.refusals import Refusal
 
 _ALWAYS: Final = ("X-Request-ID",)
-_OF_TUS: Final = 460
 
 #: Header fields of answers, as components of the document.
 COMPONENTS: Final = {name: field.header() for name, field in ANSWERED.items()}
@@ -66,8 +64,3 @@ def _both(reply: dict[str, Any], refusal: dict[str, Any]) -> dict[str, Any]:
 
 def _headers(*names: str) -> dict[str, Any]:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in (*_ALWAYS, *names)}
-
-
-def phrase(status: int) -> str:
-    """The reason phrase of a status."""
-    return "Checksum Mismatch" if status == _OF_TUS else HTTPStatus(status).phrase

@@ -112,3 +112,10 @@ def test_what_is_wrong_with_a_folder_is_told_as_that(error: PenstockError, statu
     problem = problem_of(error)
     told = str(problem.body().get("error_code", ""))
     assert (problem.status, told.partition("_")[0]) == (status, domain)
+
+
+# [B12]
+def test_the_status_of_tus_has_its_words() -> None:
+    """No table of HTTP has any for it."""
+    answer = problem_of(errors.ChecksumMismatchError("another one")).response()
+    assert (answer.status, answer.reason) == (460, "Checksum Mismatch")
