@@ -16,7 +16,14 @@ from gateway.client.tus_answers import expect
 
 _FIELD: Final = "X-HTTP-Method-Override"
 #: Methods that may be meant: those of tus that not everybody can send, and that never answer with a file.
-MEANT: Final = ("DELETE", "HEAD", "PATCH")
+_MEANT: Final = ("DELETE", "HEAD", "PATCH")
+#: Methods of tus, by paths; all others are those of uploads, where POST is for who means another one.
+_METHODS: Final = {
+    "/upload": ("HEAD", "OPTIONS", "PATCH"),
+    "/files": ("OPTIONS", "POST"),
+    "/files/": ("OPTIONS", "POST"),
+}
+_OF_UPLOADS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST")
 
 
 @web.middleware
@@ -32,23 +39,25 @@ async def overriding(request: web.Request, handler: Handler) -> web.StreamRespon
         return await handler(request)
     if len(meant) > 1:
         raise InvalidRequestError("is given more than once", field=_FIELD)
-    if meant[0] not in MEANT:
-        raise web.HTTPMethodNotAllowed(request.method, [*MEANT, "OPTIONS"])
+    if meant[0] not in _MEANT:
+        raise not_allowed(request)
     match = await request.app.router.resolve(request.clone(method=meant[0]))
     return await match.handler(request)
 
 
-def others(path: str, *methods: str) -> web.RouteDef:
+def not_allowed(request: web.Request) -> web.HTTPMethodNotAllowed:
+    """The answer to a method that a path of tus does not have, or that says nothing by itself."""
+    return web.HTTPMethodNotAllowed(request.method, _METHODS.get(request.path, _OF_UPLOADS))
+
+
+def others(path: str) -> web.RouteDef:
     """The route of all methods a path of tus does not have; comes last of its routes.
 
     The HTTP library has none for them, and would ask for their bodies before anybody knows what is meant.
-
-    Args:
-        methods: those it has.
     """
 
     async def refuse(request: web.Request) -> web.StreamResponse:
-        raise web.HTTPMethodNotAllowed(request.method, methods)
+        raise not_allowed(request)
 
     return web.route("*", path, refuse, expect_handler=expect)
 

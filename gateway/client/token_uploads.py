@@ -42,7 +42,7 @@ class TokenUploadRoutes:
         return [
             web.options("/upload", self.options, expect_handler=expect),
             *of_tus(Dialect.BACKEND_AI, web.head("/upload", self.head), web.patch("/upload", self.patch)),
-            others("/upload", "HEAD", "OPTIONS", "PATCH"),
+            others("/upload"),
         ]
 
     async def options(self, request: web.Request) -> web.Response:

@@ -12,7 +12,7 @@ from gateway.client.access import Access
 from gateway.client.clear import of_tus
 from gateway.client.creation_flow import CreationFlow
 from gateway.client.finished_uploads import send_finished
-from gateway.client.overriding import MEANT, others
+from gateway.client.overriding import not_allowed, others
 from gateway.client.tus_answers import expect, refusal, state_headers
 from gateway.client.upload_flow import UploadFlow
 from gateway.cors import Cors
@@ -46,8 +46,7 @@ class CollectionRoutes:
                 web.delete(upload, self.terminate),
             ),
             web.post(upload, self.post, expect_handler=expect),
-            *[others(path, "OPTIONS", "POST") for path in ("/files", "/files/")],
-            others(upload, "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST"),
+            *[others(path) for path in ("/files", "/files/", upload)],
         ]
 
     async def options(self, request: web.Request) -> web.Response:
@@ -65,7 +64,7 @@ class CollectionRoutes:
 
     async def post(self, request: web.Request) -> web.StreamResponse:
         """Refuse what does not say which method it means; who says that is served as that (`overriding`)."""
-        raise web.HTTPMethodNotAllowed(request.method, [*MEANT, "OPTIONS"])
+        raise not_allowed(request)
 
     async def create(self, request: web.Request) -> web.Response:
         """Begin an upload; with a body, store it as well."""

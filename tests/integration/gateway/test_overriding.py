@@ -101,6 +101,24 @@ async def test_methods_that_are_none_are_refused_before_a_body_is_asked_for(
 
 
 # [A15]
+@pytest.mark.parametrize(
+    ("target", "meant", "allowed"),
+    [
+        ("/upload?token=x", "PUT", "HEAD,OPTIONS,PATCH"),
+        ("/files", "PUT", "OPTIONS,POST"),
+        ("/files/x", "PUT", "DELETE,GET,HEAD,OPTIONS,PATCH,POST"),
+        ("/files/x", "POST", "DELETE,GET,HEAD,OPTIONS,PATCH,POST"),
+    ],
+)
+async def test_told_are_the_methods_there_are(world: World, target: str, meant: str, allowed: str) -> None:
+    """RFC 9110 section 15.5.6: those of this URL, and not those that may be meant somewhere."""
+    async with Line.open(world) as line:
+        line.head("POST", target, {**meaning(meant), "Content-Length": "0"})
+        answer = await line.answer()
+    assert (answer.status, answer.headers["Allow"]) == (405, allowed)
+
+
+# [A15]
 @pytest.mark.parametrize("meant", ["PATCH", "DELETE", "HEAD", "PUT", ""])
 async def test_nothing_is_begun_that_is_not_meant_to_be(world: World, files: Collection, meant: str) -> None:
     fields = {**meaning(meant, Upload_Length="3", Upload_Offset="0"), "Upload-Metadata": metadata(filename="a")}
@@ -120,7 +138,7 @@ async def test_what_nobody_can_mean(world: World, files: Collection, method: str
     if meant == method:
         assert answer.status in (204, 405)
     else:
-        assert (answer.status, answer.headers["Allow"]) == (405, "DELETE,HEAD,OPTIONS,PATCH")
+        assert (answer.status, answer.headers["Allow"]) == (405, "DELETE,GET,HEAD,OPTIONS,PATCH,POST")
     assert (await files.head(url)).headers["Upload-Offset"] == "0"
 
 
