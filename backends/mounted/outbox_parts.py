@@ -259,9 +259,11 @@ class OutboxParts:
     def mark(self) -> Mark | None:
         """What tells whether anything was written since the same was told; None: it cannot be told at once."""
         newest = self._newest
-        if newest is not None and self._is_fresh():
-            with suppress(BackendUnavailableError), newest.descriptor.use() as fd:
-                return newest.name, os.fstat(fd).st_size
+        # Where XFS has shut down not even what is open can be looked at; who asks for parts then is told so.
+        with suppress(BackendUnavailableError, OSError):
+            if newest is not None and self._is_fresh():
+                with newest.descriptor.use() as fd:
+                    return newest.name, os.fstat(fd).st_size
         return None
 
     def parts(self) -> Sequence[Mark]:

@@ -128,6 +128,29 @@ def test_a_mark_is_not_trusted_where_the_clock_could_hide_another_part(area: Are
     assert parts.mark() is not None
 
 
+def test_a_mark_of_what_cannot_be_looked_at(area: Area, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on XFS that has shut down: that is told where it can be waited for."""
+    monkeypatch.setattr(outbox_parts, "_TICK_NS", -1)
+    parts, fstat = opened(area), os.fstat
+    assert parts.put(b"a")
+    told = parts.mark()
+    for number in (1, 2):
+        left = number
+
+        def fail(fd: int) -> os.stat_result:
+            nonlocal left
+            left -= 1
+            if not left:
+                raise OSError(errno.EIO, "the file system has shut down")
+            return fstat(fd)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fstat", fail)
+            assert parts.mark() is None
+    assert parts.mark() == told is not None
+    parts.close()
+
+
 def test_many_threads_and_instances_write_at_once(area: Area, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox_parts, "_PART_BYTES", 400)
     monkeypatch.setattr(outbox_parts, "_PARTS", 10_000)
