@@ -107,7 +107,8 @@ class MountedStaging:
             self._written_back = self.offset
         late = time.monotonic() - self._synced_at >= _SYNC_SECONDS
         if self.offset - self._synced >= (1 if late else _SYNC_BYTES):
-            os.fdatasync(fd)
+            with lasting.syncing(fd):
+                os.fdatasync(fd)
             lasting.keep(fd, self.offset)
             self._synced, self._synced_at = self.offset, time.monotonic()
 
@@ -136,7 +137,8 @@ class MountedStaging:
                 lasting.keep(fd, offset)
                 self._synced = offset
             os.ftruncate(fd, offset)
-            os.fsync(fd)  # what is dropped may be on the disk already
+            with lasting.syncing(fd):
+                os.fsync(fd)  # what is dropped may be on the disk already
             self.offset = offset
             self._written_back = min(self._written_back, offset)
 

@@ -5,13 +5,17 @@ leave a file with its length, and zeros in the place of its last bytes (seen on 
 disk while bytes are on their way). So a file remembers which start of the host its bytes are from, and how many
 of them were synced: after another start only those count. Kept as an extended attribute; a file without it
 counts as it is.
+
+A sync that fails takes as much: Linux tells of it once, and the next one succeeds though the bytes are nowhere but
+in memory, if there. So from then on, too, only those count that were synced before.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from backends.mounted.boot import boot_id
@@ -28,6 +32,8 @@ _WITHOUT: Final = (
     errno.ENODATA,
     errno.EEXIST,
 )
+#: Named in the place of a start of the host when a sync has failed.
+_NO_START: Final = b"-"
 
 
 def begin(fd: int) -> None:
@@ -50,10 +56,23 @@ def sound(fd: int) -> int:
 def sync(fd: int) -> int:
     """Sync a file; returns how many of its bytes are sound."""
     count = sound(fd)
-    os.fsync(fd)
+    with syncing(fd):
+        os.fsync(fd)
     if count == os.fstat(fd).st_size:
         keep(fd, count)
     return count
+
+
+@contextmanager
+def syncing(fd: int) -> Iterator[None]:
+    """Sync a file meanwhile; if that fails, what was not synced before does not count any more."""
+    try:
+        yield
+    except OSError:
+        with suppress(OSError):
+            _, synced = _read(fd)
+            os.setxattr(fd, ATTRIBUTE, b"%s %d" % (_NO_START, synced), os.XATTR_REPLACE)
+        raise
 
 
 def settle(fd: int) -> tuple[int, int]:

@@ -328,6 +328,55 @@ async def test_after_a_power_failure_only_synced_bytes_of_an_upload_count(
     assert os.listxattr(done) == []
 
 
+@pytest.mark.parametrize("fails", ["as it is stored", "at its end", "as some is dropped"])
+async def test_bytes_that_could_not_be_synced_do_not_count(
+    volume: VfsVolume,
+    folder: VFolderId,
+    file_system: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fails: str,
+) -> None:
+    """The kernel tells of it once; where every write is synced there is nothing that could be lost."""
+    monkeypatch.setattr(appending, "_SYNC_BYTES", 4096)
+    await volume.create_folder(Operation(uuid4(), 1), folder, 0o755)
+    files, path, data = volume.files(folder), RelativePath.parse("a"), os.urandom(12_000)
+    await files.create_staging(UPLOAD, destination=path, length=None)
+    staging = await files.open_staging(UPLOAD)
+    await staging.append([data[:5000]])
+    await staging.append([data[5000:7000]])
+
+    def fail_once(fd: int) -> None:
+        patch.undo()
+        raise OSError(errno.EIO, "the disk failed")
+
+    with monkeypatch.context() as patch:
+        for call in ("fsync", "fdatasync"):
+            patch.setattr(os, call, fail_once)
+        match fails:
+            case "as it is stored" if file_system == "ext4":
+                with pytest.raises(BackendFaultError):
+                    await staging.append([data[7000:]])
+            case "as some is dropped":
+                with pytest.raises(BackendFaultError):
+                    await staging.truncate(6000)
+            case _:
+                await staging.close()
+                with pytest.raises(BackendFaultError):
+                    await files.sync_staging(UPLOAD, path)
+    await staging.close()
+    left = 5000 if file_system == "ext4" else 6000 if fails == "as some is dropped" else 7000
+    assert await files.staged_bytes(UPLOAD) == left
+    assert (await files.sync_staging(UPLOAD, path)).size_bytes == left
+    staging = await files.open_staging(UPLOAD)
+    assert staging.offset == left
+    await staging.append([data[left:]])
+    await staging.close()
+    assert (await files.sync_staging(UPLOAD, path)).size_bytes == len(data)
+    await files.commit_staging(UPLOAD, path)
+    assert tmp_path.joinpath(*folder.directory, "a").read_bytes() == data
+
+
 async def test_bytes_of_many_files_are_durable_before_one_has_its_name(
     volume: VfsVolume, calls: Calls, file_system: str, folder: VFolderId
 ) -> None:
