@@ -39,10 +39,11 @@ def open_file(root: Beneath, path: RelativePath) -> tuple[SharedDescriptor, File
             if error.errno not in _NO_FILE:
                 raise
             raise conflict("not-a-file", str(path)) from error
+        descriptor = SharedDescriptor(fd)  # is closed, should the file not be looked at
         known = file_stat(os.fstat(fd))
         if known.kind is EntryKind.FILE:
-            return SharedDescriptor(fd), known
-        os.close(fd)
+            return descriptor, known
+        descriptor.close()
         raise conflict("is-a-directory" if known.kind is EntryKind.DIRECTORY else "not-a-file", str(path))
 
 

@@ -200,9 +200,10 @@ def open_for_append(root: Beneath, session: str) -> Appendable:
 def open_for_reading(root: Beneath, session: str) -> tuple[SharedDescriptor, FileStat]:
     """Open a staging file for reading."""
     with area_of(root, session) as (area, name):
-        fd = os.open(name, READING, dir_fd=area)
-        known = file_stat(os.fstat(fd))
-        return SharedDescriptor(fd), known._replace(size_bytes=lasting.sound(fd))
+        descriptor = SharedDescriptor(os.open(name, READING, dir_fd=area))
+        with descriptor.use() as fd:
+            known = file_stat(os.fstat(fd))
+            return descriptor, known._replace(size_bytes=lasting.sound(fd))
 
 
 def staged_bytes(root: Beneath, session: str) -> int:

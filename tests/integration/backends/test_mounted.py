@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import stat
 import tempfile
 import threading
 import time
@@ -35,6 +37,7 @@ from backends.registry import Site, driver
 from backends.settings import ThreadSettings
 from backends.threads import VolumeThreads
 from domain.errors import (
+    BackendFaultError,
     BackendUnavailableError,
     BusyError,
     ConflictError,
@@ -741,3 +744,24 @@ async def test_transfers_leave_no_descriptor_open(volume: Volume) -> None:
         with pytest.raises(NotFoundError):
             await files.open_read(path("nope"))
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+async def test_a_file_that_is_open_and_cannot_be_looked_at_is_closed(
+    volume: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files, fstat = volume.files(FOLDER), os.fstat
+    await put(files, "a", b"abc")
+    await files.create_staging(SESSION, destination=path("b"), length=None)
+
+    def fail(fd: int) -> os.stat_result:
+        if stat.S_ISREG(fstat(fd).st_mode):
+            raise OSError(errno.EIO, "its server has died")
+        return fstat(fd)
+
+    before = set(os.listdir("/proc/self/fd"))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fstat", fail)
+        for opening in (files.open_read(path("a")), files.read_staging(SESSION), files.open_staging(SESSION)):
+            with pytest.raises(BackendFaultError):
+                await opening
+    assert set(os.listdir("/proc/self/fd")) <= before
