@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import anyio
 from anyio.abc import TaskGroup
+from loguru import logger
 
 from backends.contract import FileAccess, Hasher, Staging, Synced
 from bus.contract import Lease, Leases
@@ -121,9 +122,13 @@ class OpenUpload:
             self.known = slid
 
     async def close(self) -> None:
-        """Give staging and lease back."""
+        """Give staging and lease back. A storage that hangs closes the staging when it answers again."""
         with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
-            await self._stack.aclose()
+            try:
+                await self._stack.aclose()
+            except PenstockError as error:
+                # All that counts is stored, and nobody may be there to be told.
+                logger.warning("giving upload {} back: {}", self.session.id, error)
 
 
 class OpenUploads:

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import anyio
 import pytest
-from harness.tus import Collection
+from harness.tus import LARGE, Collection
 from harness.world import open_world
 
+from backends.mounted.appending import MountedStaging
 from bus.contract import Lease
+from domain.errors import BackendUnavailableError
 from gateway.uploads import opened
 from gateway.uploads.sessions import Known, Sessions
 
@@ -74,3 +76,29 @@ async def test_only_so_many_are_kept_open(tmp_path: Path, monkeypatch: pytest.Mo
         kept = [world.gate.uploads.opened.kept_open(url.rpartition("/")[2]) for url in urls]
         assert [known is not None for known in kept] == [True, True, False, False]
         assert (await files.patch(urls[3], 3, b"def")).headers["Upload-Offset"] == "6"
+
+
+@pytest.mark.parametrize("sent", [100, LARGE])
+async def test_a_storage_that_hangs_as_one_is_given_back_is_nothing_to_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: int
+) -> None:
+    """It was kept open for a moment, or is finished; in either case nobody waits for that any more."""
+    async with open_world(tmp_path) as world:
+        await world.make_folder()
+        files = await Collection.open(world)
+        world.gate.uploads.opened._linger_seconds = 0.01
+        asked = anyio.Event()
+
+        async def hang(staging: MountedStaging) -> None:
+            asked.set()
+            raise BackendUnavailableError("volume disk gave no answer to close within 60 s")
+
+        url = await files.begin(LARGE)
+        with monkeypatch.context() as patched:
+            patched.setattr(MountedStaging, "close", hang)
+            assert (await files.patch(url, 0, b"a" * sent)).status == 204
+            with anyio.fail_after(10):
+                await asked.wait()
+        await world.settled(lambda: not world.store.leases)
+        assert (await files.head(url)).headers["Upload-Offset"] == str(sent)
+        await world.upload("other", b"a" * LARGE)
