@@ -271,7 +271,7 @@ class VfsVolume:
 
     async def recount(self, folder: VFolderId, *, full: bool) -> Usage:
         """Count what a folder holds, without reading directories that have not changed since the last time."""
-        data = b"" if full else await self._threads.run(self._area.read_bytes, USAGE, _memory_name(folder))
+        data = b"" if full else await self._threads.run(self._remembered, folder)
         memory = DirectoryMemory(data, time.time_ns())
         usage = await self._counted(Count(staging=False, memory=memory), partial(self._below, folder))
         if memory.is_same:
@@ -279,6 +279,12 @@ class VfsVolume:
         with suppress(PenstockError):  # on a full volume nothing is remembered, and counted all the same
             await self._threads.run(self._remember, folder, memory)
         return usage
+
+    def _remembered(self, folder: VFolderId) -> bytes:
+        """What the last count remembers; nothing where that cannot be read: it only saves time."""
+        with suppress(OSError):
+            return self._area.read_bytes(USAGE, _memory_name(folder))
+        return b""
 
     def _remember(self, folder: VFolderId, memory: DirectoryMemory) -> None:
         with translated(self.name, Subject.VOLUME):
@@ -333,4 +339,5 @@ def _memory_name(folder: VFolderId) -> str:
 
 
 def _take(found: Iterator[VFolderId], count: int) -> list[VFolderId]:
-    return list(islice(found, count))
+    with translated("looking for folders", Subject.VOLUME):
+        return list(islice(found, count))

@@ -32,7 +32,7 @@ from backends.mounted.helping.resolving import READ_AT_ONCE, KernelResolver, Wal
 from backends.mounted.usage import Count
 from backends.mounted.usage_memory import DirectoryMemory
 from backends.observer import SilentObserver
-from backends.powers import ReadsAtOnce
+from backends.powers import ReadsAtOnce, Recounts
 from backends.registry import Site, driver
 from backends.settings import ThreadSettings
 from backends.threads import VolumeThreads
@@ -765,3 +765,23 @@ async def test_a_file_that_is_open_and_cannot_be_looked_at_is_closed(
             with pytest.raises(BackendFaultError):
                 await opening
     assert set(os.listdir("/proc/self/fd")) <= before
+
+
+async def test_what_a_count_remembers_and_cannot_be_read_is_counted_anew(volume: Volume, tmp_path: Path) -> None:
+    assert isinstance(volume, Recounts)
+    await put(volume.files(FOLDER), "a", b"abc")
+    (tmp_path / ".penstock" / "usage" / FOLDER.uuid.hex).mkdir()  # it opens, and reading it fails
+    assert (await volume.recount(FOLDER, full=False)).file_bytes == 3
+
+
+async def test_a_storage_that_fails_as_folders_are_looked_for(
+    volume: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: int) -> list[str]:
+        raise OSError(errno.EIO, "the disk failed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "listdir", fail)
+        with pytest.raises(BackendFaultError):
+            [folder async for folder in volume.folders()]
+    assert [folder async for folder in volume.folders()] == [FOLDER]
