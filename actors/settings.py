@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from domain.bounds import Seconds
+
 
 class ActorSettings(BaseModel):
     """How an actor process handles commands."""
@@ -12,7 +14,7 @@ class ActorSettings(BaseModel):
 
     parallel: int = Field(8, ge=1, le=256, description="commands of one volume handled at once, of different keys")
     attempts: int = Field(8, ge=1, description="tries of a command on a storage that fails for the moment")
-    handler_seconds: float = Field(
+    handler_seconds: Seconds = Field(
         600.0, gt=0, description="longest time one try of a command may take before it counts as failed, in seconds"
     )
     crash_limit: int = Field(
@@ -23,35 +25,35 @@ class ActorSettings(BaseModel):
         description="command types after whose failure for good later commands of the same folder or scope wait "
         "until an operator has dealt with it",
     )
-    backoff_seconds: float = Field(
+    backoff_seconds: Seconds = Field(
         0.2, gt=0, description="longest pause after the first failed try, in seconds; doubles with each"
     )
-    backoff_limit_seconds: float = Field(60.0, gt=0, description="longest pause between two tries, in seconds")
-    drain_seconds: float = Field(
+    backoff_limit_seconds: Seconds = Field(60.0, gt=0, description="longest pause between two tries, in seconds")
+    drain_seconds: Seconds = Field(
         10.0, ge=0, description="how long running commands may take to end when the process stops, in seconds"
     )
-    usage_max_age_seconds: float = Field(
+    usage_max_age_seconds: Seconds = Field(
         300.0, ge=0, description="age of a folder's usage at which it is counted anew to judge a quota, in seconds"
     )
-    purge_interval_seconds: float = Field(
+    purge_interval_seconds: Seconds = Field(
         60.0, gt=0, description="how often the trash is looked through for what still has to be purged, in seconds"
     )
     jobs_at_once: int = Field(
         4, ge=1, le=64, description="jobs of one volume done at once; whoever has the fewest is served first"
     )
-    trash_seconds: float = Field(
+    trash_seconds: Seconds = Field(
         0.0,
         ge=0,
         description="how long a deleted folder can be restored before it is purged, in seconds; 0: it is purged at "
         "once, as Backend.AI's manager has a trash of its own",
     )
-    scan_seconds: float = Field(
+    scan_seconds: Seconds = Field(
         3600.0,
         ge=0,
         description="how often it is counted what folders hold, in seconds; directories that have not changed are "
         "not read again; 0: never",
     )
-    full_scan_seconds: float = Field(
+    full_scan_seconds: Seconds = Field(
         12 * 3600.0,
         ge=0,
         description="how often all directories are read for that, in seconds: what was written in place on a mount "
@@ -60,15 +62,15 @@ class ActorSettings(BaseModel):
     alert_percents: tuple[int, ...] = Field(
         (80, 90, 100), description="parts of a limit, in percent, at which an event tells that so much is used"
     )
-    alert_interval_seconds: float = Field(
+    alert_interval_seconds: Seconds = Field(
         30.0, gt=0, description="how often it is looked how much of their limits scopes and folders use, in seconds"
     )
-    soft_quota_seconds: float = Field(
+    soft_quota_seconds: Seconds = Field(
         7 * 24 * 3600.0, ge=0, description="how long a soft limit may be passed before it holds, in seconds"
     )
-    task_seconds: float = Field(
+    task_seconds: Seconds = Field(
         24 * 3600.0, ge=0, description="how long a task can still be asked about when it is over, in seconds"
     )
-    trim_interval_seconds: float = Field(
+    trim_interval_seconds: Seconds = Field(
         60.0, gt=0, description="how often old commands and events are removed from their streams, in seconds"
     )

@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from domain.bounds import Seconds
+
 
 class ThreadSettings(BaseModel):
     """Limits of the blocking calls on one volume."""
@@ -32,7 +34,7 @@ class ThreadSettings(BaseModel):
         description="processes that copy the small files of one clone, or count one large folder, side by side; "
         "below 2: there is no other than the one that was asked",
     )
-    timeout_seconds: float = Field(
+    timeout_seconds: Seconds = Field(
         60.0,
         gt=0,
         description="longest time one blocking call may take before the volume is unavailable, in seconds",

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
+from domain.bounds import MOST_BYTES, Seconds
 from gateway.token_key import check_key
 from gateway.transfer.offload import OffloadHeader
 
@@ -102,19 +103,21 @@ class GatewaySettings(BaseModel):
     processes: int = Field(
         1, ge=1, le=256, description="processes that share the ports; about one a core for many small transfers"
     )
-    token_seconds: float = Field(
+    token_seconds: Seconds = Field(
         24 * 3600.0, ge=1, description="how long upload and download tokens are valid, in seconds"
     )
-    upload_seconds: float = Field(
+    upload_seconds: Seconds = Field(
         24 * 3600.0, ge=1, description="how long an upload is kept after its last byte, in seconds"
     )
-    finished_seconds: float = Field(
+    finished_seconds: Seconds = Field(
         24 * 3600.0, ge=0, description="how long a finished upload can still be asked about, in seconds"
     )
-    sweep_seconds: float = Field(
+    sweep_seconds: Seconds = Field(
         60.0, gt=0, description="how often expired and interrupted uploads are looked for, in seconds"
     )
-    max_upload_bytes: int = Field(100 << 30, ge=1, description="largest file an upload may have, in bytes")
+    max_upload_bytes: int = Field(
+        100 << 30, ge=1, le=MOST_BYTES, description="largest file an upload may have, in bytes"
+    )
     resumable_uploads: bool = Field(
         False,
         description="whether `/uploads` speaks draft-ietf-httpbis-resumable-upload-12 (interop versions 8 and 9)",
@@ -169,21 +172,24 @@ class GatewaySettings(BaseModel):
         le=64 * _MIB,
         description="bytes of a download read at once where the kernel does not send them",
     )
-    idempotency_seconds: float = Field(
+    idempotency_seconds: Seconds = Field(
         24 * 3600.0, ge=60, description="how long an Idempotency-Key is recognised, in seconds"
     )
     event_streams: int = Field(
         64, ge=0, description="followers of `GET /events` one gateway process serves at once"
     )
-    command_seconds: float = Field(30.0, gt=0, description="how long a request waits for an actor, in seconds")
-    idle_seconds: float = Field(
+    command_seconds: Seconds = Field(30.0, gt=0, description="how long a request waits for an actor, in seconds")
+    idle_seconds: Seconds = Field(
         60.0, gt=0, description="how long a transfer may stand still before it is cut, in seconds"
     )
-    stop_seconds: float = Field(
+    stop_seconds: Seconds = Field(
         30.0, ge=0, description="how long running transfers may go on when the process stops, in seconds"
     )
     archive_limit: int = Field(
-        200_000, ge=1, description="most files and directories one archive holds; about 0.5 KiB of memory each"
+        200_000,
+        ge=1,
+        le=MOST_BYTES,
+        description="most files and directories one archive holds; about 0.5 KiB of memory each",
     )
     unpack_entries: int = Field(
         10_000, ge=1, description="most files and directories in an archive that is unpacked on the server"
@@ -194,13 +200,13 @@ class GatewaySettings(BaseModel):
     unpack_ratio: int = Field(
         200, ge=1, description="most bytes each byte of an archive becomes, where they are more than 16 MiB"
     )
-    list_limit: int = Field(100_000, ge=1, description="most entries one listing shows")
-    usage_max_age_seconds: float = Field(
+    list_limit: int = Field(100_000, ge=1, le=MOST_BYTES, description="most entries one listing shows")
+    usage_max_age_seconds: Seconds = Field(
         300.0,
         ge=0,
         description="age of a folder's usage at which it is counted anew to judge a quota, in seconds",
     )
-    usage_wait_seconds: float = Field(
+    usage_wait_seconds: Seconds = Field(
         20.0,
         gt=0,
         description="how long a request waits for the count of a folder, in seconds; then it is told what the last "

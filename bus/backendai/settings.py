@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from bus.backendai.programs import MOUNT_NAMES, UNMOUNT_NAMES, check_program
 from bus.settings import BusSettings
+from domain.bounds import Seconds
 from domain.errors import InvalidRequestError
 
 _FORMS: Final = (
@@ -43,7 +44,7 @@ class BackendAiSettings(BaseModel):
         description="program that unmounts what `do_volume_unmount` asks for, likewise; `{path}`, `{scope}`, "
         "`{edit_fstab}` and `{fstab_path}`",
     )
-    mount_seconds: float = Field(60.0, gt=0, description="how long these programs may take, in seconds")
+    mount_seconds: Seconds = Field(60.0, gt=0, description="how long these programs may take, in seconds")
 
     @field_validator("url")
     @classmethod

@@ -13,6 +13,7 @@ from itertools import accumulate
 from typing import Final, Protocol, TypeAlias
 
 from backends.buffers import Piece
+from domain.bounds import MOST_BYTES
 from domain.errors import TooLargeError
 from domain.recent import Recent
 from gateway.archive.blocks import Blocks
@@ -29,8 +30,6 @@ _ENTRIES_TOGETHER: Final = 1000
 #: Checksums remembered at most; and blocks of files of which only some are known, 8 MiB each.
 _REMEMBERED: Final = 200_000
 _BLOCKS: Final = 200_000
-#: Bytes the members of an archive may have: as many as a file. A few with holes can have more.
-_MOST_BYTES: Final = (1 << 63) - 1
 
 
 class Format(Protocol):
@@ -114,8 +113,9 @@ class Layout:
     """
 
     def __init__(self, members: Sequence[Member], form: Format) -> None:
-        if sum(member.size for member in members) > _MOST_BYTES:
-            raise TooLargeError(f"more than {_MOST_BYTES} bytes", max_bytes=_MOST_BYTES)
+        # As many as a file may have; a few members with holes can have more.
+        if sum(member.size for member in members) > MOST_BYTES:
+            raise TooLargeError(f"more than {MOST_BYTES} bytes", max_bytes=MOST_BYTES)
         self._members = members
         self._form = form
         #: Where each member's head begins, and where the directory does.

@@ -9,6 +9,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
 from bus.folder_pages import ListedFolder, folder_index, folder_page
+from domain.bounds import MOST_BYTES
 from domain.catalogue import FolderStatus, Need
 from domain.commands import DEFAULT_FOLDER_MODE, CreateVFolder, DeleteVFolder
 from domain.errors import (
@@ -24,7 +25,6 @@ from gateway.counts import Counted
 from gateway.gate import Gate
 from gateway.manager.absent import accept
 from gateway.manager.mounts import find_mount
-from gateway.manager.quota_scopes import MOST_BYTES
 from gateway.middlewares import asker_of
 from gateway.parameters import Bool, FolderParameters, Parameters, Text, read_query
 from gateway.problems import Problem, own_problem

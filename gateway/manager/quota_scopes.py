@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from aiohttp import web
 from pydantic import Field
 
+from domain.bounds import MOST_BYTES
 from domain.commands import CreateQuotaScope, SetQuota, SetVFolderQuota, UnsetQuota
 from domain.ids import QuotaScopeId, VolumeName
 from domain.paths import ROOT
 from domain.usage import Quota
 from gateway.gate import Gate
 from gateway.parameters import FolderParameters, Parameters, Text
-
-#: Largest limit there can be, in bytes.
-MOST_BYTES: Final = (1 << 63) - 1
 
 
 class Options(Parameters):

@@ -17,7 +17,8 @@ _HEAD: Final = """\
 
 Settings are read from a TOML file (`--config FILE`, or `PENSTOCK_CONFIG=FILE`) and overlaid by the environment:
 `PENSTOCK__<SECTION>__<KEY>`, for example `PENSTOCK__BUS__URL` or `PENSTOCK__VOLUMES__LOCAL__PATH`. An unknown key
-is an error, so a misspelt one is found at the start. `penstock doctor` checks what the settings point at.
+is an error, so a misspelt one is found at the start. `penstock doctor` checks what the settings point at. No length
+of time may be longer than 1,000,000,000 seconds, which is as good as for ever.
 
 `configs/standalone.toml` and `configs/cluster.toml` show every key with its default; `configs/penstock.schema.json`
 is the JSON schema of the file, for editors.

@@ -12,13 +12,18 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from domain.bounds import MOST_BYTES, MOST_SECONDS
+
 _BOUNDS = {
     "minimum": "at least {}",
     "exclusiveMinimum": "more than {}",
     "maximum": "at most {}",
     "minLength": "length at least {}",
+    "maxLength": "length at most {}",
     "pattern": "`{}`",
 }
+#: Bounds of nearly all keys, which are told once.
+_EVERYWHERE = (MOST_SECONDS, MOST_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,8 @@ def sections(model: type[BaseModel], path: tuple[str, ...] = (), about: str = ""
 def _sections(
     model: type[BaseModel], instance: BaseModel | None, path: tuple[str, ...], about: str
 ) -> Iterator[Section]:
-    schema = model.model_json_schema()["properties"]
+    document = model.model_json_schema()
+    schema, known = document["properties"], document.get("$defs", {})
     keys: list[Key] = []
     inner: list[tuple[str, type[BaseModel], Any, str]] = []
     for name, field in model.model_fields.items():
@@ -64,7 +70,7 @@ def _sections(
             inner.append((name, nested, default, field.description or ""))
         elif not _is_table(schema[name]):
             required = field.is_required() and instance is None
-            keys.append(Key(name, _kind(schema[name]), field.description or "", required, _plain(default)))
+            keys.append(Key(name, _kind(schema[name], known), field.description or "", required, _plain(default)))
     yield Section(path, about or cleandoc(model.__doc__ or ""), keys)
     for name, nested, default, description in inner:
         yield from _sections(nested, default, (*path, name), description)
@@ -83,14 +89,20 @@ def _plain(value: Any) -> Any:
     return value.get_secret_value() if isinstance(value, SecretStr) else value
 
 
-def _kind(schema: Mapping[str, Any]) -> str:
+def _kind(schema: Mapping[str, Any], known: Mapping[str, Any]) -> str:
     """A type and its bounds in words."""
     if "anyOf" in schema:
-        return next(_kind(choice) for choice in schema["anyOf"] if choice.get("type") != "null")
-    kind = str(schema.get("type", "value"))
+        return next(_kind(choice, known) for choice in schema["anyOf"] if choice.get("type") != "null")
+    if "$ref" in schema:
+        return _kind(known[str(schema["$ref"]).rpartition("/")[2]], known)
+    if "enum" in schema:
+        return "one of " + ", ".join(f"`{json.dumps(value)}`" for value in schema["enum"])
+    kind = str(schema["type"])
     if kind == "array":
-        kind = f"list of {schema['items'].get('type', 'value')}s"
-    bounds = [text.format(_number(schema[name])) for name, text in _BOUNDS.items() if name in schema]
+        item, _, limits = _kind(schema["items"], known).partition(", ")
+        kind = f"list of {item}s" + (f", each of {limits}" if limits else "")
+    found = {name: schema[name] for name in _BOUNDS if name in schema and schema[name] not in _EVERYWHERE}
+    bounds = [_BOUNDS[name].format(_number(value)) for name, value in found.items()]
     return ", ".join([kind, *bounds])
 
 

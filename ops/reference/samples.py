@@ -44,7 +44,7 @@ STANDALONE: Final = Sample(
 
 CLUSTER: Final = Sample(
     about="""Roles apart, on one machine or several: `penstock gateway`, `penstock actor`, `penstock worker`, all
-        with this file, against one Redis (7.0 or later, `appendonly yes`, `maxmemory-policy noeviction`).
+        with this file, against one Redis (6.2 or later, `appendonly yes`, `maxmemory-policy noeviction`).
 
         What is commented out shows the default. The environment gives the secrets and Redis's address.""",
     sets={
