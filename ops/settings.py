@@ -138,7 +138,11 @@ class Settings(BaseSettings):
         for section, key in _SECRETS:
             found = values.get(section) if isinstance(values, Mapping) else None
             if isinstance(found, Mapping) and key in found:
-                values = {**values, section: {**found, key: _resolved(found[key], cls.base)}}
+                try:
+                    told = _resolved(found[key], cls.base)
+                except ValueError as error:
+                    raise ValueError(f"{section}.{key}: {error}") from error
+                values = {**values, section: {**found, key: told}}
         return values
 
 
@@ -159,7 +163,7 @@ def load_settings(path: Path | None) -> Settings:
         return FromFile()
     except ValidationError as error:
         items = error.errors(include_url=False, include_input=False)
-        told = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in items)
+        told = "; ".join(": ".join(filter(None, (".".join(map(str, item["loc"])), item["msg"]))) for item in items)
         raise InvalidRequestError(f"the settings are wrong: {told}") from error
     except ValueError as error:
         raise InvalidRequestError(f"{path} is no valid TOML: {error}") from error

@@ -85,6 +85,11 @@ def test_references_that_lead_nowhere_are_told(tmp_path: Path, text: str) -> Non
         ("[volumes.'a b']\nbackend = 'vfs'", "volumes"),
         ("[volumes.disk]\npath = '/x'", "backend"),
         ("[gateway]\ntoken_secret = 'short-but-secret'", "token_secret"),
+        (
+            "[gateway]\ntrusted_proxies = ['10.0.0.1/8']",
+            r"gateway\.trusted_proxies\.0: \S+ \S+ 10.0.0.1/8 has host bits",
+        ),
+        ("[bus]\nurl = 'file:nope'", r"bus\.url: cannot read the secret in nope"),
         ("[log]\nlevel = 'LOUD'", "log.level"),
         ("x = ", "TOML"),
     ],
