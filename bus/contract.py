@@ -534,9 +534,6 @@ class History(Protocol):
     async def hold_commands(self, volume: VolumeName, reader: str, position: Position) -> None:
         """Keep a volume's commands after this position from being trimmed."""
 
-    async def held_commands(self, volume: VolumeName, reader: str) -> Position | None:
-        """Where a reader holds a volume's commands."""
-
     async def copy(self, name: str, stored: Stored) -> None:
         """Append a message to a stream of its own, which nothing of Penstock reads."""
 

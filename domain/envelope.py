@@ -25,8 +25,6 @@ class Flag(IntFlag):
     NONE = 0
     #: Published by a replay, not by the first sender.
     REPLAY = 1
-    #: Look what it would do, change nothing.
-    DRY_RUN = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,12 +36,6 @@ class MemoryHistory:
     async def hold_commands(self, volume: VolumeName, reader: str, position: Position) -> None:
         """Nothing is ever trimmed here."""
         await anyio.lowlevel.checkpoint()
-        self._store.held[volume, reader] = position
-
-    async def held_commands(self, volume: VolumeName, reader: str) -> Position | None:
-        """Where a reader holds a volume's commands."""
-        await anyio.lowlevel.checkpoint()
-        return self._store.held.get((volume, reader))
 
     async def copy(self, name: str, stored: Stored) -> None:
         """Append a message to a stream of its own."""

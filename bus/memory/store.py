@@ -11,7 +11,7 @@ from uuid import UUID
 import anyio
 
 from bus.codec import encode_envelope
-from bus.contract import DeadLetter, Member, Position, Stored
+from bus.contract import DeadLetter, Member, Stored
 from domain.catalogue import Change
 from domain.envelope import Envelope, Reply
 from domain.ids import VolumeName
@@ -90,7 +90,6 @@ class MemoryStore:
         self.leases: dict[str, tuple[str, float]] = {}
         self.asked: set[str] = set()
         self.members: dict[str, Member] = {}
-        self.held: dict[tuple[VolumeName, str], Position] = {}
         self.scratch: dict[str, list[Stored]] = defaultdict(list)
         self._changed = anyio.Event()
 

@@ -35,11 +35,6 @@ class StreamHistory:
         """Keep a volume's commands after this position from being trimmed."""
         await self._link.execute("HSET", keys.command_readers(volume), reader, position.entry)
 
-    async def held_commands(self, volume: VolumeName, reader: str) -> Position | None:
-        """Where a reader holds a volume's commands."""
-        found = await self._link.execute("HGET", keys.command_readers(volume), reader)
-        return Position(found.decode()) if found else None
-
     async def copy(self, name: str, stored: Stored) -> None:
         """Append a message to a stream of its own, which nothing of Penstock reads."""
         await self._link.execute("XADD", keys.scratch(name), "*", "i", stored.id.bytes, "m", stored.original)

@@ -42,7 +42,7 @@ ENVELOPE: Final = (
     ("cause", "16 bytes: id of the message that led to this one; nil: none"),
     ("correlation", "16 bytes: id of the request at the edge; nil: none"),
     ("reply_to", "channel on which somebody waits for the reply; empty: nobody"),
-    ("flags", "1: published by a replay; 2: dry run"),
+    ("flags", "1: published by a replay"),
     ("body", "map of the fields below; absent ones left out"),
 )
 
