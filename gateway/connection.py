@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from aiohttp import web
+from aiohttp.http_exceptions import InvalidURLError
 from aiohttp.web_protocol import RequestHandler
 from loguru import logger
 
@@ -53,9 +54,9 @@ class Connection(RequestHandler):
         if status >= 500 and not _is_unknown_expectation(request, exc):
             answer = super().handle_error(request, status, exc, message)
         else:
-            # Neither what was sent nor its words are logged: there may be a token in them.
+            # Neither what was sent nor the library's words are logged: there may be a token in them.
             logger.debug("a request of {} cannot be read: {}", request.remote, type(exc).__name__)
-            answer = unreadable(message)
+            answer = unreadable("its URL is none" if isinstance(exc, InvalidURLError) else message)
         answer.headers.update(self._fields)
         return answer
 

@@ -85,6 +85,24 @@ async def test_what_was_sent_is_not_logged(world: World, lines: list[str]) -> No
     assert "secret" not in "".join(lines)
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"GET http://[::1/download?token=secret " + HOST + b"\r\n",
+        b"GET /download?token=secret" + b"x" * 70_000 + b" " + HOST + b"\r\n",
+        b"GET /files " + HOST + b"Authorization: secret" + b"x" * 70_000 + b"\r\n\r\n",
+    ],
+    ids=["no URL", "a long URL", "a long field"],
+)
+async def test_what_was_sent_is_not_told(world: World, data: bytes) -> None:
+    async with Line.open(world) as line:
+        line.send(data)
+        answer = await line.answer()
+    assert answer.status == 400
+    assert "cannot be read: " in answer.json["msg"]
+    assert "secret" not in answer.body.decode()
+
+
 @PORTS
 async def test_a_defect_is_logged_with_where_it_is(
     tmp_path: Path, port: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
