@@ -1,8 +1,8 @@
 """What `penstock serve` keeps and starts besides the roles: secrets, a volume, a Redis-compatible server.
 
-Everything lies in one data directory, and is found again at the next start. What is generated is written once,
-to `secrets.env`, in the form of the environment settings it stands for, so that `set -a; . var/secrets.env` is
-all the other commands need.
+Everything lies in one data directory, and is found again at the next start. What is generated is kept in
+`secrets.env`, in the form of the environment settings it stands for, so that `set -a; . var/secrets.env` is all the
+other commands need. What the settings say themselves is put aside there, as the environment goes before them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import secrets
 import shlex
 import socket
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -28,6 +28,8 @@ _TOKEN_SECRET: Final = "PENSTOCK__GATEWAY__TOKEN_SECRET"  # noqa: S105
 _BUS_URL: Final = "PENSTOCK__BUS__URL"
 _VOLUME_BACKEND: Final = "PENSTOCK__VOLUMES__LOCAL__BACKEND"
 _VOLUME_PATH: Final = "PENSTOCK__VOLUMES__LOCAL__PATH"
+#: Before a line of `secrets.env` that is not in use.
+_ASIDE: Final = "# "
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,33 +85,44 @@ class Home:
         said = _said(config)
         if "volumes" not in said:
             self.volume.mkdir(parents=True, exist_ok=True)
-        overlay = self._generated()
-        wanted = {
-            _MANAGER_SECRET: "manager_secret" not in said.get("gateway", {}),
-            _TOKEN_SECRET: "token_secret" not in said.get("gateway", {}),
-            _BUS_URL: "url" not in said.get("bus", {}),
-            _VOLUME_BACKEND: "volumes" not in said,
-            _VOLUME_PATH: "volumes" not in said,
+        is_said = {
+            _MANAGER_SECRET: "manager_secret" in said.get("gateway", {}),
+            _TOKEN_SECRET: "token_secret" in said.get("gateway", {}),
+            _BUS_URL: "url" in said.get("bus", {}),
+            _VOLUME_BACKEND: "volumes" in said,
+            _VOLUME_PATH: "volumes" in said,
         }
-        return {name: value for name, value in overlay.items() if wanted[name] and name not in os.environ}
+        kept = self._kept()
+        # What the environment has from here, of a shell that read the file, is no setting of somebody else.
+        is_own = {name: os.environ.get(name, kept.get(name)) == kept.get(name) for name in is_said}
+        return self._generated(kept, [name for name in is_said if is_own[name] and not is_said[name]])
 
-    def _generated(self) -> dict[str, str]:
-        if not self.secrets_file.exists():
-            password = secrets.token_urlsafe(24)
-            text = "".join(
-                f"{name}={value}\n"
-                for name, value in {
-                    _MANAGER_SECRET: secrets.token_urlsafe(32),
-                    _TOKEN_SECRET: secrets.token_urlsafe(48),
-                    _BUS_URL: f"redis://:{password}@127.0.0.1:{_free_port()}/0",
-                    _VOLUME_BACKEND: "vfs",
-                    _VOLUME_PATH: shlex.quote(str(self.volume.resolve())),
-                }.items()
-            )
-            write_durably(self.secrets_file, text.encode(), 0o600)
-        lines = self.secrets_file.read_text().splitlines()
-        pairs = (line.split("=", 1) for line in lines if "=" in line)
+    @property
+    def has_manager_secret(self) -> bool:
+        """Whether the manager proves itself with what was generated."""
+        return f"\n{_MANAGER_SECRET}=" in f"\n{self.secrets_file.read_text()}"
+
+    def _kept(self) -> dict[str, str]:
+        """What was generated before."""
+        lines = self.secrets_file.read_text().splitlines() if self.secrets_file.exists() else []
+        pairs = (line.removeprefix(_ASIDE).split("=", 1) for line in lines if "=" in line)
         return {name: "".join(shlex.split(value)) for name, value in pairs}
+
+    def _generated(self, kept: Mapping[str, str], wanted: Collection[str]) -> dict[str, str]:
+        """What is wanted of what is generated; all of it is kept."""
+        values = {
+            _MANAGER_SECRET: secrets.token_urlsafe(32),
+            _TOKEN_SECRET: secrets.token_urlsafe(48),
+            _BUS_URL: f"redis://:{secrets.token_urlsafe(24)}@127.0.0.1:{_free_port()}/0",
+            _VOLUME_BACKEND: "vfs",
+            **kept,
+            _VOLUME_PATH: str(self.volume.resolve()),
+        }
+        marks = {name: "" if name in wanted else _ASIDE for name in values}
+        text = "".join(f"{marks[name]}{name}={shlex.quote(value)}\n" for name, value in values.items())
+        if not self.secrets_file.exists() or self.secrets_file.read_text() != text:
+            write_durably(self.secrets_file, text.encode(), 0o600)
+        return {name: values[name] for name in wanted}
 
 
 def _said(config: Path | None) -> Mapping[str, Any]:

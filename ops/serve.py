@@ -119,7 +119,10 @@ def banner(settings: Settings, home: Home) -> str:
     folder = "user:00000000-0000-4000-8000-000000000001/10000000-0000-4000-8000-000000000001"
     body = f'"volume":"{volume}","vfid":"{folder}"'
     field = "cut -d'\"' -f4"
-    # In a shell: A is the manager's secret as a header, M and C are the two ports, F names a new folder.
+    yours = (
+        "" if home.has_manager_secret else "set PENSTOCK__GATEWAY__MANAGER_SECRET to your manager's secret, and "
+    )
+    # In a shell: A is the manager's secret as a header, M and C are the two ports.
     return f"""
 Penstock is running.
   clients      http://{client.host}:{client.port}
@@ -128,7 +131,7 @@ Penstock is running.
   secrets      {home.secrets_file.resolve()}
   data         {home.path.resolve()}
 
-Try it (paste all three lines; the first makes a folder, the second uploads a file, the third downloads it):
+Try it ({yours}paste all three lines; the first makes a folder, the second uploads a file, the third downloads it):
   . {home.secrets_file.resolve()}; M=http://{manager.host}:{manager.port}; C=http://{client.host}:{client.port}; A="X-BackendAI-Storage-Auth-Token: $PENSTOCK__GATEWAY__MANAGER_SECRET"; curl -s -H "$A" $M/folder/create -d '{{{body}}}'
   T=$(curl -s -H "$A" $M/folder/file/upload -d '{{{body},"relpath":"hello.txt","size":6}}' | {field}); echo hello | curl -s -X PATCH -H "Upload-Offset: 0" -H "Content-Type: application/offset+octet-stream" -H "Tus-Resumable: 1.0.0" --data-binary @- "$C/upload?token=$T"
   T=$(curl -s -H "$A" $M/folder/file/download -d '{{{body},"relpath":"hello.txt"}}' | {field}); curl -s "$C/download?token=$T"
