@@ -16,7 +16,6 @@ from backends.contract import Volume
 from backends.observer import SilentObserver
 from backends.powers import outboxes
 from backends.registry import open_volumes
-from backends.settings import VolumeSettings
 from bus.contract import Bus, Gap, Position
 from bus.filters import Filter
 from bus.folder_pages import ListedFolder, list_folders
@@ -85,7 +84,7 @@ async def rebuild(
     Raises:
         NotFoundError: no such volume is configured.
     """
-    chosen = _chosen(settings, volume)
+    chosen = settings.chosen(volume)
     async with open_volumes(chosen, SilentObserver()) as volumes, open_streams_bus(settings.bus, _NODE) as bus:
         relays = Relays(bus.outboxes, outboxes(volumes))
         if not dry_run:
@@ -118,7 +117,7 @@ async def scrub(
     Raises:
         NotFoundError: no such volume is configured, or the folder is on none of them.
     """
-    chosen = _chosen(settings, volume)
+    chosen = settings.chosen(volume)
     async with AsyncExitStack() as stack:
         volumes = await stack.enter_async_context(open_volumes(chosen, SilentObserver()))
         if folder is not None:
@@ -142,12 +141,6 @@ async def _with_folder(volumes: Mapping[VolumeName, Volume], folder: VFolderId) 
     if not found:
         raise NotFoundError(f"no folder {folder} is there", subject=Subject.VFOLDER)
     return found
-
-
-def _chosen(settings: Settings, volume: VolumeName | None) -> dict[VolumeName, VolumeSettings]:
-    if volume is not None and volume not in settings.volumes:
-        raise NotFoundError(f"no volume {volume} is configured", subject=Subject.VOLUME)
-    return {name: found for name, found in settings.volumes.items() if volume in (None, name)}
 
 
 async def tail(

@@ -24,7 +24,7 @@ from actors.settings import ActorSettings
 from backends.settings import VolumeSettings
 from bus.backendai.settings import BackendAiSettings
 from bus.settings import BusSettings
-from domain.errors import InvalidRequestError
+from domain.errors import InvalidRequestError, NotFoundError, Subject
 from domain.ids import VolumeName
 from gateway.settings import GatewaySettings, Listen, tcp_port
 
@@ -131,6 +131,12 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment goes before the file."""
         return (env_settings, TomlConfigSettingsSource(settings_cls))
+
+    def chosen(self, volume: VolumeName | None) -> dict[VolumeName, VolumeSettings]:
+        """The volume of a name, or all of them. Raises NotFoundError if none is called so."""
+        if volume is not None and volume not in self.volumes:
+            raise NotFoundError(f"no volume {volume} is configured", subject=Subject.VOLUME)
+        return {name: found for name, found in self.volumes.items() if volume in (None, name)}
 
     @model_validator(mode="before")
     @classmethod

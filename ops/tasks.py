@@ -76,8 +76,10 @@ async def start_task(
         show: told how far it is until it is over; None: it is not waited for.
 
     Raises:
+        NotFoundError: no such volume is configured: nobody would ever take the command.
         PenstockError: as the actor refused it.
     """
+    settings.chosen(volume)
     async with open_streams_bus(settings.bus, _NODE) as bus:
         answer = await _ask(bus, settings, volume, command)
         task = UUID(str(answer["task"]))

@@ -100,6 +100,13 @@ def test_executing_again_makes_what_is_missing_and_each_once_a_run(site: Site) -
     assert len(site.events("vfolder.created")) == 3
 
 
+def test_a_task_for_a_volume_nobody_has_is_refused_and_not_left_waiting(site: Site) -> None:
+    done = site.penstock("tasks", "start", "usage.scan", "--volume", "misspelt")
+    assert (done.returncode, done.stderr) == (1, "Error: no volume misspelt is configured\n")
+    with redis.Redis(port=site.server.port) as client:
+        assert client.keys("*misspelt*") == []
+
+
 def test_messages_are_copied_to_a_scratch_stream(site: Site) -> None:
     found = rows(site, "replay", "events", "--mode", "side", "--run", "look")
     with redis.Redis(port=site.server.port) as client:
