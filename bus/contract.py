@@ -233,14 +233,17 @@ class Position:
     entry: str
 
     @classmethod
-    def parse(cls, text: str) -> Self:
+    def parse(cls, text: str, field: str) -> Self:
         """Read what was told of a position before.
+
+        Args:
+            field: where it was given.
 
         Raises:
             InvalidRequestError: nobody can have been told that.
         """
         if not _POSITION.fullmatch(text):
-            raise InvalidRequestError("not a position in the events", field="Last-Event-ID")
+            raise InvalidRequestError("not a position in the events", field=field)
         return cls(text)
 
 

@@ -147,7 +147,7 @@ async def tail(
     settings: Settings, wanted: Filter, after: str, count: int | None, show: Callable[[Mapping[str, Any]], None]
 ) -> None:
     """Show events as they happen; for ever, or until so many were shown."""
-    start = Position.parse(after) if after else None
+    start = Position.parse(after, "after") if after else None
     async with open_streams_bus(settings.bus, _NODE) as bus, bus.events.watch(start) as subscription:
         async for item in subscription:
             if isinstance(item, Gap):

@@ -57,7 +57,7 @@ class Events(OpensBus):
                     first = await anext(aiter(subscription))
             assert isinstance(first, Broadcasted)
             assert first.envelope == sent[1]
-            async with bus.events.watch(Position.parse(first.position.entry)) as subscription:
+            async with bus.events.watch(Position.parse(first.position.entry, "after")) as subscription:
                 assert await read(subscription, 2) == sent[2:]
             assert await bus.inspection.readers() == []
 
@@ -82,7 +82,7 @@ class Events(OpensBus):
                     assert isinstance(await anext(aiter(subscription)), Gap)
         for text in ("", "x", "1-", "-1", "1-2-3", "1" * 16, "\N{ARABIC-INDIC DIGIT ONE}"):
             with pytest.raises(InvalidRequestError):
-                Position.parse(text)
+                Position.parse(text, "after")
 
     async def test_a_commit_publishes_its_events(self) -> None:
         async with self.open_bus("a") as bus, bus.events.follow("gateway") as subscription:

@@ -7,6 +7,8 @@ nothing happens the position is sent alone, so that a client with a narrow filte
 
 from __future__ import annotations
 
+from typing import Final
+
 from aiohttp import web
 
 from bus.contract import Broadcasted, Gap, Position
@@ -15,6 +17,8 @@ from domain.ids import VFolderId
 from gateway.gate import Gate
 from gateway.manager.following import Following, Piece, message, told
 from gateway.parameters import Parameters, read_query
+
+_LAST: Final = "Last-Event-ID"
 
 
 class EventParameters(Parameters):
@@ -48,7 +52,11 @@ class EventRoutes:
         """Stream events until the client leaves or the gateway stops."""
         parameters = read_query(request, EventParameters)
         wanted = parameters.filter()
-        last = request.headers.get("Last-Event-ID", "") or parameters.after
+        after = None
+        if last := request.headers.get(_LAST, ""):
+            after = Position.parse(last, _LAST)
+        elif parameters.after:
+            after = Position.parse(parameters.after, "after")
 
         async def pick(item: Broadcasted | Gap) -> Piece:
             if isinstance(item, Gap):
@@ -57,4 +65,4 @@ class EventRoutes:
                 return Piece()
             return Piece(message(item.position.entry, item.envelope.type, told(item.envelope)))
 
-        return await self._following.stream(request, pick, after=Position.parse(last) if last else None)
+        return await self._following.stream(request, pick, after=after)
