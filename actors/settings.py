@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from domain.bounds import Seconds
+from domain.registry import COMMANDS
+
+
+def _command(name: str) -> str:
+    if name not in COMMANDS:
+        raise ValueError(f"{name} is no type of a command")
+    return name
 
 
 class ActorSettings(BaseModel):
@@ -20,7 +29,7 @@ class ActorSettings(BaseModel):
     crash_limit: int = Field(
         4, ge=2, description="owners that may die in a row over the same command before it is set aside"
     )
-    quarantine: tuple[str, ...] = Field(
+    quarantine: tuple[Annotated[str, AfterValidator(_command)], ...] = Field(
         (),
         description="command types after whose failure for good later commands of the same folder or scope wait "
         "until an operator has dealt with it",
@@ -59,7 +68,7 @@ class ActorSettings(BaseModel):
         description="how often all directories are read for that, in seconds: what was written in place on a mount "
         "does not show otherwise; 0: never",
     )
-    alert_percents: tuple[int, ...] = Field(
+    alert_percents: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         (80, 90, 100), description="parts of a limit, in percent, at which an event tells that so much is used"
     )
     alert_interval_seconds: Seconds = Field(

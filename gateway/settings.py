@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +14,8 @@ from gateway.token_key import check_key
 from gateway.transfer.offload import OffloadHeader
 
 _MIB = 1 << 20
+#: As browsers write origins (RFC 6454 section 6.1).
+_ORIGIN = re.compile(r"null|[a-z][a-z0-9+.-]*://[^/?#\s]+")
 
 #: A file, or nothing: an empty text is nothing, so that the environment can take a file away.
 MaybePath = Annotated[Path | None, BeforeValidator(lambda value: None if value == "" else value)]
@@ -30,6 +33,12 @@ def _absolute(path: Path) -> Path:
     if ".." in path.parts:
         raise ValueError("has `..`, which links may lead elsewhere")
     return path
+
+
+def _origin(text: str) -> str:
+    if text != "*" and not _ORIGIN.fullmatch(text):
+        raise ValueError("is no origin: scheme://host, or scheme://host:port, and nothing behind it")
+    return text
 
 
 def tcp_port(default: Any = ...) -> Any:
@@ -132,6 +141,7 @@ class GatewaySettings(BaseModel):
     )
     offload_prefix: str = Field(
         "/volumes",
+        pattern="^(/|$)",
         description="what stands before `<volume>/<path>` in that header: a location of the server in front, "
         "or for X-Sendfile a directory that holds the volumes",
     )
@@ -220,7 +230,7 @@ class GatewaySettings(BaseModel):
         description="directories outside of all volumes from which files are sent to whom Backend.AI's manager "
         "gives a token for an `unmanaged_path`; none: such tokens are refused",
     )
-    allow_origins: list[str] = Field(
+    allow_origins: list[Annotated[str, AfterValidator(_origin)]] = Field(
         ["*"], description="web origins that may use the client port; `*` for any: tokens, not cookies, give access"
     )
 

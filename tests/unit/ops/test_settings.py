@@ -90,6 +90,13 @@ def test_references_that_lead_nowhere_are_told(tmp_path: Path, text: str) -> Non
             r"gateway\.trusted_proxies\.0: \S+ \S+ 10.0.0.1/8 has host bits",
         ),
         ("[bus]\nurl = 'file:nope'", r"bus\.url: cannot read the secret in nope"),
+        ("[gateway]\nallow_origins = ['*', 'https://a.example/']", r"gateway\.allow_origins\.1: .* no origin"),
+        ("[gateway]\noffload_prefix = 'volumes'", r"gateway\.offload_prefix"),
+        (
+            "[actors]\nquarantine = ['vfolder.create', 'vfolder.creat']",
+            r"actors\.quarantine\.1: .* vfolder\.creat is no",
+        ),
+        ("[actors]\nalert_percents = [0]", r"actors\.alert_percents\.0"),
         ("[log]\nlevel = 'LOUD'", "log.level"),
         ("x = ", "TOML"),
     ],
