@@ -28,9 +28,10 @@ _NAME, _SIZE, _SUM, _MAGIC, _PREFIX = (
 )
 _KIND: Final = 156
 _POSIX: Final = b"ustar\0"
-#: Kinds of members: files, one of them with holes; directories.
+#: Kinds of members: files, one of them with holes; directories, as which old packers, and some that are not, write
+#: files whose names end on a slash.
 _FILES: Final = b"0\0007S"
-_OLD_FILE, _HOLED, _DIRECTORY = ord("\0"), ord("S"), ord("5")
+_HOLED, _DIRECTORY = ord("S"), ord("5")
 #: What GNU tar adds: directories with a list of their names behind them, and labels of whole archives.
 _LISTED_DIRECTORY, _LABEL = ord("D"), ord("V")
 #: Kinds of headers that tell of the next member, or of all that follow.
@@ -110,7 +111,7 @@ class Untar:
             if kind == _LABEL:
                 continue
             name = told.fields.get(_HOLES + b"name") or told.fields.get(b"path") or _name(header)
-            is_directory = kind in (_DIRECTORY, _LISTED_DIRECTORY) or (kind == _OLD_FILE and name.endswith(b"/"))
+            is_directory = kind in (_DIRECTORY, _LISTED_DIRECTORY) or (kind in _FILES and name.endswith(b"/"))
             is_file = kind in _FILES and not is_directory
             begin = self._inflow.offset
             sparse = self._sparse(header, told) if is_file else None
