@@ -7,8 +7,8 @@ import io
 import pytest
 from harness.packed import LIMITS, read
 
-from domain.errors import InvalidRequestError
-from gateway.archive.unpack import items
+from domain.errors import InvalidRequestError, TooLargeError
+from gateway.archive.unpack import UnpackLimits, items
 
 END = bytes(1024)
 PACKED = b"abcde"
@@ -78,6 +78,7 @@ def of_signed_bytes(name: bytes, data: bytes) -> bytes:
             {"b": HOLED},
         ),
         (told(GNU_sparse_map=b"", GNU_sparse_size=b"20") + member(b"a", b""), {"a": bytes(20)}),
+        (member(b"a", b"", b"S", magic=b"ustar  \0", prefix=bytes(138) + b"00000000024\0"), {"a": bytes(20)}),
         (
             told(GNU_sparse_major=b"1", GNU_sparse_name=b"b", GNU_sparse_realsize=b"20")
             + member(b"a", padded(b"2\n0\n3\n10\n2\n") + PACKED),
@@ -87,6 +88,13 @@ def of_signed_bytes(name: bytes, data: bytes) -> bytes:
 )
 def test_what_headers_say_is_heeded(data: bytes, expected: dict[str, bytes]) -> None:
     assert read(data + END) == expected
+
+
+def test_members_count_where_no_directory_tells_of_them() -> None:
+    data = b"".join(member(name, b"1") for name in (b"a", b"b", b"c")) + END
+    assert len(read(data, UnpackLimits(3, LIMITS.total_bytes, LIMITS.ratio))) == 3
+    with pytest.raises(TooLargeError, match="more than 2 files"):
+        read(data, UnpackLimits(2, LIMITS.total_bytes, LIMITS.ratio))
 
 
 @pytest.mark.parametrize("kind", [b"0", b"\0", b"7", b"5"])

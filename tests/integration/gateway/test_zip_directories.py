@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import lzma
 import struct
 import zipfile
+import zlib
 from collections.abc import Callable
 
 import pytest
@@ -15,7 +17,8 @@ from gateway.archive.unpack import UnpackLimits
 
 FILES = {"a": b"aaa", "bb": b"2"}
 #: Where things are in an entry of a directory, and in its end.
-FLAGS, METHOD, PACKED, NAME_LENGTH, EXTRA_LENGTH, OFFSET, ENTRY_BYTES = 8, 10, 20, 28, 30, 42, 46
+SYSTEM, FLAGS, METHOD, CRC, PACKED = 5, 8, 10, 16, 20
+NAME_LENGTH, EXTRA_LENGTH, OFFSET, ENTRY_BYTES = 28, 30, 42, 46
 COUNTS, LENGTH, BEGIN = 8, 12, 16
 ALL = b"\xff" * 4
 
@@ -89,6 +92,13 @@ def test_comments_and_what_heads_have_besides_are_passed_over() -> None:
     assert read(target.getvalue()) == FILES
 
 
+@pytest.mark.parametrize(("system", "name"), [(3, "é"), (19, "é"), (0, "├⌐"), (7, "├⌐")])
+def test_whose_names_are_utf8_where_none_says_so(system: int, name: str) -> None:
+    """Those written on Unix and macOS."""
+    written = zip_of({"??": b"1"}).replace(b"??", b"\xc3\xa9")
+    assert read(put(written, written.index(b"PK\1\2") + SYSTEM, bytes([system]))) == {name: b"1"}
+
+
 def at_end(at: int, new: bytes) -> Callable[[bytes], bytes]:
     return lambda data: put(data, end_of(data) + at, new)
 
@@ -132,6 +142,28 @@ def test_entries_count_whatever_their_number_is_said_to_be() -> None:
     data = put(zip_of(FILES), end_of(zip_of(FILES)) + COUNTS, struct.pack("<HH", 1, 1))
     with pytest.raises(TooLargeError, match="more than 2 entries"):
         read(data, UnpackLimits(2, LIMITS.total_bytes, LIMITS.ratio))
+
+
+@pytest.mark.parametrize("kind", ["zip", "deflated", "bzip2", "zip lzma"])
+@pytest.mark.parametrize("packed", [0, 4, 12])
+def test_a_member_that_is_packed_into_fewer_bytes_than_it_takes(kind: str, packed: int) -> None:
+    data = MAKERS[kind]({"a": NOISE[:100]})
+    with pytest.raises(InvalidRequestError):
+        read(in_entry(b"a", PACKED, struct.pack("<I", packed))(data))
+
+
+@pytest.mark.parametrize(("context", "place", "position"), [(3, 0, 2), (1, 2, 0), (0, 4, 4), (4, 0, 1)])
+def test_all_ways_in_which_lzma_packs(context: int, place: int, position: int) -> None:
+    how = {"lc": context, "lp": place, "pb": position}
+    coder = {"id": lzma.FILTER_LZMA1, "dict_size": 1 << 16, **how}
+    packed = lzma.compress(NOISE[:5000] * 2, lzma.FORMAT_RAW, filters=[coder])
+    head = struct.pack("<BBHBI", 9, 20, 5, (position * 5 + place) * 9 + context, 1 << 16)
+    made = zip_of({"a": head + packed})
+    at, method = entry_of(made, b"a"), struct.pack("<H", 14)
+    made = put(made, at + METHOD, method)
+    made = put(made, at + CRC, struct.pack("<I", zlib.crc32(NOISE[:5000] * 2)))
+    made = put(made, at + PACKED + 4, struct.pack("<I", 10_000))
+    assert read(made) == {"a": NOISE[:5000] * 2}
 
 
 def test_as_much_memory_as_lzma_takes_at_its_best() -> None:
