@@ -11,6 +11,7 @@ from domain.errors import InvalidRequestError, TooLargeError
 from gateway.archive.unpack import UnpackLimits, items
 
 END = bytes(1024)
+GNU = b"ustar  \0"
 PACKED = b"abcde"
 HOLED = b"abc" + bytes(7) + b"de" + bytes(8)
 
@@ -33,6 +34,11 @@ def with_sum(block: bytes, summed: int) -> bytes:
 
 def member(name: bytes, data: bytes, kind: bytes = b"0", **more: bytes) -> bytes:
     return header(name, b"%011o\0" % len(data), kind, **more) + padded(data)
+
+
+def holed(data: bytes, parts: bytes) -> bytes:
+    """A file of 20 bytes with holes, as GNU tar tells it."""
+    return member(b"a", data, b"S", magic=GNU, prefix=bytes(41) + parts.ljust(97, b"\0") + b"00000000024\0")
 
 
 def told(kind: bytes = b"x", **fields: bytes) -> bytes:
@@ -63,7 +69,7 @@ def of_signed_bytes(name: bytes, data: bytes) -> bytes:
         (member(b"a", b"1", b"7"), {"a": b"1"}),
         (of_signed_bytes(b"\xc3\xa9" * 10, b"1"), {"é" * 10: b"1"}),
         (member(b"a", b"1", prefix=b"p/q"), {"p/q/a": b"1"}),
-        (member(b"a", b"1", magic=b"ustar  \0", prefix=b"p/q"), {"a": b"1"}),
+        (member(b"a", b"1", magic=GNU, prefix=b"p/q"), {"a": b"1"}),
         (told(path=b"p/q") + member(b"a", b"1") + member(b"b", b"2"), {"p/q": b"1", "b": b"2"}),
         (told(b"X", path=b"p/q") + member(b"a", b"1"), {"p/q": b"1"}),
         (told(size=b"5") + header(b"a", b"0") + padded(b"hello"), {"a": b"hello"}),
@@ -78,7 +84,8 @@ def of_signed_bytes(name: bytes, data: bytes) -> bytes:
             {"b": HOLED},
         ),
         (told(GNU_sparse_map=b"", GNU_sparse_size=b"20") + member(b"a", b""), {"a": bytes(20)}),
-        (member(b"a", b"", b"S", magic=b"ustar  \0", prefix=bytes(138) + b"00000000024\0"), {"a": bytes(20)}),
+        (holed(b"", b""), {"a": bytes(20)}),
+        (holed(PACKED, b"%011o\0" * 4 % (0, 3, 10, 2)), {"a": HOLED}),
         (
             told(GNU_sparse_major=b"1", GNU_sparse_name=b"b", GNU_sparse_realsize=b"20")
             + member(b"a", padded(b"2\n0\n3\n10\n2\n") + PACKED),
