@@ -121,6 +121,7 @@ def test_a_name_that_ends_on_a_slash_is_a_directory_s(kind: bytes) -> None:
         member(b"a", b"1", b"Z"),
         told(path=b"p/q"),
         told(size=b"-1") + member(b"a", b""),
+        told(size=b"+1") + member(b"a", b"1"),
         told(size=b"x") + member(b"a", b""),
         member(b"d/", b"1"),
     ],

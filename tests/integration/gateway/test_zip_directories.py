@@ -99,6 +99,15 @@ def test_whose_names_are_utf8_where_none_says_so(system: int, name: str) -> None
     assert read(put(written, written.index(b"PK\1\2") + SYSTEM, bytes([system]))) == {name: b"1"}
 
 
+@pytest.mark.parametrize("field", [b"", b"\1", bytes(4)])
+def test_a_name_told_once_more_that_is_cut_is_passed_over(field: bytes) -> None:
+    info, target = zipfile.ZipInfo("a"), io.BytesIO()
+    info.extra = struct.pack("<HH", 0x7075, len(field)) + field
+    with zipfile.ZipFile(target, "w") as archive:
+        archive.writestr(info, b"1")
+    assert read(target.getvalue()) == {"a": b"1"}
+
+
 def at_end(at: int, new: bytes) -> Callable[[bytes], bytes]:
     return lambda data: put(data, end_of(data) + at, new)
 

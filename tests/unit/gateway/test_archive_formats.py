@@ -53,6 +53,14 @@ def test_headers_of_tar_are_those_of_tarfile(
     assert Tar().head(member) == info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
 
 
+@pytest.mark.parametrize(("size", "padding"), [(0, 0), (1, 511), (511, 1), (512, 0), (513, 511)])
+def test_a_tar_is_made_of_blocks_and_ends_on_two_of_zeros(size: int, padding: int) -> None:
+    member = member_of("a", RelativePath(("a",)), FileStat(EntryKind.FILE, size, 0o644, 0, 0, 1))
+    assert Tar().tail(member, 0) == bytes(padding)
+    assert Tar().lengths(member, 0) == (512, padding, 0)
+    assert Tar().end(1, 0, 0) == bytes(1024)
+
+
 @pytest.mark.parametrize("form", [Tar(), Zip()])
 def test_an_archive_is_not_longer_than_a_file_can_be(form: Format) -> None:
     """There are file systems on which each of two files with holes is as long as that."""
