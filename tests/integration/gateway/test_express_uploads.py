@@ -17,7 +17,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 from harness.begun import DATA as WHOLE
-from harness.begun import begin, look
+from harness.begun import begin, look, send
 from harness.fields import BODY, metadata
 from harness.line import Line
 from harness.spans import Tracer
@@ -147,6 +147,27 @@ async def test_it_makes_no_difference_who_takes_it(
     assert {**first, "session": "", "replaced_bytes": size} == {**second, "session": ""}
     counted = [(one.method, one.endpoint, one.status) for one in world.watching.answers if one.method == "POST"]
     assert counted[-2:] == [("POST", "/files", 201)] * 2
+
+
+@pytest.mark.parametrize(
+    ("front", "endpoint"),
+    [
+        ("token", "/upload"),
+        ("named", "/files/{session}"),
+        ("bearer", "/files/{session}"),
+        ("query", "/files/{session}"),
+    ],
+)
+async def test_one_that_was_begun_is_counted_by_its_endpoint_whoever_takes_it(
+    world: World, spied: Spied, front: str, endpoint: str
+) -> None:
+    told = await send(world, await begin(world, front))
+    assert spied.answered.count(True) == 1
+    ordinary = await send(world, await begin(world, front), X_Unheard_Of="1")
+    assert spied.answered.count(True) == 1
+    assert comparable(told) == comparable(ordinary)
+    counted = [(one.method, one.endpoint, one.status) for one in world.watching.answers if one.method == "PATCH"]
+    assert counted == [("PATCH", endpoint, 204)] * 2
 
 
 async def test_many_on_one_connection(world: World, files: Collection, spied: Spied) -> None:
