@@ -10,7 +10,7 @@ from functools import partial
 
 from aiohttp import web
 
-from domain.errors import InvalidRequestError
+from domain.errors import ConflictError, InvalidRequestError, Subject
 from gateway.client.upload_flow import UploadFlow
 from gateway.gate import Gate
 from gateway.protocol import tus
@@ -22,6 +22,7 @@ from gateway.uploads.beginning import NOTHING_TOLD
 from gateway.uploads.comparing import compare
 from gateway.uploads.opened import OpenUpload
 from gateway.uploads.said import Said, described, with_said
+from gateway.uploads.session import UploadState
 
 
 class CreationFlow:
@@ -84,8 +85,23 @@ class CreationFlow:
                 await self._flow.receive(request, opened, accept, said)
             elif opened.offset == 0 and not adopted:
                 await self._uploads.describe(opened, said)
+            elif accept is not None and opened.session.state is UploadState.COMMITTED and not adopted:
+                await self._meet_again(request, opened, accept)
         await self._uploads.finish(opened)
         return await self._flow.view(opened)
+
+    async def _meet_again(self, request: web.Request, opened: OpenUpload, accept: Accept) -> None:
+        """See that a body is what the upload was finished with, as far as its digest was kept.
+
+        Raises:
+            ConflictError: it is not.
+            PenstockError: as `compare`.
+        """
+        work = partial(compare, accept=accept, sha256="")
+        async with self._flow.receiving(request) as body:
+            found = await self._uploads.pass_over(opened, body, work)
+        if opened.session.sha256 not in ("", found):
+            raise ConflictError("the upload is finished, with other bytes", subject=Subject.UPLOAD)
 
     async def _adopted(self, request: web.Request, opened: OpenUpload, said: Said, accept: Accept | None) -> bool:
         """Whether an upload nothing is stored of could be finished, because its file is there already."""

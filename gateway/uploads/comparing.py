@@ -45,8 +45,8 @@ def _feed(hashers: Sequence[Hasher], batch: Sequence[bytes]) -> None:
             hasher.update(piece)
 
 
-async def compare(read: ReadBody, accept: Accept, sha256: str) -> None:
-    """Read a body to its end and see that it is what it was announced to be.
+async def compare(read: ReadBody, accept: Accept, sha256: str) -> str:
+    """Read a body to its end and see that it is what it was announced to be; returns its SHA-256.
 
     Args:
         sha256: of the whole upload, in hexadecimal digits; empty: nobody has said.
@@ -65,3 +65,4 @@ async def compare(read: ReadBody, accept: Accept, sha256: str) -> None:
         raise ChecksumMismatchError(f"the body's {checksum.algorithm} is not the one announced", offset=0)
     if sha256 and count == accept.limit and whole.hexdigest() != sha256:
         raise ChecksumMismatchError("the file is not the one its sha256 was announced of", offset=0)
+    return whole.hexdigest()

@@ -179,6 +179,38 @@ async def test_an_upload_that_has_begun_goes_on(world: World) -> None:
     assert (again.status, again.headers["Upload-Offset"]) == (201, "5")
 
 
+# [B10] [B12]
+@pytest.mark.parametrize("data", [SMALL, LARGE])
+async def test_of_an_upload_that_is_finished_a_body_is_compared(world: World, data: bytes) -> None:
+    """Who sends all of it again, because an answer was lost, is told so; who sends other bytes is not."""
+    files = Collection(world, await token(world, len(data)))
+    fields = {**BODY, "Upload-Length": str(len(data))}
+    assert is_finished(await files.ask("POST", "/files", fields, io.BytesIO(data)), data)
+    assert is_finished(await files.ask("POST", "/files", fields, io.BytesIO(data)), data)
+    for other in (data[:-1] + b"?", data[:-1]):
+        answer = await files.ask("POST", "/files", fields, io.BytesIO(other))
+        assert (answer.status, "Location" in answer.headers, "Upload-Offset" in answer.headers) == (
+            409,
+            False,
+            False,
+        )
+    wrong = {**fields, "Upload-Checksum": checksum(b"?")}
+    assert (await files.ask("POST", "/files", wrong, io.BytesIO(data))).status == 460
+    assert (world.folder / "a").read_bytes() == data
+    assert len(world.events("file.uploaded")) == 1
+
+
+async def test_of_an_upload_that_is_finished_a_body_is_asked_for(world: World) -> None:
+    files = Collection(world, await token(world, len(SMALL)))
+    fields = {**BODY, "Upload-Length": str(len(SMALL)), "Authorization": f"Bearer {files.token}"}
+    assert is_finished(await files.ask("POST", "/files", fields, SMALL), SMALL)
+    async with Line.open(world) as line:
+        line.head("POST", "/files", {**fields, "Content-Length": str(len(SMALL)), "Expect": "100-continue"})
+        assert (await line.answer()).status == 100
+        line.send(b"?" * len(SMALL))
+        assert (await line.answer()).status == 409
+
+
 # [B4]
 async def test_what_is_said_of_the_upload_of_a_token_is_repeated(world: World) -> None:
     """It was begun by the manager, without a word."""
