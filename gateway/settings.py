@@ -51,7 +51,10 @@ class Listen(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    host: str = Field("127.0.0.1", description="address to listen on; `0.0.0.0` or `::` for all")
+    host: str = Field(
+        "127.0.0.1",
+        description="address to listen on; `0.0.0.0` for all of IPv4, `::` for all of IPv6, empty for all of both",
+    )
     port: int = tcp_port()
 
 

@@ -14,13 +14,15 @@ import redis
 from loguru import logger
 
 from domain.errors import BusBrokenError
-from gateway.settings import Listen
+from gateway.settings import Listen, TlsListen
 from ops.embedded import Home, mend_log, server_binary, server_config
 from ops.settings import Settings, load_settings
 from ops.supervisor import Program, Supervisor, penstock
 
 _START_SECONDS: Final = 30.0
 _LOOK_SECONDS: Final = 0.05
+#: By which address of this machine that is reached which listens on all of them.
+_NEAR: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 
 class Serve:
@@ -94,13 +96,23 @@ async def wait_for_port(listen: Listen) -> None:
     with anyio.move_on_after(_START_SECONDS):
         while True:
             try:
-                stream = await anyio.connect_tcp(listen.host, listen.port)
+                stream = await anyio.connect_tcp(_near(listen), listen.port)
             except OSError:
                 await anyio.sleep(_LOOK_SECONDS)
                 continue
             await stream.aclose()
             return
     logger.error("nobody listens on port {} of {}", listen.port, listen.host)
+
+
+def _near(listen: Listen) -> str:
+    return _NEAR.get(listen.host, listen.host)
+
+
+def _url(listen: Listen) -> str:
+    scheme = "https" if isinstance(listen, TlsListen) and listen.tls_certificate else "http"
+    host = _near(listen)
+    return f"{scheme}://[{host}]:{listen.port}" if ":" in host else f"{scheme}://{host}:{listen.port}"
 
 
 def _is_ready(client: redis.Redis) -> bool:
@@ -113,8 +125,7 @@ def _is_ready(client: redis.Redis) -> bool:
 
 def banner(settings: Settings, home: Home) -> str:
     """Where everything is, and three lines to try it."""
-    client, manager = settings.gateway.client, settings.gateway.manager
-    internal = settings.internal.gateway
+    client, manager = _url(settings.gateway.client), _url(settings.gateway.manager)
     volume = next(iter(settings.volumes))
     folder = "user:00000000-0000-4000-8000-000000000001/10000000-0000-4000-8000-000000000001"
     body = f'"volume":"{volume}","vfid":"{folder}"'
@@ -125,14 +136,14 @@ def banner(settings: Settings, home: Home) -> str:
     # In a shell: A is the manager's secret as a header, M and C are the two ports.
     return f"""
 Penstock is running.
-  clients      http://{client.host}:{client.port}
-  manager      http://{manager.host}:{manager.port}
-  metrics      http://{internal.host}:{internal.port}/metrics
+  clients      {client}
+  manager      {manager}
+  metrics      {_url(settings.internal.gateway)}/metrics
   secrets      {home.secrets_file.resolve()}
   data         {home.path.resolve()}
 
 Try it ({yours}paste all three lines; the first makes a folder, the second uploads a file, the third downloads it):
-  . {home.secrets_file.resolve()}; M=http://{manager.host}:{manager.port}; C=http://{client.host}:{client.port}; A="X-BackendAI-Storage-Auth-Token: $PENSTOCK__GATEWAY__MANAGER_SECRET"; curl -s -H "$A" $M/folder/create -d '{{{body}}}'
+  . {home.secrets_file.resolve()}; M={manager}; C={client}; A="X-BackendAI-Storage-Auth-Token: $PENSTOCK__GATEWAY__MANAGER_SECRET"; curl -s -H "$A" $M/folder/create -d '{{{body}}}'
   T=$(curl -s -H "$A" $M/folder/file/upload -d '{{{body},"relpath":"hello.txt","size":6}}' | {field}); echo hello | curl -s -X PATCH -H "Upload-Offset: 0" -H "Content-Type: application/offset+octet-stream" -H "Tus-Resumable: 1.0.0" --data-binary @- "$C/upload?token=$T"
   T=$(curl -s -H "$A" $M/folder/file/download -d '{{{body},"relpath":"hello.txt"}}' | {field}); curl -s "$C/download?token=$T"
 
