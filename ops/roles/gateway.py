@@ -47,20 +47,18 @@ async def run(settings: Settings, turn: Turn) -> None:
             tasks.start_soon(gate.counts.run)
             async with (
                 internal_port(parts, settings.internal.gateway) as health,
-                port(client_app(gate), settings.gateway.client, options, express(gate, options), idle_seconds),
+                port(
+                    client_app(gate), settings.gateway.client, options, express(gate, options), idle_seconds
+                ) as client,
                 port(
                     manager_app(gate),
                     settings.gateway.manager,
                     options,
                     manager_connections(gate.version, options),
                     idle_seconds,
-                ),
+                ) as manager,
             ):
-                logger.info(
-                    "serving clients on port {}, the manager on port {}",
-                    settings.gateway.client.port,
-                    settings.gateway.manager.port,
-                )
+                logger.info("serving clients on port {}, the manager on port {}", client, manager)
                 with health.serving():
                     await turn.stop.wait()
                 gate.stopping.set()

@@ -42,8 +42,8 @@ async def port(
     options: Mapping[str, Any],
     protocols: Callable[[web.Server], Protocols] | None = None,
     idle_seconds: float = _IDLE_SECONDS,
-) -> AsyncIterator[None]:
-    """Serve an application; several processes may serve the same port (SO_REUSEPORT).
+) -> AsyncIterator[int]:
+    """Serve an application; several processes may serve the same port (SO_REUSEPORT). Gives the port.
 
     Args:
         protocols: what makes protocols that stand before the application's server.
@@ -56,8 +56,9 @@ async def port(
     if server is None:
         raise RuntimeError("a runner that was set up has a server")
     try:
-        async with _listening(protocols(server) if protocols else server, listen, context, idle_seconds):
-            yield
+        served = protocols(server) if protocols else server
+        async with _listening(served, listen, context, idle_seconds) as number:
+            yield number
     finally:
         with anyio.CancelScope(shield=True):
             await runner.cleanup()
@@ -66,7 +67,7 @@ async def port(
 @asynccontextmanager
 async def _listening(
     protocols: Protocols, listen: Listen, context: SSLContext | None, idle_seconds: float
-) -> AsyncIterator[None]:
+) -> AsyncIterator[int]:
     server = await asyncio.get_running_loop().create_server(
         protocols,
         listen.host,
@@ -80,7 +81,7 @@ async def _listening(
         for one in server.sockets:
             _cut_idle(one, idle_seconds)
         await server.start_serving()
-        yield
+        yield int(server.sockets[0].getsockname()[1])
     finally:
         server.close()  # running requests go on
 
