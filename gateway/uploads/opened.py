@@ -122,13 +122,15 @@ class OpenUpload:
             self.known = slid
 
     async def close(self) -> None:
-        """Give staging and lease back. A storage that hangs closes the staging when it answers again."""
-        with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
-            try:
+        """Give staging and lease back, whatever the storage says: what counts of it was stored before.
+
+        One that hangs closes the staging when it answers again.
+        """
+        try:
+            with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
                 await self._stack.aclose()
-            except PenstockError as error:
-                # All that counts is stored, and nobody may be there to be told.
-                logger.warning("giving upload {} back: {}", self.session.id, error)
+        except (PenstockError, OSError) as error:
+            logger.warning("closing upload {}: {}", self.session.id, error)
 
 
 class OpenUploads:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -122,3 +123,21 @@ def test_a_mount_that_hangs_is_told_and_holds_up_nobody_else(site: Site, mount: 
     until(lambda: is_ready(gateway.internal_port), "all is well")
     made = {"volume": "disk", "vfid": f"{FOLDER[:-1]}9"}
     until(lambda: api.manager("POST", "/folder/create", made).status == 204, "actors as well")
+
+
+def test_an_upload_that_is_kept_open_on_a_mount_that_hangs_or_is_gone_ends_no_gateway(
+    site: Site, mount: subprocess.Popen[bytes]
+) -> None:
+    api = site.api
+    assert api.manager("POST", "/folder/create", {"volume": "other", "vfid": OTHER}).status == 204
+    token = api.upload_token("file", 300_000)
+    for number in range(2):
+        assert api.patch(token, number * 1000, b"x" * 1000).status == 204
+        if number:
+            mount.kill()
+        with stopped(mount.pid) if not number else nullcontext():
+            time.sleep(2 + TIMEOUT + 2)  # it is closed meanwhile, or is not
+            body = {"volume": "other", "vfid": OTHER, "relpath": f"d{number}"}
+            assert api.manager("POST", "/folder/file/mkdir", body).status == 200
+            assert api.manager("GET", "/folder/usage", {"volume": "disk", "vfid": FOLDER}).status == 503
+            assert not site.fallen()

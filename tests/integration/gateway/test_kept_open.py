@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import anyio
@@ -57,6 +58,30 @@ async def test_what_is_taken_again_is_given_back_whatever_happens(
         assert closed
         assert not world.store.leases
         assert (await files.head(url)).headers["Upload-Offset"] == "3"
+
+
+@pytest.mark.parametrize("error", [BackendUnavailableError("no answer"), OSError(errno.ENOTCONN, "gone")])
+async def test_a_storage_that_cannot_take_back_what_was_kept_open_ends_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    closed: list[bool] = []
+    close = MountedStaging.close
+
+    async def fail(staging: MountedStaging) -> None:
+        closed.append(True)
+        await close(staging)
+        raise error
+
+    monkeypatch.setattr(MountedStaging, "close", fail)
+    async with open_world(tmp_path) as world:
+        await world.make_folder()
+        files = await Collection.open(world)
+        url = await files.begin(1000)
+        for offset in range(2):
+            assert (await files.patch(url, offset, b"a")).status == 204
+            assert world.store.leases
+            closed.clear()
+            await world.settled(lambda: bool(closed) and not world.store.leases)
 
 
 async def _use(opened: object, session: str) -> None:
