@@ -12,11 +12,12 @@ from typing import Final
 
 import anyio
 from anyio.abc import TaskGroup
+from loguru import logger
 
 from backends.contract import Volume
 from bus.contract import Bus
 from domain.catalogue import counted_usage, usage_record
-from domain.errors import BusyError, PenstockError
+from domain.errors import BusyError, InternalError, PenstockError
 from domain.ids import VFolderId, VolumeName
 from domain.usage import Usage
 
@@ -92,6 +93,9 @@ class Counts:
             running.usage = await self._volumes[volume].usage(folder)
         except PenstockError as error:
             running.error = error
+        except Exception:  # noqa: BLE001  a defect is told to those who wait, and ends nothing else
+            logger.exception("counting {} on {} failed by a defect", folder, volume)
+            running.error = InternalError("an internal error; the log has the details")
         finally:
             del self._running[volume, folder]
             running.over.set()

@@ -71,3 +71,18 @@ async def test_a_count_that_fails_is_told_to_all(world: World) -> None:
         for _ in range(5):
             tasks.start_soon(ask)
     assert answers == [404] * 5
+
+
+async def test_a_count_that_fails_by_a_defect_ends_nothing_else(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def usage(folder: Any, *, staging: bool = True) -> Usage:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.volume, "usage", usage)
+        answer = await world.manager("GET", "/folder/usage", BODY)
+    assert answer.status == 500
+    assert "thread" not in answer.body.decode()
+    await world.make_folder()
+    assert (await world.manager("GET", "/folder/usage", BODY)).json == {"file_count": 0, "used_bytes": 0}
