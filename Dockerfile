@@ -18,6 +18,6 @@ COPY configs/cluster.toml /etc/penstock/penstock.toml
 ENV PENSTOCK_CONFIG=/etc/penstock/penstock.toml
 # Folders belong to the user their containers run as; give the container that user, or root on a trusted network.
 VOLUME /volumes/data
-EXPOSE 6021 6022 16023 16024 16025
+EXPOSE 6021 6022 16023 16024 16025 16026
 ENTRYPOINT ["penstock"]
 CMD ["gateway"]

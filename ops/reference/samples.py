@@ -57,6 +57,7 @@ CLUSTER: Final = Sample(
         "internal.gateway.host": "0.0.0.0",  # noqa: S104
         "internal.actor.host": "0.0.0.0",  # noqa: S104
         "internal.worker.host": "0.0.0.0",  # noqa: S104
+        "internal.bridge.host": "0.0.0.0",  # noqa: S104
     },
     volumes={"data": {"backend": "vfs", "path": "/volumes/data"}},
     notes={},

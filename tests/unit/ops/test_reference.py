@@ -80,6 +80,7 @@ def test_the_cluster_sample_is_valid_as_it_is(monkeypatch: pytest.MonkeyPatch) -
     assert settings.gateway.processes == 2
     assert (settings.gateway.client.host, settings.gateway.client.port) == ("0.0.0.0", 6021)
     assert settings.internal.worker.port == 16025
+    assert {getattr(settings.internal, role).host for role in type(settings.internal).model_fields} == {"0.0.0.0"}
 
 
 @pytest.mark.parametrize("name", ["configs/standalone.toml", "configs/cluster.toml"])
