@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final
 
 import anyio
 from loguru import logger
@@ -33,10 +33,8 @@ from gateway.uploads.finishing import Finisher
 from gateway.uploads.parts import Parts
 from gateway.uploads.places import named_path, upload_path, volume_of
 from gateway.uploads.session import UploadSession, UploadState
-from gateway.uploads.sessions import UNRECORDED, Known, Sessions
+from gateway.uploads.sessions import UNRECORDED, Known, Sessions, only_known_here
 from gateway.uploads.staging import Stager
-
-T = TypeVar("T")
 
 #: Of an upload besides what its token tells.
 NOTHING_TOLD: Final = Creation(None, "", None)
@@ -143,15 +141,19 @@ class Beginner:
                 return await self._assembled(begun)
         session = self._expected(session) if bodiless else session
         try:
-            known = await self._admission.record(session, partial(self._record_anew, session))
-            await self._stager.begin(session)
-            known = await self._judged(known)
-            if session.is_final:
-                return await self._assembled(known)
-            return await self._finisher.finish(known) if session.length == 0 and not session.is_part else known
+            with only_known_here():
+                return await self._begun_below(session)
         except BaseException:
             await self.undo(session)
             raise
+
+    async def _begun_below(self, session: UploadSession) -> Known:
+        known = await self._admission.record(session, partial(self._record_anew, session))
+        await self._stager.begin(session)
+        known = await self._judged(known)
+        if session.is_final:
+            return await self._assembled(known)
+        return await self._finisher.finish(known) if session.length == 0 and not session.is_part else known
 
     async def _assembled(self, final: Known) -> Known:
         await self._parts.bind(final.session)
@@ -194,9 +196,20 @@ class Beginner:
         Raises as `begin`, and as `Finisher.finish`.
         """
         try:
+            with only_known_here():
+                known = await self._record_anew(session)
+                synced = await self._stager.stage_whole(session, data)
+                return await self._finisher.finish_whole(known, data, synced)
+        except BaseException:
+            await self.undo(session)
+            raise
+
+    async def begin_own(self, session: UploadSession) -> Known:
+        """Begin an upload nobody else is to hear of; if that fails nothing is left of it. Raises as `begin`."""
+        try:
             known = await self._record_anew(session)
-            synced = await self._or_forget(session, self._stager.stage_whole(session, data))
-            return await self._finisher.finish_whole(known, data, synced)
+            await self._stager.begin(session)
+            return await self._judged(known)
         except BaseException:
             await self.undo(session)
             raise
@@ -212,7 +225,11 @@ class Beginner:
         known = await self._record(session)
         if known is None:
             return await self._sessions.require(session.id)
-        await self._or_forget(session, self._stager.begin(session))
+        try:
+            await self._stager.begin(session)
+        except Exception:
+            await self._sessions.forget(session)  # it gets no place, so it has not begun
+            raise
         return await self._judged(known)
 
     async def _judged(self, known: Known) -> Known:
@@ -233,14 +250,6 @@ class Beginner:
     async def _record_anew(self, session: UploadSession) -> Known:
         """Record an upload of which nobody knows; the bus may have been asked twice."""
         return await self._record(session) or await self._sessions.require(session.id)
-
-    async def _or_forget(self, session: UploadSession, staging: Awaitable[T]) -> T:
-        """Wait until a recorded upload has its place; if it gets none, it has not begun."""
-        try:
-            return await staging
-        except Exception:
-            await self._sessions.forget(session)
-            raise
 
     def named(
         self, claims: UploadClaims, creation: Creation = NOTHING_TOLD, begun: float | None = None

@@ -17,7 +17,7 @@ from gateway.uploads.beginning import Beginner
 from gateway.uploads.finishing import Finisher
 from gateway.uploads.opened import OpenUpload, OpenUploads
 from gateway.uploads.session import UploadSession
-from gateway.uploads.sessions import Known
+from gateway.uploads.sessions import Known, only_known_here
 
 #: Bytes copied between two looks at the lease, and at once where the storage cannot copy by itself.
 _STEP_BYTES: Final = 64 << 20
@@ -94,17 +94,21 @@ class Copier:
             begun=self._clock.now(),
             reserved_bytes=source.stat.size_bytes,
         )
-        await self._beginner.begin(session)
+        await self._beginner.begin_own(session)
         try:
-            async with self._opened.use(session.id) as opened:
-                assert opened.staging is not None, "nothing was stored in it before"
-                sha256 = await self._fill(opened, opened.staging, source)
-                opened.known = await self._finisher.finish(opened.known, sha256=sha256, compute=False)
-                return opened.known
+            with only_known_here():
+                return await self._filled(session, source)
         except PenstockError:
             # One that is on its way to its place, or there and not yet told of, is finished by the sweeper.
             await self._finisher.expire(session)
             raise
+
+    async def _filled(self, session: UploadSession, source: ReadHandle) -> Known:
+        async with self._opened.use(session.id) as opened:
+            assert opened.staging is not None, "nothing was stored in it before"
+            sha256 = await self._fill(opened, opened.staging, source)
+            opened.known = await self._finisher.finish(opened.known, sha256=sha256, compute=False)
+            return opened.known
 
     async def _fill(self, opened: OpenUpload, staging: Staging, source: ReadHandle) -> bytes | None:
         """Copy all bytes; returns their digest, if it is known. Raises _ChangedError."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -29,6 +29,8 @@ _SLIDE_SECONDS: Final = 30.0
 _SLIDE_PART: Final = 0.1
 #: When somebody may ask again for an upload whose record is not understood here, in seconds.
 _UNREADABLE_SECONDS: Final = 10.0
+#: When somebody may begin an upload again whose record was lost meanwhile, in seconds.
+_FORGOTTEN_SECONDS: Final = 1.0
 #: Names asked for first by who goes through all that are due, and how many more than twice those seen then.
 _PAGE: Final = 1000
 
@@ -278,6 +280,23 @@ class Sessions:
                 return max(session.expires - now, 0) + _GRACE_SECONDS, now + _COMMIT_SECONDS
             case UploadState.COMMITTED | UploadState.GONE:
                 return self._finished_seconds, None
+
+
+@contextmanager
+def only_known_here() -> Iterator[None]:
+    """Use an upload nobody has heard of: whose record is lost meanwhile, that was Redis, and it may be tried again.
+
+    Raises BusyError: it was lost.
+    """
+    try:
+        yield
+    except GoneError:
+        raise
+    except NotFoundError as error:
+        if error.subject is not Subject.UPLOAD:
+            raise
+        message = "what was recorded of the upload was lost"
+        raise BusyError(message, retry_after_seconds=_FORGOTTEN_SECONDS) from error
 
 
 class UnreadableRecordError(BusyError):

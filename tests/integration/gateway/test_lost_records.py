@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 from harness.fields import TUS
 from harness.tus import LARGE, Collection
-from harness.world import World, digest
+from harness.world import FOLDER, Answer, World, digest
 
 from backends.mounted import staging
 from domain.ids import VFolderId
 from domain.paths import RelativePath
 from gateway.uploads.session import UploadState
+from gateway.uploads.staging import Stager
 
 pytestmark = [pytest.mark.anyio, pytest.mark.folder]
 
@@ -103,3 +104,30 @@ async def test_what_is_stored_already_needs_no_room(
     assert (await files.patch(url, 1000, DATA[1000:])).status == 204
     assert (world.folder / "a").read_bytes() == DATA
     assert (await files.create(LARGE, "b")).status == 507
+
+
+@pytest.mark.parametrize("request_of", ["copy", "parts"])
+async def test_who_has_just_begun_one_may_try_again(
+    world: World, files: Collection, monkeypatch: pytest.MonkeyPatch, request_of: str
+) -> None:
+    """Nobody else has heard of it, so nobody is told that it is not there."""
+    await world.upload("b", DATA)
+    parts = [await files.part(1000, DATA[:1000]), await files.part(2000, DATA[1000:3000])]
+    begin = Stager.begin
+
+    async def forgotten(*args: Any) -> None:
+        await begin(*args)
+        world.store.records.clear()
+        monkeypatch.setattr(Stager, "begin", begin)
+
+    async def ask() -> Answer:
+        if request_of == "parts":
+            return await files.create(None, "whole", Upload_Concat=f"final;{' '.join(parts)}")
+        body = {"volume": "disk", "vfid": FOLDER, "relpath": "b", "dst_relpath": "whole"}
+        return await world.manager("POST", "/folder/file/copy", body)
+
+    monkeypatch.setattr(Stager, "begin", forgotten)
+    answer = await ask()
+    assert (answer.status, answer.json["retry"], answer.headers["Retry-After"]) == (503, "later", "1")
+    assert (await ask()).status in (200, 201)
+    assert (world.folder / "whole").read_bytes() == (DATA if request_of == "copy" else DATA[:3000])

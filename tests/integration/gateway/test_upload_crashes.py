@@ -10,11 +10,11 @@ import pytest
 from harness.archives import tar_of
 from harness.folders import files_below
 from harness.tus import Collection
-from harness.world import World
+from harness.world import FOLDER, World
 
 from backends.mounted.files import MountedFiles
 from bus.contract import Records
-from domain.errors import BusBrokenError
+from domain.errors import BackendFaultError, BusBrokenError
 from domain.paths import ROOT
 from gateway.tokens import UploadClaims
 from gateway.uploads.session import UploadSession, UploadState
@@ -221,6 +221,32 @@ async def test_an_answer_of_the_bus_is_lost(
         if records.left > 0:
             break
     assert 3 <= lost < 29
+
+
+@pytest.mark.parametrize("call", ["stage_whole", "create_staging"])
+async def test_nothing_is_left_of_what_the_storage_did_and_did_not_tell(
+    world: World, files: Collection, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """Whoever asked for it has heard of no upload, and never asks for that one again."""
+    await world.upload("b", b"bytes")
+    done = getattr(MountedFiles, call)
+
+    async def untold(*args: Any, **more: Any) -> None:
+        await done(*args, **more)
+        raise BackendFaultError("no answer")
+
+    async def not_at_once(*_: Any) -> bool:
+        return False
+
+    monkeypatch.setattr(MountedFiles, call, untold)
+    monkeypatch.setattr(MountedFiles, "place_whole", not_at_once)
+    if call == "stage_whole":
+        assert (await files.create(5, "a", b"bytes")).status == 502
+    else:
+        body = {"volume": "disk", "vfid": FOLDER, "relpath": "b", "dst_relpath": "a"}
+        assert (await world.manager("POST", "/folder/file/copy", body)).status == 502
+    assert sorted(os.listdir(world.folder)) == ["b"]
+    assert not [name for name, record in world.store.records.items() if record.due is not None]
 
 
 # [A16]
