@@ -174,6 +174,8 @@ class Writer:
         await _confirm(opened, staging)
         if staging.is_stuck:
             return  # some of it may be stored later; whoever opens the upload next sees to that
+        # A lease Redis has forgotten is trusted here for a while, and somebody else may have stored bytes since.
+        await opened.change(self._sessions, floor=start)
         await staging.truncate(start)
         _put_digest(opened, staging, digest)
         await opened.change(self._sessions, floor=None)

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 import anyio
 import pytest
@@ -22,6 +23,7 @@ from domain.ids import VolumeName
 from gateway.protocol.checksum import parse_checksum
 from gateway.protocol.tus import Accept
 from gateway.uploads.sessions import Known, Sessions
+from gateway.uploads.writer import Writer
 
 pytestmark = [pytest.mark.anyio, pytest.mark.folder]
 
@@ -90,6 +92,32 @@ async def test_who_lost_an_upload_leaves_word_of_what_its_new_owner_has_to_compa
             new.send(b"b" * 700)
             assert (await new.answer()).status == 204
     assert (world.folder / "a").read_bytes() == b"b" * SIZE
+
+
+async def test_who_still_trusts_a_lease_that_redis_has_forgotten_takes_nothing_back(
+    world: World, files: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its sender is gone, has come back by another gateway, and has heard how far the upload is."""
+    trusted, undo, undone = MemoryLease.confirm, Writer._undo, anyio.Event()
+    losing = Losing(world.store, monkeypatch)
+
+    async def told(*args: Any) -> None:
+        try:
+            await undo(*args)
+        finally:
+            undone.set()
+
+    monkeypatch.setattr(MemoryLease, "confirm", trusted)
+    monkeypatch.setattr(Writer, "_undo", told)
+    url = await files.begin(SIZE)
+    session = url.rpartition("/")[2]
+    async with comparing(files, url, 0, SIZE, b"a" * 500, b"a" * SIZE):
+        world.store.records.clear()
+        await losing.lose(session)
+        assert (await files.patch(url, 500, b"a" * 100)).status == 204
+    await undone.wait()
+    assert (await files.patch(url, 600, b"a" * 400)).status == 204
+    assert (world.folder / "a").read_bytes() == b"a" * SIZE
 
 
 class Small:
