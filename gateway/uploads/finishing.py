@@ -151,7 +151,12 @@ class Finisher:
         if unpack:
             return await self._unpack(known, replace(session, unpack=True, destination=target))
         begun = await self._begin(known, session, target, synced if target == session.destination else None)
-        return None if begun is None else await self._rename(begun, target)
+        if begun is None:
+            return None
+        done = await self._rename(begun, target)
+        if done is None:
+            await self._begin_again(begun)
+        return done
 
     async def _unpack(self, known: Known, session: UploadSession) -> Known | None:
         """Unpack an archive; then it takes the way of any upload, but for its own bytes, which are freed."""
@@ -263,6 +268,12 @@ class Finisher:
                 await self._reopen(begun)
             raise
         return await self._commit(begun, replace(session, replaced_bytes=done.replaced_bytes))
+
+    async def _begin_again(self, begun: Known) -> None:
+        """Have it recorded once more that an upload is on its way to its place, where Redis has forgotten that."""
+        known = await self._sessions.revive(begun.session)
+        if known.session.state is UploadState.OPEN:
+            await self._sessions.replace(known, replace(begun.session, reserved_bytes=known.session.reserved_bytes))
 
     async def _reopen(self, begun: Known) -> None:
         """Have bytes that did not get to their place stay, for another destination, or until they expire."""

@@ -6,6 +6,7 @@ Who has the folder mounted could have written that note.
 from __future__ import annotations
 
 import os
+from copy import deepcopy
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -13,9 +14,12 @@ from typing import Any
 import pytest
 from harness.fields import TUS
 from harness.tus import LARGE, Collection
+from harness.uploads import reserved
 from harness.world import FOLDER, Answer, World, digest
 
+from backends.contract import Committed
 from backends.mounted import staging
+from backends.mounted.files import MountedFiles
 from domain.ids import VFolderId
 from domain.paths import RelativePath
 from gateway.uploads.session import UploadState
@@ -131,3 +135,24 @@ async def test_who_has_just_begun_one_may_try_again(
     assert (answer.status, answer.json["retry"], answer.headers["Retry-After"]) == (503, "later", "1")
     assert (await ask()).status in (200, 201)
     assert (world.folder / "whole").read_bytes() == (DATA if request_of == "copy" else DATA[:3000])
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["nothing", "what was before"])
+async def test_a_file_that_is_at_its_place_is_told_of(
+    world: World, files: Collection, monkeypatch: pytest.MonkeyPatch, known: bool
+) -> None:
+    """All that Redis knows of its upload when it is there."""
+    url, commit = await files.begin(LARGE), MountedFiles.commit_staging
+    before = deepcopy(world.store.records) if known else {}
+
+    async def forgotten(*args: Any, **more: Any) -> Committed:
+        done = await commit(*args, **more)
+        world.store.records = before
+        return done
+
+    monkeypatch.setattr(MountedFiles, "commit_staging", forgotten)
+    assert (await files.patch(url, 0, DATA)).status == 204
+    assert (world.folder / "a").read_bytes() == DATA
+    assert (await files.head(url)).headers["Upload-Offset"] == str(LARGE)
+    assert len(world.events("file.uploaded")) == 1
+    assert reserved(world) == []
