@@ -19,6 +19,7 @@ _PACKED_BYTES: Final = 64 << 10
 _PASSED_BYTES: Final = 256 << 10
 #: Most memory that reading one archive may take for what came before, which packers tell beforehand.
 WINDOW_BYTES: Final = 64 << 20
+TOO_MUCH_MEMORY: Final = f"unpacking it takes more than {WINDOW_BYTES} bytes of memory"
 #: What stands behind the sign of bzip2: how large its blocks are.
 _BZIP2_LEVELS: Final = [b"%d" % level for level in range(1, 10)]
 #: What xz needs besides.

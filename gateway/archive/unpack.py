@@ -22,7 +22,7 @@ from domain.errors import InvalidPathError, InvalidRequestError, Subject, TooLar
 from domain.foreign_names import read_path, sendable
 from domain.paths import RelativePath
 from gateway.archive.deflate import DEFLATE_ERRORS
-from gateway.archive.inflow import BrokenArchiveError, Read, inflow
+from gateway.archive.inflow import TOO_MUCH_MEMORY, BrokenArchiveError, Read, inflow
 from gateway.archive.untar import Untar, begins_tar
 from gateway.archive.unzip import Unzip
 
@@ -187,7 +187,13 @@ def _told() -> Iterator[None]:
     except BrokenArchiveError as error:
         raise _refused(f"no archive that can be read: {error}") from error
     except _BROKEN as error:
-        raise _refused(f"no archive that can be read: {type(error).__name__}") from error
+        raise _refused(f"no archive that can be read: {_why(error)}") from error
+
+
+def _why(error: Exception) -> str:
+    """What a library has raised, in words for people where it tells that nothing is wrong with the bytes."""
+    is_large = isinstance(error, lzma.LZMAError | zstandard.ZstdError) and "memory" in str(error).lower()
+    return TOO_MUCH_MEMORY if is_large else type(error).__name__
 
 
 def _zip(file: IO[bytes], size: int, limits: UnpackLimits) -> Iterator[Item]:

@@ -18,7 +18,7 @@ from typing import IO, Final, NamedTuple
 
 from domain.errors import Subject, TooLargeError
 from gateway.archive.deflate import crc32, inflate
-from gateway.archive.inflow import WINDOW_BYTES, BrokenArchiveError, Read, Squeezed
+from gateway.archive.inflow import TOO_MUCH_MEMORY, WINDOW_BYTES, BrokenArchiveError, Read, Squeezed
 
 _END, _END_SIGN = struct.Struct("<4sHHHHIIH"), b"PK\5\6"
 _LOCATOR, _LOCATOR_SIGN = struct.Struct("<4sIQI"), b"PK\6\7"
@@ -324,7 +324,7 @@ def _lzma(head: bytes) -> Squeezed:
         raise BrokenArchiveError("it is cut")
     _, _, numbers, memory = _LZMA_HEAD.unpack(head)
     if memory > WINDOW_BYTES:
-        raise BrokenArchiveError(f"unpacking it takes more than {WINDOW_BYTES} bytes of memory")
+        raise BrokenArchiveError(TOO_MUCH_MEMORY)
     coder = {"id": lzma.FILTER_LZMA1, "lc": numbers % 9, "lp": numbers // 9 % 5, "pb": numbers // 45}
     return lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=[{**coder, "dict_size": memory}])
 

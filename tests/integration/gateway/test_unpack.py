@@ -400,5 +400,5 @@ def with_large_memory(kind: str) -> bytes:
 
 @pytest.mark.parametrize("kind", ["zst", "xz", "zip lzma"])
 def test_what_takes_too_much_memory_is_refused(kind: str) -> None:
-    with pytest.raises(InvalidRequestError):
+    with pytest.raises(InvalidRequestError, match="unpacking it takes more than 67108864 bytes of memory"):
         read(with_large_memory(kind))
