@@ -65,7 +65,11 @@ class ResumableRoutes:
         claims = self._access.token(request, even_expired=False)
         if isinstance(claims, CollectionClaims):
             raise web.HTTPMethodNotAllowed("PUT", ["POST", "OPTIONS"])
-        return await self._answers.guarded(request, partial(self._create, claims), sends=True)
+        return await self._answers.guarded(request, partial(self._put, claims), sends=True)
+
+    async def _put(self, claims: UploadClaims, request: web.Request) -> web.StreamResponse:
+        resumable.check_begins_at_first_byte(request.headers)
+        return await self._create(claims, request)
 
     async def _create(self, claims: UploadClaims | CollectionClaims, request: web.Request) -> web.StreamResponse:
         append = resumable.read_append(request.headers, 0)

@@ -109,6 +109,12 @@ def check_content_type(request: Mapping[str, str]) -> None:
         raise OtherContentTypeError(f"the content type must be {CONTENT_TYPE}", field="Content-Type")
 
 
+def check_begins_at_first_byte(request: Mapping[str, str]) -> None:
+    """See that a PUT brings no range of a file, as RFC 9110 section 14.5 knows it. Raises InvalidRequestError."""
+    if "Content-Range" in request:
+        raise InvalidRequestError("is not known here: PATCH an upload at its Upload-Offset", field="Content-Range")
+
+
 def length_with(append: Append, known: int | None, max_bytes: int) -> int | None:
     """Length of an upload of which `known` is, as far as a request tells it as well (section 4.1.3).
 

@@ -53,6 +53,16 @@ async def test_a_file_is_put_in_parts(world: World, method: str) -> None:
     assert (world.folder / "one").read_bytes() == b"abcdef"
 
 
+async def test_a_part_is_put_nowhere_by_content_range(world: World) -> None:
+    """RFC 9110 section 14.5; `curl -T FILE -C OFFSET` sends it, and it would be stored as the file's begin."""
+    files = await one(world, 6)
+    for complete in ("?0", "?1"):
+        answer = await begin(files, b"def", complete, "PUT", name=None, Content_Range="bytes 3-5/6")
+        assert (answer.status, list(answer.json["data"])) == (400, ["Content-Range"])
+        assert place(await look(files, f"/uploads/{session_of(files.token)}")) == (204, "0", "?0")
+    assert (await begin(files, b"abcdef", "?1", "PUT", name=None)).status == 200
+
+
 @METHODS
 async def test_what_came_of_it_before_a_cut_is_kept(world: World, method: str) -> None:
     """Who has the token knows where to come back, also where no interim answer told."""
