@@ -20,6 +20,7 @@ from bus.relay import Relays
 from domain.ids import QuotaScopeId, VFolderId, VolumeName
 from domain.messages import Command, Event
 from domain.spans import NoSpans, Spans
+from gateway.archive.entries import EntriesHeld
 from gateway.archive.faults import Faults
 from gateway.archive.layout import Checksums
 from gateway.commands import Commander
@@ -71,6 +72,8 @@ class Gate:
     teller: Teller
     uploads: Uploads
     sender: Sender
+    #: What is in memory of archives.
+    archived: EntriesHeld
     #: CRC-32 of files by volume: what tells files apart does so within one volume only.
     checksums: Mapping[VolumeName, Checksums]
     #: Files at which archives broke off, likewise.
@@ -169,6 +172,7 @@ def build_gate(
         teller=Teller(bus, relays),
         uploads=Uploads(bus, volumes, quotas, relays, settings, upload_lease_seconds, observer),
         sender=Sender(settings.read_bytes, settings.idle_seconds, observer),
+        archived=EntriesHeld(settings.archives_limit),
         checksums={name: Checksums() for name in (NOWHERE, *volumes)},
         faults={name: Faults() for name in (NOWHERE, *volumes)},
         offload=Offload(settings.offload, settings.offload_prefix),

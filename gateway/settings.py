@@ -207,6 +207,13 @@ class GatewaySettings(BaseModel):
         le=MOST_BYTES,
         description="most files and directories one archive holds; about 0.5 KiB of memory each",
     )
+    archives_limit: int = Field(
+        2_000_000,
+        ge=1,
+        le=MOST_BYTES,
+        description="most files and directories of all archives one process makes at once; who comes then is to "
+        "come again (503)",
+    )
     unpack_entries: int = Field(
         10_000, ge=1, description="most files and directories in an archive that is unpacked on the server"
     )

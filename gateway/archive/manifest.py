@@ -10,9 +10,8 @@ from typing import Final, NamedTuple
 from anyio.lowlevel import checkpoint
 
 from backends.contract import Entry, EntryKind, FileStat, ReadAccess
+from backends.walk import NOT_NOW
 from domain.errors import (
-    BackendUnavailableError,
-    BusyError,
     ConflictError,
     ErrorCode,
     ForbiddenError,
@@ -23,6 +22,7 @@ from domain.errors import (
     TooLargeError,
 )
 from domain.paths import STAGING_NAME, RelativePath
+from gateway.archive.entries import Take
 
 #: Entries of one directory that are gone through before others get their turn on the event loop.
 _AT_ONCE: Final = 500
@@ -77,11 +77,13 @@ class Gatherer:
 
     Args:
         most: members there may be, and entries besides that are left out.
+        take: counts entries that were found.
     """
 
-    def __init__(self, files: ReadAccess, most: int) -> None:
+    def __init__(self, files: ReadAccess, most: int, take: Take) -> None:
         self._files = files
         self._most = most
+        self._take = take
         self._found = Manifest()
 
     async def directory(self, path: RelativePath) -> Manifest:
@@ -90,6 +92,7 @@ class Gatherer:
         Raises:
             NotFoundError, ConflictError: no directory there.
             TooLargeError: more members than may be.
+            BusyError: as counting says.
         """
         await self._below(path, len(path.parts), await self._entries(path))
         return self._found
@@ -215,7 +218,7 @@ class Gatherer:
         """What is in a directory; nothing if it cannot be looked at, or has gone."""
         try:
             return await self._entries(path)
-        except (TooLargeError, BusyError, BackendUnavailableError):
+        except (TooLargeError, *NOT_NOW):
             raise  # that says nothing of the directory
         except PenstockError as error:
             if path.is_root:
@@ -228,6 +231,7 @@ class Gatherer:
         listing = await self._files.listing(path, limit=self._most + 1)
         if listing.truncated or len(listing.entries) > self._most:
             raise self._too_many()
+        self._take(len(listing.entries))
         return [entry for entry in listing.entries if not (path.is_root and entry.name == STAGING_NAME)]
 
     def _add(self, member: Member) -> None:

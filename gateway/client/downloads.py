@@ -144,14 +144,15 @@ class DownloadRoutes:
         how: DownloadParameters,
     ) -> web.StreamResponse:
         """Send a directory; a file is what it would be without the wish for an archive."""
-        try:
-            manifest = await Gatherer(stock.files, self._most).directory(path)
-        except ConflictError as error:
-            if error.facts.get("reason") != "not-a-directory":
-                raise
-            return await self._file(request, claims, stock, path, how)
-        name = how.filename or path.name or _name_of_root(claims)
-        return await self._packed(request, ArchiveOf(stock, manifest, how.packing, name), claims.rate, how)
+        with self._gate.archived.of_archive() as take:
+            try:
+                manifest = await Gatherer(stock.files, self._most, take).directory(path)
+            except ConflictError as error:
+                if error.facts.get("reason") != "not-a-directory":
+                    raise
+                return await self._file(request, claims, stock, path, how)
+            name = how.filename or path.name or _name_of_root(claims)
+            return await self._packed(request, ArchiveOf(stock, manifest, how.packing, name), claims.rate, how)
 
     async def selection(self, request: web.Request) -> web.StreamResponse:
         """Send several files and directories."""
@@ -159,12 +160,13 @@ class DownloadRoutes:
         claims = self._gate.tokens.read(parameters.token, ArchiveClaims)
         volume, folder = claims.volume, claims.virtual_folder_id
         names = await self._selections.names(claims)
-        manifest = await Selecting(self._gate.files(volume, folder), self._most).manifest(names)
-        if not manifest.members:
-            return file_not_found().response()
-        name = (parameters.filename or claims.filename or "download").removesuffix(".zip")
-        archive = ArchiveOf(self._gate.stock(volume, folder), manifest, parameters.packing, name)
-        return await self._packed(request, archive, claims.rate, parameters)
+        with self._gate.archived.of_archive() as take:
+            manifest = await Selecting(self._gate.files(volume, folder), self._most, take).manifest(names)
+            if not manifest.members:
+                return file_not_found().response()
+            name = (parameters.filename or claims.filename or "download").removesuffix(".zip")
+            archive = ArchiveOf(self._gate.stock(volume, folder), manifest, parameters.packing, name)
+            return await self._packed(request, archive, claims.rate, parameters)
 
     async def _packed(
         self, request: web.Request, archive: ArchiveOf, rate: int | None, how: ArchiveParameters

@@ -9,9 +9,11 @@ from typing import Final
 from anyio import to_thread
 
 from backends.contract import Entry, EntryKind, FileAccess
+from backends.walk import NOT_NOW
 from domain.errors import NotFoundError, PenstockError, Subject, TooLargeError
 from domain.foreign_names import path_of, read_path
 from domain.paths import ROOT, RelativePath
+from gateway.archive.entries import Take
 from gateway.archive.manifest import OF_ONE_NAME, Gatherer, Manifest, Member, member_of
 from gateway.archive.names import shown
 from gateway.protocol.patterns import Patterns, State, compared, is_pattern
@@ -27,11 +29,13 @@ class Selecting:
 
     Args:
         most: members there may be, and entries that may have to be looked at for them.
+        take: counts entries that were found.
     """
 
-    def __init__(self, files: FileAccess, most: int) -> None:
+    def __init__(self, files: FileAccess, most: int, take: Take) -> None:
         self._files = files
         self._most = most
+        self._take = take
         self._looked_at = 0
         self._found: dict[str, Member] = {}
         self._errors: list[str] = []
@@ -42,6 +46,7 @@ class Selecting:
         Raises:
             NotFoundError: the folder is not there.
             TooLargeError: too many patterns, or names in them, members, or entries to be looked at.
+            BusyError: as counting says.
         """
         names = list(dict.fromkeys(names))
         texts = [name for name in names if is_pattern(name) and not await self._is_there(name)]
@@ -49,7 +54,7 @@ class Selecting:
             raise TooLargeError(f"more than {_PATTERNS} patterns", max_patterns=_PATTERNS)
         patterns = await to_thread.run_sync(Patterns, texts) if texts else None
         plain = [read_path(name) for name in names if name not in texts]
-        named = await Gatherer(self._files, self._most).selection(plain)
+        named = await Gatherer(self._files, self._most, self._take).selection(plain)
         if patterns is None:
             return named
         await self._find(patterns, texts)
@@ -116,8 +121,10 @@ class Selecting:
                 return await self._listed(directory)
             found = [await self._named(directory, name) for name in names]
             return [entry for entry in found if entry is not None]
+        except (TooLargeError, *NOT_NOW):
+            raise  # that says nothing of the directory
         except PenstockError as error:
-            if isinstance(error, TooLargeError) or directory.is_root:
+            if directory.is_root:
                 raise
             self._tell("/".join(directory.parts), error.code)
             return ()
@@ -128,6 +135,7 @@ class Selecting:
         self._looked_at += len(listing.entries)
         if listing.truncated or self._looked_at > self._most:
             raise self._too_many()
+        self._take(len(listing.entries))
         return [entry for entry in listing.entries if not RelativePath((*directory.parts, entry.name)).is_reserved]
 
     async def _named(self, directory: RelativePath, name: str) -> Entry | None:

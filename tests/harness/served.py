@@ -42,10 +42,10 @@ async def served(world: World) -> AsyncIterator[Served]:
     async def answer(request: web.Request) -> web.StreamResponse:
         how: dict[str, Any] = {name: request.query.get(name) == "1" for name in ("strict", "no_cache")}
         path, packing = RelativePath.parse(request.query["path"]), Packing(request.query["form"])
-        manifest = await Gatherer(gate.files("disk", folder), gate.settings.archive_limit).directory(path)
-        return await send_archive(
-            gate, request, ArchiveOf(gate.stock("disk", folder), manifest, packing, "d", **how)
-        )
+        with gate.archived.of_archive() as take:
+            gatherer = Gatherer(gate.files("disk", folder), gate.settings.archive_limit, take)
+            archive = ArchiveOf(gate.stock("disk", folder), await gatherer.directory(path), packing, "d", **how)
+            return await send_archive(gate, request, archive)
 
     app = web.Application(middlewares=[around("client", gate.observer, gate.spans)])
     app.router.add_get("/", answer)

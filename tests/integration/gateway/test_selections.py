@@ -14,7 +14,8 @@ import pytest
 from harness.world import FOLDER, Answer, World, open_world
 
 from bus.memory.store import now
-from domain.errors import BackendFaultError, ForbiddenError, Subject
+from domain.errors import BackendFaultError, BackendUnavailableError, ForbiddenError, Subject
+from domain.ids import VFolderId
 from gateway.client import selecting
 
 pytestmark = pytest.mark.anyio
@@ -211,6 +212,22 @@ async def test_a_directory_that_cannot_be_read_is_told(world: World, monkeypatch
     monkeypatch.setattr(type(world.volume.files(None)), "listing", failing)
     assert told(await selected(world, "x/**")) == ({"x/c.csv"}, ["x/y: backend-fault"])
     assert told(await selected(world, "a.csv", "x/y")) == ({"a.csv", "x/y/"}, ["x/y: backend-fault"])
+
+
+@pytest.mark.parametrize("names", [["**/*.csv"], ["x"]])
+async def test_a_storage_that_does_not_answer_says_nothing_of_a_directory(
+    world: World, monkeypatch: pytest.MonkeyPatch, names: list[str]
+) -> None:
+    files = type(world.volume.files(VFolderId.parse(FOLDER)))
+    listing = files.listing
+
+    async def silent(self: Any, path: Any, **how: Any) -> Any:
+        if str(path) == "x/y":
+            raise BackendUnavailableError("no answer", subject=Subject.VOLUME)
+        return await listing(self, path, **how)
+
+    monkeypatch.setattr(files, "listing", silent)
+    assert (await selected(world, *names)).status == 503
 
 
 async def test_only_so_much_is_looked_at(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ class Tree:
         return _DIRECTORY
 
     def gatherer(self, most: int = MOST) -> Gatherer:
-        return Gatherer(cast("FileAccess", self), most)
+        return Gatherer(cast("FileAccess", self), most, lambda _: None)
 
 
 def files(count: int) -> list[Entry]:
