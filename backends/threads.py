@@ -49,7 +49,7 @@ class VolumeThreads:
         self.helpers = helpers
         #: Calls that look at very many entries, at once.
         self.scans = scans
-        self._scans = anyio.CapacityLimiter(scans)
+        self._scans = anyio.Semaphore(scans)
         self._pool = Pool(threads, f"volume-{volume}")
 
     async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -72,6 +72,9 @@ class VolumeThreads:
 
         Between two short system calls each of them wants the interpreter back. Many side by side pass it from one
         to the other at every entry, and all of them together take ten times as long as one after the other.
+
+        One that nobody waits for any more is one of them until it ends: whoever asks again and again does not have
+        all threads of a slow volume.
         """
         self.admit(self._scans.statistics().tasks_waiting)
         try:
@@ -79,9 +82,12 @@ class VolumeThreads:
         except anyio.WouldBlock:
             await self._turn(function.__name__)
         try:
-            return await self.run(function, *args, **kwargs)
-        finally:
+            self.admit(len(self._pool.pending))
+            call = self._pool.start(partial(function, *args, **kwargs), self._scans.release)
+        except BaseException:
             self._scans.release()
+            raise
+        return await self.outcome(call, function.__name__)
 
     async def _turn(self, what: str) -> None:
         try:

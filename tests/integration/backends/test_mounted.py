@@ -631,6 +631,31 @@ async def test_calls_that_wait_are_bounded() -> None:
     await threads.close()
 
 
+async def test_a_scan_that_was_given_up_is_one_until_it_ends() -> None:
+    threads, may_end = pool(timeout_seconds=0.2), threading.Event()
+    with pytest.raises(BackendUnavailableError, match="gave no answer to wait"):
+        await threads.scan(may_end.wait)
+    with pytest.raises(BackendUnavailableError, match="did not come to int"):
+        await threads.scan(int)
+    assert await threads.run(int) == 0
+    may_end.set()
+    assert await threads.scan(int) == 0
+    await threads.close()
+
+
+async def test_a_scan_that_is_refused_takes_nothing() -> None:
+    threads, may_end = pool(), threading.Event()
+    async with anyio.create_task_group() as tasks:
+        for _ in range(4):
+            tasks.start_soon(threads.run, may_end.wait)
+        await anyio.lowlevel.checkpoint()
+        with pytest.raises(BusyError):
+            await threads.scan(int)
+        may_end.set()
+    assert await threads.scan(int) == 0
+    await threads.close()
+
+
 async def test_a_call_that_was_begun_is_waited_for_when_its_caller_is_cancelled() -> None:
     threads = pool()
     begun, done = threading.Event(), threading.Event()
