@@ -168,7 +168,7 @@ async def opened(path: Path, *, workers: bool = False, **more: Any) -> AsyncIter
     with pytest.MonkeyPatch.context() as patch:
         if not workers:
             patch.setattr(Direct, "start", wait)
-        settings = {"resumable_uploads": True, "command_seconds": 2.0, **more}
+        settings = {"resumable_uploads": True, "command_seconds": 5.0, **more}
         async with open_world(path, actors=actors, **settings) as world:
             world.gate.stopping.set()
             world.gate.uploads.opened._linger_seconds = 0
