@@ -17,7 +17,7 @@ from bus.contract import Catalogue
 from bus.room import take_room
 from bus.usage import ScopeUsage
 from domain.arrivals import arrival_record, arrived, arriving
-from domain.ids import QuotaScopeId, VFolderId
+from domain.ids import VFolderId
 
 #: How long is waited at most where others took the room at the same moment, in seconds.
 _PAUSE_SECONDS: Final = 0.1
@@ -47,14 +47,14 @@ class Arrivals:
 
     usage: ScopeUsage
     catalogue: Catalogue
-    _turns: WeakValueDictionary[QuotaScopeId, anyio.Lock] = field(default_factory=WeakValueDictionary)
+    _turns: WeakValueDictionary[Account, anyio.Lock] = field(default_factory=WeakValueDictionary)
 
-    async def admit(self, scope: QuotaScopeId, arrival: Arrival) -> None:
+    async def admit(self, arrival: Arrival) -> None:
         """Have it count from now on, if it fits. Raises QuotaExceededError."""
         if not arrival.size_bytes:
             await self._judge(arrival, arrival.wanted_bytes)
             return
-        turn = self._turns.setdefault(scope, anyio.Lock())
+        turn = self._turns.setdefault(arrival.account, anyio.Lock())
         async with turn:  # two of one volume are not refused because of each other
             # What does not fit by itself disturbs nobody.
             await self._judge(arrival, 0 if await self._counts(arrival) else arrival.wanted_bytes)

@@ -80,7 +80,7 @@ async def _check_restored(restorer: RestoresFolders, command: RestoreVFolder, gr
     if limit is None:
         return  # it need not be counted
     usage = await restorer.trash_usage(command.trash)
-    await ground.arrivals.admit(scope, Arrival(account, limit, command.folder, usage.file_bytes))
+    await ground.arrivals.admit(Arrival(account, limit, command.folder, usage.file_bytes))
 
 
 async def purge_vfolder(command: PurgeVFolder, op: Operation, ground: Ground) -> Effect:
@@ -161,4 +161,4 @@ async def _check_quota(folder: VFolderId, scope: QuotaScopeId, quota: Quota, gro
     account = Account(ground.volume.name, scope)
     limit = await account.limit_bytes(ground.catalogue, quota)
     if limit is not None:
-        await ground.arrivals.admit(scope, Arrival(account, limit, folder, more, least_bytes=1))
+        await ground.arrivals.admit(Arrival(account, limit, folder, more, least_bytes=1))

@@ -25,6 +25,11 @@ def held(world: World) -> int:
     return world.gate.archived._count
 
 
+async def given_back(world: World, others: int) -> None:
+    """Wait until no more than others have is held: a moment after an archive was sent, whatever became of it."""
+    await world.settled(lambda: held(world) == others)
+
+
 @pytest.mark.parametrize("form", ["zip", "tar.zst", "selection"])
 async def test_who_comes_when_too_much_is_in_memory_is_to_come_again(tmp_path: Path, form: str) -> None:
     async with open_world(tmp_path, archives_limit=20) as world:
@@ -37,8 +42,7 @@ async def test_who_comes_when_too_much_is_in_memory_is_to_come_again(tmp_path: P
                 for _ in range(2):
                     answer = await fetch(world, form)
                     assert answer.status == status, answer.body
-                    # It is given back whatever became of it, a moment after it was sent.
-                    await world.settled(lambda: held(world) == others)  # noqa: B023
+                    await given_back(world, others)
             assert answer.headers["Retry-After"] == "5"
             assert answer.json["type"].endswith(":busy")
         assert (await fetch(world, form)).status == 200
