@@ -16,6 +16,7 @@ from enum import StrEnum
 from typing import Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 from uuid import UUID
 
+from backends.patience import Patience
 from domain.errors import PenstockError
 from domain.ids import QuotaScopeId, VFolderId, VolumeName
 from domain.outbox import Place
@@ -182,7 +183,10 @@ class Staging(Protocol):
 
     @property
     def is_stuck(self) -> bool:
-        """Whether the storage has given no answer to a call, and may still do it: also when this is closed."""
+        """Whether the storage has given no answer to a call in time, and may still do it: also when this is closed.
+
+        Then nobody knows what hashers have seen.
+        """
 
     async def append(self, chunks: Sequence[bytes]) -> None:
         """Store bytes behind those stored before.
@@ -327,8 +331,12 @@ class FileAccess(ReadAccess, Protocol):
     async def staging_note(self, session: str) -> bytes:
         """The note of an upload; empty if none could be kept. Raises NotFoundError (subject upload)."""
 
-    async def open_staging(self, session: str) -> Staging:
-        """Open an upload for appending. Raises NotFoundError (subject upload)."""
+    async def open_staging(self, session: str, patience: Patience | None = None) -> Staging:
+        """Open an upload for appending. Raises NotFoundError (subject upload).
+
+        Args:
+            patience: for how long calls are waited for, from this one on; None: as long as any.
+        """
 
     async def renew_staging(self, session: str, count: int) -> None:
         """Keep the first `count` bytes of an upload only, where nothing changes them that was begun before.

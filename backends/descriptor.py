@@ -27,11 +27,6 @@ class SharedDescriptor:
         """Whether it is closed, or will be as soon as nobody uses it."""
         return self._closing
 
-    @property
-    def is_used(self) -> bool:
-        """Whether a call with it is under way."""
-        return self._users > 0
-
     @contextmanager
     def use(self) -> Iterator[int]:
         """The descriptor, kept open meanwhile."""

@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import Final, ParamSpec, TypeVar
 
 import anyio
 
 from backends.observer import BackendObserver
+from backends.patience import Patience
 from backends.pool import Pending, Pool
 from domain.errors import BackendUnavailableError, BusyError, NotFoundError
 from domain.ids import VolumeName
@@ -59,12 +61,12 @@ class VolumeThreads:
             BusyError: too many calls wait on this volume.
             BackendUnavailableError: no answer within the time limit; the call may still take effect.
         """
-        self.admit(len(self._pool.pending))
+        self.admit()
         return await self.finish(function, *args, **kwargs)
 
-    def admit(self, waiting: int) -> None:
-        """See that so many calls that wait already are not too many. Raises BusyError."""
-        if waiting >= self._limit:
+    def admit(self, waiting: int | None = None) -> None:
+        """See that so many calls that wait already, or all that do, are not too many. Raises BusyError."""
+        if (len(self._pool.pending) if waiting is None else waiting) >= self._limit:
             raise BusyError(f"too many calls wait on volume {self._volume}", retry_after_seconds=1.0)
 
     async def scan(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -82,7 +84,7 @@ class VolumeThreads:
         except anyio.WouldBlock:
             await self._turn(function.__name__)
         try:
-            self.admit(len(self._pool.pending))
+            self.admit()
             call = self._pool.start(partial(function, *args, **kwargs), self._scans.release)
         except BaseException:
             self._scans.release()
@@ -99,19 +101,26 @@ class VolumeThreads:
 
     async def finish(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Like `run`, for calls that give something back: they are refused only once the volume is being closed."""
-        call = self._pool.start(partial(function, *args, **kwargs) if args or kwargs else function)
-        return await self.outcome(call, function.__name__)
+        return await self.outcome(self.start(function, *args, **kwargs), function.__name__)
+
+    def bounded(self, patience: Patience) -> BoundedThreads:
+        """The same threads, for somebody who may not wait so long."""
+        return BoundedThreads(self, patience)
+
+    def start(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Pending[T]:
+        """Begin a call; what comes of it is told by `outcome`. Raises BackendUnavailableError."""
+        return self._pool.start(partial(function, *args, **kwargs) if args or kwargs else function)
 
     def begin(self, work: Callable[[], None], then: Callable[[], None]) -> None:
         """Have something done on a thread that nobody waits for; `then` is called on the loop when it is over."""
         self._pool.start(work, then)
 
-    async def outcome(self, call: Pending[T], what: str) -> T:
+    async def outcome(self, call: Pending[T], what: str, patience: Patience | None = None) -> T:
         """Wait for what comes of a call that was just begun. Raises as `run`."""
         started = time.monotonic()
         failed = True
         try:
-            await self._wait(call, what)
+            await self._wait(call, what, patience)
             failed = call.error is not None
             return call.outcome()
         except NotFoundError as error:
@@ -120,8 +129,12 @@ class VolumeThreads:
         finally:
             self._observer.called(self._volume, what, time.monotonic() - started, failed=failed)
 
-    async def _wait(self, call: Pending[T], what: str) -> None:
-        with anyio.move_on_after(self.timeout_seconds, shield=True) as scope:
+    async def _wait(self, call: Pending[T], what: str, patience: Patience | None) -> None:
+        began = time.monotonic()
+        with (
+            anyio.move_on_after(self.timeout_seconds, shield=True) as scope,
+            nullcontext() if patience is None else patience.bounding(scope),
+        ):
             try:
                 await call.wait()
             except asyncio.CancelledError:
@@ -131,8 +144,9 @@ class VolumeThreads:
                 raise
             return
         call.is_dropped = True
+        waited = time.monotonic() - began
         raise BackendUnavailableError(
-            f"volume {self._volume} gave no answer to {what} within {self.timeout_seconds:g} s", operation=what
+            f"volume {self._volume} gave no answer to {what} within {waited:.3g} s", operation=what
         )
 
     async def close(self) -> None:
@@ -141,3 +155,21 @@ class VolumeThreads:
         with anyio.move_on_after(self.timeout_seconds, shield=True):
             while self._pool.pending:
                 await anyio.sleep(_LOOK_SECONDS)
+
+
+class BoundedThreads:
+    """A volume's threads, for a user whose patience may end before the time limit."""
+
+    def __init__(self, threads: VolumeThreads, patience: Patience) -> None:
+        self._threads = threads
+        self._patience = patience
+
+    async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """As `VolumeThreads.run`."""
+        self._threads.admit()
+        return await self.finish(function, *args, **kwargs)
+
+    async def finish(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """As `VolumeThreads.finish`."""
+        call = self._threads.start(function, *args, **kwargs)
+        return await self._threads.outcome(call, function.__name__, self._patience)

@@ -22,6 +22,7 @@ from backends.contract import (
     Tell,
 )
 from backends.memory.plane import Plane, Stored, conflict
+from backends.patience import Patience
 from domain.errors import ConflictError, InvalidPathError, NotFoundError, PenstockError, Subject
 from domain.paths import RelativePath
 
@@ -193,8 +194,8 @@ class MemoryFiles:
         plane.staged(session)
         return plane.notes.get(session, b"")
 
-    async def open_staging(self, session: str) -> MemoryStaging:
-        """Open an upload for appending."""
+    async def open_staging(self, session: str, patience: Patience | None = None) -> MemoryStaging:
+        """Open an upload for appending; nobody ever waits."""
         plane = await self._plane()
         return MemoryStaging(plane, session, plane.staged(session))
 

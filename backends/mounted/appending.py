@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, ParamSpec, TypeVar
 
 from backends.contract import Hasher, ReadHandle, Synced
 from backends.descriptor import SharedDescriptor
@@ -18,9 +18,12 @@ from backends.mounted.copying import HasDescriptor
 from backends.mounted.durable import start_writeback
 from backends.mounted.errors import translated
 from backends.mounted.helping.extents import copy_range, share_all
-from backends.threads import VolumeThreads
-from domain.errors import Subject, UnsupportedError
+from backends.threads import BoundedThreads
+from domain.errors import BackendUnavailableError, Subject, UnsupportedError
 from domain.paths import RelativePath
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 #: Bytes after which the kernel is asked to begin writing to the disk.
 _WRITEBACK_BYTES: Final = 8 << 20
@@ -59,7 +62,7 @@ class MountedStaging:
     def __init__(
         self,
         opened: staging.Appendable,
-        threads: VolumeThreads,
+        threads: BoundedThreads,
         unit: int | None,
         sync: Callable[[RelativePath], Synced],
     ) -> None:
@@ -72,15 +75,19 @@ class MountedStaging:
         self._synced_at = time.monotonic()
         self.offset = opened.size
         self.hashers: list[Hasher] = []
+        #: A call was given up. It may be over by now, but nobody knows what it has done, and hashers have seen.
+        self.is_stuck = False
 
-    @property
-    def is_stuck(self) -> bool:
-        """Whether a call that nobody waits for any more may still change it."""
-        return self._descriptor.is_used
+    async def _run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return await self._threads.run(function, *args, **kwargs)
+        except BackendUnavailableError:
+            self.is_stuck = True
+            raise
 
     async def append(self, chunks: Sequence[bytes | memoryview]) -> None:
         """Write behind what is there."""
-        await self._threads.run(self._append, chunks)
+        await self._run(self._append, chunks)
 
     def _append(self, chunks: Sequence[bytes | memoryview]) -> None:
         before = self.offset
@@ -120,7 +127,7 @@ class MountedStaging:
 
     async def append_last(self, chunks: Sequence[bytes | memoryview], destination: RelativePath) -> Synced:
         """Write behind what is there, and sync it; all on one thread."""
-        return await self._threads.run(self._append_last, chunks, destination)
+        return await self._run(self._append_last, chunks, destination)
 
     def _append_last(self, chunks: Sequence[bytes | memoryview], destination: RelativePath) -> Synced:
         self._append(chunks)
@@ -129,7 +136,7 @@ class MountedStaging:
 
     async def truncate(self, offset: int) -> None:
         """Drop what is behind an offset, for good."""
-        await self._threads.run(self._truncate, offset)
+        await self._run(self._truncate, offset)
 
     def _truncate(self, offset: int) -> None:
         with self._descriptor.use() as fd, translated("uploading", Subject.UPLOAD):
@@ -144,7 +151,7 @@ class MountedStaging:
 
     async def share_all(self, handle: ReadHandle) -> bool:
         """Share all bytes of an open file of this volume, where its file system can (reflinks)."""
-        return await self._threads.run(self._share_all, _descriptor(handle))
+        return await self._run(self._share_all, _descriptor(handle))
 
     def _share_all(self, source: SharedDescriptor) -> bool:
         with source.use() as source_fd, self._descriptor.use() as fd, translated("copying", Subject.UPLOAD):
@@ -155,7 +162,7 @@ class MountedStaging:
 
     async def append_from(self, handle: ReadHandle, offset: int, count: int) -> int:
         """Append bytes of an open file of this volume inside the kernel."""
-        return await self._threads.run(self._append_from, _descriptor(handle), offset, count)
+        return await self._run(self._append_from, _descriptor(handle), offset, count)
 
     def _append_from(self, source: SharedDescriptor, offset: int, count: int) -> int:
         with source.use() as source_fd, self._descriptor.use() as fd, translated("copying", Subject.UPLOAD):
@@ -165,7 +172,7 @@ class MountedStaging:
 
     async def receive(self, intake: SocketIntake) -> None:
         """Write what a socket has behind what is there."""
-        await self._threads.run(self._receive, intake)
+        await self._run(self._receive, intake)
 
     def _receive(self, intake: SocketIntake) -> None:
         until = time.monotonic() + _RECEIVE_SECONDS

@@ -19,6 +19,7 @@ from backends.mounted.read_access import MountedReadAccess
 from backends.mounted.read_handle import MountedReadHandle
 from backends.mounted.renewal import Renewal
 from backends.mounted.room import Room
+from backends.patience import Patience
 from backends.powers import StagedUpload, WholeUpload
 from backends.threads import VolumeThreads
 from domain.errors import NotFoundError, PenstockError, Subject
@@ -181,11 +182,12 @@ class MountedFiles(MountedReadAccess):
         """Unfinished uploads."""
         return await self._run(staging.stagings)
 
-    async def open_staging(self, session: str) -> MountedStaging:
+    async def open_staging(self, session: str, patience: Patience | None = None) -> MountedStaging:
         """Open an upload for appending."""
-        opened = await self._run(staging.open_for_append, session)
+        threads = self._threads.bounded(patience or Patience())
+        opened = await threads.run(self._on_root(staging.open_for_append), session)
         sync = partial(self._on_root(staging.sync), session)
-        return MountedStaging(opened, self._threads, self._mount.mounted.write_unit, sync)
+        return MountedStaging(opened, threads, self._mount.mounted.write_unit, sync)
 
     async def renew_staging(self, session: str, count: int) -> None:
         """Have the first bytes of an upload in another file."""

@@ -15,7 +15,7 @@ import anyio
 
 from domain.errors import FencedError, PenstockError
 from gateway.uploads.dropping import dropped, is_dropped
-from gateway.uploads.opened import OpenUpload, taken_over
+from gateway.uploads.opened import CALL_SECONDS, OpenUpload, taken_over
 from gateway.uploads.sessions import Sessions
 
 T = TypeVar("T")
@@ -66,7 +66,7 @@ class GivingWay:
             except FencedError:
                 self._failure = taken_over()
             except (PenstockError, ConnectionError) as error:
-                self._failure = error
+                self._failure = self._failure or error
             tasks.cancel_scope.cancel()
         if self._failure is not None:
             raise self._failure
@@ -82,6 +82,8 @@ class GivingWay:
             await anyio.sleep(min(left, _LOOK_SECONDS))
         is_over = await is_dropped(self._sessions, self._session_id)
         self._failure = dropped() if is_over else taken_over()
+        # A storage that gives no answer is not what whoever waits has to wait for.
+        self._opened.patience.lose(CALL_SECONDS)
         everything.cancel()
 
     async def _keep(self) -> None:

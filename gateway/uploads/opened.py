@@ -7,8 +7,8 @@ asks for it meanwhile gets it at once.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from anyio.abc import TaskGroup
 from loguru import logger
 
 from backends.contract import FileAccess, Hasher, Staging, Synced
+from backends.patience import Patience
 from bus.contract import Lease, Leases
 from domain.catalogue import Change
 from domain.errors import (
@@ -34,6 +35,12 @@ from gateway.uploads.digesting import Digests
 from gateway.uploads.session import UploadSession, UploadState
 from gateway.uploads.sessions import Known, Sessions
 
+#: How long a sender may be silent, or the storage while an upload is opened, before another request of the same
+#: upload is preferred, in seconds; and for how long the storage's answer to a call is waited for then.
+SILENCE_SECONDS: Final = 1.0
+CALL_SECONDS: Final = 0.3
+#: Bytes of an upload that are copied at most to have them in a file nothing is done to late.
+_RENEWED_BYTES: Final = 64 << 20
 #: How long an upload nobody writes to stays open, in seconds, and how many do at most.
 _LINGER_SECONDS: Final = 2.0
 _LINGERING: Final = 1000
@@ -48,10 +55,18 @@ class OpenUpload:
     """
 
     def __init__(
-        self, known: Known, lease: Lease, staging: Staging | None, digest: Hasher | None, stack: AsyncExitStack
+        self,
+        known: Known,
+        lease: Lease,
+        staging: Staging | None,
+        digest: Hasher | None,
+        patience: Patience,
+        stack: AsyncExitStack,
     ) -> None:
         self.known = known
         self.lease = lease
+        #: How long the storage is waited for.
+        self.patience = patience
         #: None: nothing can be written to it, because it is finished or put together from parts.
         self.staging = staging
         #: Has seen every byte stored so far; None: it has not.
@@ -247,19 +262,39 @@ class OpenUploads:
     async def _open(self, session_id: str, volume: VolumeName | None) -> OpenUpload:
         async with AsyncExitStack() as stack:
             lease = await stack.enter_async_context(self.hold(session_id))
-            known = await self._sessions.require(session_id, volume)
-            if self._sessions.is_over(known):
-                raise GoneError(f"{session_id}: expired", subject=Subject.UPLOAD)
-            known, staging = await self._staged(await self._sessions.slide(known, lease))
-            if staging is not None:
-                stack.push_async_callback(staging.close)
-                known, staging = await self._drop_unverified(known, staging, lease)
-                stack.push_async_callback(staging.close)
+            patience = Patience()
+            with self._giving_way(lease, patience):
+                known = await self._sessions.require(session_id, volume)
+                if self._sessions.is_over(known):
+                    raise GoneError(f"{session_id}: expired", subject=Subject.UPLOAD)
+                known, staging = await self._staged(await self._sessions.slide(known, lease), patience)
+                if staging is not None:
+                    stack.push_async_callback(staging.close)
+                    known, staging = await self._drop_unverified(known, staging, lease, patience)
+                    stack.push_async_callback(staging.close)
             digest = self._digests.resume(known.session, staging) if staging is not None else None
-            return OpenUpload(known, lease, staging, digest, stack.pop_all())
+            return OpenUpload(known, lease, staging, digest, patience, stack.pop_all())
         raise AssertionError  # an exit stack swallows nothing here
 
-    async def _staged(self, known: Known) -> tuple[Known, Staging | None]:
+    @contextmanager
+    def _giving_way(self, lease: Lease, patience: Patience) -> Iterator[None]:
+        """Have an upload that is being opened not wait long for its storage when somebody else wants it."""
+        opening = anyio.CancelScope()
+        if self._tasks is not None:
+            self._tasks.start_soon(self._lose_patience, lease, patience, opening)
+        try:
+            yield
+        finally:
+            opening.cancel()
+
+    @staticmethod
+    async def _lose_patience(lease: Lease, patience: Patience, opening: anyio.CancelScope) -> None:
+        with opening:
+            await lease.wait_asked()
+            await anyio.sleep(SILENCE_SECONDS)
+            patience.lose(CALL_SECONDS)
+
+    async def _staged(self, known: Known, patience: Patience) -> tuple[Known, Staging | None]:
         """An upload as it is now, with its staging; None if nothing can be written to it."""
         while True:
             if known.session.state is UploadState.COMMITTING:
@@ -267,7 +302,7 @@ class OpenUploads:
                 known = await self._settle(known)
             if known.session.state is not UploadState.OPEN or known.session.is_final:
                 return known, None
-            staging = await self._staging(known.session)
+            staging = await self._staging(known.session, patience)
             if staging is not None:
                 now = await self._without_others(known, staging)
                 if now.revision == known.revision:
@@ -294,15 +329,17 @@ class OpenUploads:
             await self._files(now.session).discard_staging(now.session.id)
         return now
 
-    async def _staging(self, session: UploadSession) -> Staging | None:
+    async def _staging(self, session: UploadSession, patience: Patience) -> Staging | None:
         try:
-            return await self._files(session).open_staging(session.id)
+            return await self._files(session).open_staging(session.id, patience)
         except NotFoundError as error:
             if error.subject is not Subject.UPLOAD:
                 raise
             return None
 
-    async def _drop_unverified(self, known: Known, staging: Staging, lease: Lease) -> tuple[Known, Staging]:
+    async def _drop_unverified(
+        self, known: Known, staging: Staging, lease: Lease, patience: Patience
+    ) -> tuple[Known, Staging]:
         """Drop bytes that were not compared with their checksum."""
         session, floor = known.session, known.session.floor
         if floor is None:
@@ -311,7 +348,7 @@ class OpenUploads:
         if session.unsettled:
             await staging.close()
             await self._files(session).renew_staging(session.id, floor)
-            staging = await self._files(session).open_staging(session.id)
+            staging = await self._files(session).open_staging(session.id, patience)
         elif staging.offset > floor:
             try:
                 await staging.truncate(floor)
@@ -322,8 +359,9 @@ class OpenUploads:
         return await self._sessions.replace(known, dropped, lease=lease) or known, staging
 
     async def _put_back(self, opened: OpenUpload) -> None:
-        is_wanted = opened.staging is not None and not opened.is_complete and not opened.is_dropped
-        lingers = is_wanted and len(self._idle) < _LINGERING
+        staging = opened.staging
+        is_wanted = not opened.is_complete and not opened.is_dropped
+        lingers = staging is not None and not staging.is_stuck and is_wanted and len(self._idle) < _LINGERING
         if self._tasks is None:
             await self._close(opened)
         elif not lingers:
@@ -345,18 +383,25 @@ class OpenUploads:
                 await self._close(opened)
 
     async def _close(self, opened: OpenUpload) -> None:
-        # Bytes that were not compared may be dropped by whoever has it next, and others come in their place.
-        if opened.staging is not None and not opened.is_complete and opened.session.floor is None:
-            self._digests.keep(opened.session, opened.staging.offset, opened.digest)
-        await self._tell_if_stuck(opened)
+        staging = opened.staging
+        if staging is not None and staging.is_stuck:
+            await self._tell_stuck(opened, staging)
+        elif staging is not None and not opened.is_complete and opened.session.floor is None:
+            # Bytes that were not compared may be dropped by whoever has it next, and others come in their place.
+            self._digests.keep(opened.session, staging.offset, opened.digest)
         await opened.close()
 
-    async def _tell_if_stuck(self, opened: OpenUpload) -> None:
-        """Take note, while nobody else has the upload, of what may yet be done to its bytes behind the floor."""
-        if opened.staging is None or opened.session.floor is None or not opened.staging.is_stuck:
+    async def _tell_stuck(self, opened: OpenUpload, staging: Staging) -> None:
+        """Take note, while nobody else has the upload, of what may yet be done to its bytes behind the floor.
+
+        A write that is done late brings bytes its client sent for their place, and will send again. So it is seen
+        to that they come to nothing only where little is to be copied for that.
+        """
+        floor = opened.session.floor
+        if floor is None and (floor := staging.offset) > _RENEWED_BYTES:
             return
         with suppress(PenstockError), anyio.move_on_after(_CLOSE_SECONDS, shield=True):
-            await opened.change(self._sessions, unsettled=True)
+            await opened.change(self._sessions, floor=floor, unsettled=True)
 
 
 def taken_over() -> LockedError:

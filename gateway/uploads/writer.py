@@ -31,15 +31,14 @@ from gateway.uploads.from_pieces import PiecesBody
 from gateway.uploads.from_socket import SocketBody
 from gateway.uploads.giving_way import GivingWay
 from gateway.uploads.growing import Growing, Reservations
-from gateway.uploads.opened import OpenUpload, taken_over
+from gateway.uploads.opened import SILENCE_SECONDS, OpenUpload, taken_over
 from gateway.uploads.said import NOTHING_SAID, Said
 from gateway.uploads.sessions import Sessions
 
 T = TypeVar("T")
 
-#: How long a sender may be silent before another request of the same upload is preferred, and how long one that is
-#: not may go on then, in seconds: whoever waits is answered within two.
-SILENCE_SECONDS: Final = 1.0
+#: How long a sender that is not silent may go on when another request wants its upload, in seconds: whoever waits
+#: is answered within two.
 YIELD_SECONDS: Final = 1.5
 #: How long dropping bytes that do not count may take when their request was cancelled, in seconds.
 _UNDO_SECONDS: Final = 10.0

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import anyio
 import pytest
-from harness.fields import checksum
-from harness.tus import LARGE, Collection
+from harness.fields import BODY, checksum
+from harness.tus import LARGE, Collection, sending
 from harness.world import FOLDER, World, digest
 
 from backends.mounted import staging
 from backends.mounted.files import MountedFiles
 from domain.errors import BackendFaultError
 from domain.ids import VFolderId
+from gateway.uploads import opened
 from gateway.uploads.writer import Writer
 
 pytestmark = [pytest.mark.anyio, pytest.mark.folder]
@@ -52,6 +55,9 @@ class Stuck:
             patched.setattr(access._threads, "timeout_seconds", 0.3)
             yield
 
+    async def begun(self) -> None:
+        await self._world.settled(self._begun.is_set)
+
     async def done(self) -> None:
         self._may_go_on.set()
         await self._world.settled(self._is_done.is_set)
@@ -61,7 +67,8 @@ class Stuck:
 async def test_bytes_of_a_write_that_was_stuck_are_in_the_digest_once(
     world: World, files: Collection, monkeypatch: pytest.MonkeyPatch, *, meanwhile: bool
 ) -> None:
-    """Its client sends them once more, maybe before the storage answers again."""
+    """Its client sends them once more, maybe before the storage answers again; there is too much to be copied."""
+    monkeypatch.setattr(opened, "_RENEWED_BYTES", 0)
     url = await files.begin(LARGE)
     assert (await files.patch(url, 0, DATA[:100])).status == 204
     stuck = Stuck(world, monkeypatch, staging, "write")
@@ -123,4 +130,47 @@ async def test_bytes_of_one_that_died_are_taken_back_late(
     assert (await files.head(url)).headers["Upload-Offset"] == "0"
     assert (await files.patch(url, 0, DATA)).status == 204
     await stuck.done()
+    assert (world.folder / "a").read_bytes() == DATA
+
+
+@pytest.mark.parametrize("size", [1000, 4 << 20], ids=["in pieces", "from its socket"])
+@pytest.mark.parametrize("compared", [False, True])
+async def test_who_comes_back_does_not_wait_for_the_storage_of_another(
+    world: World, files: Collection, monkeypatch: pytest.MonkeyPatch, size: int, *, compared: bool
+) -> None:
+    """And what that does in the end is nothing to the bytes that came meanwhile."""
+    url = await files.begin(size)
+    fields = {**BODY, "Upload-Offset": "0"}
+    if compared:
+        fields["Upload-Checksum"] = checksum(b"x" * (size // 2) + b"y" * (size - size // 2))
+    async with sending(files, "PATCH", url, size, size // 2, **fields) as old:
+        stuck = Stuck(world, monkeypatch, staging, "write")
+        old.send(b"y" * 100)
+        await stuck.begun()
+        with anyio.fail_after(5):
+            offset = int((await files.head(url)).headers["Upload-Offset"])
+        assert offset == (0 if compared else size // 2)
+        rest = b"n" * (size - offset - 10)
+        assert (await files.patch(url, offset, io.BytesIO(rest))).status == 204
+        await stuck.done()
+    assert int((await files.head(url)).headers["Upload-Offset"]) == size - 10
+    assert (await files.patch(url, size - 10, b"m" * 10)).status == 204
+    whole = b"x" * offset + rest + b"m" * 10
+    assert (world.folder / "a").read_bytes() == whole
+    (event,) = world.events("file.uploaded")
+    assert event.body["sha256"] == digest(whole)
+
+
+async def test_who_comes_back_does_not_wait_until_another_has_opened_the_upload(
+    world: World, files: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = await files.begin(LARGE)
+    stuck = Stuck(world, monkeypatch, staging, "open_for_append")
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(files.head, url)
+        await stuck.begun()
+        with anyio.fail_after(5):
+            assert (await files.head(url)).headers["Upload-Offset"] == "0"
+        assert (await files.patch(url, 0, DATA)).status == 204
+        await stuck.done()
     assert (world.folder / "a").read_bytes() == DATA
