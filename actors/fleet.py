@@ -12,7 +12,6 @@ from loguru import logger
 
 from actors.assignment import assign
 from actors.counting import scope_usage
-from actors.handlers.arrivals import Arrivals
 from actors.handlers.effect import Ground
 from actors.janitor import Janitor
 from actors.jobs.contract import JobQueue
@@ -141,7 +140,7 @@ class Fleet:
         await journal.reconcile()
         await self._tell(VolumeTaken(volume=volume.name, owner=self.bus.node, epoch=lane.epoch))
         usage = scope_usage(volume, self.bus, self.settings.usage_max_age_seconds, told_before.settle)
-        ground = Ground(volume, usage, self.bus.catalogue, Arrivals(usage, self.bus.catalogue))
+        ground = Ground(volume, usage, self.bus.catalogue)
         policy = Policy(ground, lane, self.bus.clock, self.settings, self.observer, journal)
         pace = Pace(self.settings.parallel, self.bus_settings.batch, self.settings.drain_seconds, self.solo)
         listeners = Listeners(janitor.committed, self._met)

@@ -19,7 +19,12 @@ class Ground:
     volume: Volume
     usage: ScopeUsage
     catalogue: Catalogue
-    arrivals: Arrivals
+    #: What comes to its scopes at once.
+    arrivals: Arrivals = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Judge arrivals by what is used here."""
+        object.__setattr__(self, "arrivals", Arrivals(self.usage, self.catalogue))
 
 
 @dataclass(frozen=True, slots=True)

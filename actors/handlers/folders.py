@@ -75,8 +75,8 @@ async def _check_restored(restorer: RestoresFolders, command: RestoreVFolder, gr
     scope = command.folder.scope
     if scope is None:
         return
-    account, quota = Account(ground.volume.name, scope), await ground.volume.quota(scope)
-    limit = await account.limit_bytes(ground.catalogue, quota)
+    account = Account(ground.volume.name, scope)
+    limit = await account.limit_bytes(ground.catalogue, await ground.volume.quota(scope))
     if limit is None:
         return  # it need not be counted
     usage = await restorer.trash_usage(command.trash)

@@ -376,6 +376,7 @@ class OpenUploads:
         try:
             with idle, anyio.move_on_after(self._linger_seconds):
                 await opened.lease.wait_asked()
+                opened.patience.lose(CALL_SECONDS)
         finally:
             # It may have been used and given back before this task noticed; then it waits anew, with another scope.
             if opened.idle is idle and self._idle.get(opened.session.id) is opened:

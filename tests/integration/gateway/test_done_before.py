@@ -9,7 +9,6 @@ import pytest
 from harness.world import FOLDER, OTHER, SCOPE, World
 
 from actors.counting import scope_usage
-from actors.handlers.arrivals import Arrivals
 from actors.handlers.effect import Effect, Ground
 from actors.handlers.table import HANDLERS
 from backends.contract import Operation
@@ -36,8 +35,7 @@ class Owner:
 
     async def act(self) -> Effect:
         volume, bus = self.world.volume, self.world.bus
-        usage = scope_usage(volume, bus, 0)
-        ground = Ground(volume, usage, bus.catalogue, Arrivals(usage, bus.catalogue))
+        ground = Ground(volume, scope_usage(volume, bus, 0), bus.catalogue)
         return await HANDLERS[type(self.command)].handle(self.command, self.op, ground)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
+import threading
 from pathlib import Path
 
 import anyio
 import pytest
 from harness.tus import LARGE, Collection
-from harness.world import open_world
+from harness.world import World, open_world
 
 from backends.mounted.appending import MountedStaging
 from bus.contract import Lease
@@ -127,3 +128,27 @@ async def test_a_storage_that_hangs_as_one_is_given_back_is_nothing_to_others(
         await world.settled(lambda: not world.store.leases)
         assert (await files.head(url)).headers["Upload-Offset"] == str(sent)
         await world.upload("other", b"a" * LARGE)
+
+
+@pytest.mark.folder
+async def test_nobody_waits_for_a_storage_that_hangs_as_one_is_given_back(
+    world: World, files: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = await files.begin(LARGE)
+    assert (await files.patch(url, 0, b"abc")).status == 204
+    (kept,) = world.gate.uploads.opened._idle.values()
+    assert isinstance(kept.staging, MountedStaging)
+    descriptor, answers = kept.staging._descriptor, threading.Event()
+    close = descriptor.close
+
+    def hang() -> None:
+        answers.wait(20)
+        close()
+
+    monkeypatch.setattr(descriptor, "close", hang)
+    try:
+        async with world.bus.leases.hold(f"upload:{kept.session.id}", wait_seconds=5):
+            assert not descriptor.is_closed
+    finally:
+        answers.set()
+    await world.settled(lambda: descriptor.is_closed)

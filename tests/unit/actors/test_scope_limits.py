@@ -7,7 +7,6 @@ from uuid import UUID
 import pytest
 
 from actors.counting import scope_usage
-from actors.handlers.arrivals import Arrivals
 from actors.handlers.effect import Effect, Ground
 from actors.handlers.folders import create_vfolder, delete_files
 from actors.handlers.scopes import set_quota
@@ -42,8 +41,7 @@ class Dying(MemoryVolume):
 
 
 def ground(volume: MemoryVolume, bus: Bus) -> Ground:
-    usage = scope_usage(volume, bus, 60)
-    return Ground(volume, usage, bus.catalogue, Arrivals(usage, bus.catalogue))
+    return Ground(volume, scope_usage(volume, bus, 60), bus.catalogue)
 
 
 def told(effect: Effect) -> list[tuple[str, int | None]]:
