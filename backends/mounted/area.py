@@ -31,7 +31,6 @@ from uuid import uuid4
 from backends.mounted.beneath import Beneath, opened, readable
 from backends.mounted.durable import (
     rename_exclusive,
-    replace_file,
     sync_between,
     sync_directory,
     write_and_rename,
@@ -73,6 +72,10 @@ _PLACES: Final = (
 _AREA_MODE: Final = 0o700
 #: How long a trace of a done operation is kept; a command is not delivered again after that.
 _TRACE_SECONDS: Final = 2 * 24 * 3600.0
+#: How a file's name ends that is not whole yet.
+_PARTIAL: Final = ".new"
+#: What is removed after that time: where, and how its name ends.
+_FORGOTTEN: Final = ((DONE, ""), (TRASH, _PARTIAL), (BUILDS, _PARTIAL), (WORK, _PARTIAL))
 
 
 class Area:
@@ -146,7 +149,8 @@ class Area:
     def write_bytes(self, place: str, name: str, data: bytes) -> None:
         """Write a file, whole or not at all; who owns the volume is not asked."""
         with self.place(place) as directory:
-            replace_file(directory.fd, name, data)
+            _replace(directory.fd, name, data)
+            sync_directory(directory.fd)
 
     def read_json(self, place: str, name: str) -> dict[str, Any] | None:
         """Read a small file; None if it is not there."""
@@ -177,10 +181,10 @@ class Area:
         data = json.dumps(document).encode()
         with self.place(place) as directory:
             if epoch is None:
-                write_and_rename(data, directory.fd, f"{name}.new", directory.fd, name)
+                _replace(directory.fd, name, data)
             else:
                 with self.fence.guarded(epoch):
-                    path = self.fence.path(epoch, f"{name}.new")
+                    path = self.fence.path(epoch, f"{name}{_PARTIAL}")
                     write_and_rename(data, self.mount.fd, path, directory.fd, name)
             if more_follows:
                 sync_between(self.mount, directory.fd)
@@ -208,8 +212,17 @@ class Area:
 
     def _forget_traces(self) -> None:
         oldest = time.time() - _TRACE_SECONDS
-        with self.place(DONE) as directory, opened(readable(directory.fd)) as fd, os.scandir(fd) as scan:
-            for item in scan:
-                if item.stat(follow_symlinks=False).st_mtime < oldest:
+        for place, ending in _FORGOTTEN:
+            with self.place(place) as directory, opened(readable(directory.fd)) as fd, os.scandir(fd) as scan:
+                for item in scan:
                     with suppress(FileNotFoundError):
-                        os.unlink(item.name, dir_fd=directory.fd)
+                        if item.name.endswith(ending) and item.stat(follow_symlinks=False).st_mtime < oldest:
+                            os.unlink(item.name, dir_fd=directory.fd)
+
+
+def _replace(directory_fd: int, name: str, data: bytes) -> None:
+    """Write a small file, whole or not at all, though others may write it at the same time.
+
+    Each writes a file of its own first; one that is stopped in the middle leaves that behind for a while.
+    """
+    write_and_rename(data, directory_fd, f"{name}.{uuid4().hex}{_PARTIAL}", directory_fd, name)

@@ -54,7 +54,8 @@ class Trash:
             path = RelativePath(folder.directory)
             with self._area.mount.below(path.parent.parts) as parent:
                 os.close(os.open(path.name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent.fd))
-                self._area.write_json(TRASH, trash_note(op.id), _document(folder, held), more_follows=True)
+                note = _document(folder, held)
+                self._area.write_json(TRASH, trash_note(op.id), note, epoch=op.epoch, more_follows=True)
                 with self._area.fence.guarded(op.epoch):
                     taken = self._area.fence.path(op.epoch, f"trash.{op.id}")
                     os.rename(path.name, taken, src_dir_fd=parent.fd, dst_dir_fd=self._area.mount.fd)

@@ -8,6 +8,7 @@ from harness.mortal import DiedError
 from harness.world import World
 
 from backends.contract import FileAccess, Staging, Synced
+from backends.patience import Patience
 from domain.paths import RelativePath
 
 
@@ -38,8 +39,8 @@ class NotingSyncs(Around):
         self._durable.add(session)
         return synced
 
-    async def open_staging(self, session: str) -> _NotingLast:
-        return _NotingLast(await self._inner.open_staging(session), session, self._durable)
+    async def open_staging(self, session: str, patience: Patience | None = None) -> _NotingLast:
+        return _NotingLast(await self._inner.open_staging(session, patience), session, self._durable)
 
 
 class _NotingLast:

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import cycle, islice
 from pathlib import Path
 from signal import SIGCONT, SIGSTOP
 
@@ -21,25 +22,27 @@ from harness.faketime import FakeClock
 def free_port() -> int:
     """A port nobody listens on now, outside of the range the kernel takes for outgoing connections.
 
-    Each is given out once: several processes can serve one port (SO_REUSEPORT), and would take each other's calls.
+    All others are given out before one is again: several processes can serve one port (SO_REUSEPORT), and would
+    take each other's calls.
     """
-    for port in _PORTS:
+    for port in islice(_PORTS, _END - _START):
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
-    raise RuntimeError("all ports were given out")
+    raise RuntimeError("all ports are in use")
 
 
 def _ports() -> Iterator[int]:
     """Ports of this process; those beside it in the same test run have others."""
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    usable = [port for port in range(15_000 + worker, 31_000, workers) if not 16_021 <= port < 16_030]
+    usable = [port for port in range(_START + worker, _END, workers) if not 16_021 <= port < 16_030]
     start = secrets.randbelow(len(usable))
-    return iter(usable[start:] + usable[:start])
+    return cycle(usable[start:] + usable[:start])
 
 
 #: Ports in turn, from a random one on; those Penstock has by default are left out.
+_START, _END = 15_000, 31_000
 _PORTS = _ports()
 
 

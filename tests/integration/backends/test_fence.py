@@ -20,6 +20,7 @@ from backends.contract import Operation
 from backends.mounted import area as area_module
 from backends.mounted import durable as durable_module
 from backends.mounted import folders as folders_module
+from backends.mounted import marker as marker_module
 from backends.mounted import scopes as scopes_module
 from backends.mounted import trash as trash_module
 from backends.mounted.area import Area
@@ -29,7 +30,7 @@ from backends.mounted.fence import Fence
 from backends.mounted.folders import Folders
 from backends.mounted.scopes import Scopes
 from backends.mounted.trash import Trash
-from domain.errors import FencedError
+from domain.errors import FencedError, PenstockError
 from domain.ids import QuotaScopeId, VFolderId
 
 SCOPE = QuotaScopeId.parse("user:11111111-1111-4111-8111-111111111111")
@@ -170,6 +171,42 @@ def test_taken_over_before_each_rename(tmp_path: Path, monkeypatch: pytest.Monke
             assert change.done(second)
             check_nothing_else(second, name, id_)
     assert stops >= 1
+
+
+@pytest.mark.parametrize("marks", [True, False], ids=["attributes", "no attributes"])
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_late_owner_that_does_the_same_meanwhile_is_nothing_to_the_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, *, marks: bool
+) -> None:
+    """It reads from another Redis, and tries what both were told before each rename of its successor.
+
+    What it is refused itself nobody hears of: who owns the volume is looked at before that.
+    """
+    change = CHANGES[name]
+    if not marks:
+        monkeypatch.setattr(marker_module.os, "setxattr", unsupported)
+        monkeypatch.setattr(marker_module.os, "getxattr", unsupported)
+    for number in count(1):
+        with opened(tmp_path / str(number)) as (first, second):
+            second.take_over()
+            id_ = uuid4()
+
+            def late(first: Owner = first, id_: UUID = id_) -> None:
+                with suppress(PenstockError):
+                    change.do(first, first.op(id_))
+
+            interrupter = Interrupter(number, late)
+            with monkeypatch.context() as patch:
+                interrupter.install(patch)
+                change.do(second, second.op(id_))
+            assert change.done(second)
+            check_nothing_else(second, name, id_)
+            if not interrupter.happened:
+                break
+
+
+def unsupported(*_: object) -> None:
+    raise OSError(errno.ENOTSUP, "no attributes here")
 
 
 def check_nothing_else(owner: Owner, name: str, id_: UUID) -> None:
