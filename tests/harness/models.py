@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import redis
 from harness.redis_server import SERVERS, RedisServer
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 from bus.streams import scripts
@@ -36,13 +36,17 @@ def client_of(kind: str, folder: Path) -> Iterator[redis.Redis]:
         server.stop()
 
 
-def compare(machine: type[ScriptMachine], client: redis.Redis, examples: int) -> None:
+def compare(machine: type[ScriptMachine], client: redis.Redis, examples: int, choice: int | None = None) -> None:
     """Run so many examples. Raises what the first that differs raises.
 
     It is told as it was found: the smallest one takes long to find where each step asks a server.
+
+    Args:
+        choice: which calls are chosen; None: other ones each time.
     """
+    asking = type(machine.__name__, (machine,), {"client": client})
     run_state_machine_as_test(
-        type(machine.__name__, (machine,), {"client": client}),
+        asking if choice is None else seed(choice)(asking),
         settings=settings(
             max_examples=examples,
             stateful_step_count=40,
