@@ -7,6 +7,7 @@ volumes, the events a follower saw, the answers senders got, the dead letters, a
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -114,15 +115,22 @@ def _each_ends_once(
 
 
 def _wrongly_refused(history: History, ends: Mapping[UUID, Sequence[Envelope]]) -> Iterator[str]:
-    """Each client makes only new folders and deletes its own once, so a refusal means its own effect was met."""
+    """Each client makes only new folders and deletes its own once, so a refusal means its own effect was met.
+
+    Not so where the store lost the command that makes a folder, which comes again behind the one that deletes it.
+    """
     events = [event for event in history.events.values() if event.origin.cause not in history.restored]
-    created = {event.key for event in events if event.type == VFolderCreated.type}
+    created = {event.key: event.time for event in reversed(events) if event.type == VFolderCreated.type}
     for sent in history.accepted:
         for event in ends.get(sent.command.id, ()):
             code = str(event.body.get("code", ""))
             if event.type == "vfolder.create.failed" and code == "conflict":
                 yield f"I1: {_told(sent)} found its own effect in the way"
-            elif event.type == "vfolder.delete.failed" and code == "not-found" and event.key in created:
+            elif (
+                event.type == "vfolder.delete.failed"
+                and code == "not-found"
+                and created.get(event.key, math.inf) < event.time
+            ):
                 yield f"I1: {_told(sent)} found its own effect done"
 
 
