@@ -121,7 +121,7 @@ class Policy:
 
     async def _repeat(self, handler: Handler, envelope: Envelope, command: Command, *, again: bool) -> Effect:
         op = Operation(envelope.id, self.lane.epoch)
-        attempt = 1
+        attempt, in_doubt = 1, False
         while True:
             if not again and attempt == 1:  # what may have been done is not refused for being late
                 self._check_deadline(envelope)
@@ -131,7 +131,10 @@ class Policy:
             except PenstockError as error:
                 counts = error.code is not ErrorCode.BUS_BROKEN
                 passing = error.code in _FOR_THE_MOMENT or (attempt > 1 and error.code in _NO_ROOM)
-                if counts and (not passing or attempt >= self.settings.attempts):
+                # A try that was given up may have taken effect just now, and be what is in the way; then the next
+                # one finds that out.
+                in_doubt = not passing and attempt > 1 and not in_doubt
+                if counts and not in_doubt and (not passing or attempt >= self.settings.attempts):
                     raise
                 self.observer.retried(self.ground.volume.name, envelope.type)
                 logger.warning("{} on {}, try {}: {}", envelope.type, envelope.key, attempt, error)

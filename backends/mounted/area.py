@@ -149,7 +149,7 @@ class Area:
     def write_bytes(self, place: str, name: str, data: bytes) -> None:
         """Write a file, whole or not at all; who owns the volume is not asked."""
         with self.place(place) as directory:
-            _replace(directory.fd, name, data)
+            _write(data, directory.fd, name, directory.fd, name)
             sync_directory(directory.fd)
 
     def read_json(self, place: str, name: str) -> dict[str, Any] | None:
@@ -181,11 +181,10 @@ class Area:
         data = json.dumps(document).encode()
         with self.place(place) as directory:
             if epoch is None:
-                _replace(directory.fd, name, data)
+                _write(data, directory.fd, name, directory.fd, name)
             else:
                 with self.fence.guarded(epoch):
-                    path = self.fence.path(epoch, f"{name}{_PARTIAL}")
-                    write_and_rename(data, self.mount.fd, path, directory.fd, name)
+                    _write(data, self.mount.fd, self.fence.path(epoch, name), directory.fd, name)
             if more_follows:
                 sync_between(self.mount, directory.fd)
             else:
@@ -220,9 +219,15 @@ class Area:
                             os.unlink(item.name, dir_fd=directory.fd)
 
 
-def _replace(directory_fd: int, name: str, data: bytes) -> None:
+def _write(data: bytes, from_fd: int, path: str, to_fd: int, name: str) -> None:
     """Write a small file, whole or not at all, though others may write it at the same time.
 
     Each writes a file of its own first; one that is stopped in the middle leaves that behind for a while.
     """
-    write_and_rename(data, directory_fd, f"{name}.{uuid4().hex}{_PARTIAL}", directory_fd, name)
+    partial = f"{path}.{uuid4().hex}{_PARTIAL}"
+    try:
+        write_and_rename(data, from_fd, partial, to_fd, name)
+    except OSError:
+        with suppress(OSError):
+            os.unlink(partial, dir_fd=from_fd)
+        raise

@@ -41,7 +41,7 @@ def _ports() -> Iterator[int]:
     return cycle(usable[start:] + usable[:start])
 
 
-#: Ports in turn, from a random one on; those Penstock has by default are left out.
+#: Where they are, and they in turn, from a random one on; those Penstock has by default are left out.
 _START, _END = 15_000, 31_000
 _PORTS = _ports()
 

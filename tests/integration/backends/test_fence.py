@@ -205,6 +205,36 @@ def test_a_late_owner_that_does_the_same_meanwhile_is_nothing_to_the_new_one(
                 break
 
 
+@pytest.mark.parametrize("name", ["create folder", "delete folder", "move folder"])
+def test_a_call_that_was_given_up_and_is_done_meanwhile_is_nothing_to_the_one_that_repeats_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Its thread was stuck in the storage, and goes on before each rename of the next try.
+
+    What that is refused for it is looked at once more (`actors.policy`).
+    """
+    change = CHANGES[name]
+    for number in count(1):
+        with opened(tmp_path / str(number)) as (first, second):
+            second.epoch = first.epoch
+            id_ = uuid4()
+
+            def stuck(first: Owner = first, id_: UUID = id_) -> None:
+                with suppress(PenstockError):
+                    change.do(first, first.op(id_))
+
+            interrupter = Interrupter(number, stuck)
+            with monkeypatch.context() as patch:
+                interrupter.install(patch)
+                with suppress(PenstockError):
+                    change.do(second, second.op(id_))
+            change.do(second, second.op(id_))
+            assert change.done(second)
+            if not interrupter.happened:
+                check_nothing_else(second, name, id_)
+                break
+
+
 def unsupported(*_: object) -> None:
     raise OSError(errno.ENOTSUP, "no attributes here")
 

@@ -140,6 +140,46 @@ async def test_a_handler_that_hangs_is_ended_and_holds_up_its_own_folder_only() 
         assert "did not finish within 0.2 s" in letter.reason
 
 
+class Late(MemoryVolume):
+    """Gives no answer to the first call, and does what that asks for in the middle of a later one."""
+
+    answers: ClassVar[list[PenstockError | None]]
+    tries = 0
+
+    async def delete_folder(self, op, folder) -> None:
+        self.tries += 1
+        error = self.answers[self.tries - 1]
+        if error is not None:
+            raise error
+        await super().delete_folder(op, folder)
+
+
+GIVEN_UP = BackendUnavailableError("no answer")
+GONE = NotFoundError("not there", subject=Subject.VFOLDER)
+
+
+@pytest.mark.parametrize(
+    ("answers", "refused"),
+    [
+        ([GIVEN_UP, GONE, None], False),
+        ([GIVEN_UP, GONE, GIVEN_UP, GONE, None], False),
+        ([GIVEN_UP, GONE, GONE], True),
+        ([GONE], True),
+    ],
+)
+async def test_a_refusal_behind_a_try_that_was_given_up_is_looked_at_twice(
+    answers: list[PenstockError | None], refused: bool
+) -> None:
+    world = world_of(Late(DISK))
+    world.volume.answers = answers
+    async with world.bus() as bus, world.fleet("actor", ACTORS.model_copy(update={"attempts": 8})):
+        made = CreateVFolder(folder=folder())
+        assert (await ask(bus, made)).ok
+        reply = await ask(bus, DeleteVFolder(folder=made.folder))
+        assert (reply.failure.code if reply.failure else None) == (ErrorCode.NOT_FOUND if refused else None)
+        assert world.volume.tries == len(answers)
+
+
 async def test_what_owners_die_over_is_set_aside_and_has_failed() -> None:
     world = world_of()
     async with world.bus() as bus:
