@@ -31,6 +31,7 @@ from uuid import uuid4
 from backends.mounted.beneath import Beneath, opened, readable
 from backends.mounted.durable import (
     rename_exclusive,
+    replace_file,
     sync_between,
     sync_directory,
     write_and_rename,
@@ -72,10 +73,6 @@ _PLACES: Final = (
 _AREA_MODE: Final = 0o700
 #: How long a trace of a done operation is kept; a command is not delivered again after that.
 _TRACE_SECONDS: Final = 2 * 24 * 3600.0
-#: How a file's name ends that is not whole yet.
-_PARTIAL: Final = ".new"
-#: What is removed after that time: where, and how its name ends.
-_FORGOTTEN: Final = ((DONE, ""), (TRASH, _PARTIAL), (BUILDS, _PARTIAL), (WORK, _PARTIAL))
 
 
 class Area:
@@ -149,8 +146,7 @@ class Area:
     def write_bytes(self, place: str, name: str, data: bytes) -> None:
         """Write a file, whole or not at all; who owns the volume is not asked."""
         with self.place(place) as directory:
-            _write(data, directory.fd, name, directory.fd, name)
-            sync_directory(directory.fd)
+            replace_file(directory.fd, name, data)
 
     def read_json(self, place: str, name: str) -> dict[str, Any] | None:
         """Read a small file; None if it is not there."""
@@ -211,20 +207,20 @@ class Area:
 
     def _forget_traces(self) -> None:
         oldest = time.time() - _TRACE_SECONDS
-        for place, ending in _FORGOTTEN:
-            with self.place(place) as directory, opened(readable(directory.fd)) as fd, os.scandir(fd) as scan:
-                for item in scan:
+        with self.place(DONE) as directory, opened(readable(directory.fd)) as fd, os.scandir(fd) as scan:
+            for item in scan:
+                if item.stat(follow_symlinks=False).st_mtime < oldest:
                     with suppress(FileNotFoundError):
-                        if item.name.endswith(ending) and item.stat(follow_symlinks=False).st_mtime < oldest:
-                            os.unlink(item.name, dir_fd=directory.fd)
+                        os.unlink(item.name, dir_fd=directory.fd)
 
 
 def _write(data: bytes, from_fd: int, path: str, to_fd: int, name: str) -> None:
     """Write a small file, whole or not at all, though others may write it at the same time.
 
-    Each writes a file of its own first; one that is stopped in the middle leaves that behind for a while.
+    Each writes a file of its own first. What one that is killed in the middle leaves of it goes with old traces, or
+    with the directory of its epoch.
     """
-    partial = f"{path}.{uuid4().hex}{_PARTIAL}"
+    partial = f"{path}.{uuid4().hex}.new"
     try:
         write_and_rename(data, from_fd, partial, to_fd, name)
     except OSError:

@@ -8,7 +8,6 @@ from pathlib import Path
 import anyio
 import pytest
 from harness.fault.clients import Habits
-from harness.fault.plan import QUEUE_LIMIT
 from harness.fault.run import Options, run
 from harness.redis_server import SERVERS
 
@@ -94,11 +93,12 @@ async def test_what_was_set_aside_is_tried_again_in_its_turn(
 
 
 async def test_ten_times_too_much_is_refused_and_not_lost(tmp_path: Path) -> None:
-    options = Options({"slow_volumes": 1}, 8.0, clients=60, actors=1, volumes=("disk",), habits=CALM)
+    faults, limit = {"clogged_volumes": 1}, 100
+    options = Options(faults, 8.0, clients=60, actors=1, volumes=("disk",), habits=CALM, queue_limit=limit)
     history, found = await run(SERVERS["redis"](), tmp_path, 1, options)
     assert found == []
     assert history.busy > 0
-    assert history.deepest > 0.9 * QUEUE_LIMIT
+    assert history.deepest > 0.9 * limit
 
 
 # --- negative controls: a checker that never fails proves nothing -------------------------------------------

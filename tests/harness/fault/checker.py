@@ -64,11 +64,12 @@ def look(plan: Plan, dead: Counter[UUID], waiting: int, fallen: Sequence[str]) -
     return Left(folders, trash, limits, dead, waiting, tuple(fallen))
 
 
-def violations(history: History, left: Left, *, lossy: bool = False) -> list[str]:
+def violations(history: History, left: Left, *, lossy: bool = False, queue_limit: int = QUEUE_LIMIT) -> list[str]:
     """Everything that is not as promised; empty: all promises were kept.
 
     Args:
         lossy: the store lost everything once, so accepted commands may be gone; nothing else may.
+        queue_limit: commands that may wait on one volume.
     """
     ends = _ends(history)
     found: list[str] = []
@@ -79,7 +80,7 @@ def violations(history: History, left: Left, *, lossy: bool = False) -> list[str
     effects = list(_effects_and_events(history, left))
     if len(effects) > (_UNTOLD * _deaths(history) if lossy else 0):
         found += effects
-    found += _settled(history, left)
+    found += _settled(history, left, queue_limit)
     found += _answers(history, left, lossy=lossy)
     found += _poison(history, left)
     found += left.fallen
@@ -186,7 +187,7 @@ def _effects_and_events(history: History, left: Left) -> Iterator[str]:
             yield f"I3: the limit of {scope} is {left.limits.get((volume, scope))}, the last event told {limit}"
 
 
-def _settled(history: History, left: Left) -> Iterator[str]:
+def _settled(history: History, left: Left, queue_limit: int) -> Iterator[str]:
     if left.waiting:
         yield f"I9: {left.waiting} commands still wait"
     killers = sum(is_poison(sent) for sent in history.accepted)
@@ -195,7 +196,7 @@ def _settled(history: History, left: Left) -> Iterator[str]:
     allowed = 2 * LEASE_SECONDS + _DRAIN_SECONDS + killers * _DEATHS_SECONDS + history.deepest * pace
     if history.drained_seconds is None or history.drained_seconds > allowed:
         yield f"I9: it took {history.drained_seconds} s until nothing waited, more than {allowed}"
-    if history.deepest > QUEUE_LIMIT + len(history.redriven):
+    if history.deepest > queue_limit + len(history.redriven):
         yield f"I7: {history.deepest} commands waited at once"
 
 

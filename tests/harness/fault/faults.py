@@ -14,6 +14,7 @@ from harness.cutter import ANSWERED, ASKED, BOTH, Cutter
 from harness.fault.actors import Actors
 from harness.fault.plan import LEASE_SECONDS, Plan
 from harness.fault.servers import Servers
+from harness.fault.words import History
 
 from bus.contract import Bus, DeadLetter
 from bus.streams import keys, open_streams_bus
@@ -32,6 +33,8 @@ _STEPS = (
     "trimmed",
 )
 _HOUR = 3600.0
+#: How long it may take until so many wait that somebody is refused.
+_CLOGGED_SECONDS = 20.0
 #: Farthest a server's clock is from the true time: what was answered is kept for twice this.
 _FARTHEST_SECONDS = 1500.0
 
@@ -46,7 +49,7 @@ class Faults:
     chance: random.Random
     #: The ways of those who send.
     cutters: Sequence[Cutter]
-    redriven: set[object]
+    history: History
 
     async def kill_actor(self) -> None:
         self.actors.any().process.kill()
@@ -110,9 +113,24 @@ class Faults:
         one.way.hold()
 
     async def slow_volumes(self) -> None:
-        self.plan.slow.touch()
+        self._slow_down(0.03)
         await anyio.sleep(1.0)
         self.plan.slow.unlink()
+
+    async def clogged_volumes(self) -> None:
+        """So slow, and for so long, that somebody is refused."""
+        before = self.history.busy
+        self._slow_down(0.1)
+        with anyio.move_on_after(_CLOGGED_SECONDS):
+            while self.history.busy == before:
+                await anyio.sleep(0.1)
+        await anyio.sleep(1.0)
+        self.plan.slow.unlink()
+
+    def _slow_down(self, seconds: float) -> None:
+        written = self.plan.slow.with_suffix(".new")
+        written.write_text(str(seconds))
+        written.rename(self.plan.slow)
 
     async def step_actor(self) -> None:
         """The wall clock of a node is set by an hour."""
@@ -170,7 +188,7 @@ class Faults:
         """Have everything that was set aside tried again."""
         async with self._operator() as bus:
             for letter in await self._cured(bus):
-                self.redriven.add(letter.id)
+                self.history.redriven.add(letter.id)
                 await bus.dead_letters.redrive(letter)
 
     async def lose_everything(self) -> None:

@@ -23,8 +23,6 @@ from bus.streams import scripts
 from bus.streams.lanes import StreamLane
 from bus.streams.upkeep import StreamUpkeep
 
-#: Longest time a call takes while volumes are slow, in seconds.
-_SLOW_SECONDS = 0.03
 #: What system calls say that fail.
 _ERRORS = (errno.EIO, errno.ENOSPC, errno.EDQUOT)
 #: Calls that change a volume. Those before them only look.
@@ -107,8 +105,8 @@ def _unfenced(self: Fence, epoch: int, name: str) -> str:
 
 def _wait(plan: Plan, node: str) -> None:
     """Wait while the volume does not answer this actor, or is slow."""
-    if plan.slow.exists():
-        time.sleep(random.random() * _SLOW_SECONDS)
+    with suppress(FileNotFoundError):
+        time.sleep(random.random() * float(plan.slow.read_text()))
     with suppress(FileNotFoundError):
         while plan.hung.read_text() == node:
             time.sleep(0.01)

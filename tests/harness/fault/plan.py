@@ -34,6 +34,8 @@ class Plan:
     #: How long events are kept for nobody, in seconds. Where the store forgets who is registered, a reader that is
     #: not kept anything for would hear of much only when it is restored once more, long after its turn.
     event_keep_seconds: float = 0.0
+    #: Commands that may wait on one volume.
+    queue_limit: int = QUEUE_LIMIT
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -70,7 +72,7 @@ class Plan:
 
     @property
     def slow(self) -> Path:
-        """While this file is there, volumes take their time."""
+        """While this file is there, volumes take their time: it holds how much a call at most, in seconds."""
         return Path(self.folder) / "slow"
 
     @property
@@ -89,7 +91,7 @@ class Plan:
             lease_seconds=LEASE_SECONDS,
             command_timeout_seconds=1.0,
             connect_timeout_seconds=1.0,
-            queue_limit=QUEUE_LIMIT,
+            queue_limit=self.queue_limit,
         )
         kept = {"command_keep_seconds": 0.0, "event_keep_seconds": self.event_keep_seconds}
         return settings.model_copy(update=kept)

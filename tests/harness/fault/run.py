@@ -18,7 +18,7 @@ from harness.fault.checker import Left, dump, look, violations
 from harness.fault.clients import ORDINARY, Client, Habits, ask_again
 from harness.fault.faults import Faults
 from harness.fault.gauge import watch_depth
-from harness.fault.plan import Plan
+from harness.fault.plan import QUEUE_LIMIT, Plan
 from harness.fault.readers import FOLLOWER, SLOTH, Reader, register
 from harness.fault.servers import Servers, servers
 from harness.fault.words import History
@@ -43,6 +43,7 @@ class Options:
         pair: Redis has a replica.
         quarantine: types of commands after whose failure the later ones of their key wait.
         patience: how long to wait until nothing waits any more, in seconds.
+        queue_limit: commands that may wait on one volume.
     """
 
     faults: dict[str, int]
@@ -58,6 +59,7 @@ class Options:
     quarantine: tuple[str, ...] = ()
     failing: float = 0.01
     patience: float = 60.0
+    queue_limit: int = QUEUE_LIMIT
 
     @property
     def lossy(self) -> bool:
@@ -70,7 +72,7 @@ async def run(binary: str, folder: Path, seed: int, options: Options) -> tuple[H
     history = History()
     with servers(binary, folder, stepping=options.stepping, pair=options.pair) as found:
         left = await Run(folder, found, random.Random(seed), history, options).whole()
-    broken = violations(history, left, lossy=options.lossy)
+    broken = violations(history, left, lossy=options.lossy, queue_limit=options.queue_limit)
     dump(folder / "history.txt", history, broken)
     return history, broken
 
@@ -93,6 +95,7 @@ class Run:
             options.failing,
             options.quarantine,
             event_keep_seconds=600.0 if options.lossy else 0.0,
+            queue_limit=options.queue_limit,
         )
         for name in options.volumes:
             self._plan.root(name).mkdir(parents=True)
@@ -122,7 +125,7 @@ class Run:
             for reader in readers:
                 tasks.start_soon(reader.run, over)
             tasks.start_soon(watch_depth, self._plan, self._history, over)
-            faults = Faults(self._plan, self._store, self._actors, self._chance, ways, self._history.redriven)
+            faults = Faults(self._plan, self._store, self._actors, self._chance, ways, self._history)
             await self._hurt(faults, ways)
             for reader in readers:
                 reader.hurry()
