@@ -14,12 +14,13 @@ from harness.fields import BODY, checksum
 from harness.line import Line
 from harness.losing import Losing
 from harness.tus import Collection, is_told_to_try_again, sending
-from harness.world import World
+from harness.world import FOLDER, World
 
 from backends.mounted.appending import MountedStaging
+from backends.mounted.files import MountedFiles
 from bus.memory.leases import MemoryLease
 from domain.errors import BusBrokenError, LockedError
-from domain.ids import VolumeName
+from domain.ids import VFolderId, VolumeName
 from gateway.protocol.checksum import parse_checksum
 from gateway.protocol.tus import Accept
 from gateway.uploads.sessions import Known, Sessions
@@ -252,7 +253,11 @@ async def test_who_is_not_told_whose_an_upload_is_may_come_again(
         raise BusBrokenError("nobody knows")
 
     url = await files.begin(size)
+    access = files.world.volume.files(VFolderId.parse(FOLDER))
+    assert isinstance(access, MountedFiles)
     async with sending(files, "PATCH", url, size, 500, **BODY, Upload_Offset="0") as old:
+        # A thread that is still at it would take more.
+        await files.world.settled(lambda: not access._threads._pool.pending)
         with monkeypatch.context() as patched:
             patched.setattr(MemoryLease, "confirm", confirm)
             old.send(b"x" * (size - 500))
