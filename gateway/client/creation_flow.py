@@ -20,7 +20,7 @@ from gateway.tokens import CollectionClaims, UploadClaims
 from gateway.transfer.receive import waits_to_be_asked
 from gateway.uploads.beginning import NOTHING_TOLD
 from gateway.uploads.comparing import compare
-from gateway.uploads.opened import OpenUpload
+from gateway.uploads.open_upload import OpenUpload
 from gateway.uploads.said import Said, described, with_said
 from gateway.uploads.session import UploadState
 

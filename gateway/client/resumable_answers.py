@@ -31,7 +31,7 @@ from gateway.protocol.resumable_digests import (
     ImpossibleDigestError,
     byte_sequence,
 )
-from gateway.uploads.opened import OpenUpload
+from gateway.uploads.open_upload import OpenUpload
 from gateway.uploads.session import UploadState
 
 _IANA: Final = "https://iana.org/assignments/http-problem-types#"

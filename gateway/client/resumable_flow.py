@@ -38,7 +38,7 @@ from gateway.protocol.tus import Accept, Creation
 from gateway.tokens import CollectionClaims, UploadClaims
 from gateway.transfer.receive import waits_to_be_asked
 from gateway.uploads.comparing import read_through
-from gateway.uploads.opened import OpenUpload
+from gateway.uploads.open_upload import OpenUpload
 from gateway.uploads.said import NOTHING_SAID, Said, described
 from gateway.uploads.session import UploadSession
 from gateway.uploads.sessions import Known

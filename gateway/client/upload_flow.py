@@ -16,7 +16,7 @@ from gateway.protocol.checksum import parse_checksum
 from gateway.protocol.tus import Accept, Dialect, Refuse, UploadView
 from gateway.tokens import CollectionClaims, UploadClaims
 from gateway.transfer.receive import Body, BodyAtHand, RequestBody, ask_for_body
-from gateway.uploads.opened import OpenUpload
+from gateway.uploads.open_upload import OpenUpload
 from gateway.uploads.said import NOTHING_SAID, Said, intended
 from gateway.uploads.session import UploadSession, UploadState
 from gateway.uploads.sessions import Known

@@ -15,7 +15,8 @@ from domain.ids import VFolderId, VolumeName
 from domain.paths import RelativePath
 from gateway.uploads.beginning import Beginner
 from gateway.uploads.finishing import Finisher
-from gateway.uploads.opened import OpenUpload, OpenUploads
+from gateway.uploads.open_upload import OpenUpload
+from gateway.uploads.opened import OpenUploads
 from gateway.uploads.session import UploadSession
 from gateway.uploads.sessions import Known, only_known_here
 

@@ -15,7 +15,7 @@ import anyio
 
 from domain.errors import FencedError, PenstockError
 from gateway.uploads.dropping import dropped, is_dropped
-from gateway.uploads.opened import CALL_SECONDS, OpenUpload, taken_over
+from gateway.uploads.open_upload import CALL_SECONDS, OpenUpload, taken_over
 from gateway.uploads.sessions import Sessions
 
 T = TypeVar("T")

@@ -17,7 +17,7 @@ import anyio
 from bus.contract import Leases
 from domain.errors import BusyError, ConflictError, PenstockError, QuotaExceededError, Subject, TooLargeError
 from gateway.quotas import Quotas
-from gateway.uploads.opened import OpenUpload
+from gateway.uploads.open_upload import OpenUpload
 from gateway.uploads.reserved import freed, reserving
 from gateway.uploads.session import UploadSession
 from gateway.uploads.sessions import Sessions

@@ -23,7 +23,8 @@ from gateway.uploads.digesting import Digests
 from gateway.uploads.dropping import DropWatch
 from gateway.uploads.finishing import Finisher
 from gateway.uploads.growing import Reservations
-from gateway.uploads.opened import OpenUpload, OpenUploads
+from gateway.uploads.open_upload import OpenUpload
+from gateway.uploads.opened import OpenUploads
 from gateway.uploads.session import UploadSession, UploadState
 from gateway.uploads.sessions import Known, Sessions
 

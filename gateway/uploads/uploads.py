@@ -31,7 +31,8 @@ from gateway.uploads.digesting import Digests
 from gateway.uploads.finishing import Finisher
 from gateway.uploads.growing import Reservations
 from gateway.uploads.lost import LostRecords
-from gateway.uploads.opened import OpenUpload, OpenUploads
+from gateway.uploads.open_upload import OpenUpload
+from gateway.uploads.opened import OpenUploads
 from gateway.uploads.parts import Parts
 from gateway.uploads.places import volume_of
 from gateway.uploads.placing import Placer

@@ -31,7 +31,7 @@ from gateway.uploads.from_pieces import PiecesBody
 from gateway.uploads.from_socket import SocketBody
 from gateway.uploads.giving_way import GivingWay
 from gateway.uploads.growing import Growing, Reservations
-from gateway.uploads.opened import SILENCE_SECONDS, OpenUpload, taken_over
+from gateway.uploads.open_upload import SILENCE_SECONDS, OpenUpload, taken_over
 from gateway.uploads.said import NOTHING_SAID, Said
 from gateway.uploads.sessions import Sessions
 

@@ -20,7 +20,7 @@ from bus.codec import decode_document
 from domain.errors import BackendUnavailableError
 from gateway.uploads import dropping, parts
 from gateway.uploads.finishing import Finisher
-from gateway.uploads.opened import OpenUpload
+from gateway.uploads.open_upload import OpenUpload
 from gateway.uploads.session import UploadSession
 from gateway.uploads.uploads import Uploads
 

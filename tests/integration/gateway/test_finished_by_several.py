@@ -14,7 +14,7 @@ from harness.world import World
 from backends.contract import Committed
 from backends.mounted.files import MountedFiles
 from domain.errors import NotFoundError
-from gateway.uploads.opened import OpenUpload
+from gateway.uploads.open_upload import OpenUpload
 from gateway.uploads.uploads import Uploads
 
 pytestmark = [pytest.mark.anyio, pytest.mark.folder]

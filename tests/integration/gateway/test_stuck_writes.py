@@ -19,7 +19,7 @@ from backends.mounted import staging
 from backends.mounted.files import MountedFiles
 from domain.errors import BackendFaultError
 from domain.ids import VFolderId
-from gateway.uploads import opened
+from gateway.uploads import open_upload
 from gateway.uploads.writer import Writer
 
 pytestmark = [pytest.mark.anyio, pytest.mark.folder]
@@ -68,7 +68,7 @@ async def test_bytes_of_a_write_that_was_stuck_are_in_the_digest_once(
     world: World, files: Collection, monkeypatch: pytest.MonkeyPatch, *, meanwhile: bool
 ) -> None:
     """Its client sends them once more, maybe before the storage answers again; there is too much to be copied."""
-    monkeypatch.setattr(opened, "_RENEWED_BYTES", 0)
+    monkeypatch.setattr(open_upload, "_RENEWED_BYTES", 0)
     url = await files.begin(LARGE)
     assert (await files.patch(url, 0, DATA[:100])).status == 204
     stuck = Stuck(world, monkeypatch, staging, "write")
