@@ -9,8 +9,10 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
+from typing import Self
 from uuid import UUID, uuid4
 
 import pytest
@@ -125,7 +127,16 @@ class Interrupter:
             self.happened = True
             self._happen()
 
-    def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    @classmethod
+    @contextmanager
+    def at(cls, monkeypatch: pytest.MonkeyPatch, number: int, happen: Callable[[], None]) -> Iterator[Self]:
+        """Have it happen during the block."""
+        interrupter = cls(number, happen)
+        with monkeypatch.context() as patch:
+            interrupter._install(patch)
+            yield interrupter
+
+    def _install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def rename(source: str, target: str, **fds: int) -> None:
             self._before()
             os.rename(source, target, **fds)
@@ -155,10 +166,8 @@ def test_taken_over_before_each_rename(tmp_path: Path, monkeypatch: pytest.Monke
     change, stops = CHANGES[name], 0
     for number in count(1):
         with opened(tmp_path / str(number)) as (first, second):
-            interrupter = Interrupter(number, second.take_over)
             id_ = uuid4()
-            with monkeypatch.context() as patch:
-                interrupter.install(patch)
+            with Interrupter.at(monkeypatch, number, second.take_over) as interrupter:
                 before = first.tree()
                 with suppress(FencedError):
                     change.do(first, first.op(id_))
@@ -190,14 +199,7 @@ def test_a_late_owner_that_does_the_same_meanwhile_is_nothing_to_the_new_one(
         with opened(tmp_path / str(number)) as (first, second):
             second.take_over()
             id_ = uuid4()
-
-            def late(first: Owner = first, id_: UUID = id_) -> None:
-                with suppress(PenstockError):
-                    change.do(first, first.op(id_))
-
-            interrupter = Interrupter(number, late)
-            with monkeypatch.context() as patch:
-                interrupter.install(patch)
+            with Interrupter.at(monkeypatch, number, partial(try_to, change, first, id_)) as interrupter:
                 change.do(second, second.op(id_))
             assert change.done(second)
             check_nothing_else(second, name, id_)
@@ -218,21 +220,18 @@ def test_a_call_that_was_given_up_and_is_done_meanwhile_is_nothing_to_the_one_th
         with opened(tmp_path / str(number)) as (first, second):
             second.epoch = first.epoch
             id_ = uuid4()
-
-            def stuck(first: Owner = first, id_: UUID = id_) -> None:
-                with suppress(PenstockError):
-                    change.do(first, first.op(id_))
-
-            interrupter = Interrupter(number, stuck)
-            with monkeypatch.context() as patch:
-                interrupter.install(patch)
-                with suppress(PenstockError):
-                    change.do(second, second.op(id_))
+            with Interrupter.at(monkeypatch, number, partial(try_to, change, first, id_)) as interrupter:
+                try_to(change, second, id_)
             change.do(second, second.op(id_))
             assert change.done(second)
             if not interrupter.happened:
                 check_nothing_else(second, name, id_)
                 break
+
+
+def try_to(change: Change, owner: Owner, id_: UUID) -> None:
+    with suppress(PenstockError):
+        change.do(owner, owner.op(id_))
 
 
 def unsupported(*_: object) -> None:

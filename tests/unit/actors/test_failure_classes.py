@@ -141,7 +141,7 @@ async def test_a_handler_that_hangs_is_ended_and_holds_up_its_own_folder_only() 
 
 
 class Late(MemoryVolume):
-    """Gives no answer to the first call, and does what that asks for in the middle of a later one."""
+    """Fails to delete by what is told, in turn; None: it does so."""
 
     answers: ClassVar[list[PenstockError | None]]
     tries = 0
