@@ -149,6 +149,7 @@ async def test_what_fails_on_the_way_is_no_answer_of_its_own(world: World, monke
 
     monkeypatch.setattr("backends.mounted.read_handle.MountedReadHandle.send", away)
     assert await downloaded(world, BIG, 0, lambda: None) is None
+    await world.settled(lambda: any(one.endpoint == "/download" for one in world.watching.answers))
     (answer,) = [one for one in world.watching.answers if one.endpoint == "/download"]
     assert answer.status == 499
 
