@@ -92,17 +92,23 @@ class Serve:
 
 
 async def wait_for_port(listen: Listen) -> None:
-    """Wait until somebody listens there; tell the log where nobody does for long."""
-    with anyio.move_on_after(_START_SECONDS):
-        while True:
-            try:
-                stream = await anyio.connect_tcp(_near(listen), listen.port)
-            except OSError:
-                await anyio.sleep(_LOOK_SECONDS)
-                continue
+    """Wait until somebody listens there, and tell the log again and again while nobody does."""
+    while True:
+        with anyio.move_on_after(_START_SECONDS):
+            await _wait_for_listener(listen)
+            return
+        logger.error("nobody listens on port {} of {}", listen.port, listen.host)
+
+
+async def _wait_for_listener(listen: Listen) -> None:
+    while True:
+        try:
+            stream = await anyio.connect_tcp(_near(listen), listen.port)
+        except OSError:
+            await anyio.sleep(_LOOK_SECONDS)
+        else:
             await stream.aclose()
             return
-    logger.error("nobody listens on port {} of {}", listen.port, listen.host)
 
 
 def _near(listen: Listen) -> str:

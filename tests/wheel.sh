@@ -20,4 +20,4 @@ cp -R tests configs docs pyproject.toml docker-compose.yml Dockerfile "$work/tre
 cd "$work/tree"
 "$bin/python" -c 'import domain, sys; sys.exit("site-packages" not in domain.__file__)'
 "$bin/penstock" --version
-"$bin/python" -m pytest -p no:cacheprovider --numprocesses 2 --dist worksteal --durations 25 "$@"
+"$bin/python" -m pytest -p no:cacheprovider --numprocesses 3 --dist worksteal --durations 25 "$@"

@@ -125,8 +125,8 @@ def test_the_printed_example_works_and_the_next_start_finds_it(tmp_path: Path) -
 
 def test_it_says_that_it_runs_when_both_ports_are_served(tmp_path: Path) -> None:
     # Somebody else holds both; only on the clients' one does he listen.
-    with socket.create_server(("127.0.0.1", 0)) as listening, socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
+    with socket.create_server(("127.0.0.1", free_port())) as listening, socket.socket() as bound:
+        bound.bind(("127.0.0.1", free_port()))
         taken = {"CLIENT": listening, "MANAGER": bound}
         ports = {f"PENSTOCK__GATEWAY__{name}__PORT": str(s.getsockname()[1]) for name, s in taken.items()}
         with launch(tmp_path / "data", tmp_path, **ports) as serving:
