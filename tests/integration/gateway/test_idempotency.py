@@ -94,14 +94,14 @@ async def test_a_command_for_no_volume_is_told_once(world: World) -> None:
 
 async def test_a_key_is_not_stuck_on_a_passing_error(tmp_path: Path) -> None:
     made = {"volume": "disk", "vfid": OTHER}
-    async with open_world(tmp_path, command_seconds=1) as world:
+    async with open_world(tmp_path, command_seconds=2) as world:
         await world.make_folder(FOLDER)
         real, first = world.volume.ensure_scope, list[int]()
 
         async def slow(*args: Any) -> Any:
             if not first:
                 first.append(1)
-                await anyio.sleep(3)
+                await anyio.sleep(5)
             return await real(*args)
 
         world.volume.ensure_scope = slow

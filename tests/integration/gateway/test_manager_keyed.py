@@ -145,7 +145,7 @@ async def test_a_clone_that_cannot_be_is_told_why(world: World) -> None:
 
 
 async def test_a_clone_nobody_makes_is_not_waited_for_for_ever(tmp_path: Path) -> None:
-    async with open_world(tmp_path, command_seconds=0.5) as world:
+    async with open_world(tmp_path, command_seconds=3) as world:
         await world.make_folder(KEYED)
         world.volume.copy_into = _stuck
         answer = await world.manager("PUT", f"{FOLDER_URL}/clone", {"dst_vfid": OTHER})
